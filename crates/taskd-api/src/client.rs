@@ -1,0 +1,215 @@
+//! A client of one daemon on its unix socket.
+//!
+//! It asks and passes on answers. It does not start a daemon, retry a call, or keep what it heard.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use taskd_model::{DecodeError, Record, View};
+use tonic::{
+    Request, Response, Status, Streaming,
+    transport::{Channel, Endpoint},
+};
+
+use crate::{
+    ApiError, Watch, codes,
+    error::innermost,
+    v1::{self, taskd_client::TaskdClient},
+};
+
+/// Header in which every answer names the daemon's version.
+pub const VERSION_HEADER: &str = "taskd-version";
+
+/// How long a daemon may take to accept a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Largest message: a view grows with the number of plans.
+const MAX_MESSAGE_BYTES: usize = 64 << 20;
+
+/// A connection to a daemon. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Client {
+    inner: TaskdClient<Channel>,
+    socket: PathBuf,
+    version: Arc<OnceLock<String>>,
+}
+
+/// Declares one method for each call with one answer.
+macro_rules! unary {
+    ($($(#[$doc:meta])* $name:ident: $request:ident => $response:ident;)*) => {$(
+        $(#[$doc])*
+        ///
+        /// # Errors
+        ///
+        /// The daemon refuses, or does not answer.
+        pub async fn $name(&self, request: v1::$request) -> Result<v1::$response, ApiError> {
+            let answer = self.inner.clone().$name(Request::new(request)).await;
+            self.taken(answer)
+        }
+    )*};
+}
+
+impl Client {
+    /// Connects to the daemon that listens on `socket`.
+    ///
+    /// # Errors
+    ///
+    /// Nobody listens there, or not in time.
+    pub async fn connect(socket: impl AsRef<Path>) -> Result<Self, ApiError> {
+        let socket = socket.as_ref().to_path_buf();
+        let fail = |why: &str| ApiError::unreachable(&format!("{}: {why}", socket.display()));
+        let Some(path) = socket.to_str() else {
+            return Err(fail("the path is not UTF-8"));
+        };
+        let endpoint = Endpoint::from_shared(format!("unix://{path}"))
+            .map_err(|it| fail(&innermost(&it)))?
+            .connect_timeout(CONNECT_TIMEOUT);
+        let channel = match tokio::time::timeout(CONNECT_TIMEOUT, endpoint.connect()).await {
+            Ok(Ok(channel)) => channel,
+            Ok(Err(error)) => return Err(fail(&innermost(&error))),
+            Err(_) => return Err(fail("it does not accept in time")),
+        };
+        let inner = TaskdClient::new(channel)
+            .max_decoding_message_size(MAX_MESSAGE_BYTES)
+            .max_encoding_message_size(MAX_MESSAGE_BYTES);
+        Ok(Self { inner, socket, version: Arc::default() })
+    }
+
+    unary! {
+        /// Submits a plan or a request.
+        submit: SubmitRequest => SubmitResponse;
+        /// Acts on loops, plans, projects or the daemon.
+        act: ActRequest => ActResponse;
+        /// What the view does not hold about a loop or plan.
+        show: ShowRequest => ShowResponse;
+        /// Why something does not go on.
+        why: WhyRequest => WhyResponse;
+        /// The work of a loop as a patch.
+        diff: DiffRequest => DiffResponse;
+        /// Where a loop's worktree is.
+        path: PathRequest => PathResponse;
+        /// Lists, adds or forgets repositories.
+        projects: ProjectsRequest => ProjectsResponse;
+        /// Facts about the daemon.
+        status: StatusRequest => StatusResponse;
+        /// Checks of the surroundings.
+        doctor: DoctorRequest => DoctorResponse;
+        /// Reads the configuration again.
+        reload: ReloadRequest => ReloadResponse;
+        /// Ends the daemon.
+        shutdown: ShutdownRequest => ShutdownResponse;
+    }
+
+    /// The view as it is now, of one project or of all.
+    ///
+    /// # Errors
+    ///
+    /// The daemon refuses, does not answer, or says what this build cannot read.
+    pub async fn view(&self, scope: &str) -> Result<View, ApiError> {
+        let request = v1::GetViewRequest { scope: scope.to_owned() };
+        let answer = self.inner.clone().get_view(request).await;
+        Ok(self.taken(answer)?.try_into()?)
+    }
+
+    /// Stored events, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// The daemon refuses, or does not answer.
+    pub async fn events(&self, request: v1::EventsRequest) -> Result<Items<v1::Event>, ApiError> {
+        let answer = self.inner.clone().events(request).await;
+        Ok(Items(self.taken(answer)?))
+    }
+
+    /// Output of gates, agents and tools.
+    ///
+    /// # Errors
+    ///
+    /// The daemon refuses, or does not answer.
+    pub async fn logs(&self, request: v1::LogsRequest) -> Result<Items<v1::LogChunk>, ApiError> {
+        let answer = self.inner.clone().logs(request).await;
+        Ok(Items(self.taken(answer)?))
+    }
+
+    /// The view, then everything after it, across losses of the connection. `ids` narrows it down,
+    /// `deltas` adds what is not stored.
+    #[must_use]
+    pub fn watch(&self, ids: Vec<String>, deltas: bool) -> Watch {
+        Watch::new(self.socket.clone(), ids, deltas)
+    }
+
+    /// One watch call, without going on after a loss.
+    pub(crate) async fn watch_once(
+        &self,
+        request: v1::WatchRequest,
+    ) -> Result<Streaming<v1::WatchItem>, ApiError> {
+        let answer = self.inner.clone().watch(request).await;
+        self.taken(answer)
+    }
+
+    /// The socket it talks to.
+    #[must_use]
+    pub fn socket(&self) -> &Path {
+        &self.socket
+    }
+
+    /// The daemon's version, once it answered anything.
+    #[must_use]
+    pub fn server_version(&self) -> Option<&str> {
+        self.version.get().map(String::as_str)
+    }
+
+    /// One sentence if the daemon is of another version than this client.
+    #[must_use]
+    pub fn skew(&self) -> Option<String> {
+        let (ours, theirs) = (env!("CARGO_PKG_VERSION"), self.server_version()?);
+        (ours != theirs).then(|| {
+            format!("the daemon is taskd {theirs}, this is {ours}; `taskd daemon restart` mends it")
+        })
+    }
+
+    /// Unpacks an answer and notes who gave it.
+    fn taken<T>(&self, answer: Result<Response<T>, Status>) -> Result<T, ApiError> {
+        let answer = answer?;
+        let version = answer.metadata().get(VERSION_HEADER).and_then(|it| it.to_str().ok());
+        if let Some(version) = version {
+            self.version.get_or_init(|| version.to_owned());
+        }
+        Ok(answer.into_inner())
+    }
+}
+
+/// What a call streams.
+#[derive(Debug)]
+pub struct Items<T>(Streaming<T>);
+
+impl<T> Items<T> {
+    /// The next one; `None` at the end.
+    ///
+    /// # Errors
+    ///
+    /// The connection broke, or the daemon gave up.
+    pub async fn next(&mut self) -> Result<Option<T>, ApiError> {
+        Ok(self.0.message().await?)
+    }
+}
+
+impl v1::Event {
+    /// The event itself; `None` for a kind that a newer daemon knows and this build does not.
+    ///
+    /// # Errors
+    ///
+    /// It is not an event at all.
+    pub fn record(&self) -> Result<Option<Record>, ApiError> {
+        match Record::decode(&self.json) {
+            Ok(record) => Ok(Some(record)),
+            Err(DecodeError::Unknown { .. }) => Ok(None),
+            Err(error @ DecodeError::Malformed { .. }) => {
+                Err(ApiError::new(codes::SKEW, error.to_string()))
+            }
+        }
+    }
+}

@@ -1,0 +1,396 @@
+//! Loops on the wire.
+
+use taskd_model as model;
+use taskd_model::{EffectId, OnConflict, Reason, Seq, Time, Worker};
+
+use super::{WireError, limit, narrow, need, parse, parse_some, phase, status, verdict};
+use crate::v1;
+use v1::DoingKind as Kind;
+
+impl From<&model::LoopView> for v1::Loop {
+    fn from(it: &model::LoopView) -> Self {
+        Self {
+            id: Some(it.id.into()),
+            name: it.name.clone(),
+            spec: it.spec.clone(),
+            title: it.title.clone(),
+            type_name: it.type_name.clone(),
+            worker: Some((&it.worker).into()),
+            needs: it.needs.iter().map(|it| (*it).into()).collect(),
+            limits: Some((&it.limits).into()),
+            doc: it.doc.to_string(),
+            gate_key: it.gate_key.to_string(),
+            accept: it.accept,
+            accept_green: it.accept_green,
+            status: v1::Status::from(it.status).into(),
+            status_since: it.status_since.0,
+            reason: it.reason.as_ref().map(Into::into),
+            reason_seq: it.reason_seq.map(|it| it.0),
+            doing: Some((&it.doing).into()),
+            doing_since: it.doing_since.0,
+            pausing: it.pausing,
+            stopping: it.stopping,
+            ending: it.ending.as_ref().map(Into::into),
+            approval_asked: it.approval_asked.map(|it| it.0),
+            held: it.held.clone(),
+            queue_entry: it.queue_entry.map(|it| it.0),
+            iteration: it.iteration,
+            iterations: it.iterations.iter().map(Into::into).collect(),
+            base: Some((&it.base).into()),
+            checkpoint: it.checkpoint.map(|it| it.to_string()),
+            change: Some((&it.change).into()),
+            conflicts: it.conflicts,
+            gate: it.gate.as_ref().map(Into::into),
+            spent: Some((&it.spent).into()),
+            uncounted: it.uncounted,
+            passed: it.passed.as_ref().map(Into::into),
+            integrated: it.integrated.map(|it| it.to_string()),
+            landed: it.landed.as_ref().map(Into::into),
+            trouble: it.trouble.as_ref().map(Into::into),
+            session: it.session.clone(),
+            notes: it.notes.iter().map(Into::into).collect(),
+            effects: it.effects.iter().map(|it| it.0.0).collect(),
+            started_at: it.started_at.map(|it| it.0),
+            ended_at: it.ended_at.map(|it| it.0),
+            last_sign: it.last_sign.0,
+            last_seq: it.last_seq.0,
+        }
+    }
+}
+
+impl TryFrom<v1::Loop> for model::LoopView {
+    type Error = WireError;
+
+    fn try_from(it: v1::Loop) -> Result<Self, WireError> {
+        let needs = it.needs.into_iter().map(|it| narrow(it, "Loop.needs"));
+        let iterations = it.iterations.into_iter().map(TryInto::try_into);
+        let notes = it.notes.into_iter().map(TryInto::try_into);
+        Ok(Self {
+            id: need(it.id, "Loop.id")?.try_into()?,
+            name: it.name,
+            spec: it.spec,
+            title: it.title,
+            type_name: it.type_name,
+            worker: need(it.worker, "Loop.worker")?.try_into()?,
+            needs: needs.collect::<Result<_, _>>()?,
+            limits: need(it.limits, "Loop.limits")?.into(),
+            doc: parse(&it.doc, "Loop.doc")?,
+            gate_key: parse(&it.gate_key, "Loop.gate_key")?,
+            accept: it.accept,
+            accept_green: it.accept_green,
+            status: status(it.status)?,
+            status_since: Time(it.status_since),
+            reason: it.reason.map(TryInto::try_into).transpose()?,
+            reason_seq: it.reason_seq.map(Seq),
+            doing: need(it.doing, "Loop.doing")?.try_into()?,
+            doing_since: Time(it.doing_since),
+            pausing: it.pausing,
+            stopping: it.stopping,
+            ending: it.ending.map(TryInto::try_into).transpose()?,
+            approval_asked: it.approval_asked.map(Time),
+            held: it.held,
+            queue_entry: it.queue_entry.map(Seq),
+            iteration: it.iteration,
+            iterations: iterations.collect::<Result<_, WireError>>()?,
+            base: need(it.base, "Loop.base")?.try_into()?,
+            checkpoint: parse_some(it.checkpoint.as_ref(), "Loop.checkpoint")?,
+            change: need(it.change, "Loop.change")?.into(),
+            conflicts: it.conflicts,
+            gate: it.gate.map(TryInto::try_into).transpose()?,
+            spent: need(it.spent, "Loop.spent")?.into(),
+            uncounted: it.uncounted,
+            passed: it.passed.map(TryInto::try_into).transpose()?,
+            integrated: parse_some(it.integrated.as_ref(), "Loop.integrated")?,
+            landed: it.landed.map(TryInto::try_into).transpose()?,
+            trouble: it.trouble.map(Into::into),
+            session: it.session,
+            notes: notes.collect::<Result<_, WireError>>()?,
+            effects: it.effects.into_iter().map(|it| EffectId(Seq(it))).collect(),
+            started_at: it.started_at.map(Time),
+            ended_at: it.ended_at.map(Time),
+            last_sign: Time(it.last_sign),
+            last_seq: Seq(it.last_seq),
+        })
+    }
+}
+
+impl From<&Worker> for v1::Worker {
+    fn from(it: &Worker) -> Self {
+        let kind = match it {
+            Worker::Model(it) => v1::worker::Kind::Model(it.clone()),
+            Worker::Agent(it) => v1::worker::Kind::Agent(it.clone()),
+        };
+        Self { kind: Some(kind) }
+    }
+}
+
+impl TryFrom<v1::Worker> for Worker {
+    type Error = WireError;
+
+    fn try_from(it: v1::Worker) -> Result<Self, WireError> {
+        Ok(match need(it.kind, "Worker.kind")? {
+            v1::worker::Kind::Model(it) => Self::Model(it),
+            v1::worker::Kind::Agent(it) => Self::Agent(it),
+        })
+    }
+}
+
+impl From<&model::LoopLimits> for v1::LoopLimits {
+    fn from(it: &model::LoopLimits) -> Self {
+        Self {
+            iterations: it.iterations,
+            time_ms: it.time_ms,
+            budget_micros: it.budget_micros,
+            restarts: it.restarts,
+            conflict_loop: match it.conflict {
+                OnConflict::Loop(most) => Some(most),
+                OnConflict::Block => None,
+            },
+        }
+    }
+}
+
+impl From<v1::LoopLimits> for model::LoopLimits {
+    fn from(it: v1::LoopLimits) -> Self {
+        Self {
+            iterations: it.iterations,
+            time_ms: it.time_ms,
+            budget_micros: it.budget_micros,
+            restarts: it.restarts,
+            conflict: it.conflict_loop.map_or(OnConflict::Block, OnConflict::Loop),
+        }
+    }
+}
+
+impl From<&Reason> for v1::Reason {
+    fn from(it: &Reason) -> Self {
+        use v1::ReasonKind as K;
+        let (kind, limit, detail) = match it {
+            Reason::Released => (K::Released, None, None),
+            Reason::Started => (K::Started, None, None),
+            Reason::BaseMoved => (K::BaseMoved, None, None),
+            Reason::Rebased => (K::Rebased, None, None),
+            Reason::Person => (K::Person, None, None),
+            Reason::Conflict => (K::Conflict, None, None),
+            Reason::AcceptGreen => (K::AcceptGreen, None, None),
+            Reason::NeedFailed => (K::NeedFailed, None, None),
+            Reason::BaseRed => (K::BaseRed, None, None),
+            Reason::Limit(limit) => (K::Limit, Some(v1::LimitKind::from(*limit).into()), None),
+            Reason::Stuck(why) => (K::Stuck, None, Some(why.clone())),
+            Reason::Done => (K::Done, None, None),
+            Reason::AlreadyThere => (K::AlreadyThere, None, None),
+            Reason::Internal(what) => (K::Internal, None, Some(what.clone())),
+        };
+        Self { kind: kind.into(), limit, detail, text: it.to_string() }
+    }
+}
+
+impl TryFrom<v1::Reason> for Reason {
+    type Error = WireError;
+
+    fn try_from(it: v1::Reason) -> Result<Self, WireError> {
+        use v1::ReasonKind as K;
+        Ok(match it.kind() {
+            K::Released => Self::Released,
+            K::Started => Self::Started,
+            K::BaseMoved => Self::BaseMoved,
+            K::Rebased => Self::Rebased,
+            K::Person => Self::Person,
+            K::Conflict => Self::Conflict,
+            K::AcceptGreen => Self::AcceptGreen,
+            K::NeedFailed => Self::NeedFailed,
+            K::BaseRed => Self::BaseRed,
+            K::Limit => Self::Limit(limit(need(it.limit, "Reason.limit")?)?),
+            K::Stuck => Self::Stuck(need(it.detail, "Reason.detail")?),
+            K::Done => Self::Done,
+            K::AlreadyThere => Self::AlreadyThere,
+            K::Internal => Self::Internal(need(it.detail, "Reason.detail")?),
+            K::Unspecified => {
+                return Err(WireError::new("Reason.kind", format!("is unknown: {}", it.kind)));
+            }
+        })
+    }
+}
+
+impl From<&model::Doing> for v1::Doing {
+    fn from(it: &model::Doing) -> Self {
+        use model::Doing as D;
+        let plain = |kind: Kind| Self { kind: kind.into(), ..Self::default() };
+        let text = |kind: Kind, text: &String| Self { text: Some(text.clone()), ..plain(kind) };
+        match it {
+            D::NotStarted => plain(Kind::NotStarted),
+            D::Preparing => plain(Kind::Preparing),
+            D::Accept => plain(Kind::Accept),
+            D::Composing => plain(Kind::Composing),
+            D::QueuedForModel => plain(Kind::QueuedForModel),
+            D::Calling => plain(Kind::Calling),
+            D::Tool(name) => text(Kind::Tool, name),
+            D::QueuedForAgent => plain(Kind::QueuedForAgent),
+            D::Agent(activity) => Self { text: activity.clone(), ..plain(Kind::Agent) },
+            D::QueuedForGate => plain(Kind::QueuedForGate),
+            D::Gate { since, estimate_ms } => {
+                Self { time: Some(since.0), estimate_ms: *estimate_ms, ..plain(Kind::Gate) }
+            }
+            D::Rebasing => plain(Kind::Rebasing),
+            D::ReadyToLand => plain(Kind::ReadyToLand),
+            D::InQueue { landing, phase } => Self {
+                landing: *landing,
+                phase: v1::QueuePhase::from(*phase).into(),
+                ..plain(Kind::InQueue)
+            },
+            D::Held(why) => text(Kind::Held, why),
+            D::Deferred { until, why } => Self { time: Some(until.0), ..text(Kind::Deferred, why) },
+            D::Idle => plain(Kind::Idle),
+        }
+    }
+}
+
+impl TryFrom<v1::Doing> for model::Doing {
+    type Error = WireError;
+
+    fn try_from(it: v1::Doing) -> Result<Self, WireError> {
+        let kind = it.kind();
+        let time = need(it.time, "Doing.time").map(Time);
+        let text = need(it.text.clone(), "Doing.text");
+        Ok(match kind {
+            Kind::NotStarted => Self::NotStarted,
+            Kind::Preparing => Self::Preparing,
+            Kind::Accept => Self::Accept,
+            Kind::Composing => Self::Composing,
+            Kind::QueuedForModel => Self::QueuedForModel,
+            Kind::Calling => Self::Calling,
+            Kind::Tool => Self::Tool(text?),
+            Kind::QueuedForAgent => Self::QueuedForAgent,
+            Kind::Agent => Self::Agent(it.text),
+            Kind::QueuedForGate => Self::QueuedForGate,
+            Kind::Gate => Self::Gate { since: time?, estimate_ms: it.estimate_ms },
+            Kind::Rebasing => Self::Rebasing,
+            Kind::ReadyToLand => Self::ReadyToLand,
+            Kind::InQueue => Self::InQueue { landing: it.landing, phase: phase(it.phase)? },
+            Kind::Held => Self::Held(text?),
+            Kind::Deferred => Self::Deferred { until: time?, why: text? },
+            Kind::Idle => Self::Idle,
+            Kind::Unspecified => {
+                return Err(WireError::new("Doing.kind", format!("is unknown: {}", it.kind)));
+            }
+        })
+    }
+}
+
+impl From<&model::Base> for v1::Base {
+    fn from(it: &model::Base) -> Self {
+        Self { commit: it.commit.to_string(), height: it.height }
+    }
+}
+
+impl TryFrom<v1::Base> for model::Base {
+    type Error = WireError;
+
+    fn try_from(it: v1::Base) -> Result<Self, WireError> {
+        Ok(Self { commit: parse(&it.commit, "Base.commit")?, height: it.height })
+    }
+}
+
+impl From<&model::IterationRow> for v1::Iteration {
+    fn from(it: &model::IterationRow) -> Self {
+        Self {
+            n: it.n,
+            started_at: it.started_at.0,
+            verdict: it.verdict.map(|it| v1::Verdict::from(it).into()),
+            summary: it.summary.clone(),
+            log: it.log.map(|it| it.to_string()),
+            change: Some((&it.change).into()),
+            ms: it.ms,
+            micros: it.micros,
+        }
+    }
+}
+
+impl TryFrom<v1::Iteration> for model::IterationRow {
+    type Error = WireError;
+
+    fn try_from(it: v1::Iteration) -> Result<Self, WireError> {
+        Ok(Self {
+            n: it.n,
+            started_at: Time(it.started_at),
+            verdict: it.verdict.map(verdict).transpose()?,
+            summary: it.summary,
+            log: parse_some(it.log.as_ref(), "Iteration.log")?,
+            change: need(it.change, "Iteration.change")?.into(),
+            ms: it.ms,
+            micros: it.micros,
+        })
+    }
+}
+
+impl From<&model::PassedView> for v1::PassedWork {
+    fn from(it: &model::PassedView) -> Self {
+        Self {
+            checkpoint: it.checkpoint.to_string(),
+            tree: it.tree.to_string(),
+            evidence: it.evidence.0,
+            tests: it.tests,
+            change: Some((&it.change).into()),
+            at: it.at.0,
+        }
+    }
+}
+
+impl TryFrom<v1::PassedWork> for model::PassedView {
+    type Error = WireError;
+
+    fn try_from(it: v1::PassedWork) -> Result<Self, WireError> {
+        Ok(Self {
+            checkpoint: parse(&it.checkpoint, "PassedWork.checkpoint")?,
+            tree: parse(&it.tree, "PassedWork.tree")?,
+            evidence: Seq(it.evidence),
+            tests: it.tests,
+            change: need(it.change, "PassedWork.change")?.into(),
+            at: Time(it.at),
+        })
+    }
+}
+
+impl From<&model::Landed> for v1::LandedWork {
+    fn from(it: &model::Landed) -> Self {
+        Self { commit: it.commit.to_string(), onto: it.onto.to_string(), at: it.at.0 }
+    }
+}
+
+impl TryFrom<v1::LandedWork> for model::Landed {
+    type Error = WireError;
+
+    fn try_from(it: v1::LandedWork) -> Result<Self, WireError> {
+        Ok(Self {
+            commit: parse(&it.commit, "LandedWork.commit")?,
+            onto: parse(&it.onto, "LandedWork.onto")?,
+            at: Time(it.at),
+        })
+    }
+}
+
+impl From<&model::Trouble> for v1::Trouble {
+    fn from(it: &model::Trouble) -> Self {
+        Self { message: it.message.clone(), at: it.at.0, seq: it.seq.0 }
+    }
+}
+
+impl From<v1::Trouble> for model::Trouble {
+    fn from(it: v1::Trouble) -> Self {
+        Self { message: it.message, at: Time(it.at), seq: Seq(it.seq) }
+    }
+}
+
+impl From<&model::Note> for v1::Note {
+    fn from(it: &model::Note) -> Self {
+        Self { at: it.at.0, text: it.text.to_string(), rejects: it.rejects }
+    }
+}
+
+impl TryFrom<v1::Note> for model::Note {
+    type Error = WireError;
+
+    fn try_from(it: v1::Note) -> Result<Self, WireError> {
+        Ok(Self { at: Time(it.at), text: parse(&it.text, "Note.text")?, rejects: it.rejects })
+    }
+}

@@ -1,0 +1,304 @@
+//! The view on the wire: nothing is lost, nothing is filled in.
+
+use taskd_model::{
+    Base, Change, Digest, Doing, EffectId, EffectKind, EffectView, GateView, Integration,
+    IterationRow, LandPolicy, Landed, Limit, Limits, LoopId, LoopLimits, LoopView, Note, Oid,
+    OnConflict, Owner, PassedView, PlanId, PlanState, PlanView, Priority, ProjectId, ProjectView,
+    QueueEntry, QueueOp, QueuePhase, Reason, Seq, SpecId, Status, TargetView, Time, Totals,
+    Trouble, Usage, Verdict, View, Worker,
+};
+
+use crate::{WireError, v1};
+
+fn oid(n: u8) -> Oid {
+    Oid::from_bytes([n; 20])
+}
+
+fn digest(n: u8) -> Digest {
+    Digest::of(&[n])
+}
+
+fn id(n: u16) -> LoopId {
+    LoopId { spec: SpecId { plan: PlanId(7), index: n }, run: 1 + n }
+}
+
+fn usage() -> Usage {
+    Usage { input: 1, output: 2, cache_read: 3, cache_write: 4, micros: 5 }
+}
+
+fn gate() -> GateView {
+    GateView {
+        green: true,
+        summary: "3 of 3".to_owned(),
+        log: digest(1),
+        tests: Some(3),
+        ms: 39,
+        at: Time(4),
+        seq: Seq(5),
+    }
+}
+
+fn plan(n: u32, land: LandPolicy, state: PlanState, priority: Priority) -> PlanView {
+    let full = n == 7;
+    PlanView {
+        id: PlanId(n),
+        title: "Rate limits".to_owned(),
+        project: ProjectId(1),
+        target: "main".to_owned(),
+        land,
+        priority,
+        state,
+        base: oid(1),
+        base_red_ok: full,
+        base_gate: full.then(gate),
+        base_tests: full.then_some(3),
+        integration: Integration { tip: oid(2), height: 3, target_height: 2 },
+        refreshing: full.then_some(Seq(9)),
+        budget_micros: 1,
+        time_ms: 2,
+        spent: usage(),
+        uncounted: full,
+        gate_ms: full.then_some(7),
+        submitted_at: Time(1),
+        released_at: full.then_some(Time(2)),
+        ended_at: full.then_some(Time(3)),
+        single: full,
+        specs: 17,
+        landed: 1,
+        totals: Totals([(Status::Running, 17), (Status::Draft, 0)].into()),
+        key: digest(2),
+        doc: digest(3),
+        gate: digest(4),
+    }
+}
+
+fn row(n: u32, verdict: Option<Verdict>) -> IterationRow {
+    IterationRow {
+        n,
+        started_at: Time(1),
+        verdict,
+        summary: "2 of 219".to_owned(),
+        log: verdict.map(|_| digest(5)),
+        change: Change { files: 1, added: 2, removed: 3 },
+        ms: 4,
+        micros: 5,
+    }
+}
+
+/// Loop `n`; every other one has everything that can be absent.
+fn a_loop(n: u16, status: Status, doing: Doing, reason: Option<Reason>) -> LoopView {
+    let full = n % 2 == 0;
+    let worker = if full { Worker::Model } else { Worker::Agent };
+    let conflict = if full { OnConflict::Loop(2) } else { OnConflict::Block };
+    let verdicts =
+        [Verdict::Green, Verdict::Red, Verdict::Unchanged, Verdict::AgentFailed, Verdict::Conflict];
+    let rows = (1..).zip(verdicts.map(Some).into_iter().chain([None]));
+    let change = Change { files: 3, added: 131, removed: 9 };
+    LoopView {
+        id: id(n),
+        name: format!("p7.spec{n}"),
+        spec: format!("spec{n}"),
+        title: "Title".to_owned(),
+        type_name: "ralph".to_owned(),
+        worker: worker("claude".to_owned()),
+        needs: vec![0, 1],
+        limits: LoopLimits { conflict, ..LoopLimits::default() },
+        doc: digest(6),
+        gate_key: digest(7),
+        accept: full,
+        accept_green: full.then_some(false),
+        status,
+        status_since: Time(3),
+        reason: reason.clone(),
+        reason_seq: full.then_some(Seq(4)),
+        doing,
+        doing_since: Time(5),
+        pausing: full,
+        stopping: !full,
+        ending: reason.filter(|_| full),
+        approval_asked: full.then_some(Time(6)),
+        held: full.then(|| "4 files changed".to_owned()),
+        queue_entry: full.then_some(Seq(7)),
+        iteration: 2,
+        iterations: rows.map(|(n, verdict)| row(n, verdict)).collect(),
+        base: Base { commit: oid(3), height: 9 },
+        checkpoint: full.then(|| oid(4)),
+        change,
+        conflicts: 2,
+        gate: full.then(gate),
+        spent: usage(),
+        uncounted: full,
+        passed: full.then(|| PassedView {
+            checkpoint: oid(5),
+            tree: oid(6),
+            evidence: Seq(8),
+            tests: None,
+            change,
+            at: Time(7),
+        }),
+        integrated: full.then(|| oid(7)),
+        landed: full.then(|| Landed { commit: oid(8), onto: oid(9), at: Time(8) }),
+        trouble: full.then(|| Trouble { message: "429".to_owned(), at: Time(9), seq: Seq(9) }),
+        session: full.then(|| "s1".to_owned()),
+        notes: vec![Note { at: Time(1), text: digest(8), rejects: full }],
+        effects: [EffectId(Seq(3)), EffectId(Seq(5))].into(),
+        started_at: full.then_some(Time(2)),
+        ended_at: full.then_some(Time(3)),
+        last_sign: Time(10),
+        last_seq: Seq(11),
+    }
+}
+
+fn doings() -> Vec<Doing> {
+    let in_queue =
+        [QueuePhase::Waiting, QueuePhase::Building, QueuePhase::Gating, QueuePhase::Publishing]
+            .map(|phase| Doing::InQueue { landing: phase == QueuePhase::Gating, phase });
+    let mut all = vec![
+        Doing::NotStarted,
+        Doing::Preparing,
+        Doing::Accept,
+        Doing::Composing,
+        Doing::QueuedForModel,
+        Doing::Calling,
+        Doing::Tool("run".to_owned()),
+        Doing::QueuedForAgent,
+        Doing::Agent(None),
+        Doing::Agent(Some(String::new())),
+        Doing::QueuedForGate,
+        Doing::Gate { since: Time(1), estimate_ms: None },
+        Doing::Gate { since: Time(1), estimate_ms: Some(2) },
+        Doing::Rebasing,
+        Doing::ReadyToLand,
+        Doing::Held("why".to_owned()),
+        Doing::Deferred { until: Time(3), why: "window".to_owned() },
+        Doing::Idle,
+    ];
+    all.extend(in_queue);
+    all
+}
+
+fn reasons() -> Vec<Reason> {
+    let limits = [
+        Limit::Iterations,
+        Limit::Time,
+        Limit::Budget,
+        Limit::PlanBudget,
+        Limit::PlanTime,
+        Limit::Restarts,
+    ];
+    let mut all = vec![
+        Reason::Released,
+        Reason::Started,
+        Reason::BaseMoved,
+        Reason::Rebased,
+        Reason::Person,
+        Reason::Conflict,
+        Reason::AcceptGreen,
+        Reason::NeedFailed,
+        Reason::BaseRed,
+        Reason::Stuck("why".to_owned()),
+        Reason::Done,
+        Reason::AlreadyThere,
+        Reason::Internal("what".to_owned()),
+    ];
+    all.extend(limits.map(Reason::Limit));
+    all
+}
+
+fn effects() -> impl Iterator<Item = (EffectId, EffectView)> {
+    let op = QueueOp::Land(id(1));
+    let kinds = [
+        EffectKind::CheckBase,
+        EffectKind::Prepare,
+        EffectKind::Accept,
+        EffectKind::Compose,
+        EffectKind::Call,
+        EffectKind::Tool("run".to_owned()),
+        EffectKind::Agent,
+        EffectKind::Gate,
+        EffectKind::Rebase(Base { commit: oid(1), height: 2 }),
+        EffectKind::Build(op),
+        EffectKind::GateCandidate(QueueOp::Integrate(id(2))),
+        EffectKind::Publish(QueueOp::Refresh(PlanId(7))),
+    ];
+    let owners = [Owner::Loop(id(1)), Owner::Plan(PlanId(7)), Owner::Queue(ProjectId(1))];
+    (1..).zip(kinds.into_iter().zip(owners.into_iter().cycle())).map(|(n, (kind, owner))| {
+        let activity = (n % 2 == 0).then(|| "cargo test".to_owned());
+        (EffectId(Seq(n)), EffectView { owner, kind, since: Time(n), activity, used: usage() })
+    })
+}
+
+/// A view in which every variant and every absence occurs.
+pub(super) fn everything() -> View {
+    let statuses = Status::ALL.into_iter().cycle();
+    let some_reasons = reasons().into_iter().map(Some).chain([None]).cycle();
+    let loops = (0..).zip(doings().into_iter().zip(statuses.zip(some_reasons)));
+    let loops = loops.map(|(n, (doing, (status, reason)))| a_loop(n, status, doing, reason));
+    let plans = [
+        plan(7, LandPolicy::Never, PlanState::Checking, Priority::Low),
+        plan(8, LandPolicy::Ask, PlanState::Open, Priority::Normal),
+        plan(9, LandPolicy::OnGate, PlanState::Ended, Priority::High),
+        plan(10, LandPolicy::OnGate, PlanState::Ended, Priority::Critical),
+    ];
+    let target = TargetView { tip: oid(1), height: 2 };
+    let project = |forgotten| ProjectView {
+        git_dir: "/r/.git".to_owned(),
+        root: "/r".to_owned(),
+        forgotten,
+        targets: [("main".to_owned(), target)].into(),
+    };
+    let entry = |op| QueueEntry { op, entered_at: Time(5), phase: QueuePhase::Gating };
+    let queue = [
+        (Seq(4), entry(QueueOp::Land(id(1)))),
+        (Seq(6), entry(QueueOp::Integrate(id(2)))),
+        (Seq(9), entry(QueueOp::Refresh(PlanId(7)))),
+    ];
+    View {
+        seq: Seq(99),
+        at: Time(100),
+        parked: true,
+        daemon_version: "0.1.0".to_owned(),
+        daemon_started_at: Time(1),
+        limits: Some(Limits::default()),
+        projects: [(ProjectId(1), project(false)), (ProjectId(2), project(true))].into(),
+        plans: plans.into_iter().map(|it| (it.id, it)).collect(),
+        loops: loops.map(|it| (it.id, it)).collect(),
+        queue: [(ProjectId(1), queue.into())].into(),
+        effects: effects().collect(),
+        totals: Totals(Status::ALL.into_iter().zip(0..).collect()),
+    }
+}
+
+#[test]
+fn a_view_survives_the_wire() {
+    for view in [everything(), View::default()] {
+        let wire = v1::View::from(&view);
+        let bytes = prost::Message::encode_to_vec(&wire);
+        let read: v1::View = prost::Message::decode(bytes.as_slice()).unwrap();
+        assert_eq!(View::try_from(read), Ok(view));
+    }
+}
+
+#[test]
+fn every_reason_survives_the_wire() {
+    for reason in reasons() {
+        let wire = v1::Reason::from(&reason);
+        assert_eq!(wire.text, reason.to_string());
+        assert_eq!(Reason::try_from(wire), Ok(reason));
+    }
+}
+
+#[test]
+fn what_cannot_be_meant_is_refused_by_name() {
+    let error = |spoil: fn(&mut v1::View)| -> String {
+        let mut wire = v1::View::from(&everything());
+        spoil(&mut wire);
+        let error: WireError = View::try_from(wire).unwrap_err();
+        error.to_string()
+    };
+    assert!(error(|it| it.loops[0].status = 0).ends_with("Status is unknown: 0"));
+    assert!(error(|it| it.loops[0].status = 77).ends_with("Status is unknown: 77"));
+    assert!(error(|it| it.loops[0].base = None).ends_with("Loop.base is missing"));
+    assert!(error(|it| it.plans[0].base = "xyz".to_owned()).contains("Plan.base \"xyz\""));
+    assert!(error(|it| it.plans[0].specs = 70_000).ends_with("Plan.specs is out of range: 70000"));
+}

@@ -1,0 +1,292 @@
+//! What people ask for: each command is checked whole before its first event.
+
+use taskd_model::{
+    Actor, Command, Event, LandPolicy, LoopId, MAX_EVENT_BYTES, PlanHead, PlanId, ProjectId,
+    Reason, SpecHead, SpecId, Status, Time,
+};
+
+use crate::{
+    Coordinator,
+    engine::{LoopEngine, Next},
+    plan::{PlanState, Reach},
+};
+
+/// Most specs of one plan: a submission is one batch.
+const MAX_SPECS: usize = 2_000;
+/// Room an event's envelope takes beside its payload, in bytes.
+const ENVELOPE_BYTES: usize = 256;
+
+/// Why a command was refused. A refused command has changed nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Rejected {
+    /// This plan is known already.
+    #[error("this plan was submitted before as {0}")]
+    Known(PlanId),
+    /// No such project.
+    #[error("project {} is not known", .0.0)]
+    NoProject(ProjectId),
+    /// No such loop.
+    #[error("there is no loop {0}")]
+    NoLoop(LoopId),
+    /// A need points at a spec that does not come before it in the plan's order.
+    #[error("spec {spec} needs spec {need}, which does not come before it")]
+    BadNeed {
+        /// The spec, by place.
+        spec: u16,
+        /// What it needs, by place.
+        need: u16,
+    },
+    /// The plan has no specs, or another number than it says.
+    #[error(
+        "a plan must bring the {said} specs it announces, and at least one; it brought {brought}"
+    )]
+    BadCount {
+        /// What it announces.
+        said: u16,
+        /// What it brought.
+        brought: usize,
+    },
+    /// The loop is over.
+    #[error("{name} is {status} already")]
+    IsOver {
+        /// What people call it.
+        name: String,
+        /// Its status.
+        status: Status,
+    },
+    /// Only what is paused or blocked can go on.
+    #[error("{name} is {status}; there is nothing to resume")]
+    NotWaiting {
+        /// What people call it.
+        name: String,
+        /// Its status.
+        status: Status,
+    },
+    /// Its need did not pass, so it cannot start.
+    #[error("{name} needs work that did not pass; run that again first, or stop {name}")]
+    NeedFailed {
+        /// What people call it.
+        name: String,
+    },
+    /// Only passed work can land or be sent back.
+    #[error("{name} has not passed its gate, so there is nothing to land or send back yet")]
+    NotPassed {
+        /// What people call it.
+        name: String,
+    },
+    /// Its plan says that its work never lands.
+    #[error("{name} never lands: its plan says `land: never`")]
+    NeverLands {
+        /// What people call it.
+        name: String,
+    },
+    /// More specs than one plan may have.
+    #[error("a plan may have {MAX_SPECS} specs; this one has {0}; split it")]
+    TooMany(usize),
+    /// A head does not fit into one event.
+    #[error("{what} is too large: {bytes} bytes where {MAX_EVENT_BYTES} fit; shorten its texts")]
+    TooLarge {
+        /// Which: `the plan`, or the spec's name.
+        what: String,
+        /// How large it would be.
+        bytes: usize,
+    },
+    /// A project with open plans stays.
+    #[error("project {} has open plans; stop them first", .0.0)]
+    ProjectBusy(ProjectId),
+}
+
+/// Commands: each is checked whole before its first event.
+impl Coordinator {
+    pub(crate) fn command(
+        &mut self,
+        now: Time,
+        actor: Actor,
+        command: &Command,
+    ) -> Result<(), Rejected> {
+        match command {
+            Command::AddProject { git_dir, root } => {
+                if self.state().project_at(git_dir).is_none() {
+                    let id = self.state().next_project();
+                    let (git_dir, root) = (git_dir.clone(), root.clone());
+                    self.emit(now, actor, None, Event::ProjectAdded { id, git_dir, root });
+                }
+            }
+            Command::ForgetProject(id) => {
+                let project = self.state().project(*id).ok_or(Rejected::NoProject(*id))?;
+                if self.state().project_at(&project.git_dir) != Some(*id) {
+                    return Err(Rejected::NoProject(*id));
+                }
+                let is_open = |it: &PlanId| self.state().plan(*it).state != PlanState::Ended;
+                if project.plans.iter().any(is_open) {
+                    return Err(Rejected::ProjectBusy(*id));
+                }
+                self.emit(now, actor, None, Event::ProjectForgotten { id: *id });
+            }
+            Command::SubmitPlan { head, specs } => self.submit(now, actor, head, specs)?,
+            Command::Pause(ids) => self.pause(now, actor, ids)?,
+            Command::Resume(ids) => self.resume(now, actor, ids)?,
+            Command::Stop(ids) => {
+                for engine in self.alive(ids)? {
+                    if engine.ending.is_none() {
+                        self.emit(now, actor, Some(engine.id), Event::StopAsked);
+                    }
+                }
+            }
+            Command::Land(ids) => {
+                let engines = self.passed(ids)?;
+                let never = |it: &&LoopEngine| {
+                    self.state().plan(it.id.plan()).head.land == LandPolicy::Never
+                };
+                if let Some(it) = engines.iter().find(never) {
+                    return Err(Rejected::NeverLands { name: self.name_of(it.id) });
+                }
+                for engine in engines {
+                    if !engine.approved || engine.held {
+                        self.emit(now, actor, Some(engine.id), Event::Approved);
+                    }
+                }
+            }
+            Command::Reject { id, note } => {
+                self.passed(&[*id])?;
+                self.emit(now, actor, Some(*id), Event::Rejected { note: *note });
+            }
+            Command::Note { id, note } => {
+                self.alive(&[*id])?;
+                self.emit(now, actor, Some(*id), Event::NoteAdded { note: *note });
+            }
+            Command::Park if !self.state().is_parked() => {
+                self.emit(now, actor, None, Event::WorkParked);
+            }
+            Command::Unpark if self.state().is_parked() => {
+                self.emit(now, actor, None, Event::WorkUnparked);
+            }
+            Command::Park | Command::Unpark => {}
+        }
+        Ok(())
+    }
+
+    fn submit(
+        &mut self,
+        now: Time,
+        actor: Actor,
+        head: &PlanHead,
+        specs: &[SpecHead],
+    ) -> Result<(), Rejected> {
+        if let Some(known) = self.state().plan_with_key(&head.key) {
+            return Err(Rejected::Known(known));
+        }
+        let project = head.project;
+        let known = self.state().project(project).ok_or(Rejected::NoProject(project))?;
+        if self.state().project_at(&known.git_dir) != Some(project) {
+            return Err(Rejected::NoProject(project));
+        }
+        if specs.is_empty() || specs.len() != usize::from(head.specs) {
+            return Err(Rejected::BadCount { said: head.specs, brought: specs.len() });
+        }
+        for (n, spec) in (0u16..).zip(specs) {
+            if let Some(need) = spec.needs.iter().find(|need| n <= **need) {
+                return Err(Rejected::BadNeed { spec: n, need: *need });
+            }
+        }
+        if MAX_SPECS < specs.len() {
+            return Err(Rejected::TooMany(specs.len()));
+        }
+        check_sizes(head, specs)?;
+        let plan = PlanId(self.state().plans().keys().next_back().map_or(1, |it| it.0 + 1));
+        // The tip it was read at is news if the watcher has not come round yet.
+        if self.is_news(project, &head.target, &head.base) {
+            let (target, to) = (head.target.clone(), head.base);
+            let event = Event::MainMoved { target, to, commits: 0, rewritten: false };
+            self.emit_for(now, Actor::Daemon, Some(project), None, event);
+        }
+        let event = Event::PlanSubmitted { plan, head: Box::new(head.clone()) };
+        self.emit(now, actor, None, event);
+        for (index, spec) in (0u16..).zip(specs) {
+            let event =
+                Event::SpecAdded { spec: SpecId { plan, index }, head: Box::new(spec.clone()) };
+            self.emit(now, actor, None, event);
+        }
+        Ok(())
+    }
+
+    fn pause(&mut self, now: Time, actor: Actor, ids: &[LoopId]) -> Result<(), Rejected> {
+        for engine in self.alive(ids)? {
+            let rests = matches!(engine.status, Status::Paused | Status::Blocked);
+            if !engine.pause && !rests && engine.ending.is_none() {
+                self.emit(now, actor, Some(engine.id), Event::PauseAsked);
+            }
+        }
+        Ok(())
+    }
+
+    fn resume(&mut self, now: Time, actor: Actor, ids: &[LoopId]) -> Result<(), Rejected> {
+        let engines = self.alive(ids)?;
+        for engine in &engines {
+            let waits = matches!(engine.status, Status::Paused | Status::Blocked) || engine.pause;
+            let name = self.name_of(engine.id);
+            if !waits {
+                return Err(Rejected::NotWaiting { name, status: engine.status });
+            }
+            let plan = self.state().plan(engine.id.plan());
+            if engine.reason == Some(Reason::NeedFailed)
+                && plan.needs_reach(engine.id) == Reach::Lost
+            {
+                return Err(Rejected::NeedFailed { name });
+            }
+        }
+        for engine in engines {
+            self.emit(now, actor, Some(engine.id), Event::ResumeAsked);
+            let from = engine.status;
+            // What waits for a person needs no slot; everybody else goes on as soon as one is free.
+            let goes_on = self.state().has_loop_slot() || engine.next == Next::Land;
+            let started = engine.started_at.is_some();
+            let to = if started && goes_on { Status::Running } else { Status::Pending };
+            if matches!(from, Status::Paused | Status::Blocked) {
+                let event = Event::StatusChanged { from, to, reason: Reason::Person };
+                self.emit(now, actor, Some(engine.id), event);
+            }
+        }
+        Ok(())
+    }
+
+    fn alive(&self, ids: &[LoopId]) -> Result<Vec<LoopEngine>, Rejected> {
+        let engine = |id: &LoopId| {
+            let engine = self.state().engine(*id).ok_or(Rejected::NoLoop(*id))?;
+            if engine.is_over() {
+                let (name, status) = (self.name_of(*id), engine.status);
+                return Err(Rejected::IsOver { name, status });
+            }
+            Ok(engine.clone())
+        };
+        ids.iter().map(engine).collect()
+    }
+
+    fn passed(&self, ids: &[LoopId]) -> Result<Vec<LoopEngine>, Rejected> {
+        let engines = self.alive(ids)?;
+        let not_passed = |it: &&LoopEngine| it.passed.is_none() || it.next != Next::Land;
+        match engines.iter().find(not_passed) {
+            Some(it) => Err(Rejected::NotPassed { name: self.name_of(it.id) }),
+            None => Ok(engines),
+        }
+    }
+
+    /// What people call a loop.
+    #[must_use]
+    pub fn name_of(&self, id: LoopId) -> String {
+        self.state().plan(id.plan()).name_of(id)
+    }
+}
+
+/// Refuses what the log cannot hold, before anything of it is written.
+fn check_sizes(head: &PlanHead, specs: &[SpecHead]) -> Result<(), Rejected> {
+    let check = |what: &str, json: serde_json::Result<String>| {
+        let bytes = json.map_or(usize::MAX, |it| it.len()).saturating_add(ENVELOPE_BYTES);
+        if bytes <= MAX_EVENT_BYTES {
+            return Ok(());
+        }
+        Err(Rejected::TooLarge { what: what.chars().take(80).collect(), bytes })
+    };
+    check("the plan", serde_json::to_string(head))?;
+    specs.iter().try_for_each(|it| check(&it.name, serde_json::to_string(it)))
+}

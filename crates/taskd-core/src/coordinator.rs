@@ -1,0 +1,367 @@
+//! The way in: one input, the events it caused.
+
+use serde::{Deserialize, Serialize};
+use taskd_model::{
+    Actor, Change, EffectId, Event, Evidence, Failure, Input, LoopId, Oid, Outcome, Owner,
+    ProjectId, QueueOp, Record, Seq, SpecId, Time, Verdict, Work,
+};
+
+use crate::{
+    Rejected, decide,
+    queue::Stage,
+    scheduler,
+    state::{State, WantedChange},
+};
+
+/// Most events one input settles at once; the rest follows at the next tick, at once.
+const MAX_EVENTS_PER_INPUT: usize = 1_000;
+/// Longest message an event carries, in bytes.
+const MAX_MESSAGE_BYTES: usize = 1_000;
+
+/// What one input led to.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Decided {
+    /// Events to append, in order.
+    pub records: Vec<Record>,
+    /// Effects to start once the events are durable.
+    pub start: Vec<EffectId>,
+    /// Effects to end once the events are durable.
+    pub end: Vec<EffectId>,
+}
+
+/// The state at one place in the log, in a form any later build may throw away.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Snapshot(State);
+
+/// The one who decides.
+#[derive(Debug, Clone)]
+pub struct Coordinator {
+    state: State,
+    out: Vec<Record>,
+    unsettled: bool,
+    max_events: usize,
+}
+
+impl Default for Coordinator {
+    fn default() -> Self {
+        Self::with(State::new())
+    }
+}
+
+impl Coordinator {
+    fn with(state: State) -> Self {
+        Self { state, out: Vec::new(), unsettled: false, max_events: MAX_EVENTS_PER_INPUT }
+    }
+
+    /// Settles at most so many events for each input; the rest follows at the next tick. For the
+    /// simulator, whose worlds are too small to meet the real limit.
+    pub fn settle_at_most(&mut self, events: usize) {
+        self.max_events = events.max(1);
+    }
+
+    /// Rebuilds the coordinator from its log.
+    pub fn replay<'a>(log: impl IntoIterator<Item = &'a Record>) -> Self {
+        let mut it = Self::default();
+        for record in log {
+            it.apply(record);
+        }
+        it
+    }
+
+    /// Rebuilds the coordinator from a snapshot; the rest of the log is then applied.
+    #[must_use]
+    pub fn restore(snapshot: Snapshot) -> Self {
+        let mut state = snapshot.0;
+        state.reindex();
+        Self::with(state)
+    }
+
+    /// The state, to be stored with the seq of [`Coordinator::head`].
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot(self.state.clone())
+    }
+
+    /// Applies one record of the log while replaying.
+    pub fn apply(&mut self, record: &Record) {
+        self.state.apply(record);
+        self.state.take_changes();
+    }
+
+    /// The last event decided.
+    #[must_use]
+    pub fn head(&self) -> Seq {
+        Seq(self.state.next().0 - 1)
+    }
+
+    /// Handles one input and returns the events to append, in order.
+    ///
+    /// # Errors
+    ///
+    /// The input was a command that cannot be followed; nothing has changed.
+    pub fn handle(&mut self, now: Time, input: &Input) -> Result<Decided, Rejected> {
+        assert!(self.out.is_empty(), "one input at a time");
+        let now = now.max(self.state.now());
+        self.note(now, input)?;
+        self.settle(now);
+        let mut decided = Decided { records: std::mem::take(&mut self.out), ..Decided::default() };
+        for change in self.state.take_changes() {
+            match change {
+                // What started and was lost again within one input never was.
+                WantedChange::Start(id) if self.state.effects().contains_key(&id) => {
+                    decided.start.push(id);
+                }
+                WantedChange::End(id) if self.state.effects().contains_key(&id) => {
+                    decided.end.push(id);
+                }
+                WantedChange::Start(_) | WantedChange::End(_) => {}
+            }
+        }
+        Ok(decided)
+    }
+
+    /// When to hand in a tick even if nothing happens.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Time> {
+        if self.unsettled { Some(self.state.now()) } else { decide::next_deadline(&self.state) }
+    }
+
+    pub(crate) fn state(&self) -> &State {
+        &self.state
+    }
+
+    fn settle(&mut self, now: Time) {
+        self.unsettled = false;
+        let noted = self.out.len();
+        while let Some((id, event)) = decide::next_event(&self.state, now) {
+            if self.max_events <= self.out.len() - noted {
+                self.unsettled = true;
+                return;
+            }
+            self.emit(now, Actor::Core, id, event);
+        }
+    }
+
+    pub(crate) fn emit(&mut self, now: Time, actor: Actor, loop_id: Option<LoopId>, event: Event) {
+        let project = match (&event, loop_id) {
+            (_, Some(id)) => Some(self.state.plan(id.plan()).head.project),
+            (Event::PlanSubmitted { head, .. }, None) => Some(head.project),
+            (Event::ProjectAdded { id, .. } | Event::ProjectForgotten { id }, None) => Some(*id),
+            (Event::EffectStarted { owner: Owner::Queue(id), .. }, None) => Some(*id),
+            (
+                Event::SpecAdded { spec: SpecId { plan, .. }, .. }
+                | Event::PlanReleased { plan, .. }
+                | Event::IntegrationMoved { plan, .. }
+                | Event::PlanEnded { plan }
+                | Event::EffectStarted { owner: Owner::Plan(plan), .. },
+                None,
+            ) => Some(self.state.plan(*plan).head.project),
+            (Event::QueueEntered { op } | Event::QueueLeft { op, .. }, None) => {
+                Some(self.state.plan(op.plan()).head.project)
+            }
+            (Event::EffectEnded { effect, .. } | Event::EffectObserved { effect, .. }, None) => {
+                Some(self.state.effects()[effect].project)
+            }
+            _ => None,
+        };
+        self.emit_for(now, actor, project, loop_id, event);
+    }
+
+    pub(crate) fn emit_for(
+        &mut self,
+        at: Time,
+        actor: Actor,
+        project: Option<ProjectId>,
+        loop_id: Option<LoopId>,
+        event: Event,
+    ) {
+        let loop_id = loop_id.or_else(|| match &event {
+            Event::QueueEntered { op } | Event::QueueLeft { op, .. } => op.loop_id(),
+            _ => None,
+        });
+        let cause = self.out.first().map(|first| first.seq);
+        let seq = self.state.next();
+        let record = Record { seq, at, shard: 0, project, loop_id, v: 1, cause, actor, event };
+        self.state.apply(&record);
+        self.out.push(record);
+    }
+
+    /// Writes down what came from outside; what follows is not decided here.
+    fn note(&mut self, now: Time, input: &Input) -> Result<(), Rejected> {
+        match input {
+            Input::Started { version } => {
+                let event = Event::DaemonStarted { version: version.clone() };
+                self.emit(now, Actor::Daemon, None, event);
+            }
+            Input::Stopped => self.emit(now, Actor::Daemon, None, Event::DaemonStopped),
+            Input::Limits(limits) => {
+                if limits != self.state.limits() {
+                    let event = Event::LimitsSet { limits: limits.clone() };
+                    self.emit(now, Actor::Daemon, None, event);
+                }
+            }
+            Input::Command { actor, command } => self.command(now, *actor, command)?,
+            Input::Observed { effect, index, fact } => {
+                if let Some(open) = self.state.effects().get(effect)
+                    && open.observed == *index
+                {
+                    let id = loop_of(open.owner);
+                    let (effect, index) = (*effect, *index);
+                    let event = Event::EffectObserved { effect, index, fact: fact.clone() };
+                    self.emit(now, Actor::Runner, id, event);
+                }
+            }
+            Input::Ended { effect, outcome } => self.ended(now, *effect, outcome),
+            Input::MainSeen { project, target, tip, commits, rewritten } => {
+                if self.is_news(*project, target, tip) {
+                    let event = Event::MainMoved {
+                        target: target.clone(),
+                        to: *tip,
+                        commits: *commits,
+                        rewritten: *rewritten,
+                    };
+                    self.emit_for(now, Actor::Daemon, Some(*project), None, event);
+                }
+            }
+            Input::Panicked { id, message } => {
+                let alive =
+                    self.state.engine(*id).is_some_and(|it| !it.is_over() && it.ending.is_none());
+                if alive {
+                    let message = truncate(message.clone(), MAX_MESSAGE_BYTES);
+                    let event = Event::InternalError { message };
+                    self.emit(now, Actor::Daemon, Some(*id), event);
+                }
+            }
+            Input::Tick => {}
+        }
+        Ok(())
+    }
+
+    /// The tip differs from what we know, and is not what we are publishing right now.
+    pub(crate) fn is_news(&self, project: ProjectId, target: &str, tip: &Oid) -> bool {
+        let Some(it) = self.state.project(project) else { return false };
+        let publishing = it.lane.active.as_ref().is_some_and(|active| {
+            let ours = matches!(&active.stage, Stage::Publishing { commit, .. } if commit == tip);
+            ours && matches!(active.op, QueueOp::Land(_))
+        });
+        it.targets.get(target).is_some_and(|known| known != tip) && !publishing
+    }
+
+    /// An effect ended: the fact, and what it means in the words of its loop.
+    fn ended(&mut self, now: Time, effect: EffectId, outcome: &Outcome) {
+        // An effect that is not open ended before, or belongs to an earlier life.
+        let Some(open) = self.state.effects().get(&effect) else { return };
+        let (owner, work, was_ending) = (open.owner, open.work.clone(), open.ending);
+        let id = loop_of(owner);
+        let mut outcome = outcome.clone();
+        if let Outcome::Failed { message, .. } = &mut outcome {
+            *message = truncate(std::mem::take(message), MAX_MESSAGE_BYTES);
+        }
+        let event = Event::EffectEnded { effect, outcome: outcome.clone() };
+        self.emit(now, Actor::Runner, id, event);
+        let seq = self.head();
+        if let Some(id) = id
+            && !was_ending
+        {
+            self.interpret(now, id, effect, seq, &work, &outcome);
+        }
+    }
+
+    fn interpret(
+        &mut self,
+        now: Time,
+        id: LoopId,
+        effect: EffectId,
+        seq: Seq,
+        work: &Work,
+        outcome: &Outcome,
+    ) {
+        let n = self.state.loops()[&id].iteration;
+        let attempts = self.state.loops()[&id].attempts;
+        match outcome {
+            Outcome::Gated { checkpoint, tree, change, markers, report } => {
+                let verdict = match report {
+                    _ if change.files == 0 => Verdict::Unchanged,
+                    _ if 0 < *markers => Verdict::Conflict,
+                    Some(report) if report.green => Verdict::Green,
+                    Some(_) | None => Verdict::Red,
+                };
+                let summary = report.as_ref().map(|it| it.summary.clone()).unwrap_or_default();
+                let log = report.as_ref().map(|it| it.log);
+                let change = *change;
+                let event = Event::IterationEnded { n, verdict, summary, log, change };
+                self.emit(now, Actor::Core, Some(id), event);
+                if verdict == Verdict::Green {
+                    let evidence = Evidence { seq, tree: *tree };
+                    let tests = report.as_ref().and_then(|it| it.tests);
+                    let event = Event::Passed { checkpoint: *checkpoint, evidence, tests };
+                    self.emit(now, Actor::Core, Some(id), event);
+                }
+            }
+            Outcome::AgentDone { exit, summary, log, .. } if *exit != 0 => {
+                let event = Event::IterationEnded {
+                    n,
+                    verdict: Verdict::AgentFailed,
+                    summary: summary.clone(),
+                    log: Some(*log),
+                    change: Change::default(),
+                };
+                self.emit(now, Actor::Core, Some(id), event);
+                let in_a_row = self.agent_failures(id);
+                let why = format!("the agent ended with {exit}");
+                self.defer(
+                    now,
+                    id,
+                    scheduler::backoff_ms(self.state.limits(), in_a_row, seq.0),
+                    why,
+                );
+            }
+            Outcome::Failed { failure, message, .. } => {
+                if self.state.loops()[&id].stuck.is_some() {
+                    return;
+                }
+                let salt = effect.0.0 ^ u64::from(attempts);
+                let wait = match failure {
+                    // Never before the time that was named; the jitter only adds.
+                    Failure::NotBefore(ms) => {
+                        ms.saturating_add(scheduler::jittered((ms / 4).clamp(10, 2_000), salt))
+                    }
+                    Failure::Transient
+                    | Failure::Resources
+                    | Failure::Permanent
+                    | Failure::Auth => scheduler::backoff_ms(self.state.limits(), attempts, salt),
+                };
+                self.defer(now, id, wait, format!("{}: {message}", work.verb()));
+            }
+            _ => {}
+        }
+    }
+
+    fn agent_failures(&self, id: LoopId) -> u32 {
+        let history = self.state.loops()[&id].history.iter().rev();
+        let in_a_row = history.take_while(|it| it.verdict == Verdict::AgentFailed).count();
+        u32::try_from(in_a_row).unwrap_or(u32::MAX)
+    }
+
+    fn defer(&mut self, now: Time, id: LoopId, wait_ms: u64, why: String) {
+        let why = truncate(why, 200);
+        let event = Event::Deferred { until: now.plus_ms(wait_ms), why };
+        self.emit(now, Actor::Core, Some(id), event);
+    }
+}
+
+/// Cuts `text` to at most `max` bytes, on a character boundary.
+fn truncate(mut text: String, max: usize) -> String {
+    if max < text.len() {
+        let end = (0..=max).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+        text.truncate(end);
+    }
+    text
+}
+
+fn loop_of(owner: Owner) -> Option<LoopId> {
+    match owner {
+        Owner::Loop(id) => Some(id),
+        Owner::Plan(_) | Owner::Queue(_) => None,
+    }
+}

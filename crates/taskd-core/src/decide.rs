@@ -1,0 +1,483 @@
+//! What follows by itself. Questions asked of `&State`; the answers are events.
+//!
+//! One place and one order, whatever woke us. Every function reads the indexes; none scans.
+
+use taskd_model::{
+    Event, Evidence, LandPolicy, Limit, LoopId, Oid, Owner, PlanId, PrepareMode, ProjectId,
+    QueueEnd, QueueOp, Reason, Status, Time, Work,
+};
+
+use crate::{
+    engine::{LoopEngine, Next},
+    plan::{PlanState, Reach},
+    queue::{Active, Stage},
+    state::State,
+};
+
+/// An event and the loop it belongs to, if to one.
+pub(crate) type Step = (Option<LoopId>, Event);
+
+/// The next thing that follows from `state` by itself, if any.
+///
+/// Asked until it answers `None`, so every input leaves the coordinator settled.
+pub(crate) fn next_event(state: &State, now: Time) -> Option<Step> {
+    due(state, now)
+        .or_else(|| first_loop_step(state))
+        .or_else(|| first_plan_step(state))
+        .or_else(|| first_lane_step(state))
+        .or_else(|| admit_gate(state))
+        .or_else(|| admit_call(state, now))
+        .or_else(|| admit_agent(state))
+        .or_else(|| admit_loop(state))
+}
+
+/// When to ask again even if nothing happens.
+pub(crate) fn next_deadline(state: &State) -> Option<Time> {
+    let due = state.index().due.first().map(|(at, _)| *at);
+    if state.is_parked() {
+        return due;
+    }
+    let limits = state.limits();
+    let admission = state.index().calls.keys().filter_map(|name| {
+        let bucket = state.bucket(name)?;
+        bucket.has_slot(limits).then(|| bucket.ready_at(limits, state.now()))
+    });
+    due.into_iter().chain(admission).min()
+}
+
+fn due(state: &State, now: Time) -> Option<Step> {
+    let (at, id) = *state.index().due.first()?;
+    if now < at {
+        return None;
+    }
+    let engine = &state.loops()[&id];
+    let plan = state.plan(id.plan());
+    let event = if plan.deadline() <= now {
+        Event::LimitReached { limit: Limit::PlanTime }
+    } else if engine.deadline().is_some_and(|it| it <= now) {
+        Event::LimitReached { limit: Limit::Time }
+    } else {
+        Event::DeferralOver
+    };
+    Some((Some(id), event))
+}
+
+fn first_loop_step(state: &State) -> Option<Step> {
+    let step = |id: &LoopId| {
+        let event = loop_step(state, &state.loops()[id]).expect("indexed because it has a step");
+        may_follow(state, &event).then_some((Some(*id), event))
+    };
+    state.index().steps.iter().find_map(step)
+}
+
+fn first_plan_step(state: &State) -> Option<Step> {
+    let step = |id: &PlanId| {
+        let event = plan_step(state, *id).expect("indexed because it has a step");
+        may_follow(state, &event).then_some((None, event))
+    };
+    state.index().plans.iter().find_map(step)
+}
+
+fn first_lane_step(state: &State) -> Option<Step> {
+    let step = |id: &ProjectId| {
+        let event = lane_step(state, *id).expect("indexed because it has a step");
+        may_follow(state, &event).then_some((None, event))
+    };
+    state.index().lanes.iter().find_map(step)
+}
+
+/// Parked work may end, but nothing of it starts or goes on.
+fn may_follow(state: &State, event: &Event) -> bool {
+    let goes_on = match event {
+        Event::StatusChanged { to, .. } => matches!(to, Status::Running | Status::Rebasing),
+        Event::QueueLeft { .. } | Event::PlanEnded { .. } | Event::LimitReached { .. } => false,
+        _ => true,
+    };
+    !state.is_parked() || !goes_on
+}
+
+fn admit_gate(state: &State) -> Option<Step> {
+    if state.is_parked() || !state.has_gate_slot() {
+        return None;
+    }
+    // Candidates first: they are nearest to landing. Then bases, which everybody waits for.
+    if let Some(project) = state.index().lane_gates.first() {
+        return lane_wants_gate(state, *project).map(|event| (None, event));
+    }
+    if let Some(plan) = state.index().checks.first() {
+        let work = Work::CheckBase { base: state.plan(*plan).integration };
+        return Some((None, Event::EffectStarted { owner: Owner::Plan(*plan), work }));
+    }
+    let (_, _, id) = *state.index().gates.first()?;
+    let accept = state.loops()[&id].next == Next::Accept;
+    let work = if accept { Work::AcceptBefore } else { Work::Gate };
+    Some(start(id, work))
+}
+
+fn admit_call(state: &State, now: Time) -> Option<Step> {
+    if state.is_parked() {
+        return None;
+    }
+    let limits = state.limits();
+    let (name, waiters) = state.index().calls.iter().find(|(name, _)| {
+        state.bucket(name).is_none_or(|it| it.has_slot(limits) && it.ready_at(limits, now) <= now)
+    })?;
+    let id = waiters.first(limits, now).expect("empty classes are not indexed");
+    let engine = &state.loops()[&id];
+    let Next::Call { request } = engine.next else { unreachable!("indexed as a waiting call") };
+    Some(match spent_up(state, engine) {
+        Some(limit) => (Some(id), Event::LimitReached { limit }),
+        None => {
+            let cap_micros = money_left(state, engine);
+            start(id, Work::Call { request, bucket: name.clone(), cap_micros })
+        }
+    })
+}
+
+fn admit_agent(state: &State) -> Option<Step> {
+    if state.is_parked() || !state.has_agent_slot() {
+        return None;
+    }
+    let (_, _, id) = *state.index().agents.first()?;
+    let engine = &state.loops()[&id];
+    let Next::Agent { prompt } = engine.next else { unreachable!("indexed as a waiting agent") };
+    Some(match spent_up(state, engine) {
+        Some(limit) => (Some(id), Event::LimitReached { limit }),
+        None => start(id, Work::Agent { prompt, cap_micros: money_left(state, engine) }),
+    })
+}
+
+fn admit_loop(state: &State) -> Option<Step> {
+    if state.is_parked() || !state.has_loop_slot() {
+        return None;
+    }
+    let (_, _, id) = *state.index().slots.first()?;
+    Some((Some(id), status(Status::Pending, Status::Running, Reason::Started)))
+}
+
+/// The money is gone: another loop of the plan may have spent it while this one waited.
+fn spent_up(state: &State, engine: &LoopEngine) -> Option<Limit> {
+    if engine.is_over_budget() {
+        return Some(Limit::Budget);
+    }
+    state.plan(engine.id.plan()).is_over_budget().then_some(Limit::PlanBudget)
+}
+
+fn money_left(state: &State, engine: &LoopEngine) -> u64 {
+    let plan = state.plan(engine.id.plan());
+    let of_plan = plan.head.budget_micros.saturating_sub(plan.spent.micros);
+    of_plan.min(engine.limits.budget_micros.saturating_sub(engine.spent.micros))
+}
+
+fn start(id: LoopId, work: Work) -> Step {
+    (Some(id), Event::EffectStarted { owner: Owner::Loop(id), work })
+}
+
+fn status(from: Status, to: Status, reason: Reason) -> Event {
+    Event::StatusChanged { from, to, reason }
+}
+
+/// A loop's own next step: one that needs neither time nor anything shared.
+pub(crate) fn loop_step(state: &State, engine: &LoopEngine) -> Option<Event> {
+    if engine.is_over() {
+        return None;
+    }
+    if let Some(event) = ending_step(engine) {
+        return event;
+    }
+    let plan = state.plan(engine.id.plan());
+    match engine.status {
+        Status::Draft => match plan.state {
+            _ if engine.pause => Some(status(Status::Draft, Status::Paused, Reason::Person)),
+            PlanState::Open => Some(status(Status::Draft, Status::Pending, Reason::Released)),
+            PlanState::Refused => {
+                let reason = plan.trouble.clone().map_or(Reason::BaseRed, Reason::Stuck);
+                Some(status(Status::Draft, Status::Blocked, reason))
+            }
+            PlanState::Checking | PlanState::Ended => None,
+        },
+        Status::Pending => match plan.state {
+            _ if engine.pause => Some(status(Status::Pending, Status::Paused, Reason::Person)),
+            PlanState::Refused => {
+                let reason = plan.trouble.clone().map_or(Reason::BaseRed, Reason::Stuck);
+                Some(status(Status::Pending, Status::Blocked, reason))
+            }
+            _ if plan.needs_reach(engine.id) == Reach::Lost => {
+                Some(status(Status::Pending, Status::Blocked, Reason::NeedFailed))
+            }
+            PlanState::Checking | PlanState::Open | PlanState::Ended => None,
+        },
+        Status::Running | Status::Rebasing => working_step(state, engine),
+        Status::Paused | Status::Blocked | Status::Complete | Status::Failed | Status::Stopped => {
+            None
+        }
+    }
+}
+
+/// Landed work is complete, and a loop that shall end does so when its last effect has ended.
+fn ending_step(engine: &LoopEngine) -> Option<Option<Event>> {
+    if engine.landed.is_some() && engine.status == Status::Running && engine.is_quiet() {
+        let reason = if engine.already_there { Reason::AlreadyThere } else { Reason::Done };
+        return Some(Some(status(Status::Running, Status::Complete, reason)));
+    }
+    let (to, reason) = engine.ending.as_ref()?;
+    // Its entry in the landing queue leaves first, in case a publish has happened.
+    if !engine.is_quiet() || engine.queued.is_some() {
+        return Some(None);
+    }
+    Some(Some(status(engine.status, *to, reason.clone())))
+}
+
+fn working_step(state: &State, engine: &LoopEngine) -> Option<Event> {
+    if !engine.is_quiet() {
+        return tool_step(engine);
+    }
+    let now_is = engine.status;
+    if let Some(reason) = &engine.stuck {
+        return Some(status(now_is, Status::Blocked, reason.clone()));
+    }
+    if engine.queued.is_some() {
+        return None;
+    }
+    let plan = state.plan(engine.id.plan());
+    if plan.needs_reach(engine.id) == Reach::Lost {
+        return Some(status(now_is, Status::Blocked, Reason::NeedFailed));
+    }
+    if engine.pause {
+        return Some(status(now_is, Status::Paused, Reason::Person));
+    }
+    if engine.retry_at.is_some() {
+        return None;
+    }
+    // Passed work is brought from its checkpoint; it needs no worktree until it is sent back.
+    if engine.next == Next::Land {
+        return land_step(state, engine);
+    }
+    if let Some(mode) = engine.prepare {
+        return Some(prepare_step(state, engine, mode));
+    }
+    if engine.gives_up_on_conflicts() {
+        return Some(status(now_is, Status::Blocked, Reason::Conflict));
+    }
+    let tip = plan.integration;
+    let behind = engine.base != tip && engine.ground_may_move();
+    match (now_is, behind) {
+        (Status::Rebasing, true) => Some(begin(engine, Work::Rebase { onto: tip })),
+        (Status::Rebasing, false) => {
+            Some(status(Status::Rebasing, Status::Running, Reason::Rebased))
+        }
+        (_, true) => Some(status(Status::Running, Status::Rebasing, Reason::BaseMoved)),
+        (_, false) => next_step(state, engine),
+    }
+}
+
+fn next_step(state: &State, engine: &LoopEngine) -> Option<Event> {
+    match engine.next {
+        Next::Iterate => Some(match exhausted(state, engine) {
+            Some(limit) => Event::LimitReached { limit },
+            None => Event::IterationStarted { n: engine.iteration + 1 },
+        }),
+        Next::Compose => Some(match exhausted(state, engine) {
+            Some(limit) => Event::LimitReached { limit },
+            None => begin(engine, Work::Compose),
+        }),
+        Next::Tools => tool_step(engine),
+        Next::Agent { .. } if engine.limits.restarts < engine.restarts => {
+            Some(Event::LimitReached { limit: Limit::Restarts })
+        }
+        Next::Accept | Next::Call { .. } | Next::Agent { .. } | Next::Gate | Next::Land => None,
+    }
+}
+
+fn exhausted(state: &State, engine: &LoopEngine) -> Option<Limit> {
+    let plan = state.plan(engine.id.plan());
+    engine.exhausted().or_else(|| plan.is_over_budget().then_some(Limit::PlanBudget))
+}
+
+fn begin(engine: &LoopEngine, work: Work) -> Event {
+    Event::EffectStarted { owner: Owner::Loop(engine.id), work }
+}
+
+fn prepare_step(state: &State, engine: &LoopEngine, mode: PrepareMode) -> Event {
+    let untouched = engine.checkpoint.is_none() && engine.iteration == 0;
+    let tip = state.plan(engine.id.plan()).integration;
+    let base = if untouched { tip } else { engine.base };
+    begin(engine, Work::Prepare { base, mode })
+}
+
+fn tool_step(engine: &LoopEngine) -> Option<Event> {
+    if engine.ending.is_some() || engine.status != Status::Running {
+        return None;
+    }
+    // Only the call of this turn and reads of it may run beside a tool.
+    if engine.turn.call.is_none() && engine.turn.reply.is_none() {
+        return None;
+    }
+    let (index, call) = engine.startable_tool()?;
+    let work = Work::Tool { index, name: call.name.clone(), args: call.args, reads: call.reads };
+    Some(begin(engine, work))
+}
+
+/// What passed work does next: onto the integration ref, then perhaps a person, then the target.
+fn land_step(state: &State, engine: &LoopEngine) -> Option<Event> {
+    let id = engine.id;
+    let plan = state.plan(id.plan());
+    if plan.reset {
+        return None;
+    }
+    let policy = plan.head.land;
+    let may_land = policy == LandPolicy::OnGate || engine.approved;
+    let needs_landed = plan.needs_reach(id) == Reach::Landed;
+    let alone = engine.refused_on != Some(state.target_tip(plan)) || !plan.has_unlanded_beside(id);
+    if may_land && !engine.held && needs_landed && alone {
+        return Some(Event::QueueEntered { op: QueueOp::Land(id) });
+    }
+    if engine.integrated.is_none() {
+        return Some(Event::QueueEntered { op: QueueOp::Integrate(id) });
+    }
+    if policy == LandPolicy::Never {
+        return Some(status(Status::Running, Status::Complete, Reason::Done));
+    }
+    (policy == LandPolicy::Ask && !engine.approved && !engine.asked).then_some(Event::ApprovalAsked)
+}
+
+/// A plan's own next step.
+pub(crate) fn plan_step(state: &State, id: PlanId) -> Option<Event> {
+    let plan = state.plan(id);
+    if plan.specs.len() < usize::from(plan.head.specs) || plan.state == PlanState::Ended {
+        return None;
+    }
+    if plan.open_loops == 0 && plan.again.is_empty() {
+        return Some(Event::PlanEnded { plan: id });
+    }
+    let tip = state.target_tip(plan);
+    // While a publish may be moving the integration ref, where it stands is not ours to say.
+    if !plan.refreshing && !state.integration_in_hand(id) {
+        let fresh = plan.unlanded.is_empty() && plan.integration != tip;
+        if plan.reset || fresh {
+            return Some(Event::IntegrationMoved { plan: id, to: tip });
+        }
+        let busy = plan.unlanded.iter().any(|it| state.loops()[it].queued.is_some());
+        if plan.refreshed != tip && !plan.unlanded.is_empty() && !busy {
+            return Some(Event::QueueEntered { op: QueueOp::Refresh(id) });
+        }
+    }
+    if let Some(complete) = plan.again.iter().find(|it| state.loops()[it].queued.is_none()) {
+        return Some(Event::QueueEntered { op: QueueOp::Integrate(*complete) });
+    }
+    if plan.state == PlanState::Checking {
+        return base_check(state, id);
+    }
+    None
+}
+
+/// The release of a plan whose base is known to pass.
+fn base_check(state: &State, id: PlanId) -> Option<Event> {
+    let plan = state.plan(id);
+    let project = state.project(plan.head.project).expect("plans have a project");
+    let known = project
+        .checked
+        .iter()
+        .find(|it| it.base == plan.integration && it.gate == plan.head.gate)?;
+    if !known.green && !plan.head.base_red_ok {
+        return None;
+    }
+    let evidence = Evidence { seq: known.seq, tree: known.base };
+    let evidence = known.green.then_some(evidence);
+    Some(Event::PlanReleased { plan: id, evidence, tests: known.tests })
+}
+
+/// The plan's base must be gated before any loop of it starts.
+pub(crate) fn wants_base_check(state: &State, id: PlanId) -> bool {
+    let plan = state.plan(id);
+    plan.state == PlanState::Checking
+        && plan.specs.len() == usize::from(plan.head.specs)
+        && 0 < plan.open_loops
+        && !plan.checking
+        && plan_step(state, id).is_none()
+}
+
+/// The landing queue's next step, if it needs no gate slot.
+pub(crate) fn lane_step(state: &State, id: ProjectId) -> Option<Event> {
+    let lane = &state.project(id)?.lane;
+    if let Some((entry, op)) = lane.waiting.iter().find(|(_, op)| !is_wanted(state, **op)) {
+        return Some(Event::QueueLeft { entry: *entry, op: *op, end: QueueEnd::Withdrawn });
+    }
+    let Some(active) = &lane.active else {
+        let (_, op) = lane.waiting.first_key_value()?;
+        return Some(begin_entry(state, id, *op));
+    };
+    if active.open.is_some() {
+        return None;
+    }
+    let op = active.op;
+    let tip = state.tip_of(op);
+    let build = || build(state, id, op);
+    match &active.stage {
+        Stage::Publishing { commit, onto, .. } => Some(publish(id, op, *commit, *onto)),
+        Stage::Over(end) => Some(leave(active, end.clone())),
+        _ if !is_wanted(state, op) => Some(leave(active, QueueEnd::Withdrawn)),
+        Stage::Fresh => Some(build()),
+        Stage::Built { onto, .. } | Stage::Gated { onto, .. } if *onto != tip => Some(build()),
+        Stage::Gated { commit, onto, .. } => Some(publish(id, op, *commit, *onto)),
+        Stage::Built { .. } => None,
+    }
+}
+
+/// The gate the landing queue waits for: the candidate is built on the tip and has no evidence.
+pub(crate) fn lane_wants_gate(state: &State, id: ProjectId) -> Option<Event> {
+    let active = state.project(id)?.lane.active.as_ref()?;
+    let Stage::Built { commit, tree, onto } = active.stage else { return None };
+    let op = active.op;
+    if active.open.is_some() || !is_wanted(state, op) || onto != state.tip_of(op) {
+        return None;
+    }
+    let work = Work::GateCandidate { op, commit, tree };
+    Some(Event::EffectStarted { owner: Owner::Queue(id), work })
+}
+
+fn begin_entry(state: &State, id: ProjectId, op: QueueOp) -> Event {
+    // Work that is integrated on exactly this tip lands as the commit that was gated there.
+    if let QueueOp::Land(loop_id) = op
+        && let Some(placed) = state.loops()[&loop_id].integrated
+        && placed.onto == state.tip_of(op)
+        && placed.commit != placed.onto
+    {
+        return publish(id, op, placed.commit, placed.onto);
+    }
+    build(state, id, op)
+}
+
+fn build(state: &State, id: ProjectId, op: QueueOp) -> Event {
+    let merges = match op {
+        QueueOp::Refresh(plan) => Some(state.target_tip(state.plan(plan))),
+        QueueOp::Integrate(_) | QueueOp::Land(_) => None,
+    };
+    let work = Work::BuildCandidate { op, onto: state.tip_of(op), merges };
+    Event::EffectStarted { owner: Owner::Queue(id), work }
+}
+
+fn publish(id: ProjectId, op: QueueOp, commit: Oid, expected: Oid) -> Event {
+    let work = Work::Publish { op, commit, expected };
+    Event::EffectStarted { owner: Owner::Queue(id), work }
+}
+
+fn leave(active: &Active, end: QueueEnd) -> Event {
+    Event::QueueLeft { entry: active.entry, op: active.op, end }
+}
+
+/// The queue entry still has somebody who wants it.
+pub(crate) fn is_wanted(state: &State, op: QueueOp) -> bool {
+    match op.loop_id() {
+        Some(id) => {
+            let engine = &state.loops()[&id];
+            let alive = engine.ending.is_none() && !engine.is_over();
+            let again = state.plan(id.plan()).again.contains(&id);
+            engine.passed.is_some() && engine.next == Next::Land && (alive || again)
+        }
+        None => {
+            let plan = state.plan(op.plan());
+            !plan.reset && !plan.unlanded.is_empty() && plan.state != PlanState::Ended
+        }
+    }
+}

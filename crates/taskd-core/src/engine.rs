@@ -1,0 +1,307 @@
+//! One loop: what it has, what it wants next, and which step follows by itself.
+//!
+//! Plain data. The engine knows nothing of other loops, of buckets or of time passing; it is told.
+//! A *safe point* is a moment with no effect of this loop open: there the ground may move, people
+//! may pause, and the process may die without anything being repeated.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+use taskd_model::{
+    Digest, EffectId, Evidence, IterationNote, Limit, LoopId, LoopLimits, Oid, OnConflict,
+    PrepareMode, Reason, Seq, Status, Time, ToolCall, TurnRef, Usage, Worker,
+};
+
+/// How many earlier iterations the next one is told about.
+pub(crate) const MAX_HISTORY: usize = 5;
+
+/// One loop.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct LoopEngine {
+    pub(crate) id: LoopId,
+    pub(crate) worker: Worker,
+    pub(crate) limits: LoopLimits,
+    pub(crate) status: Status,
+    /// What it does at the next safe point.
+    pub(crate) next: Next,
+    /// When `next` was set: the place in whatever queue it waits in.
+    pub(crate) since: (Time, Seq),
+    /// The worktree must be made so first.
+    pub(crate) prepare: Option<PrepareMode>,
+    /// Its open effects, also those that are ending.
+    pub(crate) open: BTreeSet<EffectId>,
+    pub(crate) turn: Turn,
+    /// Finished turns of this iteration.
+    pub(crate) turns: Vec<TurnRef>,
+    pub(crate) iteration: u32,
+    /// The commit its work stands on.
+    pub(crate) base: Oid,
+    /// Its work as last saved.
+    pub(crate) checkpoint: Option<Oid>,
+    /// A rebase has begun from this checkpoint.
+    pub(crate) rebase_from: Option<Oid>,
+    pub(crate) conflicts: u32,
+    pub(crate) conflict_files: Option<Digest>,
+    /// Rebases with conflicts so far.
+    pub(crate) conflicted: u32,
+    pub(crate) history: Vec<IterationNote>,
+    pub(crate) notes: Vec<Digest>,
+    pub(crate) session: Option<String>,
+    pub(crate) spent: Usage,
+    pub(crate) started_at: Option<Time>,
+    pub(crate) retry_at: Option<Time>,
+    /// Failures in a row of what it does now.
+    pub(crate) attempts: u32,
+    /// Runs of the agent begun again after a crash.
+    pub(crate) restarts: u32,
+    pub(crate) pause: bool,
+    /// It ends so as soon as nothing of it runs.
+    pub(crate) ending: Option<(Status, Reason)>,
+    /// What the gate said yes to.
+    pub(crate) passed: Option<PassedWork>,
+    pub(crate) asked: bool,
+    pub(crate) approved: bool,
+    /// Landing was refused by the person's checkout.
+    pub(crate) held: bool,
+    /// It does not go onto this tip of the target alone: it waits for what was integrated before.
+    pub(crate) refused_on: Option<Oid>,
+    /// Its work is on the integration ref as this commit.
+    pub(crate) integrated: Option<Placed>,
+    pub(crate) landed: Option<Oid>,
+    /// The target had its work already.
+    pub(crate) already_there: bool,
+    /// Why its status last changed.
+    pub(crate) reason: Option<Reason>,
+    /// Its entry in the landing queue.
+    pub(crate) queued: Option<Seq>,
+    /// What it will be blocked for at the next safe point.
+    pub(crate) stuck: Option<Reason>,
+}
+
+/// What a loop does next.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Next {
+    /// Run the `accept` commands, which should be red.
+    Accept,
+    /// Begin an iteration, if one is left.
+    Iterate,
+    /// Render the next request or prompt.
+    Compose,
+    /// Send this request, when admitted.
+    Call { request: Digest },
+    /// Run the tools of a reply that is in the log.
+    Tools,
+    /// Run the agent with this prompt, when admitted.
+    Agent { prompt: Digest },
+    /// Run the gate, when admitted.
+    Gate,
+    /// Passed: the landing queue and perhaps a person come next.
+    Land,
+}
+
+/// The turn in progress: at most one reply, and the tools it asks for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Turn {
+    pub(crate) call: Option<EffectId>,
+    pub(crate) reply: Option<Digest>,
+    pub(crate) tools: Vec<ToolSlot>,
+}
+
+/// One tool call of the turn.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ToolSlot {
+    pub(crate) call: ToolCall,
+    pub(crate) state: ToolState,
+}
+
+/// How far a tool call is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum ToolState {
+    /// Asked for.
+    Seen,
+    /// Its effect is open.
+    Running(EffectId),
+    /// It ended with this result; `None` when it was interrupted.
+    Done(Option<Digest>),
+}
+
+/// Work that passed its gate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PassedWork {
+    pub(crate) checkpoint: Oid,
+    pub(crate) evidence: Evidence,
+}
+
+/// Work as one commit on a ref.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Placed {
+    pub(crate) commit: Oid,
+    pub(crate) onto: Oid,
+    pub(crate) evidence: Evidence,
+}
+
+/// The tool that ends an iteration's turns; it is no effect.
+pub(crate) const FINISH: &str = "finish";
+
+impl LoopEngine {
+    pub(crate) fn new(
+        id: LoopId,
+        worker: Worker,
+        limits: LoopLimits,
+        accept: bool,
+        base: Oid,
+        since: (Time, Seq),
+    ) -> Self {
+        Self {
+            id,
+            worker,
+            limits,
+            status: Status::Draft,
+            next: if accept { Next::Accept } else { Next::Iterate },
+            since,
+            prepare: Some(PrepareMode::Fresh),
+            open: BTreeSet::new(),
+            turn: Turn::default(),
+            turns: Vec::new(),
+            iteration: 0,
+            base,
+            checkpoint: None,
+            rebase_from: None,
+            conflicts: 0,
+            conflict_files: None,
+            conflicted: 0,
+            history: Vec::new(),
+            notes: Vec::new(),
+            session: None,
+            spent: Usage::default(),
+            started_at: None,
+            retry_at: None,
+            attempts: 0,
+            restarts: 0,
+            pause: false,
+            ending: None,
+            passed: None,
+            asked: false,
+            approved: false,
+            held: false,
+            refused_on: None,
+            integrated: None,
+            landed: None,
+            already_there: false,
+            reason: None,
+            queued: None,
+            stuck: None,
+        }
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.status.is_over()
+    }
+
+    /// Nothing of it runs.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.open.is_empty()
+    }
+
+    /// It has a loop slot: it works, or waits for something that will come by itself.
+    pub(crate) fn holds_slot(&self) -> bool {
+        let waits_for_person = self.next == Next::Land && self.queued.is_none();
+        matches!(self.status, Status::Running | Status::Rebasing) && !waits_for_person
+    }
+
+    /// Between turns for a model, between iterations for an agent (decision D12).
+    pub(crate) fn ground_may_move(&self) -> bool {
+        match (&self.worker, &self.next) {
+            (_, Next::Iterate) => true,
+            (Worker::Model(_), Next::Compose | Next::Call { .. }) => true,
+            (Worker::Agent(_), Next::Compose) => true,
+            (_, Next::Accept | Next::Tools | Next::Agent { .. } | Next::Gate | Next::Land) => false,
+            (Worker::Agent(_), Next::Call { .. }) => false,
+        }
+    }
+
+    /// The next tool that may start now, if any.
+    ///
+    /// A read may start as soon as its call is complete in the stream, beside other reads, but not
+    /// before an earlier write of the same reply. A write waits for the whole reply and for every
+    /// earlier tool, and runs alone.
+    pub(crate) fn startable_tool(&self) -> Option<(u16, &ToolCall)> {
+        for (n, slot) in (0u16..).zip(&self.turn.tools) {
+            match slot.state {
+                ToolState::Done(_) => {}
+                ToolState::Running(_) if slot.call.reads => {}
+                ToolState::Running(_) => return None,
+                ToolState::Seen if slot.call.name == FINISH => {}
+                ToolState::Seen if slot.call.reads => return Some((n, &slot.call)),
+                ToolState::Seen => {
+                    let earlier = &self.turn.tools[..usize::from(n)];
+                    let all_done = earlier.iter().all(ToolSlot::is_done);
+                    return (self.turn.reply.is_some() && all_done).then_some((n, &slot.call));
+                }
+            }
+        }
+        None
+    }
+
+    /// Results of this turn's tools so far, in the order they were asked for.
+    pub(crate) fn turn_results(&self) -> Vec<Digest> {
+        let result = |slot: &ToolSlot| match slot.state {
+            ToolState::Done(result) => result,
+            ToolState::Seen | ToolState::Running(_) => None,
+        };
+        self.turn.tools.iter().filter_map(result).collect()
+    }
+
+    /// The reply is in the log and so is every result.
+    pub(crate) fn turn_is_complete(&self) -> bool {
+        self.turn.reply.is_some() && self.turn.tools.iter().all(ToolSlot::is_done)
+    }
+
+    /// The limit that ends the loop before more is spent, if one is reached.
+    pub(crate) fn exhausted(&self) -> Option<Limit> {
+        if self.is_over_budget() {
+            return Some(Limit::Budget);
+        }
+        if self.limits.restarts < self.restarts {
+            return Some(Limit::Restarts);
+        }
+        (self.next == Next::Iterate && self.limits.iterations <= self.iteration)
+            .then_some(Limit::Iterations)
+    }
+
+    pub(crate) fn is_over_budget(&self) -> bool {
+        self.limits.budget_micros <= self.spent.micros
+    }
+
+    /// One more conflict would be one too many.
+    pub(crate) fn gives_up_on_conflicts(&self) -> bool {
+        match self.limits.conflict {
+            OnConflict::Loop(max) => max < self.conflicted,
+            OnConflict::Block => 0 < self.conflicted,
+        }
+    }
+
+    /// When its own time is up; waiting for a person does not count.
+    pub(crate) fn deadline(&self) -> Option<Time> {
+        let active = matches!(self.status, Status::Running | Status::Rebasing);
+        let started = self.started_at.filter(|_| active && self.next != Next::Land)?;
+        Some(started.plus_ms(self.limits.time_ms))
+    }
+
+    pub(crate) fn note_iteration(&mut self, note: IterationNote) {
+        if self.history.len() == MAX_HISTORY {
+            self.history.remove(0);
+        }
+        self.history.push(note);
+    }
+}
+
+impl ToolSlot {
+    pub(crate) fn new(call: ToolCall) -> Self {
+        Self { call, state: ToolState::Seen }
+    }
+
+    pub(crate) fn is_done(&self) -> bool {
+        matches!(self.state, ToolState::Done(_)) || self.call.name == FINISH
+    }
+}

@@ -1,0 +1,26 @@
+//! Decides. Start at [`Coordinator::handle`]: one input in, the events it caused out.
+//!
+//! Reading order: `coordinator` (the way in), `commands` (what people ask), `state` (the only code that mutates), `engine` (one
+//! loop), `scheduler` (who may call a model), `queue` (what lands next), `decide` (what follows by
+//! itself).
+//!
+//! Invariants: no clock, no randomness, no IO, no async; same log, same state; integers only.
+
+mod commands;
+mod coordinator;
+mod decide;
+mod engine;
+mod index;
+mod plan;
+mod questions;
+mod queue;
+mod scheduler;
+mod state;
+#[cfg(test)]
+mod tests;
+mod why;
+
+pub use commands::Rejected;
+pub use coordinator::{Coordinator, Decided, Snapshot};
+pub use questions::{QueueRow, WhyRow};
+pub use state::Want;

@@ -1,0 +1,165 @@
+//! Questions to the coordinator: bounded and read-only.
+
+use taskd_model::{
+    Digest, EffectId, Hold, LoopId, Order, Owner, PlanId, ProjectId, QueueOp, Seq, Subject, Time,
+    Work,
+};
+
+use crate::{Coordinator, plan::PlanState, scheduler};
+
+/// One step of the answer to "why does this not go on?".
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WhyRow {
+    /// The loop the sentence is about.
+    pub subject: LoopId,
+    /// The sentence.
+    pub sentence: String,
+    /// Until when, if that is known.
+    pub until: Option<Time>,
+}
+
+/// One entry of a landing queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueueRow {
+    /// When it was queued.
+    pub entry: Seq,
+    /// What it does.
+    pub op: QueueOp,
+    /// It is under way.
+    pub active: bool,
+}
+
+/// Questions: bounded and read-only.
+impl Coordinator {
+    /// An open effect as the runner is given it.
+    #[must_use]
+    pub fn order(&self, effect: EffectId) -> Option<Order> {
+        let open = self.state().effects().get(&effect)?;
+        let (plan_id, subject) = match open.owner {
+            Owner::Loop(id) => (id.plan(), Some(id)),
+            Owner::Plan(id) => (id, None),
+            Owner::Queue(_) => match &open.work {
+                Work::BuildCandidate { op, .. }
+                | Work::GateCandidate { op, .. }
+                | Work::Publish { op, .. } => (op.plan(), op.loop_id()),
+                _ => return None,
+            },
+        };
+        let plan = self.state().plan(plan_id);
+        Some(Order {
+            effect,
+            owner: open.owner,
+            work: open.work.clone(),
+            project: open.project,
+            plan: plan_id,
+            plan_doc: plan.head.doc,
+            target: plan.head.target.clone(),
+            subject: subject.map(|id| self.subject(id)),
+        })
+    }
+
+    fn subject(&self, id: LoopId) -> Subject {
+        let engine = &self.state().loops()[&id];
+        let plan = self.state().plan(id.plan());
+        let passed = engine.passed.map(|it| it.checkpoint);
+        Subject {
+            id,
+            spec_doc: plan.spec(id).head.doc,
+            base: engine.base,
+            checkpoint: passed.or(engine.checkpoint),
+            iteration: engine.iteration,
+            max_iterations: engine.limits.iterations,
+            turns: engine.turns.clone(),
+            results: engine.turn_results(),
+            history: engine.history.clone(),
+            notes: engine.notes.clone(),
+            conflicts: engine.conflict_files.filter(|_| 0 < engine.conflicts),
+            rebase_from: engine.rebase_from,
+            attempt: engine.attempts,
+            session: engine.session.clone(),
+        }
+    }
+
+    /// Where a project's repository is, for the runner.
+    #[must_use]
+    pub fn git_dir_of(&self, id: ProjectId) -> Option<&str> {
+        self.state().project(id).map(|it| it.git_dir.as_str())
+    }
+
+    /// The project of a repository, if it is known.
+    #[must_use]
+    pub fn project_at(&self, git_dir: &str) -> Option<ProjectId> {
+        self.state().project_at(git_dir)
+    }
+
+    /// Targets to watch: those of open plans.
+    #[must_use]
+    pub fn watched(&self) -> Vec<(ProjectId, String)> {
+        let open = self.state().plans().values().filter(|it| it.state != PlanState::Ended);
+        let mut rows: Vec<_> = open.map(|it| (it.head.project, it.head.target.clone())).collect();
+        rows.sort();
+        rows.dedup();
+        rows
+    }
+
+    /// Every effect that is open, with whether it is ending.
+    pub fn open_effects(&self) -> impl Iterator<Item = (EffectId, &Work, bool)> + '_ {
+        self.state().effects().iter().map(|(id, open)| (*id, &open.work, open.ending))
+    }
+
+    /// Every hold in force.
+    pub fn holds(&self) -> impl Iterator<Item = (EffectId, Hold)> + '_ {
+        self.state().holds()
+    }
+
+    /// The entries of a project's landing queue, the active one first.
+    #[must_use]
+    pub fn queue(&self, id: ProjectId) -> Vec<QueueRow> {
+        let Some(project) = self.state().project(id) else { return Vec::new() };
+        let active = project.lane.active.iter();
+        let active = active.map(|it| QueueRow { entry: it.entry, op: it.op, active: true });
+        let waiting = project.lane.waiting.iter();
+        let waiting = waiting.map(|(entry, op)| QueueRow { entry: *entry, op: *op, active: false });
+        active.chain(waiting).collect()
+    }
+
+    /// Calls in flight and waiting, by bucket.
+    pub fn buckets(&self) -> impl Iterator<Item = (&str, u32, usize)> + '_ {
+        self.state().buckets().iter().map(|(name, bucket)| {
+            let waiting = self.state().index().calls.get(name).map_or(0, scheduler::Waiters::len);
+            (name.as_str(), bucket.in_flight(), waiting)
+        })
+    }
+
+    /// The same plan was submitted before.
+    #[must_use]
+    pub fn plan_with_key(&self, key: &Digest) -> Option<PlanId> {
+        self.state().plan_with_key(key)
+    }
+
+    /// Nothing new starts.
+    #[must_use]
+    pub fn is_parked(&self) -> bool {
+        self.state().is_parked()
+    }
+
+    /// Some loop of the log is not over.
+    #[must_use]
+    pub fn has_work(&self) -> bool {
+        self.state().plans().values().any(|it| it.state != PlanState::Ended)
+    }
+
+    /// Two coordinators know the same.
+    #[must_use]
+    pub fn same_state(&self, other: &Self) -> bool {
+        self.state() == other.state()
+    }
+
+    /// The indexes equal what a scan over all loops, plans and queues finds. For the simulator.
+    #[must_use]
+    pub fn indexes_are_exact(&self) -> bool {
+        let mut fresh = self.state().clone();
+        fresh.reindex();
+        fresh.index() == self.state().index()
+    }
+}

@@ -1,0 +1,333 @@
+//! The fold of the log. Fields are private to this module tree, and [`State::apply`] is the only
+//! thing that changes them.
+//!
+//! Policy (limits, prices, budgets) is checked before an event is emitted; `apply` asserts
+//! structure only, so that a log written under other limits still folds.
+
+mod apply;
+mod ends;
+mod keys;
+mod landing;
+mod lost;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use serde::{Deserialize, Serialize};
+use taskd_model::{
+    Digest, EffectId, Hold, Limits, LoopId, Oid, Owner, PlanId, ProjectId, QueueEnd, QueueOp, Seq,
+    Time, Usage, Work,
+};
+
+use crate::{
+    engine::LoopEngine,
+    index::Index,
+    plan::Plan,
+    queue::{Lane, Stage},
+    scheduler::Bucket,
+};
+
+/// What a loop waits for, besides time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Want {
+    /// Nothing: an effect of it runs, or a person must act, or it is over.
+    Nothing,
+    /// A step that needs nothing shared.
+    Step,
+    /// A loop slot.
+    Slot,
+    /// Admission to this rate bucket.
+    Call(String),
+    /// An agent slot.
+    Agent,
+    /// A gate slot.
+    Gate,
+}
+
+/// A change of the wanted set: what the runner shall start, or ask to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WantedChange {
+    Start(EffectId),
+    End(EffectId),
+}
+
+/// An effect that has started and not ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Open {
+    pub(crate) owner: Owner,
+    pub(crate) project: ProjectId,
+    pub(crate) work: Work,
+    /// No longer wanted: it was asked to end.
+    pub(crate) ending: bool,
+    /// Index of the next observation.
+    pub(crate) observed: u32,
+    /// Spend as last observed, already booked.
+    pub(crate) booked: Usage,
+}
+
+/// A project and its targets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Project {
+    pub(crate) git_dir: String,
+    pub(crate) targets: BTreeMap<String, Oid>,
+    pub(crate) plans: BTreeSet<PlanId>,
+    pub(crate) lane: Lane,
+    /// Trees with green evidence, and for which gate.
+    evidence: BTreeMap<Oid, Vec<(Digest, Seq)>>,
+    /// In which order trees got evidence, so that the oldest can go.
+    evidence_order: VecDeque<Oid>,
+    /// Bases that were checked: commit, gate, where, tests.
+    pub(crate) checked: VecDeque<BaseCheck>,
+}
+
+/// A base that was gated.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct BaseCheck {
+    pub(crate) base: Oid,
+    pub(crate) gate: Digest,
+    pub(crate) seq: Seq,
+    pub(crate) green: bool,
+    pub(crate) tests: Option<u32>,
+}
+
+/// Trees per project whose evidence is remembered.
+const MAX_EVIDENCE: usize = 2_000;
+/// Checked bases per project that are remembered.
+const MAX_CHECKED: usize = 64;
+
+/// Everything the core knows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct State {
+    next: Seq,
+    now: Time,
+    limits: Limits,
+    parked: bool,
+    projects: BTreeMap<ProjectId, Project>,
+    by_git_dir: BTreeMap<String, ProjectId>,
+    plans: BTreeMap<PlanId, Plan>,
+    keys: BTreeMap<Digest, PlanId>,
+    loops: BTreeMap<LoopId, LoopEngine>,
+    effects: BTreeMap<EffectId, Open>,
+    buckets: BTreeMap<String, Bucket>,
+    agents: u32,
+    gates: u32,
+    #[serde(skip)]
+    index: Index,
+    /// Changes of the wanted set since they were last taken; no part of the fold.
+    #[serde(skip)]
+    changes: Changes,
+}
+
+/// Output of `apply`, not state: two states are equal whatever was taken out of them.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Changes(Vec<WantedChange>);
+
+impl PartialEq for Changes {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Changes {}
+
+impl State {
+    pub(crate) fn new() -> Self {
+        Self {
+            next: Seq(1),
+            now: Time(0),
+            limits: Limits::default(),
+            parked: false,
+            projects: BTreeMap::new(),
+            by_git_dir: BTreeMap::new(),
+            plans: BTreeMap::new(),
+            keys: BTreeMap::new(),
+            loops: BTreeMap::new(),
+            effects: BTreeMap::new(),
+            buckets: BTreeMap::new(),
+            agents: 0,
+            gates: 0,
+            index: Index::default(),
+            changes: Changes::default(),
+        }
+    }
+
+    pub(crate) fn next(&self) -> Seq {
+        self.next
+    }
+
+    /// The time of the last record: the earliest the next one may have.
+    pub(crate) fn now(&self) -> Time {
+        self.now
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    pub(crate) fn is_parked(&self) -> bool {
+        self.parked
+    }
+
+    pub(crate) fn project(&self, id: ProjectId) -> Option<&Project> {
+        self.projects.get(&id)
+    }
+
+    pub(crate) fn project_at(&self, git_dir: &str) -> Option<ProjectId> {
+        self.by_git_dir.get(git_dir).copied()
+    }
+
+    pub(crate) fn next_project(&self) -> ProjectId {
+        ProjectId(self.projects.keys().next_back().map_or(1, |it| it.0 + 1))
+    }
+
+    pub(crate) fn plan(&self, id: PlanId) -> &Plan {
+        self.plans.get(&id).expect("loops belong to plans that were submitted")
+    }
+
+    pub(crate) fn plans(&self) -> &BTreeMap<PlanId, Plan> {
+        &self.plans
+    }
+
+    pub(crate) fn plan_with_key(&self, key: &Digest) -> Option<PlanId> {
+        self.keys.get(key).copied()
+    }
+
+    pub(crate) fn loops(&self) -> &BTreeMap<LoopId, LoopEngine> {
+        &self.loops
+    }
+
+    pub(crate) fn engine(&self, id: LoopId) -> Option<&LoopEngine> {
+        self.loops.get(&id)
+    }
+
+    pub(crate) fn effects(&self) -> &BTreeMap<EffectId, Open> {
+        &self.effects
+    }
+
+    pub(crate) fn bucket(&self, name: &str) -> Option<&Bucket> {
+        self.buckets.get(name)
+    }
+
+    pub(crate) fn buckets(&self) -> &BTreeMap<String, Bucket> {
+        &self.buckets
+    }
+
+    pub(crate) fn index(&self) -> &Index {
+        &self.index
+    }
+
+    pub(crate) fn has_agent_slot(&self) -> bool {
+        self.agents < self.limits.agents
+    }
+
+    pub(crate) fn has_gate_slot(&self) -> bool {
+        self.gates < self.limits.gates
+    }
+
+    pub(crate) fn has_loop_slot(&self) -> bool {
+        self.index.active < self.limits.loops
+    }
+
+    /// The target's tip as last seen or moved by us.
+    pub(crate) fn target_tip(&self, plan: &Plan) -> Oid {
+        self.projects[&plan.head.project].targets[&plan.head.target]
+    }
+
+    /// A publish that has begun may be moving this plan's integration ref.
+    pub(crate) fn integration_in_hand(&self, id: PlanId) -> bool {
+        let active = self.projects[&self.plan(id).head.project].lane.active.as_ref();
+        active.is_some_and(|it| {
+            let ours = it.op.plan() == id && !matches!(it.op, QueueOp::Land(_));
+            ours && matches!(
+                it.stage,
+                Stage::Publishing { .. } | Stage::Over(QueueEnd::Done { .. })
+            )
+        })
+    }
+
+    /// The tip a queue operation builds on.
+    pub(crate) fn tip_of(&self, op: QueueOp) -> Oid {
+        let plan = self.plan(op.plan());
+        match op {
+            QueueOp::Land(_) => self.target_tip(plan),
+            QueueOp::Integrate(_) | QueueOp::Refresh(_) => plan.integration,
+        }
+    }
+
+    /// Which gate decides about a queue operation.
+    pub(crate) fn gate_of(&self, op: QueueOp) -> Digest {
+        let plan = self.plan(op.plan());
+        op.loop_id().map_or(plan.head.gate, |id| plan.spec(id).head.gate)
+    }
+
+    /// Green evidence for this tree under this gate.
+    pub(crate) fn evidence(&self, project: ProjectId, tree: Oid, gate: Digest) -> Option<Seq> {
+        let rows = self.projects[&project].evidence.get(&tree)?;
+        rows.iter().find(|(it, _)| *it == gate).map(|(_, seq)| *seq)
+    }
+
+    /// Every hold in force, by effect. For the simulator and for `why`.
+    pub(crate) fn holds(&self) -> impl Iterator<Item = (EffectId, Hold)> + '_ {
+        self.effects.iter().flat_map(|(id, open)| {
+            open.work.holds(open.owner, open.project).into_iter().map(|hold| (*id, hold))
+        })
+    }
+
+    pub(crate) fn take_changes(&mut self) -> Vec<WantedChange> {
+        std::mem::take(&mut self.changes.0)
+    }
+
+    /// Rebuilds what is derived, after loading a snapshot.
+    pub(crate) fn reindex(&mut self) {
+        self.index = Index::default();
+        let loops: Vec<LoopId> = self.loops.keys().copied().collect();
+        for id in loops {
+            self.touch_loop(id);
+        }
+        let plans: Vec<PlanId> = self.plans.keys().copied().collect();
+        for id in plans {
+            self.touch_plan(id);
+        }
+        let projects: Vec<ProjectId> = self.projects.keys().copied().collect();
+        for id in projects {
+            self.touch_lane(id);
+        }
+    }
+}
+
+impl Project {
+    pub(crate) fn new(git_dir: String) -> Self {
+        Self {
+            git_dir,
+            targets: BTreeMap::new(),
+            plans: BTreeSet::new(),
+            lane: Lane::default(),
+            evidence: BTreeMap::new(),
+            evidence_order: VecDeque::new(),
+            checked: VecDeque::new(),
+        }
+    }
+
+    fn remember_evidence(&mut self, tree: Oid, gate: Digest, seq: Seq) {
+        let rows = self.evidence.entry(tree).or_default();
+        if rows.is_empty() {
+            self.evidence_order.push_back(tree);
+        }
+        if !rows.iter().any(|(it, _)| *it == gate) {
+            rows.push((gate, seq));
+        }
+        if MAX_EVIDENCE < self.evidence_order.len()
+            && let Some(oldest) = self.evidence_order.pop_front()
+        {
+            self.evidence.remove(&oldest);
+        }
+    }
+
+    fn remember_check(&mut self, check: BaseCheck) {
+        // The latest word counts.
+        self.checked.retain(|it| it.base != check.base || it.gate != check.gate);
+        if self.checked.len() == MAX_CHECKED {
+            self.checked.pop_front();
+        }
+        self.checked.push_back(check);
+    }
+}

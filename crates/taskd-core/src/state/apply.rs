@@ -1,0 +1,471 @@
+//! `apply`: what each kind of event does to the state.
+
+use std::collections::BTreeSet;
+
+use taskd_model::{
+    Digest, EffectId, Event, Evidence, IterationNote, LoopId, Observation, Oid, Owner, PlanHead,
+    PlanId, ProjectId, Reason, Record, Seq, SpecHead, SpecId, Status, Time, Usage, Verdict, Work,
+};
+
+use super::{Open, Project, State, WantedChange};
+use crate::{
+    engine::{LoopEngine, Next, PassedWork, ToolSlot, ToolState, Turn},
+    plan::{Plan, PlanState, Reach, Spec},
+};
+
+/// Notes a loop is told at once; older ones make room.
+const MAX_NOTES: usize = 8;
+
+impl State {
+    /// Folds one record into the state.
+    ///
+    /// # Panics
+    ///
+    /// The log has a gap or an event that cannot follow: the log is not ours, or there is a bug.
+    pub(crate) fn apply(&mut self, record: &Record) {
+        assert_eq!(record.seq, self.next, "the log has a gap");
+        assert!(self.now <= record.at, "time went backwards in the log");
+        self.next = Seq(record.seq.0 + 1);
+        self.now = record.at;
+        if let Some(id) = record.loop_id
+            && self.apply_to_loop(id, record)
+        {
+            self.touch_loop(id);
+            self.touch_plan(id.plan());
+            return;
+        }
+        self.apply_to_rest(record);
+    }
+
+    fn apply_to_rest(&mut self, record: &Record) {
+        match &record.event {
+            Event::DaemonStarted { .. } => self.lose_place(record.at),
+            Event::WorkParked => self.parked = true,
+            Event::WorkUnparked => self.parked = false,
+            Event::LimitsSet { limits } => self.limits = limits.clone(),
+            Event::ProjectAdded { id, git_dir, .. } => {
+                let known = self.by_git_dir.insert(git_dir.clone(), *id);
+                assert!(known.is_none(), "project {} added twice", id.0);
+                self.projects.insert(*id, Project::new(git_dir.clone()));
+            }
+            Event::ProjectForgotten { id } => {
+                // Its number stays taken; only its repository may come back under a new one.
+                let git_dir = self.projects[id].git_dir.clone();
+                self.by_git_dir.remove(&git_dir);
+            }
+            Event::MainMoved { target, to, rewritten, .. } => {
+                let project = record.project.expect("main belongs to a project");
+                self.move_target(project, target, *to);
+                if *rewritten {
+                    self.target_rewritten(project, target);
+                }
+            }
+            Event::PlanSubmitted { plan, head } => self.add_plan(*plan, head, record.at),
+            Event::SpecAdded { spec, head } => self.add_spec(*spec, head, record),
+            Event::PlanReleased { plan, .. } => {
+                self.plan_mut(*plan).state = PlanState::Open;
+                self.touch_whole_plan(*plan);
+            }
+            Event::IntegrationMoved { plan, to } => self.move_integration(*plan, *to),
+            Event::PlanEnded { plan } => {
+                self.plan_mut(*plan).state = PlanState::Ended;
+                self.touch_plan(*plan);
+                self.evict(self.plan(*plan).head.project);
+            }
+            Event::EffectStarted { owner, work } => {
+                self.start_effect(EffectId(record.seq), *owner, work, record.at);
+            }
+            Event::EffectObserved { effect, fact, .. } => self.observe(*effect, fact),
+            Event::EffectEnded { effect, outcome } => self.end_effect(*effect, outcome, record),
+            Event::QueueEntered { op } => self.enter_queue(record.seq, *op),
+            Event::QueueLeft { entry, op, end } => self.leave_queue(*entry, *op, end),
+            Event::DaemonStopped => {}
+            Event::StatusChanged { .. }
+            | Event::IterationStarted { .. }
+            | Event::IterationEnded { .. }
+            | Event::Deferred { .. }
+            | Event::DeferralOver
+            | Event::LimitReached { .. }
+            | Event::InternalError { .. }
+            | Event::Passed { .. }
+            | Event::ApprovalAsked
+            | Event::Approved
+            | Event::Rejected { .. }
+            | Event::NoteAdded { .. }
+            | Event::PauseAsked
+            | Event::ResumeAsked
+            | Event::StopAsked => unreachable!("belongs to a loop"),
+        }
+    }
+
+    /// Events of one loop that concern nobody else at once. Says whether it was one of them.
+    fn apply_to_loop(&mut self, id: LoopId, record: &Record) -> bool {
+        let since = (record.at, record.seq);
+        match &record.event {
+            Event::StatusChanged { from, to, reason } => {
+                self.engine_mut(id).reason = Some(reason.clone());
+                self.change_status(id, *from, *to, since);
+            }
+            Event::IterationStarted { n } => {
+                let engine = self.engine_mut(id);
+                engine.iteration = *n;
+                engine.turns.clear();
+                engine.turn = Turn::default();
+                engine.set_next(Next::Compose, since);
+            }
+            Event::IterationEnded { n, verdict, summary, log, .. } => {
+                let note =
+                    IterationNote { n: *n, verdict: *verdict, summary: summary.clone(), log: *log };
+                self.engine_mut(id).iteration_ended(note, since);
+            }
+            Event::Deferred { until, .. } => self.engine_mut(id).retry_at = Some(*until),
+            Event::DeferralOver => self.engine_mut(id).retry_at = None,
+            Event::LimitReached { limit } => {
+                self.end_loop(id, Status::Failed, Reason::Limit(*limit));
+            }
+            Event::InternalError { message } => {
+                self.end_loop(id, Status::Failed, Reason::Internal(message.clone()));
+            }
+            Event::StopAsked => self.end_loop(id, Status::Stopped, Reason::Person),
+            Event::Passed { checkpoint, evidence, .. } => {
+                self.pass(id, *checkpoint, *evidence, since);
+            }
+            Event::ApprovalAsked => self.engine_mut(id).asked = true,
+            Event::Approved => {
+                let engine = self.engine_mut(id);
+                engine.approved = true;
+                engine.held = false;
+            }
+            Event::Rejected { note } => {
+                self.engine_mut(id).add_note(*note);
+                self.send_back(id, since);
+            }
+            Event::NoteAdded { note } => self.engine_mut(id).add_note(*note),
+            Event::PauseAsked => self.engine_mut(id).pause = true,
+            Event::ResumeAsked => self.resume(id),
+            Event::DaemonStarted { .. }
+            | Event::DaemonStopped
+            | Event::WorkParked
+            | Event::WorkUnparked
+            | Event::LimitsSet { .. }
+            | Event::ProjectAdded { .. }
+            | Event::ProjectForgotten { .. }
+            | Event::MainMoved { .. }
+            | Event::PlanSubmitted { .. }
+            | Event::SpecAdded { .. }
+            | Event::PlanReleased { .. }
+            | Event::IntegrationMoved { .. }
+            | Event::PlanEnded { .. }
+            | Event::EffectStarted { .. }
+            | Event::EffectObserved { .. }
+            | Event::EffectEnded { .. }
+            | Event::QueueEntered { .. }
+            | Event::QueueLeft { .. } => return false,
+        }
+        true
+    }
+
+    fn add_plan(&mut self, id: PlanId, head: &PlanHead, at: Time) {
+        let project = self.projects.get_mut(&head.project).expect("projects come first");
+        project.plans.insert(id);
+        project.targets.entry(head.target.clone()).or_insert(head.base);
+        self.keys.insert(head.key, id);
+        let plan = Plan {
+            head: head.clone(),
+            specs: Vec::new(),
+            state: PlanState::Checking,
+            submitted_at: at,
+            integration: head.base,
+            refreshed: head.base,
+            unlanded: BTreeSet::new(),
+            reset: false,
+            again: BTreeSet::new(),
+            attempts: 0,
+            trouble: None,
+            spent: Usage::default(),
+            open_loops: 0,
+            refreshing: false,
+            checking: false,
+        };
+        let before = self.plans.insert(id, plan);
+        assert!(before.is_none(), "{id} submitted twice");
+    }
+
+    fn add_spec(&mut self, spec: SpecId, head: &SpecHead, record: &Record) {
+        let id = LoopId { spec, run: 1 };
+        let plan = self.plan_mut(spec.plan);
+        assert_eq!(plan.specs.len(), usize::from(spec.index), "specs come in order");
+        for need in &head.needs {
+            plan.specs[usize::from(*need)].dependents.push(spec.index);
+        }
+        let base = plan.integration;
+        plan.open_loops += 1;
+        plan.specs.push(Spec {
+            head: head.clone(),
+            dependents: Vec::new(),
+            latest: id,
+            reach: Reach::Open,
+        });
+        let since = (record.at, record.seq);
+        let (worker, limits) = (head.worker.clone(), head.limits.clone());
+        let engine = LoopEngine::new(id, worker, limits, head.accept, base, since);
+        self.loops.insert(id, engine);
+        self.touch_loop(id);
+        self.touch_plan(spec.plan);
+    }
+
+    fn start_effect(&mut self, id: EffectId, owner: Owner, work: &Work, at: Time) {
+        let project = self.project_of(owner);
+        self.check_holds(owner, work);
+        match work {
+            Work::Call { bucket, .. } => {
+                let limits = self.limits.clone();
+                self.buckets.entry(bucket.clone()).or_default().send(&limits, at);
+            }
+            Work::Agent { .. } => self.agents += 1,
+            Work::CheckBase { .. }
+            | Work::AcceptBefore
+            | Work::Gate
+            | Work::GateCandidate { .. } => self.gates += 1,
+            Work::Prepare { .. }
+            | Work::Compose
+            | Work::Tool { .. }
+            | Work::Rebase { .. }
+            | Work::BuildCandidate { .. }
+            | Work::Publish { .. } => {}
+        }
+        let work = work.clone();
+        match owner {
+            Owner::Loop(loop_id) => self.engine_mut(loop_id).effect_started(id, &work),
+            Owner::Queue(project) => self.lane_effect_started(project, id, &work),
+            Owner::Plan(plan) => self.plan_mut(plan).checking = true,
+        }
+        let open =
+            Open { owner, project, work, ending: false, observed: 0, booked: Usage::default() };
+        self.effects.insert(id, open);
+        self.changes.0.push(WantedChange::Start(id));
+        self.touch_owner(owner);
+    }
+
+    /// Two writers in one worktree, or two hands on one repository, cannot be written down.
+    fn check_holds(&self, owner: Owner, work: &Work) {
+        match owner {
+            Owner::Loop(id) => {
+                let engine = &self.loops[&id];
+                let shares = |it: &EffectId| match &self.effects[it].work {
+                    Work::Call { .. } => true,
+                    Work::Tool { reads, .. } => {
+                        *reads && matches!(work, Work::Tool { reads: true, .. })
+                    }
+                    _ => false,
+                };
+                let free = engine.open.iter().all(shares);
+                assert!(free, "{id}: {work} would share the worktree with {:?}", engine.open);
+            }
+            Owner::Queue(id) => {
+                let active = self.projects[&id].lane.active.as_ref();
+                let free = active.is_none_or(|it| it.open.is_none());
+                assert!(free, "queue of project {} is busy", id.0);
+            }
+            Owner::Plan(id) => assert!(!self.plan(id).checking, "{id} is being checked already"),
+        }
+    }
+
+    fn observe(&mut self, id: EffectId, fact: &Observation) {
+        let open = self.effects.get_mut(&id).expect("observations of open effects only");
+        open.observed += 1;
+        let (owner, ending, is_rebase) =
+            (open.owner, open.ending, matches!(open.work, Work::Rebase { .. }));
+        let booked = open.booked;
+        if let Observation::UsageSoFar(usage) = fact {
+            open.booked = *usage;
+            self.book(owner, &booked, usage);
+        }
+        let Owner::Loop(loop_id) = owner else { return };
+        let engine = self.engine_mut(loop_id);
+        match fact {
+            Observation::ToolCalled { index, call } if !ending => {
+                if usize::from(*index) == engine.turn.tools.len() {
+                    engine.turn.tools.push(ToolSlot::new(call.clone()));
+                }
+            }
+            Observation::Session(session) => engine.session = Some(session.clone()),
+            Observation::Checkpoint(commit) => {
+                engine.checkpoint = Some(*commit);
+                if is_rebase {
+                    engine.rebase_from = Some(*commit);
+                }
+            }
+            Observation::ToolCalled { .. }
+            | Observation::UsageSoFar(_)
+            | Observation::Process { .. }
+            | Observation::Activity(_) => {}
+        }
+        self.touch_loop(loop_id);
+    }
+
+    /// Books the difference between what was booked for an effect and what it used.
+    pub(super) fn book(&mut self, owner: Owner, before: &Usage, now: &Usage) {
+        let Owner::Loop(id) = owner else { return };
+        let delta = Usage {
+            input: now.input.saturating_sub(before.input),
+            output: now.output.saturating_sub(before.output),
+            cache_read: now.cache_read.saturating_sub(before.cache_read),
+            cache_write: now.cache_write.saturating_sub(before.cache_write),
+            micros: now.micros.saturating_sub(before.micros),
+        };
+        self.engine_mut(id).spent.add(&delta);
+        self.plan_mut(id.plan()).spent.add(&delta);
+    }
+
+    fn change_status(&mut self, id: LoopId, from: Status, to: Status, since: (Time, Seq)) {
+        let engine = self.engine_mut(id);
+        assert_eq!(engine.status, from, "{id}: the log says otherwise");
+        engine.status.check(to).expect("checked before it was emitted");
+        engine.status = to;
+        match to {
+            Status::Running if engine.started_at.is_none() => {
+                engine.started_at = Some(since.0);
+                engine.since = since;
+            }
+            Status::Paused => engine.pause = false,
+            Status::Blocked => engine.stuck = None,
+            Status::Draft | Status::Pending | Status::Running | Status::Rebasing => {}
+            Status::Complete | Status::Failed | Status::Stopped => self.loop_over(id, to),
+        }
+    }
+
+    fn loop_over(&mut self, id: LoopId, status: Status) {
+        let plan = self.plan_mut(id.plan());
+        plan.open_loops -= 1;
+        let mut reset = false;
+        if status != Status::Complete {
+            reset = plan.unlanded.remove(&id);
+            plan.reset |= reset;
+            let spec = plan.spec_mut(id);
+            if spec.reach != Reach::Landed {
+                spec.reach = Reach::Lost;
+            }
+        }
+        let project = plan.head.project;
+        if reset {
+            self.touch_whole_plan(id.plan());
+        }
+        self.touch_dependents(id);
+        self.evict(project);
+    }
+
+    fn end_loop(&mut self, id: LoopId, status: Status, reason: Reason) {
+        let engine = self.engine_mut(id);
+        engine.ending = Some((status, reason));
+        let open: Vec<EffectId> = engine.open.iter().copied().collect();
+        for effect in open {
+            self.end_wanted(effect);
+        }
+        self.evict(self.plan(id.plan()).head.project);
+    }
+
+    /// The runner shall end this effect; its outcome is still to come.
+    pub(super) fn end_wanted(&mut self, id: EffectId) {
+        let open = self.effects.get_mut(&id).expect("only open effects end");
+        if !open.ending {
+            open.ending = true;
+            self.changes.0.push(WantedChange::End(id));
+        }
+    }
+
+    fn pass(&mut self, id: LoopId, checkpoint: Oid, evidence: Evidence, since: (Time, Seq)) {
+        let engine = self.engine_mut(id);
+        engine.passed = Some(PassedWork { checkpoint, evidence });
+        engine.set_next(Next::Land, since);
+        let plan = self.plan(id.plan());
+        let (project, gate) = (plan.head.project, plan.spec(id).head.gate);
+        let project = self.projects.get_mut(&project).expect("known");
+        project.remember_evidence(evidence.tree, gate, evidence.seq);
+    }
+
+    fn resume(&mut self, id: LoopId) {
+        let engine = self.engine_mut(id);
+        engine.attempts = 0;
+        engine.conflicted = 0;
+        engine.restarts = 0;
+        engine.stuck = None;
+        engine.pause = false;
+        engine.retry_at = None;
+        let plan = self.plan_mut(id.plan());
+        if plan.state == PlanState::Refused {
+            plan.state = PlanState::Checking;
+            plan.trouble = None;
+            plan.attempts = 0;
+            self.touch_whole_plan(id.plan());
+        }
+    }
+
+    fn project_of(&self, owner: Owner) -> ProjectId {
+        match owner {
+            Owner::Loop(id) => self.plan(id.plan()).head.project,
+            Owner::Plan(id) => self.plan(id).head.project,
+            Owner::Queue(id) => id,
+        }
+    }
+
+    pub(super) fn touch_owner(&mut self, owner: Owner) {
+        match owner {
+            Owner::Loop(id) => self.touch_loop(id),
+            Owner::Plan(id) => self.touch_plan(id),
+            Owner::Queue(id) => self.touch_lane(id),
+        }
+    }
+
+    pub(super) fn engine_mut(&mut self, id: LoopId) -> &mut LoopEngine {
+        self.loops.get_mut(&id).expect("loops are added before anything happens to them")
+    }
+
+    pub(super) fn plan_mut(&mut self, id: PlanId) -> &mut Plan {
+        self.plans.get_mut(&id).expect("plans are submitted before anything happens to them")
+    }
+}
+
+impl LoopEngine {
+    pub(super) fn set_next(&mut self, next: Next, since: (Time, Seq)) {
+        self.next = next;
+        self.since = since;
+    }
+
+    fn add_note(&mut self, note: Digest) {
+        if self.notes.len() == MAX_NOTES {
+            self.notes.remove(0);
+        }
+        self.notes.push(note);
+    }
+
+    fn iteration_ended(&mut self, note: IterationNote, since: (Time, Seq)) {
+        let verdict = note.verdict;
+        self.note_iteration(note);
+        self.turns.clear();
+        self.turn = Turn::default();
+        if verdict != Verdict::Green {
+            self.set_next(Next::Iterate, since);
+        }
+    }
+
+    fn effect_started(&mut self, id: EffectId, work: &Work) {
+        self.open.insert(id);
+        match work {
+            Work::Call { .. } => self.turn.call = Some(id),
+            Work::Tool { index, .. } => {
+                self.turn.tools[usize::from(*index)].state = ToolState::Running(id);
+            }
+            Work::CheckBase { .. }
+            | Work::Prepare { .. }
+            | Work::AcceptBefore
+            | Work::Compose
+            | Work::Agent { .. }
+            | Work::Gate
+            | Work::Rebase { .. }
+            | Work::BuildCandidate { .. }
+            | Work::GateCandidate { .. }
+            | Work::Publish { .. } => {}
+        }
+    }
+}

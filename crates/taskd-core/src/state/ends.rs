@@ -1,0 +1,325 @@
+//! What the end of an effect does to the state.
+//!
+//! Every effect ends once: its holds are freed, its spend is booked, and only if it was still
+//! wanted does its outcome move its owner on.
+
+use taskd_model::{
+    Digest, EffectId, Evidence, Failure, LoopId, Oid, Outcome, Owner, PlanId, PrepareMode,
+    ProjectId, QueueOp, Reason, Record, Seq, Time, ToolCall, TurnRef, Work, Worker,
+};
+
+use super::{BaseCheck, Open, State};
+use crate::{
+    engine::{LoopEngine, Next, ToolSlot, ToolState, Turn},
+    plan::PlanState,
+    queue::Stage,
+};
+
+/// Failures in a row, of anything but a model call, after which a person is asked.
+const MAX_ATTEMPTS: u32 = 3;
+
+impl State {
+    pub(super) fn end_effect(&mut self, id: EffectId, outcome: &Outcome, record: &Record) {
+        let open = self.effects.remove(&id).expect("an effect ends once");
+        self.free(&open, outcome);
+        self.book(open.owner, &open.booked, &outcome.usage());
+        match open.owner {
+            Owner::Loop(loop_id) => self.end_loop_effect(loop_id, id, &open, outcome, record),
+            Owner::Plan(plan) => self.end_base_check(plan, &open, outcome, record.seq),
+            Owner::Queue(project) => self.end_queue_effect(project, &open, outcome, record.seq),
+        }
+        self.touch_owner(open.owner);
+    }
+
+    /// Gives back the slots of an effect that ended or was lost.
+    pub(super) fn free(&mut self, open: &Open, outcome: &Outcome) {
+        match &open.work {
+            Work::Call { bucket, .. } => {
+                let bucket = self.buckets.get_mut(bucket).expect("a call was sent through it");
+                bucket.end();
+                if let Outcome::Failed { failure: Failure::NotBefore(ms), .. } = outcome {
+                    bucket.close_until(self.now.plus_ms(*ms));
+                }
+            }
+            Work::Agent { .. } => self.agents -= 1,
+            Work::CheckBase { .. }
+            | Work::AcceptBefore
+            | Work::Gate
+            | Work::GateCandidate { .. } => self.gates -= 1,
+            Work::Prepare { .. }
+            | Work::Compose
+            | Work::Tool { .. }
+            | Work::Rebase { .. }
+            | Work::BuildCandidate { .. }
+            | Work::Publish { .. } => {}
+        }
+    }
+
+    fn end_loop_effect(
+        &mut self,
+        id: LoopId,
+        effect: EffectId,
+        open: &Open,
+        outcome: &Outcome,
+        record: &Record,
+    ) {
+        let max_attempts = match &open.work {
+            Work::Call { .. } => self.limits.call_attempts,
+            _ => MAX_ATTEMPTS,
+        };
+        let max_turns = self.limits.turns;
+        let engine = self.engine_mut(id);
+        engine.open.remove(&effect);
+        let given_up = !open.ending && matches!(outcome, Outcome::Cancelled { .. });
+        // A command that was given up is undone, so what it left is not what was last saved.
+        if let Some(checkpoint) = checkpoint_in(outcome)
+            && !(given_up && matches!(open.work, Work::Tool { .. }))
+        {
+            engine.checkpoint = Some(checkpoint);
+        }
+        if engine.turn.call == Some(effect) {
+            engine.turn.call = None;
+        }
+        if open.ending {
+            return;
+        }
+        let since = (record.at, record.seq);
+        if given_up {
+            engine.lost(effect, open);
+            engine.finish_turn(since, max_turns);
+            if matches!(open.work, Work::Call { .. }) {
+                self.drop_turn(id);
+            }
+            return;
+        }
+        if let Outcome::Failed { failure, message, .. } = outcome {
+            engine.failed(&open.work, *failure, message, max_attempts);
+            if matches!(open.work, Work::Call { .. }) {
+                self.drop_turn(id);
+            }
+            return;
+        }
+        engine.attempts = 0;
+        engine.moved_on(&open.work, outcome, since, max_turns);
+    }
+
+    /// A call failed: what its stream asked for so far is void, and what runs of it ends.
+    fn drop_turn(&mut self, id: LoopId) {
+        let engine = self.engine_mut(id);
+        engine.turn = Turn::default();
+        let open: Vec<EffectId> = engine.open.iter().copied().collect();
+        for effect in open {
+            self.end_wanted(effect);
+        }
+    }
+
+    fn end_base_check(&mut self, id: PlanId, open: &Open, outcome: &Outcome, seq: Seq) {
+        let Work::CheckBase { base } = open.work else { unreachable!("plans only check bases") };
+        let plan = self.plan_mut(id);
+        plan.checking = false;
+        // A base that is no longer the plan's says nothing against it.
+        let present = base == plan.integration;
+        let (project, gate, red_ok) = (plan.head.project, plan.head.gate, plan.head.base_red_ok);
+        match outcome {
+            Outcome::BaseChecked(report) if report.green || red_ok => {
+                plan.attempts = 0;
+                let (green, tests) = (report.green, report.tests);
+                let check = BaseCheck { base, gate, seq, green, tests };
+                let project = self.projects.get_mut(&project).expect("known");
+                project.remember_check(check);
+            }
+            Outcome::BaseChecked(_) if present => plan.state = PlanState::Refused,
+            Outcome::Failed { failure, message, .. } if present => {
+                plan.attempts += 1;
+                let hopeless = matches!(failure, Failure::Permanent | Failure::Auth);
+                if hopeless || MAX_ATTEMPTS <= plan.attempts {
+                    plan.trouble = Some(message.clone());
+                    plan.state = PlanState::Refused;
+                }
+            }
+            // It is checked again, on the base the plan has now.
+            Outcome::BaseChecked(_) | Outcome::Failed { .. } | Outcome::Cancelled { .. } => {}
+            other => unreachable!("a base check cannot end in {other}"),
+        }
+        self.touch_whole_plan(id);
+    }
+
+    fn end_queue_effect(&mut self, id: ProjectId, open: &Open, outcome: &Outcome, seq: Seq) {
+        let (Work::BuildCandidate { op, .. }
+        | Work::GateCandidate { op, .. }
+        | Work::Publish { op, .. }) = open.work
+        else {
+            unreachable!("{} is not the queue's", open.work);
+        };
+        if let Outcome::PublishMoved { actual } = outcome {
+            self.tip_was_elsewhere(op, *actual);
+        }
+        let (tip, gate) = (self.tip_of(op), self.gate_of(op));
+        let known = match (&open.work, outcome) {
+            // The same tree under the same gate need not be gated again (decision D43).
+            (Work::BuildCandidate { .. }, Outcome::Built { tree, .. }) => {
+                self.evidence(id, *tree, gate).map(|seq| Evidence { seq, tree: *tree })
+            }
+            _ => None,
+        };
+        let project = self.projects.get_mut(&id).expect("known");
+        let active = project.lane.active.as_mut().expect("the queue's effects have an entry");
+        active.ended(&open.work, seq, outcome, open.ending, tip);
+        if let Some(evidence) = known {
+            active.has_evidence(evidence);
+        }
+        if let (Work::GateCandidate { .. }, Stage::Gated { evidence, .. }) =
+            (&open.work, &active.stage)
+        {
+            let tree = evidence.tree;
+            project.remember_evidence(tree, gate, seq);
+        }
+    }
+
+    /// A compare-and-swap met another tip than ours: that tip is a fact now.
+    fn tip_was_elsewhere(&mut self, op: QueueOp, actual: Oid) {
+        let plan = self.plan(op.plan());
+        let (project, target) = (plan.head.project, plan.head.target.clone());
+        match op {
+            QueueOp::Land(_) => self.move_target(project, &target, actual),
+            QueueOp::Integrate(_) | QueueOp::Refresh(_) => {
+                self.plan_mut(op.plan()).integration = actual;
+                self.touch_whole_plan(op.plan());
+            }
+        }
+    }
+}
+
+impl LoopEngine {
+    /// An effect that was still wanted ended well.
+    fn moved_on(&mut self, work: &Work, outcome: &Outcome, since: (Time, Seq), max_turns: u32) {
+        match (work, outcome) {
+            (Work::Prepare { base, .. }, Outcome::Prepared { .. }) => {
+                self.prepare = None;
+                self.base = *base;
+            }
+            (Work::AcceptBefore, Outcome::AcceptRan { green, .. }) => {
+                if *green {
+                    self.stuck = Some(Reason::AcceptGreen);
+                }
+                self.set_next(Next::Iterate, since);
+            }
+            (Work::Compose, Outcome::Composed { request, .. }) => {
+                let next = match self.worker {
+                    Worker::Model(_) => Next::Call { request: *request },
+                    Worker::Agent(_) => Next::Agent { prompt: *request },
+                };
+                self.set_next(next, since);
+            }
+            (Work::Call { .. }, Outcome::Replied { reply, calls, .. }) => {
+                self.replied(*reply, calls, since, max_turns);
+            }
+            (Work::Tool { index, .. }, Outcome::ToolDone { result, .. }) => {
+                self.turn.tools[usize::from(*index)].state = ToolState::Done(Some(*result));
+                self.finish_turn(since, max_turns);
+            }
+            (Work::Agent { .. }, Outcome::AgentDone { exit, .. }) => {
+                if *exit == 0 {
+                    self.set_next(Next::Gate, since);
+                }
+            }
+            // Verdict and evidence follow as events of their own.
+            (Work::Gate, Outcome::Gated { markers, .. }) => {
+                if *markers == 0 {
+                    self.conflicts = 0;
+                    self.conflict_files = None;
+                }
+            }
+            (Work::Rebase { onto }, Outcome::Rebased { conflicts, files, .. }) => {
+                self.base = *onto;
+                self.rebase_from = None;
+                self.conflicts = *conflicts;
+                self.conflict_files = *files;
+                self.conflicted += u32::from(*conflicts != 0);
+                if matches!(self.next, Next::Call { .. }) {
+                    self.set_next(Next::Compose, since);
+                }
+            }
+            (work, outcome) => unreachable!("{work} cannot end in {outcome}"),
+        }
+    }
+
+    fn replied(&mut self, reply: Digest, calls: &[ToolCall], since: (Time, Seq), max_turns: u32) {
+        self.turn.reply = Some(reply);
+        // What was observed in the stream keeps its state; the reply says what there is in all.
+        for call in calls.iter().skip(self.turn.tools.len()) {
+            self.turn.tools.push(ToolSlot::new(call.clone()));
+        }
+        self.set_next(Next::Tools, since);
+        self.finish_turn(since, max_turns);
+    }
+
+    /// Ends the turn if reply and results are complete; a tool that finished ends the iteration's
+    /// turns (and decides nothing).
+    pub(super) fn finish_turn(&mut self, since: (Time, Seq), max_turns: u32) {
+        if !self.turn_is_complete() {
+            return;
+        }
+        let turn = std::mem::take(&mut self.turn);
+        let reply = turn.reply.expect("complete turns have a reply");
+        let finished = turn.tools.iter().any(|it| it.call.name == crate::engine::FINISH);
+        let says_no_more = turn.tools.is_empty();
+        let results = turn
+            .tools
+            .iter()
+            .map(|it| match it.state {
+                ToolState::Done(result) => result,
+                ToolState::Seen | ToolState::Running(_) => None,
+            })
+            .collect();
+        self.turns.push(TurnRef { reply, results });
+        let enough = max_turns as usize <= self.turns.len();
+        let gate = finished || says_no_more || enough;
+        self.set_next(if gate { Next::Gate } else { Next::Compose }, since);
+    }
+
+    /// An effect that was still wanted failed. Whether to wait and try again is decided here from
+    /// counts alone; for how long, by the coordinator.
+    fn failed(&mut self, work: &Work, failure: Failure, message: &str, max_attempts: u32) {
+        let stuck = match failure {
+            Failure::NotBefore(_) => false,
+            Failure::Permanent | Failure::Auth => true,
+            Failure::Transient | Failure::Resources => {
+                self.attempts += 1;
+                max_attempts <= self.attempts
+            }
+        };
+        match work {
+            Work::Tool { index, reads, .. } => {
+                self.turn.tools[usize::from(*index)].state = ToolState::Seen;
+                if !reads {
+                    self.undo_files();
+                }
+            }
+            Work::Agent { .. } => self.prepare = Some(PrepareMode::Keep(self.checkpoint)),
+            Work::Rebase { .. } => self.rebase_undone(),
+            Work::CheckBase { .. }
+            | Work::Prepare { .. }
+            | Work::AcceptBefore
+            | Work::Compose
+            | Work::Call { .. }
+            | Work::Gate
+            | Work::BuildCandidate { .. }
+            | Work::GateCandidate { .. }
+            | Work::Publish { .. } => {}
+        }
+        if stuck {
+            self.stuck = Some(Reason::Stuck(message.to_owned()));
+        }
+    }
+}
+
+fn checkpoint_in(outcome: &Outcome) -> Option<Oid> {
+    match outcome {
+        Outcome::ToolDone { checkpoint, .. } | Outcome::Cancelled { checkpoint, .. } => *checkpoint,
+        Outcome::AgentDone { checkpoint, .. }
+        | Outcome::Gated { checkpoint, .. }
+        | Outcome::Rebased { checkpoint, .. } => Some(*checkpoint),
+        _ => None,
+    }
+}

@@ -1,0 +1,106 @@
+//! Keeps the indexes up: recomputes the keys of what an event touched, and of nothing else.
+
+use taskd_model::{LoopId, PlanId, ProjectId, Status, Time, Worker};
+
+use super::{State, Want};
+use crate::{
+    decide,
+    engine::{LoopEngine, Next},
+    index::{Keys, mark},
+    plan::{PlanState, Reach},
+};
+
+impl State {
+    /// The keys of a loop, computed afresh. The simulator compares them with the index.
+    pub(crate) fn keys_of(&self, engine: &LoopEngine) -> Keys {
+        let plan = self.plan(engine.id.plan());
+        Keys {
+            want: self.want_of(engine),
+            priority: plan.head.priority,
+            since: engine.since,
+            due: self.due_of(engine),
+            slot: engine.holds_slot(),
+        }
+    }
+
+    fn want_of(&self, engine: &LoopEngine) -> Want {
+        if decide::loop_step(self, engine).is_some() {
+            return Want::Step;
+        }
+        let plan = self.plan(engine.id.plan());
+        if engine.status == Status::Pending {
+            let may = plan.state == PlanState::Open
+                && Reach::Integrated <= plan.needs_reach(engine.id)
+                && engine.ending.is_none();
+            return if may { Want::Slot } else { Want::Nothing };
+        }
+        let works = engine.status == Status::Running
+            && engine.is_quiet()
+            && engine.retry_at.is_none()
+            && engine.ending.is_none();
+        if !works {
+            return Want::Nothing;
+        }
+        match (&engine.next, &engine.worker) {
+            (Next::Accept | Next::Gate, _) => Want::Gate,
+            (Next::Call { .. }, Worker::Model(bucket)) => Want::Call(bucket.clone()),
+            (Next::Agent { .. }, _) => Want::Agent,
+            (Next::Call { .. }, Worker::Agent(_))
+            | (Next::Iterate | Next::Compose | Next::Tools | Next::Land, _) => Want::Nothing,
+        }
+    }
+
+    fn due_of(&self, engine: &LoopEngine) -> Option<Time> {
+        if engine.is_over() || engine.ending.is_some() {
+            return None;
+        }
+        let plan = self.plan(engine.id.plan());
+        let works = matches!(engine.status, Status::Running | Status::Rebasing)
+            && engine.next != Next::Land;
+        let plan_deadline = works.then(|| plan.deadline());
+        let retry =
+            engine.retry_at.filter(|_| matches!(engine.status, Status::Running | Status::Rebasing));
+        [retry, engine.deadline(), plan_deadline].into_iter().flatten().min()
+    }
+
+    pub(super) fn touch_loop(&mut self, id: LoopId) {
+        let keys = self.loops.get(&id).map(|engine| self.keys_of(engine));
+        self.index.set(id, keys);
+    }
+
+    /// Touches a plan's own step and all its loops: for what concerns all of them.
+    pub(super) fn touch_whole_plan(&mut self, id: PlanId) {
+        let loops: Vec<LoopId> = self.plan(id).specs.iter().map(|it| it.latest).collect();
+        for id in loops {
+            self.touch_loop(id);
+        }
+        self.touch_plan(id);
+    }
+
+    pub(super) fn touch_plan(&mut self, id: PlanId) {
+        let step = decide::plan_step(self, id).is_some();
+        let check = decide::wants_base_check(self, id);
+        mark(&mut self.index.plans, id, step);
+        mark(&mut self.index.checks, id, check);
+    }
+
+    pub(super) fn touch_lane(&mut self, id: ProjectId) {
+        if let Some(op) = self.projects[&id].lane.active.as_ref().map(|it| it.op) {
+            self.touch_plan(op.plan());
+        }
+        let step = decide::lane_step(self, id).is_some();
+        let gate = decide::lane_wants_gate(self, id).is_some();
+        mark(&mut self.index.lanes, id, step);
+        mark(&mut self.index.lane_gates, id, gate);
+    }
+
+    /// Loops whose start depends on how far this one's spec has come.
+    pub(super) fn touch_dependents(&mut self, id: LoopId) {
+        let plan = self.plan(id.plan());
+        let dependents = plan.spec(id).dependents.iter();
+        let loops: Vec<LoopId> = dependents.map(|n| plan.specs[usize::from(*n)].latest).collect();
+        for id in loops {
+            self.touch_loop(id);
+        }
+    }
+}

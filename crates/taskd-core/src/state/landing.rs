@@ -1,0 +1,309 @@
+//! What the landing queue's events do to the state: entries come, move, and leave with an end.
+
+use taskd_model::{
+    EffectId, IterationNote, LoopId, Oid, PlanId, ProjectId, QueueEnd, QueueOp, Reason, Seq, Time,
+    Verdict, Work,
+};
+
+use super::State;
+use crate::{
+    decide,
+    engine::{Next, Placed},
+    plan::{PlanState, Reach},
+    queue::{Active, Stage},
+};
+
+/// Where the refs stand.
+impl State {
+    /// A target stands elsewhere: by our own landing, or because somebody moved it.
+    pub(super) fn move_target(&mut self, project: ProjectId, target: &str, to: Oid) {
+        let it = self.projects.get_mut(&project).expect("projects come first");
+        it.targets.insert(target.to_owned(), to);
+        for id in self.open_plans_on(project, target) {
+            self.touch_plan(id);
+            // What did not go onto the old tip alone may go onto this one.
+            let unlanded: Vec<LoopId> = self.plan(id).unlanded.iter().copied().collect();
+            for loop_id in unlanded {
+                self.touch_loop(loop_id);
+            }
+        }
+        self.evict(project);
+    }
+
+    /// History was replaced: what stands on the integration refs may hold commits that are gone.
+    pub(super) fn target_rewritten(&mut self, project: ProjectId, target: &str) {
+        for id in self.open_plans_on(project, target) {
+            let plan = self.plan_mut(id);
+            if !plan.unlanded.is_empty() {
+                plan.reset = true;
+                self.touch_whole_plan(id);
+            }
+        }
+        self.evict(project);
+    }
+
+    fn open_plans_on(&self, project: ProjectId, target: &str) -> Vec<PlanId> {
+        let concerned = |it: &PlanId| {
+            let plan = self.plan(*it);
+            plan.head.target == target && plan.state != PlanState::Ended
+        };
+        self.projects[&project].plans.iter().copied().filter(concerned).collect()
+    }
+
+    pub(super) fn move_integration(&mut self, id: PlanId, to: Oid) {
+        let plan = self.plan_mut(id);
+        plan.integration = to;
+        plan.refreshed = to;
+        if std::mem::take(&mut plan.reset) {
+            for loop_id in std::mem::take(&mut plan.unlanded) {
+                let engine = self.engine_mut(loop_id);
+                engine.integrated = None;
+                engine.asked = false;
+                engine.refused_on = None;
+                let over = engine.is_over();
+                let plan = self.plan_mut(id);
+                plan.spec_mut(loop_id).reach = Reach::Open;
+                if over {
+                    plan.again.insert(loop_id);
+                }
+            }
+        }
+        let project = self.plan(id).head.project;
+        self.touch_whole_plan(id);
+        self.evict(project);
+    }
+
+    /// Passed work goes back to its loop: by a person, or because it could not land.
+    pub(super) fn send_back(&mut self, id: LoopId, since: (Time, Seq)) {
+        let engine = self.engine_mut(id);
+        engine.passed = None;
+        engine.asked = false;
+        engine.approved = false;
+        engine.held = false;
+        engine.refused_on = None;
+        engine.integrated = None;
+        engine.set_next(Next::Iterate, since);
+        let plan = self.plan_mut(id.plan());
+        let project = plan.head.project;
+        if plan.unlanded.remove(&id) {
+            plan.reset = true;
+            plan.spec_mut(id).reach = Reach::Open;
+            self.touch_whole_plan(id.plan());
+        }
+        self.evict(project);
+    }
+
+    /// What the landing queue does for nobody, or builds and gates on an old tip, shall end. A
+    /// publish that has begun goes on.
+    pub(super) fn evict(&mut self, project: ProjectId) {
+        let stale = self.projects[&project].lane.active.as_ref().and_then(|active| {
+            let open = active.open.filter(|it| {
+                let work = self.effects.get(it).map(|open| &open.work);
+                work.is_some_and(|it| !matches!(it, Work::Publish { .. }))
+            });
+            let tip = self.tip_of(active.op);
+            let old = matches!(active.stage, Stage::Built { onto, .. } if onto != tip);
+            open.filter(|_| old || !decide::is_wanted(self, active.op))
+        });
+        if let Some(effect) = stale {
+            self.end_wanted(effect);
+        }
+        self.touch_lane(project);
+    }
+}
+
+/// Entries of the queue.
+impl State {
+    pub(super) fn enter_queue(&mut self, seq: Seq, op: QueueOp) {
+        let plan_id = op.plan();
+        match op.loop_id() {
+            Some(id) => self.engine_mut(id).queued = Some(seq),
+            None => self.plan_mut(plan_id).refreshing = true,
+        }
+        let project = self.plan(plan_id).head.project;
+        let lane = &mut self.projects.get_mut(&project).expect("known").lane;
+        lane.waiting.insert(seq, op);
+        if let Some(id) = op.loop_id() {
+            self.touch_loop(id);
+        }
+        self.touch_plan(plan_id);
+        self.touch_lane(project);
+    }
+
+    pub(super) fn leave_queue(&mut self, entry: Seq, op: QueueOp, end: &QueueEnd) {
+        let plan_id = op.plan();
+        let project = self.plan(plan_id).head.project;
+        let lane = &mut self.projects.get_mut(&project).expect("known").lane;
+        lane.waiting.remove(&entry);
+        let left = lane.active.take_if(|it| it.entry == entry);
+        let merges = left.and_then(|it| it.merges);
+        match op {
+            QueueOp::Refresh(_) => self.refreshed(plan_id, end, merges),
+            QueueOp::Integrate(id) => {
+                self.engine_mut(id).queued = None;
+                self.integrated(id, end);
+            }
+            QueueOp::Land(id) => {
+                self.engine_mut(id).queued = None;
+                self.landed(id, end);
+            }
+        }
+        self.touch_whole_plan(plan_id);
+        self.touch_lane(project);
+    }
+
+    fn refreshed(&mut self, id: PlanId, end: &QueueEnd, merges: Option<Oid>) {
+        let tip = self.target_tip(self.plan(id));
+        let complete = self.plan(id).unlanded.iter().any(|it| self.loops[it].is_over());
+        let plan = self.plan_mut(id);
+        plan.refreshing = false;
+        plan.refreshed = merges.unwrap_or(tip);
+        match end {
+            QueueEnd::Done { commit, .. } => plan.integration = *commit,
+            // What is complete has nobody to mend it; better on the old base than not at all.
+            QueueEnd::Red { .. } | QueueEnd::Conflict { .. } if complete => {}
+            QueueEnd::Red { .. } | QueueEnd::Conflict { .. } => plan.reset = true,
+            QueueEnd::Empty
+            | QueueEnd::Held { .. }
+            | QueueEnd::Failed { .. }
+            | QueueEnd::Withdrawn => {}
+        }
+    }
+
+    fn integrated(&mut self, id: LoopId, end: &QueueEnd) {
+        let placed = match end {
+            QueueEnd::Done { commit, onto, evidence } => {
+                self.plan_mut(id.plan()).integration = *commit;
+                Placed { commit: *commit, onto: *onto, evidence: *evidence }
+            }
+            QueueEnd::Empty => {
+                let tip = self.plan(id.plan()).integration;
+                let evidence = self.loops[&id].passed.expect("only passed work is queued").evidence;
+                Placed { commit: tip, onto: tip, evidence }
+            }
+            QueueEnd::Red { .. }
+            | QueueEnd::Conflict { .. }
+            | QueueEnd::Held { .. }
+            | QueueEnd::Failed { .. }
+            | QueueEnd::Withdrawn => return self.not_brought(id, end),
+        };
+        if !decide::is_wanted(self, QueueOp::Integrate(id)) {
+            // It was sent back or ended while it was brought: it must come off again.
+            self.plan_mut(id.plan()).reset = true;
+            return;
+        }
+        self.engine_mut(id).integrated = Some(placed);
+        let plan = self.plan_mut(id.plan());
+        plan.unlanded.insert(id);
+        plan.again.remove(&id);
+        plan.spec_mut(id).reach = Reach::Integrated;
+    }
+
+    fn landed(&mut self, id: LoopId, end: &QueueEnd) {
+        let plan = self.plan(id.plan());
+        let (project, target) = (plan.head.project, plan.head.target.clone());
+        let tip = self.target_tip(plan);
+        let commit = match end {
+            QueueEnd::Done { commit, onto, .. } => {
+                // Somebody may have built on it already; then the watcher saw the newer tip.
+                if tip == *onto {
+                    self.move_target(project, &target, *commit);
+                }
+                *commit
+            }
+            QueueEnd::Empty => tip,
+            // It was made beside work that waits for a person; it lands after that, or is sent
+            // back when that is gone.
+            QueueEnd::Red { .. } | QueueEnd::Conflict { .. } if plan.has_unlanded_beside(id) => {
+                self.engine_mut(id).refused_on = Some(tip);
+                return;
+            }
+            QueueEnd::Red { .. }
+            | QueueEnd::Conflict { .. }
+            | QueueEnd::Held { .. }
+            | QueueEnd::Failed { .. }
+            | QueueEnd::Withdrawn => return self.not_brought(id, end),
+        };
+        let engine = self.engine_mut(id);
+        engine.landed = Some(commit);
+        engine.already_there = *end == QueueEnd::Empty;
+        let plan = self.plan_mut(id.plan());
+        plan.unlanded.remove(&id);
+        plan.spec_mut(id).reach = Reach::Landed;
+    }
+
+    /// The queue could not bring a loop's work: the loop mends it, or a person does.
+    fn not_brought(&mut self, id: LoopId, end: &QueueEnd) {
+        let since = (self.now, Seq(self.next.0 - 1));
+        let plan = self.plan_mut(id.plan());
+        if plan.again.remove(&id) {
+            plan.spec_mut(id).reach = Reach::Lost;
+            return;
+        }
+        let engine = self.engine_mut(id);
+        let n = engine.iteration;
+        let note = |verdict, summary: &str, log| IterationNote {
+            n,
+            verdict,
+            summary: summary.to_owned(),
+            log,
+        };
+        match end {
+            QueueEnd::Red { log } => {
+                let summary = "green alone, red together with what landed since";
+                engine.note_iteration(note(Verdict::Red, summary, Some(*log)));
+                self.send_back(id, since);
+            }
+            QueueEnd::Conflict { .. } => {
+                let summary = "does not merge with what landed since";
+                engine.note_iteration(note(Verdict::Conflict, summary, None));
+                self.send_back(id, since);
+            }
+            QueueEnd::Held { .. } => engine.held = true,
+            QueueEnd::Failed { message } => engine.stuck = Some(Reason::Stuck(message.clone())),
+            QueueEnd::Done { .. } | QueueEnd::Empty | QueueEnd::Withdrawn => {}
+        }
+    }
+
+    pub(super) fn lane_effect_started(&mut self, project: ProjectId, id: EffectId, work: &Work) {
+        let (Work::BuildCandidate { op, .. }
+        | Work::GateCandidate { op, .. }
+        | Work::Publish { op, .. }) = work
+        else {
+            unreachable!("{work} is not the queue's");
+        };
+        let integrated = op.loop_id().and_then(|id| self.loops[&id].integrated);
+        let lane = &mut self.projects.get_mut(&project).expect("known").lane;
+        if lane.active.is_none() {
+            let entry = lane.waiting.iter().find(|(_, it)| *it == op).map(|(seq, _)| *seq);
+            let entry = entry.expect("what runs was queued");
+            lane.waiting.remove(&entry);
+            lane.active = Some(Active {
+                entry,
+                op: *op,
+                stage: Stage::Fresh,
+                merges: None,
+                open: None,
+                attempts: 0,
+            });
+        }
+        let active = lane.active.as_mut().expect("just made");
+        assert_eq!(active.op, *op, "one entry at a time");
+        active.open = Some(id);
+        match (work, &active.stage) {
+            (Work::BuildCandidate { merges, .. }, _) => {
+                active.stage = Stage::Fresh;
+                active.merges = *merges;
+            }
+            (Work::Publish { commit, expected, .. }, Stage::Gated { evidence, .. }) => {
+                let evidence = *evidence;
+                active.stage = Stage::Publishing { commit: *commit, onto: *expected, evidence };
+            }
+            (Work::Publish { commit, expected, .. }, Stage::Fresh) => {
+                let evidence = integrated.expect("published as it was integrated").evidence;
+                active.stage = Stage::Publishing { commit: *commit, onto: *expected, evidence };
+            }
+            _ => {}
+        }
+    }
+}

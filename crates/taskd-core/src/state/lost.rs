@@ -1,0 +1,102 @@
+//! What the loss of a place does: a new life begins, and whatever ran in the old one is gone.
+//!
+//! The turn is the unit of recovery. Replies and finished tools are in the log and are never asked
+//! for again. Reads, gates, git steps and unfinished calls are asked for again under new ids. A
+//! writing tool caught halfway is undone to the checkpoint before it; a command is then not
+//! repeated, its result says "interrupted". An agent goes on from the tree it left.
+
+use taskd_model::{EffectId, Outcome, Owner, PrepareMode, Seq, Time, Usage, Work};
+
+use super::{Open, State};
+use crate::engine::{LoopEngine, ToolState, Turn};
+
+/// The tool that runs a command; its effects are not ours to repeat.
+const RUN: &str = "run";
+
+impl State {
+    pub(super) fn lose_place(&mut self, at: Time) {
+        let lost = std::mem::take(&mut self.effects);
+        let nothing = Outcome::Cancelled { usage: Usage::default(), checkpoint: None };
+        let max_turns = self.limits.turns;
+        for (id, open) in lost {
+            // A call that was sent stays admitted; its spend so far is booked already.
+            self.free(&open, &nothing);
+            match open.owner {
+                Owner::Loop(loop_id) => {
+                    let since = (at, Seq(self.next.0 - 1));
+                    let engine = self.engine_mut(loop_id);
+                    engine.lost(id, &open);
+                    engine.finish_turn(since, max_turns);
+                }
+                Owner::Queue(project) => {
+                    let lane = &mut self.projects.get_mut(&project).expect("known").lane;
+                    lane.active.as_mut().expect("its effects have an entry").open = None;
+                }
+                Owner::Plan(plan) => self.plan_mut(plan).checking = false,
+            }
+        }
+        for engine in self.loops.values_mut() {
+            engine.place_lost();
+        }
+        self.changes.0.clear();
+        self.reindex();
+    }
+}
+
+impl LoopEngine {
+    /// Its worktree may have gone with the place; ensure it before anything else is done in it.
+    fn place_lost(&mut self) {
+        let begun = self.started_at.is_some() && !self.is_over();
+        if begun && self.prepare.is_none() {
+            self.prepare = Some(PrepareMode::Keep(self.checkpoint));
+        }
+    }
+
+    /// An effect ended without an outcome of its own: with its place, or because the place gave
+    /// it up.
+    pub(super) fn lost(&mut self, id: EffectId, open: &Open) {
+        self.open.remove(&id);
+        match &open.work {
+            Work::Call { .. } => {
+                // Reads that had begun early belong to a stream that nobody will finish.
+                self.turn = Turn::default();
+            }
+            Work::Tool { index, name, reads, .. } => {
+                if let Some(slot) = self.turn.tools.get_mut(usize::from(*index)) {
+                    let again = *reads || name != RUN;
+                    slot.state = if again { ToolState::Seen } else { ToolState::Done(None) };
+                }
+                if !reads {
+                    self.undo_files();
+                }
+            }
+            Work::Agent { .. } => {
+                self.restarts += 1;
+                self.prepare = Some(PrepareMode::Keep(self.checkpoint));
+            }
+            Work::Gate | Work::AcceptBefore => {
+                self.prepare = Some(PrepareMode::Keep(self.checkpoint));
+            }
+            Work::Rebase { .. } => self.rebase_undone(),
+            Work::CheckBase { .. }
+            | Work::Prepare { .. }
+            | Work::Compose
+            | Work::BuildCandidate { .. }
+            | Work::GateCandidate { .. }
+            | Work::Publish { .. } => {}
+        }
+    }
+    /// The files go back to what was last saved.
+    pub(super) fn undo_files(&mut self) {
+        self.prepare = Some(self.checkpoint.map_or(PrepareMode::Fresh, PrepareMode::Restore));
+    }
+
+    /// A rebase stopped halfway: the files go back to where it began, if it had begun.
+    pub(super) fn rebase_undone(&mut self) {
+        if self.rebase_from.take().is_some() {
+            self.undo_files();
+        } else {
+            self.prepare = Some(PrepareMode::Keep(self.checkpoint));
+        }
+    }
+}

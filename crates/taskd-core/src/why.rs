@@ -1,0 +1,115 @@
+//! Why a loop does not go on: the chain from it to the root, one sentence each.
+
+use taskd_model::{LoopId, Status, Time};
+
+use crate::{
+    Coordinator, Want, WhyRow,
+    engine::{LoopEngine, Next},
+    plan::{PlanState, Reach},
+};
+
+/// Longest chain that is followed.
+const MAX_DEPTH: usize = 16;
+
+impl Coordinator {
+    /// The chain of causes, from the loop itself to the root.
+    #[must_use]
+    pub fn why(&self, id: LoopId, now: Time) -> Vec<WhyRow> {
+        let mut rows = Vec::new();
+        let mut at = Some(id);
+        while let Some(id) = at
+            && rows.len() < MAX_DEPTH
+        {
+            let Some(engine) = self.state().engine(id) else { break };
+            let (row, next) = self.why_one(engine, now);
+            rows.push(row);
+            at = next;
+        }
+        rows
+    }
+
+    fn why_one(&self, engine: &LoopEngine, now: Time) -> (WhyRow, Option<LoopId>) {
+        let id = engine.id;
+        let name = self.name_of(id);
+        let row = |sentence: String, until: Option<Time>| WhyRow { subject: id, sentence, until };
+        let plan = self.state().plan(id.plan());
+        if self.is_parked() && !engine.is_over() {
+            let text = format!("{name} is parked with everything else; `taskd resume --all`");
+            return (row(text, None), None);
+        }
+        match engine.status {
+            Status::Draft => {
+                let text = format!("{name} waits for the gate to pass on the untouched base");
+                (row(text, None), None)
+            }
+            Status::Pending if plan.state == PlanState::Checking => {
+                let text = format!("{name} waits for the gate to pass on the untouched base");
+                (row(text, None), None)
+            }
+            Status::Pending => match self.missing_need(id) {
+                Some(need) => {
+                    let need_name = self.name_of(need);
+                    (row(format!("{name} waits for {need_name} to pass"), None), Some(need))
+                }
+                None => (row(format!("{name} waits for a loop slot"), None), None),
+            },
+            Status::Paused => (row(format!("{name} was paused by a person"), None), None),
+            Status::Blocked => {
+                let reason = engine.reason.as_ref().map(ToString::to_string).unwrap_or_default();
+                let need = self.missing_need(id);
+                (row(format!("{name} is blocked: {reason}"), None), need)
+            }
+            Status::Running | Status::Rebasing => (self.why_running(engine, &name, now), None),
+            Status::Complete | Status::Failed | Status::Stopped => {
+                let reason = engine.reason.as_ref().map(ToString::to_string).unwrap_or_default();
+                (row(format!("{name} is {}: {reason}", engine.status), None), None)
+            }
+        }
+    }
+
+    fn why_running(&self, engine: &LoopEngine, name: &str, now: Time) -> WhyRow {
+        let id = engine.id;
+        let row = |sentence: String, until: Option<Time>| WhyRow { subject: id, sentence, until };
+        if let Some(until) = engine.retry_at {
+            return row(format!("{name} waits before it tries again"), Some(until));
+        }
+        if let Some(effect) = engine.open.first() {
+            let work = &self.state().effects()[effect].work;
+            return row(format!("{name} works: {work}"), None);
+        }
+        if engine.queued.is_some() {
+            return row(format!("{name} is in the landing queue"), None);
+        }
+        match self.state().index().want(id) {
+            Want::Call(bucket) => {
+                let limits = self.state().limits();
+                let until = self.state().bucket(bucket).map(|it| it.ready_at(limits, now));
+                let closed = self.state().bucket(bucket).is_some_and(|it| now < it.closed_until());
+                let why = if closed { "told us to wait" } else { "has no room for a call" };
+                row(format!("{name} waits for {bucket}, which {why}"), until.filter(|it| now < *it))
+            }
+            Want::Agent => row(format!("{name} waits for an agent slot"), None),
+            Want::Gate => row(format!("{name} waits for a gate slot"), None),
+            Want::Nothing | Want::Step | Want::Slot if engine.next == Next::Land => {
+                let text = if engine.held {
+                    format!("{name} passed, but your checkout of the target has changes")
+                } else if engine.refused_on.is_some() {
+                    format!("{name} lands after what passed before it, which is not landed yet")
+                } else if engine.approved {
+                    format!("{name} lands after what it needs")
+                } else {
+                    format!("{name} passed and asks you: `taskd land {name}`")
+                };
+                row(text, None)
+            }
+            Want::Nothing | Want::Step | Want::Slot => row(format!("{name} works"), None),
+        }
+    }
+
+    fn missing_need(&self, id: LoopId) -> Option<LoopId> {
+        let plan = self.state().plan(id.plan());
+        let needs = plan.spec(id).head.needs.iter();
+        let missing = needs.map(|n| &plan.specs[usize::from(*n)]);
+        missing.filter(|it| it.reach < Reach::Integrated).map(|it| it.latest).next()
+    }
+}

@@ -1,0 +1,463 @@
+//! Putting it together: open the log, replay it, bind, start the loop, serve, and end in order.
+//!
+//! Everything is built before anything runs. What cannot be built is one error that says what to do.
+
+use std::{
+    fs,
+    net::SocketAddr,
+    os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt},
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use anyhow::{Context as _, anyhow};
+use taskd_api::{ApiError, TaskdServer, codes};
+use taskd_model::{Actor, Command, Input, Record, Seq};
+use taskd_store::{Filter, Options as StoreOptions, Recovered, SnapshotKind, Store, StoreError};
+use taskd_tools::supervise::Launcher;
+use tokio::{
+    net::{UnixListener, UnixStream},
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+};
+use tokio_stream::{StreamExt as _, wrappers::UnixListenerStream};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::{error, info, warn};
+use tracing_subscriber::EnvFilter;
+
+use crate::{
+    config::Config,
+    driver::{Driver, Inbox, Replayed, replay},
+    health,
+    hub::Hub,
+    paths::Paths,
+    runner::{Context, Runner, Trouble, chain, lock},
+    service::{Facts, Service},
+    watcher,
+};
+
+/// How long a stop waits for what runs, when nobody says.
+const DEFAULT_GRACE: Duration = Duration::from_secs(10);
+/// Exit code of a daemon that failed inside.
+const EXIT_SOFTWARE: i32 = 70;
+
+/// How to run a daemon.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Where everything is.
+    pub paths: Paths,
+    /// Become the leader of a session of its own: the starting terminal may go away.
+    pub detached: bool,
+    /// Go on with work that a person's stop has parked.
+    pub resume: bool,
+    /// Where health and metrics are served; wins over configuration.
+    pub http: Option<SocketAddr>,
+    /// What is logged; wins over configuration.
+    pub log_level: Option<String>,
+}
+
+/// Runs the daemon until it is told to stop.
+///
+/// # Errors
+///
+/// It cannot start: another one runs, the state cannot be read or written, configuration is wrong.
+pub fn run(options: &Options) -> anyhow::Result<()> {
+    if options.detached {
+        // Fails only for a group leader, which has its own session already.
+        nix::unistd::setsid().ok();
+    }
+    let config = Config::load(&options.paths.config, None, std::env::vars())
+        .map_err(|wrong| anyhow!("the configuration is wrong:\n{wrong}"))?;
+    let config = Arc::new(config);
+    log_to_stderr(options.log_level.as_deref().unwrap_or_else(|| config.log_level()));
+    make_private(&options.paths.state)?;
+    make_private(&options.paths.run_dir())?;
+    let stamp = StoreOptions { stamp: build_stamp(), ..StoreOptions::default() };
+    let (store, recovered) = match Store::open(&options.paths.state, stamp) {
+        Ok(opened) => opened,
+        Err(StoreError::Locked { pid, .. }) => {
+            let who = pid.map_or_else(|| "another process".to_owned(), |it| format!("pid {it}"));
+            return Err(anyhow!("a taskd daemon is already running ({who})"));
+        }
+        Err(other) => return Err(anyhow!(chain(&other))),
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("taskd-io")
+        .enable_all()
+        .build()
+        .context("starting the runtime")?;
+    let result = runtime.block_on(serve(options, config, Arc::new(store), recovered));
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    result
+}
+
+fn log_to_stderr(level: &str) {
+    let filter = EnvFilter::try_new(level).unwrap_or_else(|_| EnvFilter::new("info"));
+    // A second daemon in one process (tests) keeps the first one's subscriber.
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .try_init()
+        .ok();
+}
+
+/// A directory for us alone.
+fn make_private(dir: &Path) -> anyhow::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true).mode(0o700);
+    builder.create(dir).with_context(|| {
+        format!("cannot make {}; choose another place with TASKD_STATE_DIR", dir.display())
+    })
+}
+
+/// Changes with every build, so that a snapshot of another build is never read.
+fn build_stamp() -> String {
+    let version = env!("CARGO_PKG_VERSION");
+    let exe = std::env::current_exe().and_then(fs::metadata);
+    let build = exe.map(|it| format!("{}-{}", it.len(), it.mtime())).unwrap_or_default();
+    format!("{version}-{build}")
+}
+
+/// What runs beside the loop.
+struct Alive {
+    facts: Arc<Facts>,
+    stop: CancellationToken,
+    driver: std::thread::JoinHandle<()>,
+}
+
+async fn serve(
+    options: &Options,
+    config: Arc<Config>,
+    store: Arc<Store>,
+    recovered: Recovered,
+) -> anyhow::Result<()> {
+    let paths = &options.paths;
+    let listener = bind_socket(paths)?;
+    let address = options.http.or_else(|| config.http_listen());
+    let http = match address {
+        Some(address) => Some(health::bind(address).await.context("binding http.listen")?),
+        None => None,
+    };
+    let replayed = rebuild(&store, &recovered)?;
+    let ctx = make_context(options, config, &store, &recovered, &replayed)?;
+    for (identity, became) in ctx.context.launcher.end_previous_life().await {
+        info!(?identity, ?became, "left over from an earlier life");
+    }
+    clear_ref_locks(&ctx.context);
+    let alive = start(ctx, replayed, store.clone(), http, recovered.findings).await?;
+    let served = welcome(options, &alive, listener).await;
+    end(options, alive, &store).await;
+    served
+}
+
+/// Core and view from snapshot and log. A snapshot that cannot be read costs time, nothing else.
+fn rebuild(store: &Store, recovered: &Recovered) -> anyhow::Result<Replayed> {
+    let cache = recovered.snapshot.as_ref().filter(|it| it.kind == SnapshotKind::Cache);
+    let snapshot = cache.map(|it| (it.seq, it.payload.as_slice()));
+    match replay(snapshot, &recovered.tail) {
+        Ok(replayed) => Ok(replayed),
+        Err(why) if cache.is_some() => {
+            warn!("replaying the whole log: {why:#}");
+            let mut all = Vec::new();
+            let mut from = Seq(1);
+            loop {
+                let rows = store.read(from, 1_000, Filter::default())?;
+                let Some(last) = rows.last() else { break };
+                from = Seq(last.seq.0 + 1);
+                for row in &rows {
+                    all.push(Record::decode(&row.json)?);
+                }
+            }
+            replay(None, &all)
+        }
+        Err(why) => Err(why),
+    }
+}
+
+struct Made {
+    context: Arc<Context>,
+    inbox: Inbox,
+}
+
+fn make_context(
+    options: &Options,
+    config: Arc<Config>,
+    store: &Arc<Store>,
+    recovered: &Recovered,
+    replayed: &Replayed,
+) -> anyhow::Result<Made> {
+    let launcher = Launcher {
+        program: std::env::current_exe().context("finding our own program")?,
+        prefix: vec!["supervise".into()],
+        run_dir: options.paths.run_dir(),
+    };
+    let hub = Arc::new(Hub::new(replayed.view.clone()));
+    let inbox = Inbox::new();
+    let context = Context::new(
+        Arc::clone(store),
+        hub,
+        inbox.handle.clone(),
+        launcher,
+        options.paths.clone(),
+        recovered.tag.clone(),
+        config,
+    );
+    Ok(Made { context: Arc::new(context), inbox })
+}
+
+/// A killed daemon may have left locks on refs of ours.
+fn clear_ref_locks(ctx: &Context) {
+    let projects: Vec<_> = {
+        let view = ctx.hub.view();
+        view.projects.iter().filter(|(_, it)| !it.forgotten).map(|(id, _)| *id).collect()
+    };
+    for id in projects {
+        let cleared = ctx.repo(id).map_err(|it| it.message).and_then(|(repo, _)| {
+            repo.clear_stale_locks().map_err(|it| chain(&it))
+        });
+        if let Err(why) = cleared {
+            warn!(project = id.0, "cannot look for left-over locks: {why}");
+        }
+    }
+}
+
+async fn start(
+    made: Made,
+    replayed: Replayed,
+    store: Arc<Store>,
+    http: Option<tokio::net::TcpListener>,
+    findings: Vec<taskd_store::Finding>,
+) -> anyhow::Result<Alive> {
+    let Made { context: ctx, inbox } = made;
+    for finding in &findings {
+        warn!("{finding}");
+    }
+    let runner = Runner::new(Arc::clone(&ctx), tokio::runtime::Handle::current());
+    let driver = Driver::new(inbox, replayed, store, Arc::clone(&ctx.hub), runner);
+    let driver = std::thread::Builder::new()
+        .name("taskd-driver".to_owned())
+        .spawn(move || turn(driver))
+        .context("starting the driver")?;
+    let stop = CancellationToken::new();
+    let tasks = TaskTracker::new();
+    let address = http.as_ref().and_then(|it| it.local_addr().ok());
+    if let Some(http) = http {
+        tasks.spawn(health::serve(http, Arc::clone(&ctx), stop.clone()));
+    }
+    let poll = lock(&ctx.config).git_poll();
+    let watching = Arc::clone(&ctx);
+    let stopped = stop.clone();
+    tasks.spawn(async move {
+        tokio::select! {
+            () = watcher::watch(watching, poll) => {}
+            () = stopped.cancelled() => {}
+        }
+    });
+    let facts = Facts {
+        ctx,
+        began: Instant::now(),
+        started_at: now_ms(),
+        http: address,
+        shutdown: watch::channel(None).0,
+        findings: findings.iter().map(ToString::to_string).collect(),
+        tasks,
+    };
+    Ok(Alive { facts: Arc::new(facts), stop, driver })
+}
+
+/// The loop, on a thread of its own. If it fails the process ends: a daemon that cannot decide or
+/// cannot write must not look alive.
+fn turn(driver: Driver<Runner>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let result = match runtime {
+        Ok(runtime) => runtime.block_on(driver.run()),
+        Err(why) => Err(why.into()),
+    };
+    if let Err(why) = result {
+        error!("the daemon ends: {why:#}");
+        std::process::exit(EXIT_SOFTWARE);
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "for people: when the daemon started")]
+fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Tells the core that a life begins, then opens the door, and waits for a reason to end.
+async fn welcome(options: &Options, alive: &Alive, listener: UnixListener) -> anyhow::Result<()> {
+    let facts = &alive.facts;
+    let ctx = &facts.ctx;
+    let limits = lock(&ctx.config).limits();
+    let version = env!("CARGO_PKG_VERSION").to_owned();
+    let stopped = options.paths.stopped_file();
+    ctx.handle.input(Input::Limits(limits)).await?.map_err(|it| anyhow!(it.to_string()))?;
+    if options.resume || !stopped.exists() {
+        let command = Command::Unpark;
+        let unpark = Input::Command { actor: Actor::Daemon, command };
+        ctx.handle.input(unpark).await?.map_err(|it| anyhow!(it.to_string()))?;
+    }
+    let started = Input::Started { version };
+    ctx.handle.input(started).await?.map_err(|it| anyhow!(it.to_string()))?;
+    fs::remove_file(&stopped).ok();
+    write_facts(options, facts)?;
+    let (health_reporter, health_service) = tonic_health::server::health_reporter();
+    health_reporter.set_serving::<TaskdServer<Service>>().await;
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(taskd_api::FILE_DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .build_v1()
+        .context("describing the API")?;
+    let mut ends = alive.facts.shutdown.subscribe();
+    let server = tonic::transport::Server::builder()
+        .add_service(TaskdServer::new(Service(Arc::clone(facts))))
+        .add_service(health_service)
+        .add_service(reflection)
+        .serve_with_incoming_shutdown(ours_only(listener), async move {
+            ends.wait_for(Option::is_some).await.ok();
+        });
+    info!(socket = %options.paths.socket.display(), http = ?facts.http, "ready");
+    tokio::select! {
+        served = server => served.context("serving the socket"),
+        () = signals(Arc::clone(facts)) => Ok(()),
+    }
+}
+
+/// Connections of our own user; others are closed without a word.
+fn ours_only(
+    listener: UnixListener,
+) -> impl tokio_stream::Stream<Item = std::io::Result<UnixStream>> {
+    let uid = nix::unistd::geteuid().as_raw();
+    UnixListenerStream::new(listener).filter(move |stream| match stream {
+        Ok(stream) => {
+            let peer = stream.peer_cred().map(|it| it.uid());
+            let ours = peer.as_ref().is_ok_and(|it| *it == uid);
+            if !ours {
+                warn!(?peer, "refused a connection of another user");
+            }
+            ours
+        }
+        Err(_) => true,
+    })
+}
+
+/// TERM and INT end the daemon, a second one at once; HUP reads the configuration again.
+async fn signals(facts: Arc<Facts>) {
+    let streams = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::hangup()),
+    );
+    let (Ok(mut term), Ok(mut int), Ok(mut hup)) = streams else {
+        return std::future::pending().await;
+    };
+    loop {
+        tokio::select! {
+            _ = term.recv() => break,
+            _ = int.recv() => break,
+            _ = hup.recv() => match reload(&facts.ctx).await {
+                Ok(changed) => info!(?changed, "configuration read again"),
+                Err(why) => error!("configuration not taken: {why}"),
+            },
+        }
+    }
+    facts.tasks.spawn(async move {
+        tokio::select! {
+            _ = term.recv() => {}
+            _ = int.recv() => {}
+        }
+        warn!("second signal: ending at once");
+        std::process::exit(130);
+    });
+}
+
+/// Ends in order: nothing new, what runs, the log, the socket.
+async fn end(options: &Options, alive: Alive, store: &Store) {
+    let facts = alive.facts;
+    let ctx = &facts.ctx;
+    let asked = *facts.shutdown.borrow();
+    if asked.is_some() {
+        // A person stopped it: it stays stopped, and its work waits, until somebody says so.
+        let park = Input::Command { actor: Actor::Daemon, command: Command::Park };
+        ctx.handle.input(park).await.ok();
+        fs::write(options.paths.stopped_file(), "stopped by a person\n").ok();
+    }
+    let grace = asked.filter(|ms| *ms != 0).map_or(DEFAULT_GRACE, Duration::from_millis);
+    ctx.begin_closing();
+    if tokio::time::timeout(grace, ctx.end_all()).await.is_err() {
+        warn!("{} effects did not end within the grace", ctx.effects_running());
+    }
+    ctx.handle.input(Input::Stopped).await.ok();
+    alive.stop.cancel();
+    ctx.handle.close().await;
+    // The thread has nothing left to do; joining it proves so.
+    tokio::task::spawn_blocking(move || alive.driver.join().ok()).await.ok();
+    if let Err(why) = store.close(true) {
+        error!("closing the log: {}", chain(&why));
+    }
+    fs::remove_file(&options.paths.socket).ok();
+    fs::remove_file(options.paths.facts_file()).ok();
+    info!("stopped");
+}
+
+fn write_facts(options: &Options, facts: &Facts) -> anyhow::Result<()> {
+    let text = serde_json::json!({
+        "pid": std::process::id(),
+        "version": env!("CARGO_PKG_VERSION"),
+        "socket": options.paths.socket,
+        "http": facts.http,
+    });
+    let file = options.paths.facts_file();
+    fs::write(&file, format!("{text}\n")).with_context(|| format!("writing {}", file.display()))
+}
+
+/// Takes the socket's place. We hold the store's lock, so whatever socket is there is a leftover;
+/// anything that is no socket of ours is not touched.
+fn bind_socket(paths: &Paths) -> anyhow::Result<UnixListener> {
+    let path = &paths.socket;
+    if let Some(dir) = path.parent().filter(|it| !it.exists()) {
+        make_private(dir)?;
+    }
+    if let Ok(meta) = fs::symlink_metadata(path) {
+        let ours = meta.file_type().is_socket() && meta.uid() == nix::unistd::geteuid().as_raw();
+        anyhow::ensure!(
+            ours,
+            "{} exists and is no socket of yours; move it away and start again",
+            path.display()
+        );
+        fs::remove_file(path).with_context(|| format!("removing {}", path.display()))?;
+    }
+    let listener =
+        UnixListener::bind(path).with_context(|| format!("binding {}", path.display()))?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600))
+        .with_context(|| format!("closing {} to others", path.display()))?;
+    Ok(listener)
+}
+
+/// Reads the configuration again, all or nothing, and says which keys changed.
+pub(crate) async fn reload(ctx: &Arc<Context>) -> Result<Vec<String>, ApiError> {
+    let dir = ctx.paths.config.clone();
+    let read = tokio::task::spawn_blocking(move || Config::load(&dir, None, std::env::vars()));
+    let config = match read.await {
+        Ok(Ok(config)) => Arc::new(config),
+        Ok(Err(wrong)) => return Err(ApiError::new(codes::CONFIG, wrong.to_string())),
+        Err(why) => return Err(ApiError::new(codes::INTERNAL, why.to_string())),
+    };
+    let before = std::mem::replace(&mut *lock(&ctx.config), Arc::clone(&config));
+    let reply = ctx.handle.input(Input::Limits(config.limits())).await;
+    reply.map_err(|it| ApiError::new(codes::INTERNAL, it.to_string()))?.ok();
+    Ok(config.changed_since(&before))
+}
+
+impl Context {
+    /// Effective configuration of a project.
+    pub(crate) fn config_of(&self, root: &Path) -> Result<Arc<Config>, Trouble> {
+        Config::load(&self.paths.config, Some(root), std::env::vars())
+            .map(Arc::new)
+            .map_err(|it| Trouble::permanent(it.to_string()))
+    }
+}

@@ -1,0 +1,22 @@
+//! The daemon: one loop that decides, a runner that works, servers that answer.
+//!
+//! The only crate that sees both the core and the adapters. Start at [`daemon::run`]; the loop is in
+//! `driver`, what effects do in `runner`, what people ask for in `service`.
+
+mod config;
+pub mod daemon;
+mod detect;
+mod driver;
+mod findings;
+mod health;
+mod hub;
+mod loop_type;
+pub mod paths;
+mod plan_file;
+mod problem;
+mod prompt;
+mod runner;
+mod service;
+mod submit;
+mod watcher;
+mod yaml;

@@ -1,0 +1,226 @@
+//! Loop types: YAML definitions in layers, merged along `extends`, checked before anything runs.
+//!
+//! Reads no folder: the caller gives paths and texts. A file that is wrong takes nothing down but
+//! its own type and what extends it; it never lets a lower layer's type of that name show through.
+
+use std::collections::BTreeMap;
+
+use taskd_model::{InputKind, InputValue, TypeDoc};
+
+use crate::plan_file::head::is_name;
+use crate::problem::{Pos, Problem, Problems, nearest};
+
+mod merge;
+mod read;
+#[cfg(test)]
+mod tests;
+
+/// Tools a loop type may name.
+pub(crate) const KNOWN_TOOLS: [&str; 8] =
+    ["read", "write", "edit", "list", "glob", "grep", "run", "finish"];
+
+/// The type of specs that name none.
+pub(crate) const DEFAULT_TYPE: &str = "ralph";
+
+/// Largest definition, in bytes.
+pub(crate) const MAX_TYPE_BYTES: usize = 256 * 1024;
+
+const BUILT_IN: [(&str, &str); 1] = [("built-in/ralph.yaml", include_str!("../types/ralph.yaml"))];
+
+/// Definitions from one place.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Layer {
+    /// Paths, as people call them, and texts. Files that end in neither `.yaml` nor `.yml` are
+    /// passed over; a type is named by its file.
+    pub(crate) files: Vec<(String, String)>,
+}
+
+/// The loop types that can be used.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Types {
+    good: BTreeMap<String, TypeDoc>,
+    /// Types whose definition is wrong, with what is.
+    broken: BTreeMap<String, String>,
+}
+
+/// A loop type that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum TypeError {
+    /// Nothing defines it.
+    #[error("there is no loop type `{name}`; {hint}")]
+    Unknown {
+        /// The name asked for.
+        name: String,
+        /// What was probably meant, and what there is.
+        hint: String,
+    },
+    /// Its definition is wrong.
+    #[error("loop type `{name}` cannot be used: {why}")]
+    Broken {
+        /// Its name.
+        name: String,
+        /// What is wrong with it.
+        why: String,
+    },
+}
+
+/// What is wrong with a value given for an input.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum InputError {
+    /// The type has no such input.
+    #[error("loop type `{loop_type}` has no input `{input}`; {hint}")]
+    Unknown {
+        /// The type.
+        loop_type: String,
+        /// The input.
+        input: String,
+        /// What was probably meant.
+        hint: String,
+    },
+    /// It must be given.
+    #[error("loop type `{loop_type}` needs the input `{input}`; give it with `--set {input}=...`")]
+    Missing {
+        /// The type.
+        loop_type: String,
+        /// The input.
+        input: String,
+    },
+    /// The value is of another kind.
+    #[error("input `{input}` is {expected}, not {value:?}")]
+    Kind {
+        /// The input.
+        input: String,
+        /// What it holds.
+        expected: &'static str,
+        /// What was given.
+        value: String,
+    },
+}
+
+/// Loads the built-in types and those of `layers`; a later layer overrides an earlier one's type
+/// of the same name as a whole.
+#[must_use]
+pub(crate) fn load(layers: &[Layer]) -> (Types, Vec<Problem>) {
+    let built_in = Layer { files: BUILT_IN.map(|(path, text)| (path.into(), text.into())).into() };
+    let mut found = Vec::new();
+    let mut stray = Vec::new();
+    for layer in std::iter::once(&built_in).chain(layers) {
+        let mut names: BTreeMap<String, String> = BTreeMap::new();
+        for (path, text) in &layer.files {
+            let Some(name) = type_name(path) else { continue };
+            let mut problems = Problems::new(path);
+            if !is_name(name) {
+                let hint = crate::plan_file::head::NAME_RULE;
+                problems.add_hint(Pos::new(1, 1), format!("`{name}` is no type name"), hint);
+            } else if let Some(other) = names.insert(name.to_owned(), path.clone()) {
+                let what = format!("`{name}` is already defined by {other}");
+                problems.add_hint(Pos::new(1, 1), what, "keep one of the two files");
+            }
+            if problems.is_empty() {
+                found.push(read::read(name, path, text));
+            } else {
+                stray.append(&mut problems.into_list());
+            }
+        }
+    }
+    let (types, mut problems) = merge::resolve(found);
+    problems.append(&mut stray);
+    problems.sort_by(|a, b| (&a.file, a.at).cmp(&(&b.file, b.at)));
+    (types, problems)
+}
+
+impl Types {
+    /// The type of this name.
+    ///
+    /// # Errors
+    ///
+    /// There is none, or its definition is wrong.
+    pub(crate) fn get(&self, name: &str) -> Result<&TypeDoc, TypeError> {
+        if let Some(found) = self.good.get(name) {
+            return Ok(found);
+        }
+        let owned = crate::plan_file::head::shown(name);
+        if let Some(why) = self.broken.get(name) {
+            return Err(TypeError::Broken { name: owned, why: why.clone() });
+        }
+        let known: Vec<&str> = self.good.keys().map(String::as_str).collect();
+        let meant = nearest(name, &known).map(|it| format!("did you mean `{it}`? "));
+        let hint = format!("{}known: {}", meant.unwrap_or_default(), known.join(", "));
+        Err(TypeError::Unknown { name: owned, hint })
+    }
+
+    /// All types that can be used, by name.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &TypeDoc> {
+        self.good.values()
+    }
+}
+
+/// Values of the type's inputs: those given as text, checked, and the defaults of the others.
+///
+/// # Errors
+///
+/// Everything that is wrong with what was given.
+pub(crate) fn bind_inputs(
+    doc: &TypeDoc,
+    given: &BTreeMap<String, String>,
+) -> Result<BTreeMap<String, InputValue>, Vec<InputError>> {
+    let mut errors = Vec::new();
+    let known: Vec<&str> = doc.inputs.keys().map(String::as_str).collect();
+    for input in given.keys().filter(|it| !doc.inputs.contains_key(*it)) {
+        errors.push(InputError::Unknown {
+            loop_type: doc.name.clone(),
+            input: input.clone(),
+            hint: crate::problem::suggest(input, &known),
+        });
+    }
+    let mut values = BTreeMap::new();
+    for (input, what) in &doc.inputs {
+        let value = match given.get(input) {
+            Some(text) => input_value(what.kind, text).ok_or_else(|| InputError::Kind {
+                input: input.clone(),
+                expected: kind_name(what.kind),
+                value: text.chars().take(60).collect(),
+            }),
+            None if what.required => {
+                Err(InputError::Missing { loop_type: doc.name.clone(), input: input.clone() })
+            }
+            None => Ok(what.default.clone().unwrap_or_else(|| empty(what.kind))),
+        };
+        match value {
+            Ok(value) => drop(values.insert(input.clone(), value)),
+            Err(error) => errors.push(error),
+        }
+    }
+    if errors.is_empty() { Ok(values) } else { Err(errors) }
+}
+
+fn input_value(kind: InputKind, text: &str) -> Option<InputValue> {
+    match kind {
+        InputKind::String => Some(InputValue::Text(text.to_owned())),
+        InputKind::Integer => text.trim().parse().ok().map(InputValue::Number),
+        InputKind::Boolean => text.trim().parse().ok().map(InputValue::Flag),
+    }
+}
+
+/// What an input holds that is neither required nor given and has no default.
+fn empty(kind: InputKind) -> InputValue {
+    match kind {
+        InputKind::String => InputValue::Text(String::new()),
+        InputKind::Integer => InputValue::Number(0),
+        InputKind::Boolean => InputValue::Flag(false),
+    }
+}
+
+fn kind_name(kind: InputKind) -> &'static str {
+    match kind {
+        InputKind::String => "text",
+        InputKind::Integer => "a whole number",
+        InputKind::Boolean => "`true` or `false`",
+    }
+}
+
+/// The type a file defines.
+fn type_name(path: &str) -> Option<&str> {
+    let file = path.rsplit(['/', '\\']).next().unwrap_or(path);
+    file.strip_suffix(".yaml").or_else(|| file.strip_suffix(".yml"))
+}

@@ -1,0 +1,351 @@
+//! Prompts: a loop type's templates rendered for one iteration, and native conversations put
+//! together from what earlier turns left.
+//!
+//! Pure: no file is read and nothing is sent. What is inserted is text and is never rendered
+//! again; templates cannot include files, and run with a fuel limit into a bounded output.
+
+use std::io;
+
+use minijinja::value::Value;
+use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior, context};
+use taskd_model::{
+    AgentDoc, GateDoc, InputValue, IterationNote, PlanDoc, Request, SpecDoc, TemplateDoc, ToolDef,
+    encode_doc,
+};
+
+pub(crate) use check::check;
+pub(crate) use conversation::{Conversation, Turn};
+
+mod check;
+mod conversation;
+#[cfg(test)]
+mod tests;
+
+/// Largest rendered template, in bytes.
+pub(crate) const MAX_PROMPT_BYTES: usize = 256 * 1024;
+
+/// Largest text of AGENTS.md or CLAUDE.md that is used, in bytes.
+pub(crate) const MAX_INSTRUCTION_BYTES: usize = 32 * 1024;
+
+/// Largest findings that are used, in bytes: the beginning and, twice as long, the end.
+pub(crate) const MAX_FINDINGS_BYTES: usize = 24 * 1024;
+
+/// Largest message that is used, in bytes.
+pub(crate) const MAX_MESSAGE_BYTES: usize = 8 * 1024;
+
+/// Earlier iterations told about.
+pub(crate) const MAX_HISTORY: usize = 5;
+
+/// Characters of each earlier iteration's summary.
+pub(crate) const MAX_SUMMARY_CHARS: usize = 500;
+
+/// Names in any one list of files.
+const MAX_FILES: usize = 100;
+
+/// Instructions a template may execute.
+const FUEL: u64 = 200_000;
+
+/// What a prompt is made of.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Scene<'a> {
+    /// The plan.
+    pub(crate) plan: &'a PlanDoc,
+    /// The spec, with its loop type and inputs.
+    pub(crate) spec: &'a SpecDoc,
+    /// The gate this loop's work is judged by.
+    pub(crate) gate: &'a GateDoc,
+    /// Iteration, from 1.
+    pub(crate) iteration: u32,
+    /// Iterations allowed.
+    pub(crate) max_iterations: u32,
+    /// What the gate last said, if it said something about this work.
+    pub(crate) last: Option<&'a GateSaid>,
+    /// How earlier iterations ended, oldest first.
+    pub(crate) history: &'a [IterationNote],
+    /// What people or the queue want the loop to know, oldest first.
+    pub(crate) messages: &'a [Note],
+    /// Files with conflict markers.
+    pub(crate) conflicts: &'a [String],
+    /// Text of AGENTS.md, else of CLAUDE.md; only native prompts use it.
+    pub(crate) instructions: Option<&'a str>,
+}
+
+/// What the gate said.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct GateSaid {
+    /// Its output, as much as is of use.
+    pub(crate) findings: String,
+    /// One line.
+    pub(crate) summary: String,
+}
+
+/// A message to a loop.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Note {
+    /// Who says it.
+    pub(crate) from: String,
+    /// What.
+    pub(crate) text: String,
+}
+
+/// What is sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Prompt {
+    /// To a model.
+    Request(Box<Request>),
+    /// To an external agent program.
+    Text(String),
+}
+
+impl Prompt {
+    /// The bytes as they are stored: a request's JSON, or the text.
+    #[must_use]
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        match self {
+            Self::Request(request) => encode_doc(request),
+            Self::Text(text) => text.clone().into_bytes(),
+        }
+    }
+
+    /// Estimated input tokens, see [`estimate_tokens`].
+    #[must_use]
+    pub(crate) fn tokens(&self) -> u64 {
+        estimate_tokens(self.bytes().len())
+    }
+}
+
+/// Why there is no prompt.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum PromptError {
+    /// The template is wrong.
+    #[error("{file}:{line}: the {what} cannot be rendered: {message}")]
+    Template {
+        /// The file it is in.
+        file: String,
+        /// The line of the file.
+        line: u32,
+        /// Which template.
+        what: &'static str,
+        /// What is wrong.
+        message: String,
+    },
+    /// It renders to too much.
+    #[error("{file}: the {what} is larger than {MAX_PROMPT_BYTES} bytes when rendered")]
+    TooLong {
+        /// The file it is in.
+        file: String,
+        /// Which template.
+        what: &'static str,
+    },
+    /// It renders to nothing.
+    #[error("{file}: the {what} is empty when rendered")]
+    Empty {
+        /// The file it is in.
+        file: String,
+        /// Which template.
+        what: &'static str,
+    },
+    /// A turn's documents do not belong together: a defect of ours.
+    #[error("turn {turn} has {results} results for {calls} tool calls")]
+    Turn {
+        /// Which, from 1.
+        turn: usize,
+        /// Tools it asked for.
+        calls: usize,
+        /// Results there are.
+        results: usize,
+    },
+}
+
+/// Renders what the spec's agent is sent: a request for a model, plain text for a program, which
+/// has no use for `conversation`.
+///
+/// # Errors
+///
+/// The template does not render, or turns and results do not belong together.
+pub(crate) fn compose(
+    scene: &Scene<'_>,
+    conversation: &Conversation<'_>,
+) -> Result<Prompt, PromptError> {
+    let doc = &scene.spec.loop_type;
+    match &scene.spec.agent {
+        AgentDoc::Agent { .. } => {
+            let values = values(&Scene { instructions: None, ..*scene }, &[]);
+            Ok(Prompt::Text(prompt_text(&doc.prompt, &values)?))
+        }
+        AgentDoc::Model { name } => {
+            let tool = |name: &String| conversation.tools.iter().find(|it| it.name == *name);
+            let tools: Vec<ToolDef> = doc.tools.iter().filter_map(tool).cloned().collect();
+            let values = values(scene, &tools);
+            let system = match &doc.system {
+                Some(system) => render(system, "system prompt", &values)?.trim().to_owned(),
+                None => String::new(),
+            };
+            let prompt = prompt_text(&doc.prompt, &values)?;
+            Ok(Prompt::Request(Box::new(Request {
+                model: name.clone(),
+                system,
+                messages: conversation.messages(prompt)?,
+                tools,
+                max_tokens: conversation.max_tokens,
+                loop_name: conversation.loop_name.to_owned(),
+                iteration: scene.iteration,
+                turn: conversation.turn(),
+            })))
+        }
+    }
+}
+
+/// Tokens of so many bytes of English or code: a quarter, rounded up. An estimate for reservations;
+/// what is paid for comes from the provider.
+#[must_use]
+pub(crate) fn estimate_tokens(bytes: usize) -> u64 {
+    (bytes as u64).div_ceil(4)
+}
+
+fn prompt_text(template: &TemplateDoc, values: &Value) -> Result<String, PromptError> {
+    const WHAT: &str = "prompt";
+    let text = render(template, WHAT, values)?.trim().to_owned();
+    if text.is_empty() {
+        return Err(PromptError::Empty { file: template.file.clone(), what: WHAT });
+    }
+    Ok(text)
+}
+
+fn values(scene: &Scene<'_>, tools: &[ToolDef]) -> Value {
+    let spec = scene.spec;
+    let last = scene.last.map(|it| {
+        let findings = middle_cut(it.findings.trim_end(), MAX_FINDINGS_BYTES);
+        context! { findings, summary => it.summary.as_str() }
+    });
+    let history = &scene.history[scene.history.len().saturating_sub(MAX_HISTORY)..];
+    let history = history.iter().map(|it| {
+        let summary: String = it.summary.chars().take(MAX_SUMMARY_CHARS).collect();
+        context! { n => it.n, verdict => it.verdict.to_string(), summary }
+    });
+    let messages = scene.messages.iter().map(|it| {
+        context! { from => it.from.as_str(), text => middle_cut(&it.text, MAX_MESSAGE_BYTES) }
+    });
+    let inputs = spec.inputs.iter().map(|(name, value)| {
+        let value = match value {
+            InputValue::Flag(it) => Value::from(*it),
+            InputValue::Number(it) => Value::from(*it),
+            InputValue::Text(it) => Value::from(it.as_str()),
+        };
+        (name.as_str(), value)
+    });
+    let instructions = scene.instructions.unwrap_or_default().trim();
+    context! {
+        spec => context! {
+            name => spec.name.as_str(), title => spec.title.as_str(), text => spec.text.as_str(),
+            accept => spec.accept.clone(), touches => spec.touches.clone(),
+        },
+        plan => context! { title => scene.plan.title.as_str(), context => scene.plan.context.as_str() },
+        inputs => Value::from_pairs(inputs),
+        iteration => scene.iteration,
+        max_iterations => scene.max_iterations,
+        gate => context! {
+            last => last,
+            command => scene.gate.run.join(" && "),
+            protect => scene.gate.protect.clone(),
+        },
+        history => history.collect::<Vec<_>>(),
+        messages => messages.collect::<Vec<_>>(),
+        conflicts => file_list(scene.conflicts),
+        tools => tools.iter().map(|it| it.name.clone()).collect::<Vec<_>>(),
+        instructions => head_cut(instructions, MAX_INSTRUCTION_BYTES),
+    }
+}
+
+/// The templates' language: strict, without escaping, loaders or endless loops.
+fn environment() -> Environment<'static> {
+    let mut env = Environment::new();
+    env.set_undefined_behavior(UndefinedBehavior::Strict);
+    env.set_auto_escape_callback(|_| AutoEscape::None);
+    env.set_fuel(Some(FUEL));
+    env.set_recursion_limit(50);
+    let mut syntax = minijinja::syntax::SyntaxConfig::builder();
+    if let Ok(syntax) = syntax.trim_blocks(true).lstrip_blocks(true).build() {
+        env.set_syntax(syntax);
+    }
+    env
+}
+
+fn render(
+    template: &TemplateDoc,
+    what: &'static str,
+    values: &Value,
+) -> Result<String, PromptError> {
+    let env = environment();
+    let mut out = Bounded { bytes: Vec::new(), full: false };
+    let parsed = env.template_from_named_str(&template.file, &template.text);
+    let done = parsed.and_then(|it| it.render_captured_to(values.clone(), &mut out).map(drop));
+    match done {
+        Ok(()) => Ok(String::from_utf8_lossy(&out.bytes).into_owned()),
+        Err(_) if out.full => Err(PromptError::TooLong { file: template.file.clone(), what }),
+        Err(error) => Err(PromptError::Template {
+            file: template.file.clone(),
+            line: template.line.max(1).saturating_add(check::error_line(&error)) - 1,
+            what,
+            message: error_text(&error),
+        }),
+    }
+}
+
+/// What an error says, without its place.
+fn error_text(error: &minijinja::Error) -> String {
+    let kind = error.kind();
+    if kind == ErrorKind::OutOfFuel {
+        return format!("it runs for more than {FUEL} steps");
+    }
+    error.detail().map_or_else(|| kind.to_string(), |detail| format!("{kind}: {detail}"))
+}
+
+/// Output that refuses to grow beyond the limit.
+struct Bounded {
+    bytes: Vec<u8>,
+    full: bool,
+}
+
+impl io::Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.bytes.len() + bytes.len() > MAX_PROMPT_BYTES {
+            self.full = true;
+            return Err(io::Error::other("full"));
+        }
+        self.bytes.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The first names, and how many more there are.
+fn file_list(files: &[String]) -> Vec<String> {
+    let mut list: Vec<String> = files.iter().take(MAX_FILES).cloned().collect();
+    if files.len() > MAX_FILES {
+        list.push(format!("... and {} more", files.len() - MAX_FILES));
+    }
+    list
+}
+
+/// The beginning of a text that is too long.
+fn head_cut(text: &str, limit: usize) -> String {
+    if text.len() <= limit {
+        return text.to_owned();
+    }
+    let end = text.floor_char_boundary(limit);
+    format!("{}\n[... {} more bytes left out ...]", &text[..end], text.len() - end)
+}
+
+/// The beginning and the end of a text that is too long: compilers say it first, tests last.
+fn middle_cut(text: &str, limit: usize) -> String {
+    if text.len() <= limit {
+        return text.to_owned();
+    }
+    let head = text.floor_char_boundary(limit / 3);
+    let tail = text.ceil_char_boundary(text.len() - (limit - limit / 3));
+    format!("{}\n[... {} bytes left out ...]\n{}", &text[..head], tail - head, &text[tail..])
+}

@@ -1,0 +1,358 @@
+//! Makes what runs equal to what is wanted: starts effects, asks them to end, reports how they did.
+//!
+//! It decides nothing and retries nothing. Every effect is one task that ends in exactly one
+//! outcome; a panic in it is an outcome too.
+
+mod agent;
+mod call;
+mod gate;
+mod land;
+mod programs;
+mod tool;
+mod worktree;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    panic::AssertUnwindSafe,
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use futures::FutureExt as _;
+use serde::de::DeserializeOwned;
+use taskd_git::{GitError, Identity, Repo};
+use taskd_llm::Models;
+use taskd_model::{
+    Delta, Digest, EffectId, Failure, Input, Observation, Order, Outcome, PlanDoc,
+    ProjectId, SpecDoc, Subject, Usage, View, Work, decode_doc, encode_doc,
+};
+use taskd_store::Store;
+use taskd_tools::supervise::Launcher;
+use tokio::{runtime, sync::watch};
+use tracing::error;
+
+use crate::{
+    config::Config,
+    driver::{Handle, Wanted, panic_text},
+    hub::{Hub, Noise},
+    paths::Paths,
+};
+
+/// What all effects share.
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub(crate) store: Arc<Store>,
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) handle: Handle,
+    pub(crate) launcher: Launcher,
+    pub(crate) models: Models,
+    pub(crate) paths: Paths,
+    /// The store's tag: names our refs.
+    pub(crate) tag: String,
+    /// Effective configuration without any project's.
+    pub(crate) config: Mutex<Arc<Config>>,
+    /// Secrets clients handed over, by name of their variable. Memory only.
+    pub(crate) credentials: Mutex<BTreeMap<String, String>>,
+    /// Scratch checkouts in use, by project.
+    scratch: Mutex<BTreeSet<(ProjectId, u32)>>,
+    running: Mutex<BTreeMap<EffectId, watch::Sender<bool>>>,
+    idle: tokio::sync::Notify,
+    /// The daemon ends: effects are ended without an outcome, and the next life asks again.
+    closing: AtomicBool,
+}
+
+impl Context {
+    #[expect(clippy::too_many_arguments, reason = "the one place where it is put together")]
+    pub(crate) fn new(
+        store: Arc<Store>,
+        hub: Arc<Hub>,
+        handle: Handle,
+        launcher: Launcher,
+        paths: Paths,
+        tag: String,
+        config: Arc<Config>,
+    ) -> Self {
+        Self {
+            store,
+            hub,
+            handle,
+            launcher,
+            models: Models::new(),
+            paths,
+            tag,
+            config: Mutex::new(config),
+            credentials: Mutex::default(),
+            scratch: Mutex::default(),
+            running: Mutex::default(),
+            idle: tokio::sync::Notify::new(),
+            closing: AtomicBool::new(false),
+        }
+    }
+
+    /// The repository of a project.
+    pub(crate) fn repo(&self, project: ProjectId) -> Result<(Repo, PathBuf), Trouble> {
+        let view = self.hub.view();
+        let it = view.projects.get(&project).ok_or_else(|| {
+            Trouble::permanent(format!("project {} is not known any more", project.0))
+        })?;
+        let (git_dir, root) = (PathBuf::from(&it.git_dir), PathBuf::from(&it.root));
+        drop(view);
+        let repo = Repo::new(git_dir, &self.tag, self.paths.worktrees(project.0))?;
+        Ok((repo, root))
+    }
+
+    /// Reads a document.
+    pub(crate) fn doc<T: DeserializeOwned>(&self, digest: &Digest) -> Result<T, Trouble> {
+        let bytes = self.store.get_blob(digest)?;
+        decode_doc(&bytes).map_err(|it| Trouble::permanent(format!("document {digest}: {it}")))
+    }
+
+    /// From now on the end of an effect is nobody's business but the next life's.
+    pub(crate) fn begin_closing(&self) {
+        self.closing.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn effects_running(&self) -> usize {
+        lock(&self.running).len()
+    }
+
+    /// Asks everything that runs to end, and waits until it has.
+    pub(crate) async fn end_all(&self) {
+        loop {
+            let idle = self.idle.notified();
+            {
+                let running = lock(&self.running);
+                if running.is_empty() {
+                    return;
+                }
+                running.values().for_each(|end| _ = end.send_replace(true));
+            }
+            idle.await;
+        }
+    }
+}
+
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Why an effect could not be done, in the core's terms.
+#[derive(Debug)]
+pub(crate) struct Trouble {
+    pub(crate) failure: Failure,
+    pub(crate) message: String,
+}
+
+impl Trouble {
+    pub(crate) fn permanent(message: impl Into<String>) -> Self {
+        Self { failure: Failure::Permanent, message: message.into() }
+    }
+
+    pub(crate) fn transient(message: impl Into<String>) -> Self {
+        Self { failure: Failure::Transient, message: message.into() }
+    }
+
+    fn outcome(self, usage: Usage) -> Outcome {
+        let message = self.message.chars().take(450).collect();
+        Outcome::Failed { failure: self.failure, message, usage }
+    }
+}
+
+/// An error with its causes, one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
+
+impl From<GitError> for Trouble {
+    fn from(error: GitError) -> Self {
+        let failure = match &error {
+            GitError::RefLocked { .. } | GitError::Unsettled { .. } => Failure::Transient,
+            GitError::Io { .. } => Failure::Resources,
+            _ => Failure::Permanent,
+        };
+        Self { failure, message: chain(&error) }
+    }
+}
+
+impl From<taskd_store::StoreError> for Trouble {
+    fn from(error: taskd_store::StoreError) -> Self {
+        Self { failure: Failure::Resources, message: chain(&error) }
+    }
+}
+
+/// The wanted set, made to run.
+#[derive(Debug)]
+pub(crate) struct Runner {
+    ctx: Arc<Context>,
+    runtime: runtime::Handle,
+}
+
+impl Runner {
+    pub(crate) fn new(ctx: Arc<Context>, runtime: runtime::Handle) -> Self {
+        Self { ctx, runtime }
+    }
+}
+
+impl Wanted for Runner {
+    fn start(&mut self, order: Order) {
+        let (end, ended) = watch::channel(false);
+        let effect = order.effect;
+        lock(&self.ctx.running).insert(effect, end);
+        let ctx = Arc::clone(&self.ctx);
+        let job = Job { ctx: Arc::clone(&ctx), order, ended, observed: AtomicU32::new(0) };
+        self.runtime.spawn(async move {
+            let outcome = match AssertUnwindSafe(job.perform()).catch_unwind().await {
+                Ok(outcome) => outcome,
+                Err(panic) => {
+                    let why = panic_text(&*panic);
+                    error!(%effect, "defect in an effect: {why}");
+                    Trouble::permanent(format!("internal error in {}: {why}", job.order.work.verb()))
+                        .outcome(Usage::default())
+                }
+            };
+            if !ctx.closing.load(Ordering::SeqCst) {
+                // Only a loop that is gone does not take it; then the next life asks again.
+                ctx.handle.tell(Input::Ended { effect, outcome }).await.ok();
+            }
+            lock(&ctx.running).remove(&effect);
+            ctx.idle.notify_waiters();
+        });
+    }
+
+    fn end(&mut self, effect: EffectId) {
+        if let Some(end) = lock(&self.ctx.running).get(&effect) {
+            end.send_replace(true);
+        }
+    }
+}
+
+/// One effect under way.
+pub(crate) struct Job {
+    pub(crate) ctx: Arc<Context>,
+    pub(crate) order: Order,
+    ended: watch::Receiver<bool>,
+    observed: AtomicU32,
+}
+
+impl Job {
+    async fn perform(&self) -> Outcome {
+        let result = match &self.order.work {
+            Work::CheckBase { base } => self.check_base(*base).await,
+            Work::Prepare { base, mode } => self.prepare(*base, *mode).await,
+            Work::AcceptBefore => self.accept_before().await,
+            Work::Compose => self.compose().await,
+            Work::Call { request, bucket, cap_micros } => {
+                return self.call(request, bucket, *cap_micros).await;
+            }
+            Work::Tool { index, name, args, .. } => self.tool(*index, name, args).await,
+            Work::Agent { prompt, .. } => return self.agent(prompt).await,
+            Work::Gate => self.gate().await,
+            Work::Rebase { onto } => self.rebase(*onto).await,
+            Work::BuildCandidate { op, onto, merges } => self.build(*op, *onto, *merges).await,
+            Work::GateCandidate { commit, .. } => self.gate_candidate(*commit).await,
+            Work::Publish { op, commit, expected } => {
+                self.publish(*op, *commit, *expected).await
+            }
+        };
+        result.unwrap_or_else(|trouble| trouble.outcome(Usage::default()))
+    }
+
+    /// Reports a fact and waits until it is durable.
+    pub(crate) async fn observe(&self, fact: Observation) {
+        let index = self.observed.fetch_add(1, Ordering::Relaxed);
+        let effect = self.order.effect;
+        self.ctx.handle.input(Input::Observed { effect, index, fact }).await.ok();
+    }
+
+    /// Passes noise on, also from where the job itself cannot be.
+    pub(crate) fn noise(&self) -> impl Fn(Delta) + Clone + Send + Sync + 'static {
+        let hub = Arc::clone(&self.ctx.hub);
+        let effect = self.order.effect;
+        let loop_id = self.order.subject.as_ref().map(|it| it.id);
+        move |delta| hub.noise(Noise { effect, loop_id, delta })
+    }
+
+    /// Returns when the effect is no longer wanted.
+    pub(crate) async fn no_longer_wanted(&self) {
+        let mut ended = self.ended.clone();
+        if ended.wait_for(|it| *it).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    pub(crate) fn is_wanted(&self) -> bool {
+        !*self.ended.borrow()
+    }
+
+    pub(crate) fn subject(&self) -> Result<&Subject, Trouble> {
+        self.order.subject.as_ref().ok_or_else(|| Trouble::permanent("this effect has no loop"))
+    }
+
+    pub(crate) fn plan_doc(&self) -> Result<PlanDoc, Trouble> {
+        self.ctx.doc(&self.order.plan_doc)
+    }
+
+    pub(crate) fn spec_doc(&self) -> Result<SpecDoc, Trouble> {
+        self.ctx.doc(&self.subject()?.spec_doc)
+    }
+
+    /// The name of the loop's worktree and refs.
+    pub(crate) fn worktree_name(&self) -> Result<String, Trouble> {
+        let subject = self.subject()?;
+        let spec = self.spec_doc()?;
+        Ok(worktree_name(subject.id, &spec.name))
+    }
+
+    /// What people call the loop.
+    pub(crate) fn name(&self, view: &View) -> String {
+        let id = self.order.subject.as_ref().map(|it| it.id);
+        id.and_then(|id| view.loops.get(&id)).map_or_else(
+            || self.order.plan.to_string(),
+            |it| it.name.clone(),
+        )
+    }
+
+    pub(crate) fn put_doc<T: serde::Serialize>(&self, doc: &T) -> Result<Digest, Trouble> {
+        Ok(self.ctx.store.put_blob(&encode_doc(doc))?)
+    }
+
+    /// Runs a blocking step off the async threads.
+    pub(crate) async fn blocking<T: Send + 'static>(
+        &self,
+        step: impl FnOnce() -> Result<T, Trouble> + Send + 'static,
+    ) -> Result<T, Trouble> {
+        match tokio::task::spawn_blocking(step).await {
+            Ok(result) => result,
+            Err(failed) => {
+                let why = failed.try_into_panic().map_or_else(
+                    |_| "the daemon is stopping".to_owned(),
+                    |panic| panic_text(&*panic),
+                );
+                Err(Trouble::permanent(format!("internal error: {why}")))
+            }
+        }
+    }
+}
+
+/// `p7-limiter-1`: the same after every restart.
+pub(crate) fn worktree_name(id: taskd_model::LoopId, spec: &str) -> String {
+    format!("{}-{spec}-{}", id.plan(), id.run)
+}
+
+/// The person's identity, now.
+#[expect(clippy::disallowed_methods, reason = "commits carry the time they are made at")]
+pub(crate) fn identity(repo: &Repo) -> Result<Identity, GitError> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    repo.identity(i64::try_from(now).unwrap_or(i64::MAX))
+}

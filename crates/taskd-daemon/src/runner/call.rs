@@ -1,0 +1,219 @@
+//! Native loops: render a request, send it, stream the reply.
+
+use std::sync::Arc;
+
+use futures::StreamExt as _;
+use taskd_llm::{Call, CallLimits, LlmError, StreamEvent};
+use taskd_model::{
+    Delta, Digest, IterationNote, Observation, Outcome, Part, Reply, Request, ToolCall, ToolDef,
+    ToolResultDoc, Usage, decode_doc,
+};
+use taskd_tools::files::catalog;
+
+use super::{Job, Trouble, chain};
+use crate::{
+    findings,
+    prompt::{self, Conversation, GateSaid, Note, Prompt, Scene, Turn},
+};
+
+/// Longest reply asked for, in tokens.
+const MAX_REPLY_TOKENS: u32 = 8_192;
+
+impl Job {
+    pub(super) async fn compose(&self) -> Result<Outcome, Trouble> {
+        let composed = {
+            let (repo, _) = self.ctx.repo(self.order.project)?;
+            let base = self.subject()?.base;
+            self.blocking(move || {
+                let first = |name: &str| repo.file_at(base, name.as_ref()).ok().flatten();
+                Ok(first("AGENTS.md").or_else(|| first("CLAUDE.md")))
+            })
+            .await?
+        };
+        let instructions = composed.map(|it| String::from_utf8_lossy(&it).into_owned());
+        let prompt = self.render(instructions.as_deref())?;
+        let request = self.ctx.store.put_blob(&prompt.bytes())?;
+        Ok(Outcome::Composed { request, tokens: prompt.tokens() })
+    }
+
+    fn render(&self, instructions: Option<&str>) -> Result<Prompt, Trouble> {
+        let subject = self.subject()?;
+        let plan = self.plan_doc()?;
+        let spec = self.spec_doc()?;
+        let last = match subject.history.last() {
+            Some(note) => Some(self.gate_said(note)?),
+            None => None,
+        };
+        let messages = subject
+            .notes
+            .iter()
+            .map(|note| {
+                let text = self.text(note)?;
+                Ok(Note { from: "a person".to_owned(), text })
+            })
+            .collect::<Result<Vec<_>, Trouble>>()?;
+        let conflicts = match &subject.conflicts {
+            Some(files) => self.text(files)?.lines().map(str::to_owned).collect(),
+            None => Vec::new(),
+        };
+        let scene = Scene {
+            plan: &plan,
+            spec: &spec,
+            gate: &plan.gate,
+            iteration: subject.iteration,
+            max_iterations: subject.max_iterations,
+            last: last.as_ref(),
+            history: &subject.history,
+            messages: &messages,
+            conflicts: &conflicts,
+            instructions,
+        };
+        let turns = self.turns()?;
+        let tools = tool_defs()?;
+        let loop_name = format!("{}.{}", self.order.plan, spec.name);
+        let conversation = Conversation {
+            loop_name: &loop_name,
+            max_tokens: MAX_REPLY_TOKENS,
+            tools: &tools,
+            turns: &turns,
+            moved: &[],
+        };
+        prompt::compose(&scene, &conversation).map_err(|it| Trouble::permanent(chain(&it)))
+    }
+
+    fn gate_said(&self, note: &IterationNote) -> Result<GateSaid, Trouble> {
+        let findings = match &note.log {
+            Some(log) => findings::read(&self.text(log)?, 1).excerpt,
+            None => note.verdict.to_string(),
+        };
+        Ok(GateSaid { findings, summary: note.summary.clone() })
+    }
+
+    fn text(&self, blob: &Digest) -> Result<String, Trouble> {
+        Ok(String::from_utf8_lossy(&self.ctx.store.get_blob(blob)?).into_owned())
+    }
+
+    fn turns(&self) -> Result<Vec<Turn>, Trouble> {
+        let subject = self.subject()?;
+        subject
+            .turns
+            .iter()
+            .map(|turn| {
+                let reply: Reply = self.ctx.doc(&turn.reply)?;
+                let results = turn
+                    .results
+                    .iter()
+                    .map(|it| it.as_ref().map(|digest| self.ctx.doc(digest)).transpose())
+                    .collect::<Result<Vec<Option<ToolResultDoc>>, Trouble>>()?;
+                Ok(Turn { reply, results, notes: Vec::new() })
+            })
+            .collect()
+    }
+
+    /// Sends one request. What it used is reported however it ends.
+    pub(super) async fn call(&self, request: &Digest, model: &str, cap_micros: u64) -> Outcome {
+        let mut usage = Usage::default();
+        match self.stream(request, model, cap_micros, &mut usage).await {
+            Ok(Some(outcome)) => outcome,
+            Ok(None) => Outcome::Cancelled { usage, checkpoint: None },
+            Err(trouble) => trouble.outcome(usage),
+        }
+    }
+
+    async fn stream(
+        &self,
+        request: &Digest,
+        model: &str,
+        cap_micros: u64,
+        usage: &mut Usage,
+    ) -> Result<Option<Outcome>, Trouble> {
+        let ctx = Arc::clone(&self.ctx);
+        let (digest, name) = (*request, model.to_owned());
+        let (request, llm) = self
+            .blocking(move || {
+                let bytes = ctx.store.get_blob(&digest)?;
+                let request: Request = decode_doc(&bytes)
+                    .map_err(|it| Trouble::permanent(format!("request {digest}: {it}")))?;
+                let llm = ctx.models.resolve(&name).map_err(trouble)?;
+                Ok((request, llm))
+            })
+            .await?;
+        let call = Call {
+            request: Arc::new(request),
+            attempt: self.subject()?.attempt,
+            limits: CallLimits::with_cap_micros(cap_micros),
+        };
+        let mut events = llm.stream(call);
+        let noise = self.noise();
+        let mut calls = Vec::new();
+        loop {
+            let event = tokio::select! {
+                event = events.next() => event,
+                () = self.no_longer_wanted() => return Ok(None),
+            };
+            match event {
+                None => return Err(Trouble::transient("the stream ended without an end")),
+                Some(Err(error)) => return Err(trouble(error)),
+                Some(Ok(StreamEvent::Accepted)) => {}
+                Some(Ok(StreamEvent::Text(text))) => noise(Delta::Text(text)),
+                Some(Ok(StreamEvent::Usage(so_far))) => *usage = so_far,
+                Some(Ok(StreamEvent::ToolCall { index, name, args, .. })) => {
+                    let call = self.tool_call(&name, &args).await?;
+                    calls.push(call.clone());
+                    self.observe(Observation::ToolCalled { index, call }).await;
+                }
+                Some(Ok(StreamEvent::Done(reply))) => {
+                    let calls = self.calls_of(&reply, calls).await?;
+                    let reply = self.put_doc(&reply)?;
+                    return Ok(Some(Outcome::Replied { reply, calls, usage: *usage }));
+                }
+            }
+        }
+    }
+
+    async fn tool_call(&self, name: &str, args: &str) -> Result<ToolCall, Trouble> {
+        let reads = catalog().iter().any(|it| it.name == name && it.reads);
+        let ctx = Arc::clone(&self.ctx);
+        let bytes = args.as_bytes().to_vec();
+        let args = self.blocking(move || Ok(ctx.store.put_blob(&bytes)?)).await?;
+        let name = name.chars().take(64).collect();
+        Ok(ToolCall { name, args, reads })
+    }
+
+    /// The calls of the whole reply: those seen in the stream, and any that only the end names.
+    async fn calls_of(
+        &self,
+        reply: &Reply,
+        mut seen: Vec<ToolCall>,
+    ) -> Result<Vec<ToolCall>, Trouble> {
+        let all: Vec<(&String, &String)> = reply
+            .parts
+            .iter()
+            .filter_map(|part| match part {
+                Part::ToolUse { name, args, .. } => Some((name, args)),
+                Part::Text { .. } | Part::ToolResult { .. } | Part::Opaque { .. } => None,
+            })
+            .collect();
+        for (name, args) in all.into_iter().skip(seen.len()) {
+            seen.push(self.tool_call(name, args).await?);
+        }
+        Ok(seen)
+    }
+}
+
+fn trouble(error: LlmError) -> Trouble {
+    Trouble { failure: error.class(), message: chain(&error) }
+}
+
+/// The tools there are, as a model is told about them.
+fn tool_defs() -> Result<Vec<ToolDef>, Trouble> {
+    catalog()
+        .iter()
+        .map(|it| {
+            let schema = serde_json::from_str(it.schema)
+                .map_err(|why| Trouble::permanent(format!("schema of tool {}: {why}", it.name)))?;
+            let (name, description) = (it.name.to_owned(), it.description.to_owned());
+            Ok(ToolDef { name, description, schema })
+        })
+        .collect()
+}

@@ -1,0 +1,205 @@
+//! Gates: the commands that decide. Run by us, on exactly one tree, never reported by an agent.
+
+use std::{
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use taskd_model::{Change, GateDoc, GateReport, Outcome, PlanDoc};
+use taskd_tools::supervise::How;
+
+use super::{
+    Context, Job, Trouble, lock,
+    programs::{Command, ending, not_started},
+};
+use crate::findings;
+
+/// A gate command without a limit of its own is ended after this long.
+const GATE_TIMEOUT: Duration = Duration::from_secs(15 * 60);
+/// Most scratch checkouts a project has; each keeps its build caches.
+const MAX_SCRATCH: u32 = 64;
+
+/// A scratch checkout in use; free again when dropped.
+struct Scratch<'a> {
+    ctx: &'a Context,
+    project: taskd_model::ProjectId,
+    n: u32,
+}
+
+impl<'a> Scratch<'a> {
+    fn take(ctx: &'a Context, project: taskd_model::ProjectId) -> Result<Self, Trouble> {
+        let mut used = lock(&ctx.scratch);
+        let n = (0..MAX_SCRATCH)
+            .find(|n| !used.contains(&(project, *n)))
+            .ok_or_else(|| Trouble::transient("all scratch checkouts are in use"))?;
+        used.insert((project, n));
+        Ok(Self { ctx, project, n })
+    }
+}
+
+impl Drop for Scratch<'_> {
+    fn drop(&mut self) {
+        lock(&self.ctx.scratch).remove(&(self.project, self.n));
+    }
+}
+
+impl Job {
+    pub(super) async fn check_base(&self, base: taskd_model::Oid) -> Result<Outcome, Trouble> {
+        let plan = self.plan_doc()?;
+        let report = self.gate_commit(base, &plan, &[]).await?;
+        Ok(Outcome::BaseChecked(report))
+    }
+
+    pub(super) async fn gate_candidate(&self, commit: taskd_model::Oid) -> Result<Outcome, Trouble> {
+        let plan = self.plan_doc()?;
+        let accept = match &self.order.subject {
+            Some(_) => self.spec_doc()?.accept,
+            None => Vec::new(),
+        };
+        let report = self.gate_commit(commit, &plan, &accept).await?;
+        if !self.is_wanted() {
+            return Ok(cancelled());
+        }
+        Ok(Outcome::CandidateGated(report))
+    }
+
+    /// Gates a commit in a scratch checkout: exactly its files, and the caches of earlier gates.
+    async fn gate_commit(
+        &self,
+        commit: taskd_model::Oid,
+        plan: &PlanDoc,
+        accept: &[String],
+    ) -> Result<GateReport, Trouble> {
+        let scratch = Scratch::take(&self.ctx, self.order.project)?;
+        let name = format!("gate-{}", scratch.n);
+        let (repo, root) = self.ctx.repo(self.order.project)?;
+        let (dir, fresh) = self
+            .blocking(move || {
+                let fresh = !repo.worktree_path(&name).exists();
+                let dir = repo.checkout_scratch(&name, commit)?;
+                Ok((dir, fresh))
+            })
+            .await?;
+        if fresh {
+            self.include(&root, &dir).await?;
+            self.setup(dir.clone()).await?;
+        }
+        self.run_gate(&dir, plan, &plan.gate, accept).await
+    }
+
+    /// Copies what `.worktreeinclude` names into a scratch checkout.
+    async fn include(&self, root: &Path, dir: &Path) -> Result<(), Trouble> {
+        let (repo, _) = self.ctx.repo(self.order.project)?;
+        let name = dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let root = root.to_owned();
+        self.blocking(move || {
+            // A scratch checkout is not a loop's worktree; what cannot be copied is not needed.
+            repo.copy_included(&root, &name, ".worktreeinclude".as_ref()).ok();
+            Ok(())
+        })
+        .await
+    }
+
+    pub(super) async fn accept_before(&self) -> Result<Outcome, Trouble> {
+        let plan = self.plan_doc()?;
+        let spec = self.spec_doc()?;
+        let dir = self.worktree()?;
+        let gate = GateDoc { timeout_ms: plan.gate.timeout_ms, ..GateDoc::default() };
+        let report = self.run_gate(&dir, &plan, &gate, &spec.accept).await?;
+        if !self.is_wanted() {
+            return Ok(cancelled());
+        }
+        Ok(Outcome::AcceptRan { green: report.green, log: report.log })
+    }
+
+    /// Checkpoints the worktree and gates exactly that tree.
+    pub(super) async fn gate(&self) -> Result<Outcome, Trouble> {
+        let subject = self.subject()?;
+        let saved = self.checkpoint(subject.checkpoint).await?;
+        let change = Change { files: saved.files, added: saved.added, removed: saved.removed };
+        let markers = u32::try_from(saved.conflict_markers.len()).unwrap_or(u32::MAX);
+        let (checkpoint, tree) = (saved.commit, saved.tree);
+        let gated = |report| Outcome::Gated { checkpoint, tree, change, markers, report };
+        if !saved.changed {
+            return Ok(gated(None));
+        }
+        if 0 < markers {
+            let names: Vec<_> =
+                saved.conflict_markers.iter().map(ToString::to_string).collect();
+            let text = format!("Conflict markers are left in: {}", names.join(", "));
+            let log = self.ctx.store.put_blob(text.as_bytes())?;
+            let summary = short(&text);
+            return Ok(gated(Some(GateReport { green: false, summary, log, tests: None, ms: 0 })));
+        }
+        let plan = self.plan_doc()?;
+        let spec = self.spec_doc()?;
+        let dir = self.worktree()?;
+        let report = self.run_gate(&dir, &plan, &plan.gate, &spec.accept).await?;
+        if !self.is_wanted() {
+            return Ok(cancelled());
+        }
+        Ok(gated(Some(report)))
+    }
+
+    /// Runs the commands in order and stops at the first that is not green.
+    async fn run_gate(
+        &self,
+        dir: &Path,
+        plan: &PlanDoc,
+        gate: &GateDoc,
+        accept: &[String],
+    ) -> Result<GateReport, Trouble> {
+        let began = Instant::now();
+        let timeout = match gate.timeout_ms {
+            0 => GATE_TIMEOUT,
+            ms => Duration::from_millis(ms),
+        };
+        let mut log = String::new();
+        let mut tests = None;
+        let mut summary = String::from("no gate command");
+        let commands = gate.quick.iter().chain(&gate.run).chain(accept);
+        let mut green = true;
+        for command in commands {
+            let spec =
+                Command::shell(command, PathBuf::from(dir), self.env(plan), timeout);
+            let finished = self.run(spec, self.lines_as_noise()).await;
+            not_started(&finished)?;
+            let output = finished.output.text();
+            let how = ending(&finished);
+            log.push_str(&format!("$ {command}\n{output}"));
+            if !output.ends_with('\n') && !output.is_empty() {
+                log.push('\n');
+            }
+            let code = match finished.how {
+                How::Exited(code) => code,
+                _ => 1,
+            };
+            let found = findings::read(&output, code);
+            if let Some(n) = found.tests {
+                tests = Some(tests.unwrap_or(0) + n);
+            }
+            summary = found.summary;
+            if let Some(how) = how {
+                log.push_str(&format!("[{how}]\n"));
+                if matches!(finished.how, How::TimedOut) {
+                    summary = format!("`{command}` {how}");
+                }
+                green = false;
+                break;
+            }
+        }
+        let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let log = self.ctx.store.put_blob(log.as_bytes())?;
+        Ok(GateReport { green, summary: short(&summary), log, tests, ms })
+    }
+}
+
+fn cancelled() -> Outcome {
+    Outcome::Cancelled { usage: taskd_model::Usage::default(), checkpoint: None }
+}
+
+/// At most 200 bytes, on a character boundary.
+fn short(text: &str) -> String {
+    let end = (0..=text.len().min(200)).rev().find(|at| text.is_char_boundary(*at));
+    text[..end.unwrap_or(0)].to_owned()
+}

@@ -1,0 +1,168 @@
+//! Landing: build one commit on the tip, and move a ref by compare-and-swap. The gate in between
+//! is in `gate`.
+
+use std::path::Path;
+
+use taskd_git::{Candidate, Follow, Published, follow_checkout};
+use taskd_model::{Oid, Outcome, QueueOp};
+
+use super::{Job, Trouble, identity};
+
+impl Job {
+    pub(super) async fn build(
+        &self,
+        op: QueueOp,
+        onto: Oid,
+        merges: Option<Oid>,
+    ) -> Result<Outcome, Trouble> {
+        let (repo, _) = self.ctx.repo(self.order.project)?;
+        let candidate = match op {
+            QueueOp::Refresh(plan) => {
+                let theirs = merges.ok_or_else(|| Trouble::permanent("nothing to merge"))?;
+                let target = self.order.target.clone();
+                let message = format!("Merge {target} into the work of {plan}");
+                self.blocking(move || {
+                    let author = identity(&repo)?;
+                    Ok(repo.merge_into(onto, theirs, &message, &author)?)
+                })
+                .await?
+            }
+            QueueOp::Integrate(_) | QueueOp::Land(_) => {
+                let subject = self.subject()?;
+                let work = subject
+                    .checkpoint
+                    .ok_or_else(|| Trouble::permanent("the loop has no work to land"))?;
+                let base = subject.base;
+                let message = self.message()?;
+                self.blocking(move || {
+                    let author = identity(&repo)?;
+                    Ok(repo.candidate(base, work, onto, &message, &author)?)
+                })
+                .await?
+            }
+        };
+        Ok(match candidate {
+            Candidate::Clean { commit, tree } => Outcome::Built { commit, tree },
+            Candidate::Empty => Outcome::BuiltEmpty,
+            Candidate::Conflict { paths } => {
+                let files = self.list(paths.iter().map(ToString::to_string))?;
+                let files = files.ok_or_else(|| Trouble::permanent("a conflict without files"))?;
+                Outcome::BuildConflict { files }
+            }
+        })
+    }
+
+    /// One clean commit for a spec: its title, its task in short, and where it comes from.
+    fn message(&self) -> Result<String, Trouble> {
+        let spec = self.spec_doc()?;
+        let plan = self.plan_doc()?;
+        let name = {
+            let view = self.ctx.hub.view();
+            self.name(&view)
+        };
+        let title = spec.title.lines().next().unwrap_or_default();
+        let text = spec.text.trim();
+        let body = if text.is_empty() || text == title {
+            String::new()
+        } else {
+            format!("{}\n\n", text.chars().take(2_000).collect::<String>())
+        };
+        let subject = if title.starts_with(&format!("{}:", spec.name)) || plan.title == title {
+            title.to_owned()
+        } else {
+            format!("{}: {title}", spec.name)
+        };
+        let gate = plan.gate.run.join(" && ");
+        let gate = if gate.is_empty() { "none".to_owned() } else { gate.replace('\n', " ") };
+        Ok(format!(
+            "{subject}\n\n{body}Taskd-Plan: {} {}\nTaskd-Loop: {name}\nTaskd-Gate: {gate}\n",
+            self.order.plan, plan.title
+        ))
+    }
+
+    pub(super) async fn publish(
+        &self,
+        op: QueueOp,
+        commit: Oid,
+        expected: Oid,
+    ) -> Result<Outcome, Trouble> {
+        match op {
+            QueueOp::Land(_) => self.publish_to_target(commit, expected).await,
+            QueueOp::Integrate(_) | QueueOp::Refresh(_) => {
+                let (repo, _) = self.ctx.repo(self.order.project)?;
+                let name = repo.own_ref(&format!("plans/{}", op.plan()));
+                self.blocking(move || {
+                    // The ref appears with the first spec that is integrated; until then the plan
+                    // stands on the target. It is moved back only by a reset, which is ours.
+                    let actual = repo.tip_of_ref(&name)?;
+                    let from = match actual {
+                        Some(tip) if tip != commit => Some(tip),
+                        _ => None,
+                    };
+                    repo.publish(&name, commit, from, "taskd: integrate")?;
+                    Ok(Outcome::Published)
+                })
+                .await
+            }
+        }
+    }
+
+    async fn publish_to_target(&self, commit: Oid, expected: Oid) -> Result<Outcome, Trouble> {
+        let (repo, root) = self.ctx.repo(self.order.project)?;
+        let target = self.order.target.clone();
+        let follow = self.ctx.config_of(&root)?.follow();
+        let message = format!("taskd: land {}", self.order.plan);
+        self.blocking(move || {
+            let full = format!("refs/heads/{target}");
+            let checkouts = repo.checked_out_at(&target)?;
+            // Files first: a checkout that cannot follow keeps its target where it is.
+            for (n, checkout) in checkouts.iter().enumerate() {
+                if let Some(why) = held_by(checkout, &target, expected, commit, follow)? {
+                    for moved in &checkouts[..n] {
+                        follow_checkout(moved, &target, commit, expected)?;
+                    }
+                    return Ok(Outcome::PublishHeld { why });
+                }
+            }
+            let published = repo.publish(&full, commit, Some(expected), &message);
+            if !matches!(published, Ok(Published::Done | Published::AlreadyThere)) {
+                for moved in &checkouts {
+                    follow_checkout(moved, &target, commit, expected)?;
+                }
+            }
+            match published? {
+                Published::Done | Published::AlreadyThere => Ok(Outcome::Published),
+                Published::Moved { actual: Some(actual) } => Ok(Outcome::PublishMoved { actual }),
+                Published::Moved { actual: None } => {
+                    let gone = format!("branch {target} is gone; create it again, then resume");
+                    Err(Trouble::permanent(gone))
+                }
+            }
+        })
+        .await
+    }
+}
+
+/// Moves a person's checkout of the target, or says why it cannot follow. A checkout that is on
+/// neither commit is left to the compare-and-swap.
+fn held_by(
+    checkout: &Path,
+    target: &str,
+    from: Oid,
+    to: Oid,
+    follow: bool,
+) -> Result<Option<String>, Trouble> {
+    let place = checkout.display();
+    if !follow {
+        return Ok(Some(format!("{target} is checked out at {place} and land.follow is off")));
+    }
+    Ok(match follow_checkout(checkout, target, from, to)? {
+        Follow::Followed | Follow::NotOnBranch | Follow::Moved { .. } => None,
+        Follow::Dirty { files } => {
+            let first = files.first().map(ToString::to_string).unwrap_or_default();
+            let n = files.len();
+            Some(format!("{target} is checked out at {place} with changes ({n}, {first})"))
+        }
+        Follow::Busy { with } => Some(format!("{target} is checked out at {place}: {with}")),
+    })
+}

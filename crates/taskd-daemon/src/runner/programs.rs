@@ -1,0 +1,148 @@
+//! Runs shell commands under the supervisor, bounded, ended with their effect.
+
+use std::{ffi::OsString, path::PathBuf, time::Duration};
+
+use taskd_model::{Delta, Observation, PlanDoc};
+use taskd_tools::{
+    agents::environment,
+    supervise::{Finished, How, Ladder, Running, Spec, Stdin, Stream},
+};
+
+use super::{Job, Trouble};
+
+/// Bytes of output kept from the beginning and from the end of each command.
+const KEEP_HEAD_BYTES: usize = 64 << 10;
+const KEEP_TAIL_BYTES: usize = 192 << 10;
+/// A line of noise is cut after so many bytes.
+const NOISE_LINE_BYTES: usize = 400;
+
+/// A command and the conditions it runs under.
+pub(super) struct Command {
+    pub(super) argv: Vec<OsString>,
+    pub(super) cwd: PathBuf,
+    pub(super) env: Vec<(OsString, OsString)>,
+    pub(super) stdin: Stdin,
+    pub(super) timeout: Option<Duration>,
+    pub(super) idle: Option<Duration>,
+    /// How it is ended when it is no longer wanted, and at its limits.
+    pub(super) ladder: Ladder,
+}
+
+impl Command {
+    /// `sh -c` in a directory, with nothing to read.
+    pub(super) fn shell(
+        command: &str,
+        cwd: PathBuf,
+        env: Vec<(OsString, OsString)>,
+        timeout: Duration,
+    ) -> Self {
+        Self {
+            argv: ["sh", "-c", command].map(OsString::from).to_vec(),
+            cwd,
+            env,
+            stdin: Stdin::Null,
+            timeout: Some(timeout),
+            idle: None,
+            ladder: Ladder::STOP,
+        }
+    }
+}
+
+impl Job {
+    /// The complete environment of a program of this plan: what the submission brought and what
+    /// taskd says, nothing of the daemon's own.
+    pub(super) fn env(&self, plan: &PlanDoc) -> Vec<(OsString, OsString)> {
+        let loop_name = {
+            let view = self.ctx.hub.view();
+            self.name(&view)
+        };
+        let iteration = self.order.subject.as_ref().map_or(0, |it| it.iteration).to_string();
+        let plan_name = self.order.plan.to_string();
+        let extra = [
+            ("TASKD_PLAN", plan_name.as_str()),
+            ("TASKD_LOOP", &loop_name),
+            ("TASKD_ITERATION", &iteration),
+            ("TASKD_TARGET", &self.order.target),
+        ];
+        let extra = extra.map(|(name, value)| (OsString::from(name), OsString::from(value)));
+        environment(&plan.env, &extra)
+    }
+
+    /// Runs a command to its end. It is ended as soon as the effect is no longer wanted.
+    pub(super) async fn run(
+        &self,
+        command: Command,
+        mut on_output: impl FnMut(Stream, &[u8]) + Send + 'static,
+    ) -> Finished {
+        let spec = Spec {
+            argv: command.argv,
+            cwd: command.cwd,
+            env: command.env,
+            stdin: command.stdin,
+            timeout: command.timeout,
+            idle: command.idle,
+            ladder: command.ladder,
+            keep_head_bytes: KEEP_HEAD_BYTES,
+            keep_tail_bytes: KEEP_TAIL_BYTES,
+        };
+        let running = self.ctx.launcher.start(&spec, move |stream, bytes| on_output(stream, bytes));
+        self.report_process(&running).await;
+        let ender = running.ender();
+        let wait = running.wait();
+        tokio::pin!(wait);
+        tokio::select! {
+            finished = &mut wait => return finished,
+            () = self.no_longer_wanted() => ender.end(command.ladder),
+        }
+        wait.await
+    }
+
+    async fn report_process(&self, running: &Running) {
+        if let Some(it) = running.identity() {
+            let fact = Observation::Process {
+                pid: i32::try_from(it.pid).unwrap_or(i32::MAX),
+                start_time: it.start_time,
+                boot_id: it.boot_id.clone(),
+            };
+            self.observe(fact).await;
+        }
+    }
+
+    /// A consumer of output that turns whole lines into noise.
+    pub(super) fn lines_as_noise(&self) -> impl FnMut(Stream, &[u8]) + Send + 'static {
+        let noise = self.noise();
+        let mut line = Vec::new();
+        move |_, bytes| {
+            for byte in bytes {
+                if *byte == b'\n' {
+                    noise(Delta::Line(String::from_utf8_lossy(&line).into_owned()));
+                    line.clear();
+                } else if line.len() < NOISE_LINE_BYTES {
+                    line.push(*byte);
+                }
+            }
+        }
+    }
+}
+
+/// Says in one line how a command ended, if it did not end well.
+pub(super) fn ending(finished: &Finished) -> Option<String> {
+    match &finished.how {
+        How::Exited(0) => None,
+        How::Exited(code) => Some(format!("exit {code}")),
+        How::Signalled(signal) => Some(format!("killed by signal {signal}")),
+        How::NotStarted { reason } => Some(reason.clone()),
+        How::TimedOut => Some(format!("timed out after {} s", finished.wall.as_secs())),
+        How::Idle => Some("silent for too long".to_owned()),
+        How::Ended => Some("ended because it was no longer wanted".to_owned()),
+        How::Lost => Some("lost: its supervisor was killed".to_owned()),
+    }
+}
+
+/// A command that cannot even start will not start next time either.
+pub(super) fn not_started(finished: &Finished) -> Result<(), Trouble> {
+    match &finished.how {
+        How::NotStarted { reason } => Err(Trouble::permanent(reason.clone())),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,134 @@
+//! Tools of native loops: file tools in this process, `run` under the supervisor. Whatever is wrong
+//! with a call is a result the model can read; only what is wrong with us is a failure.
+
+use taskd_model::{Digest, Outcome, ToolResultDoc, Usage};
+use taskd_tools::files::{
+    Limits, ReadSet, ToolOutput, Workspace, admit, catalog, execute_file_tool, run_spec,
+};
+
+use super::{
+    Job, Trouble, chain,
+    programs::{Command, ending},
+};
+
+/// The tool that runs a command.
+const RUN: &str = "run";
+/// Bytes of a command's output that the model is shown, from the beginning and from the end.
+const SHOWN_HEAD_BYTES: usize = 8 << 10;
+const SHOWN_TAIL_BYTES: usize = 24 << 10;
+
+impl Job {
+    pub(super) async fn tool(
+        &self,
+        _index: u16,
+        name: &str,
+        args: &Digest,
+    ) -> Result<Outcome, Trouble> {
+        let spec = self.spec_doc()?;
+        let allow = spec.loop_type.tools;
+        let args = String::from_utf8_lossy(&self.ctx.store.get_blob(args)?).into_owned();
+        let reads = catalog().iter().any(|it| it.name == name && it.reads);
+        let output = if name == RUN {
+            match self.run_tool(&args, &allow).await? {
+                Some(output) => output,
+                None => return self.cancelled_tool().await,
+            }
+        } else {
+            self.file_tool(name, args, allow).await?
+        };
+        let result = ToolResultDoc {
+            text: output.text,
+            is_error: output.is_error,
+            reads: output.reads_added,
+            wrote: output.wrote,
+        };
+        let digest = self.put_doc(&result)?;
+        let checkpoint = if reads {
+            None
+        } else {
+            let prev = self.subject()?.checkpoint;
+            Some(self.checkpoint(prev).await?.commit)
+        };
+        Ok(Outcome::ToolDone { result: digest, error: result.is_error, checkpoint })
+    }
+
+    async fn cancelled_tool(&self) -> Result<Outcome, Trouble> {
+        let checkpoint = self.checkpoint(self.subject()?.checkpoint).await?.commit;
+        Ok(Outcome::Cancelled { usage: Usage::default(), checkpoint: Some(checkpoint) })
+    }
+
+    async fn file_tool(
+        &self,
+        name: &str,
+        args: String,
+        allow: Vec<String>,
+    ) -> Result<ToolOutput, Trouble> {
+        let dir = self.worktree()?;
+        let reads = self.read_set()?;
+        let name = name.to_owned();
+        self.blocking(move || {
+            let workspace = Workspace::open(&dir).map_err(|it| Trouble::permanent(chain(&it)))?;
+            let limits = Limits::default();
+            Ok(execute_file_tool(&workspace, &name, &args, &allow, &reads, &limits))
+        })
+        .await
+    }
+
+    /// What this iteration has read, from the results in the log.
+    fn read_set(&self) -> Result<ReadSet, Trouble> {
+        let subject = self.subject()?;
+        let earlier = subject.turns.iter().flat_map(|it| it.results.iter().flatten());
+        let mut reads = ReadSet::default();
+        for digest in earlier.chain(&subject.results) {
+            let result: ToolResultDoc = self.ctx.doc(digest)?;
+            reads.extend(result.reads);
+        }
+        Ok(reads)
+    }
+
+    /// Runs a command in the worktree; nothing if it was ended because nobody wants it any more.
+    async fn run_tool(&self, args: &str, allow: &[String]) -> Result<Option<ToolOutput>, Trouble> {
+        let asked = admit(RUN, allow).and_then(|_| run_spec(args));
+        let asked = match asked {
+            Ok(asked) => asked,
+            Err(error) => return Ok(Some(ToolOutput::error(&error))),
+        };
+        let plan = self.plan_doc()?;
+        let dir = self.worktree()?;
+        let command = Command::shell(&asked.command, dir, self.env(&plan), asked.timeout);
+        let finished = self.run(command, self.lines_as_noise()).await;
+        if !self.is_wanted() {
+            return Ok(None);
+        }
+        let mut text = shown(&finished.output.text());
+        let how = ending(&finished);
+        text.push_str(&match &how {
+            None => "[exit 0]".to_owned(),
+            Some(how) => format!("[{how}]"),
+        });
+        if 0 < finished.leftovers {
+            text.push_str(&format!(" [{} processes it left were ended]", finished.leftovers));
+        }
+        let is_error = how.is_some();
+        Ok(Some(ToolOutput { text, is_error, reads_added: Vec::new(), wrote: Vec::new() }))
+    }
+}
+
+/// The beginning and the end of what a command printed.
+fn shown(text: &str) -> String {
+    let mut out = if text.len() <= SHOWN_HEAD_BYTES + SHOWN_TAIL_BYTES {
+        text.to_owned()
+    } else {
+        let head = floor(text, SHOWN_HEAD_BYTES);
+        let tail = floor(text, text.len() - SHOWN_TAIL_BYTES);
+        format!("{}\n[… {} bytes left out …]\n{}", &text[..head], tail - head, &text[tail..])
+    };
+    if !out.is_empty() && !out.ends_with('\n') {
+        out.push('\n');
+    }
+    out
+}
+
+fn floor(text: &str, at: usize) -> usize {
+    (0..=at).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0)
+}

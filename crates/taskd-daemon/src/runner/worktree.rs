@@ -1,0 +1,114 @@
+//! Worktrees: prepare one, checkpoint it, move it onto another base.
+
+use std::{path::PathBuf, time::Duration};
+
+use taskd_git::{Checkpoint, Ensure};
+use taskd_model::{Digest, Observation, Oid, Outcome, PrepareMode};
+
+use super::{
+    Job, Trouble, identity,
+    programs::{Command, ending, not_started},
+};
+
+/// A setup command is ended after this long.
+const SETUP_TIMEOUT: Duration = Duration::from_secs(15 * 60);
+/// Names of ignored files a fresh worktree gets a copy of.
+const INCLUDE_FILE: &str = ".worktreeinclude";
+
+impl Job {
+    pub(super) async fn prepare(&self, base: Oid, mode: PrepareMode) -> Result<Outcome, Trouble> {
+        let (repo, root) = self.ctx.repo(self.order.project)?;
+        let name = self.worktree_name()?;
+        let how = match mode {
+            PrepareMode::Fresh => Ensure::Fresh { base },
+            PrepareMode::Restore(checkpoint) => Ensure::Restore { base, checkpoint },
+            PrepareMode::Keep(checkpoint) => Ensure::Keep { base, checkpoint },
+        };
+        let prepared = self
+            .blocking(move || {
+                let prepared = repo.ensure_worktree(&name, how)?;
+                if prepared.created {
+                    repo.copy_included(&root, &name, INCLUDE_FILE.as_ref())?;
+                }
+                Ok(prepared)
+            })
+            .await?;
+        if prepared.created {
+            self.setup(prepared.path).await?;
+        }
+        Ok(Outcome::Prepared { salvaged: prepared.salvaged })
+    }
+
+    /// Runs the plan's and the type's setup command, if there is one.
+    pub(super) async fn setup(&self, dir: PathBuf) -> Result<(), Trouble> {
+        let plan = self.plan_doc()?;
+        let of_type = match &self.order.subject {
+            Some(_) => self.spec_doc()?.loop_type.setup,
+            None => None,
+        };
+        for command in plan.setup.iter().chain(of_type.iter()) {
+            let spec = Command::shell(command, dir.clone(), self.env(&plan), SETUP_TIMEOUT);
+            let finished = self.run(spec, self.lines_as_noise()).await;
+            not_started(&finished)?;
+            if let Some(how) = ending(&finished) {
+                let output = finished.output.text();
+                let last = output.lines().rev().find(|it| !it.trim().is_empty()).unwrap_or("");
+                return Err(Trouble::permanent(format!("setup `{command}` failed ({how}): {last}")));
+            }
+        }
+        Ok(())
+    }
+
+    /// Where the loop's worktree is.
+    pub(super) fn worktree(&self) -> Result<PathBuf, Trouble> {
+        let (repo, _) = self.ctx.repo(self.order.project)?;
+        Ok(repo.worktree_path(&self.worktree_name()?))
+    }
+
+    /// Saves the worktree's files as a commit under our refs.
+    pub(super) async fn checkpoint(&self, prev: Option<Oid>) -> Result<Checkpoint, Trouble> {
+        let (repo, _) = self.ctx.repo(self.order.project)?;
+        let name = self.worktree_name()?;
+        let base = self.subject()?.base;
+        let message = format!("taskd: checkpoint of {}", self.subject()?.id);
+        self.blocking(move || {
+            let sign = identity(&repo)?;
+            Ok(repo.checkpoint(&name, base, prev, &message, &sign)?)
+        })
+        .await
+    }
+
+    pub(super) async fn rebase(&self, onto: Oid) -> Result<Outcome, Trouble> {
+        let subject = self.subject()?;
+        // A rebase that began goes on from the work it began with, whatever the files say now.
+        let work = match subject.rebase_from {
+            Some(work) => work,
+            None => {
+                let saved = self.checkpoint(subject.checkpoint).await?.commit;
+                self.observe(Observation::Checkpoint(saved)).await;
+                saved
+            }
+        };
+        let (repo, _) = self.ctx.repo(self.order.project)?;
+        let (name, base) = (self.worktree_name()?, subject.base);
+        let rebased = self.blocking(move || Ok(repo.rebase(&name, base, onto, work)?)).await?;
+        let files = self.list(rebased.conflicts.iter().map(ToString::to_string))?;
+        Ok(Outcome::Rebased {
+            checkpoint: rebased.checkpoint,
+            conflicts: u32::try_from(rebased.conflicts.len()).unwrap_or(u32::MAX),
+            files,
+        })
+    }
+
+    /// Names, one a line, as a blob; nothing if there are none.
+    pub(super) fn list(
+        &self,
+        names: impl Iterator<Item = String>,
+    ) -> Result<Option<Digest>, Trouble> {
+        let text: Vec<String> = names.collect();
+        if text.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(self.ctx.store.put_blob(text.join("\n").as_bytes())?))
+    }
+}

@@ -1,0 +1,216 @@
+//! The API: what clients ask for, answered from the view, the core and the store.
+//!
+//! Nothing here decides. Commands become inputs; questions read what is durable. Every refusal says
+//! what, about what, and what to type next.
+
+mod act;
+mod look;
+mod texts;
+mod watch;
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Instant,
+};
+
+use taskd_api::{ApiError, Taskd, VERSION_HEADER, codes, v1};
+use taskd_model::{Actor, LoopId, PlanId, ResolveError, Target, View};
+use tokio::sync::watch as signal;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::task::TaskTracker;
+use tonic::{Request, Response, Status, transport::server::UdsConnectInfo};
+
+use crate::{
+    runner::{Context, chain},
+    submit,
+};
+
+/// Items that may wait for a slow client before its own stream waits.
+const STREAM_ITEMS: usize = 64;
+
+/// Everything answers need.
+#[derive(Debug)]
+pub(crate) struct Facts {
+    pub(crate) ctx: Arc<Context>,
+    pub(crate) began: Instant,
+    pub(crate) started_at: u64,
+    pub(crate) http: Option<std::net::SocketAddr>,
+    /// Set to end the daemon; the value is the grace in milliseconds.
+    pub(crate) shutdown: signal::Sender<Option<u64>>,
+    pub(crate) findings: Vec<String>,
+    /// Everything that runs beside the loop and the effects.
+    pub(crate) tasks: TaskTracker,
+}
+
+impl Facts {
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(task);
+    }
+
+    fn spawn_blocking(&self, task: impl FnOnce() + Send + 'static) {
+        self.tasks.spawn_blocking(task);
+    }
+}
+
+/// The gRPC service.
+#[derive(Debug, Clone)]
+pub(crate) struct Service(pub(crate) Arc<Facts>);
+
+type Answer<T> = Result<Response<T>, Status>;
+type Items<T> = ReceiverStream<Result<T, Status>>;
+
+impl Service {
+    fn ctx(&self) -> &Arc<Context> {
+        &self.0.ctx
+    }
+
+    /// Who asks. Only the daemon's own user gets this far.
+    fn actor<T>(request: &Request<T>) -> Actor {
+        let info = request.extensions().get::<UdsConnectInfo>();
+        let uid = info.and_then(|it| it.peer_cred).map(|it| it.uid());
+        Actor::Person { uid: uid.unwrap_or(u32::MAX) }
+    }
+
+    /// What an id means now.
+    fn target(&self, id: &str) -> Result<(Target, Vec<LoopId>), ApiError> {
+        let view = self.ctx().hub.view();
+        let target = view.resolve(id).map_err(unresolved)?;
+        let loops = view.loops_in(target);
+        Ok((target, loops))
+    }
+
+    /// The one loop an id means; of a plan, the first that is not over, or the first.
+    fn one_loop(&self, id: &str) -> Result<LoopId, ApiError> {
+        let (_, loops) = self.target(id)?;
+        let view = self.ctx().hub.view();
+        let open = loops.iter().find(|it| !view.loops[it].status.is_over());
+        open.or(loops.first())
+            .copied()
+            .ok_or_else(|| ApiError::new(codes::NOT_FOUND, format!("{id} has no loops")))
+    }
+}
+
+/// A name that means nothing, or too much.
+pub(crate) fn unresolved(error: ResolveError) -> ApiError {
+    let code = match &error {
+        ResolveError::NotFound { .. } => codes::NOT_FOUND,
+        ResolveError::Ambiguous { .. } => codes::AMBIGUOUS,
+    };
+    ApiError::new(code, error.to_string()).hint("taskd ls -a")
+}
+
+pub(crate) fn internal(error: &(dyn std::error::Error + 'static)) -> ApiError {
+    ApiError::new(codes::INTERNAL, chain(error)).hint("taskd daemon logs")
+}
+
+/// An answer, or an error with its details, either with our version.
+fn answer<T>(result: Result<T, ApiError>) -> Answer<T> {
+    let mut response = Response::new(result.map_err(|it| it.to_status())?);
+    let version = env!("CARGO_PKG_VERSION").parse().expect("a version is ASCII");
+    response.metadata_mut().insert(VERSION_HEADER, version);
+    Ok(response)
+}
+
+/// Runs a blocking answer off the async threads.
+async fn blocking<T: Send + 'static>(
+    step: impl FnOnce() -> Result<T, ApiError> + Send + 'static,
+) -> Result<T, ApiError> {
+    tokio::task::spawn_blocking(step).await.unwrap_or_else(|it| Err(internal(&it)))
+}
+
+/// Plans of the projects a scope names; an empty scope names all.
+fn in_scope(view: &View, scope: &str) -> Result<Vec<PlanId>, ApiError> {
+    if scope.is_empty() {
+        return Ok(view.plans.keys().copied().collect());
+    }
+    let git_dir = taskd_git::probe(Path::new(scope))
+        .map_err(|it| ApiError::new(codes::REFUSED, chain(&it)))?
+        .git_dir;
+    let git_dir = git_dir.to_string_lossy();
+    let ours = |it: &&taskd_model::PlanView| {
+        view.projects.get(&it.project).is_some_and(|it| it.git_dir == git_dir)
+    };
+    Ok(view.plans.values().filter(ours).map(|it| it.id).collect())
+}
+
+#[tonic::async_trait]
+impl Taskd for Service {
+    async fn submit(&self, request: Request<v1::SubmitRequest>) -> Answer<v1::SubmitResponse> {
+        let actor = Self::actor(&request);
+        answer(submit::submit(self.ctx(), actor, request.into_inner()).await)
+    }
+
+    async fn act(&self, request: Request<v1::ActRequest>) -> Answer<v1::ActResponse> {
+        let actor = Self::actor(&request);
+        answer(self.do_act(actor, request.into_inner()).await)
+    }
+
+    async fn get_view(&self, request: Request<v1::GetViewRequest>) -> Answer<v1::View> {
+        let scope = request.into_inner().scope;
+        answer(self.scoped_view(&scope))
+    }
+
+    type WatchStream = Items<v1::WatchItem>;
+
+    async fn watch(&self, request: Request<v1::WatchRequest>) -> Answer<Self::WatchStream> {
+        answer(self.do_watch(request.into_inner()))
+    }
+
+    type EventsStream = Items<v1::Event>;
+
+    async fn events(&self, request: Request<v1::EventsRequest>) -> Answer<Self::EventsStream> {
+        answer(self.do_events(request.into_inner()))
+    }
+
+    async fn show(&self, request: Request<v1::ShowRequest>) -> Answer<v1::ShowResponse> {
+        let this = self.clone();
+        answer(blocking(move || this.do_show(&request.into_inner().id)).await)
+    }
+
+    async fn why(&self, request: Request<v1::WhyRequest>) -> Answer<v1::WhyResponse> {
+        answer(self.do_why(&request.into_inner().id).await)
+    }
+
+    type LogsStream = Items<v1::LogChunk>;
+
+    async fn logs(&self, request: Request<v1::LogsRequest>) -> Answer<Self::LogsStream> {
+        answer(self.do_logs(request.into_inner()).await)
+    }
+
+    async fn diff(&self, request: Request<v1::DiffRequest>) -> Answer<v1::DiffResponse> {
+        let this = self.clone();
+        answer(blocking(move || this.do_diff(&request.into_inner())).await)
+    }
+
+    async fn path(&self, request: Request<v1::PathRequest>) -> Answer<v1::PathResponse> {
+        let this = self.clone();
+        answer(blocking(move || this.do_path(&request.into_inner().id)).await)
+    }
+
+    async fn projects(&self, request: Request<v1::ProjectsRequest>) -> Answer<v1::ProjectsResponse> {
+        let actor = Self::actor(&request);
+        answer(self.do_projects(actor, request.into_inner()).await)
+    }
+
+    async fn status(&self, _: Request<v1::StatusRequest>) -> Answer<v1::StatusResponse> {
+        answer(self.do_status().await)
+    }
+
+    async fn doctor(&self, request: Request<v1::DoctorRequest>) -> Answer<v1::DoctorResponse> {
+        let this = self.clone();
+        let repository = PathBuf::from(request.into_inner().repository);
+        answer(blocking(move || Ok(this.do_doctor(&repository))).await)
+    }
+
+    async fn reload(&self, _: Request<v1::ReloadRequest>) -> Answer<v1::ReloadResponse> {
+        let changed = crate::daemon::reload(self.ctx()).await;
+        answer(changed.map(|changed| v1::ReloadResponse { changed, needs_restart: Vec::new() }))
+    }
+
+    async fn shutdown(&self, request: Request<v1::ShutdownRequest>) -> Answer<v1::ShutdownResponse> {
+        let effects = u32::try_from(self.ctx().effects_running()).unwrap_or(u32::MAX);
+        self.0.shutdown.send_replace(Some(request.into_inner().grace_ms));
+        answer(Ok(v1::ShutdownResponse { effects }))
+    }
+}

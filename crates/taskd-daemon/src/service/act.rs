@@ -1,0 +1,210 @@
+//! Verbs: what a person does to loops. All of them or none, and each is told what became of it.
+
+use taskd_api::{ApiError, codes, v1};
+use taskd_core::Rejected;
+use taskd_model::{Actor, Command, Input, LoopId, LoopView, PlanId, Status, View};
+
+use super::{Service, in_scope, internal, unresolved};
+
+impl Service {
+    pub(super) async fn do_act(
+        &self,
+        actor: Actor,
+        request: v1::ActRequest,
+    ) -> Result<v1::ActResponse, ApiError> {
+        let verb = request.verb();
+        match verb {
+            v1::Verb::Unspecified => Err(ApiError::new(codes::INVALID, "no verb was given")),
+            v1::Verb::Park => self.whole(actor, Command::Park).await,
+            v1::Verb::Unpark => self.whole(actor, Command::Unpark).await,
+            v1::Verb::Forget => self.forget(actor, &request.ids).await,
+            v1::Verb::Pause
+            | v1::Verb::Resume
+            | v1::Verb::Stop
+            | v1::Verb::Land
+            | v1::Verb::Reject
+            | v1::Verb::Note => self.loops_verb(actor, verb, request).await,
+        }
+    }
+
+    async fn whole(&self, actor: Actor, command: Command) -> Result<v1::ActResponse, ApiError> {
+        let seq = self.command(actor, command).await?;
+        Ok(v1::ActResponse { results: Vec::new(), seq })
+    }
+
+    async fn command(&self, actor: Actor, command: Command) -> Result<u64, ApiError> {
+        let reply = self.ctx().handle.input(Input::Command { actor, command }).await;
+        match reply.map_err(|it| internal(&it))? {
+            Ok(seq) => Ok(seq.0),
+            Err(rejected) => Err(refused(&rejected)),
+        }
+    }
+
+    async fn loops_verb(
+        &self,
+        actor: Actor,
+        verb: v1::Verb,
+        request: v1::ActRequest,
+    ) -> Result<v1::ActResponse, ApiError> {
+        let picked = self.pick(verb, &request)?;
+        if picked.is_empty() && !request.all {
+            return Err(ApiError::new(codes::INVALID, "no loop or plan was named").hint("taskd ls"));
+        }
+        let results = |done: bool| {
+            let message = if done { done_word(verb) } else { "would change" };
+            let row = |it: &(String, String, LoopId)| v1::ActResult {
+                id: it.0.clone(),
+                name: it.1.clone(),
+                done,
+                message: message.to_owned(),
+                error: None,
+            };
+            picked.iter().map(row).collect()
+        };
+        if request.dry_run {
+            return Ok(v1::ActResponse { results: results(false), seq: 0 });
+        }
+        if verb == v1::Verb::Resume && request.all {
+            self.command(actor, Command::Unpark).await?;
+        }
+        let ids: Vec<LoopId> = picked.iter().map(|it| it.2).collect();
+        let mut seq = self.ctx().hub.head().0;
+        for command in self.commands(verb, ids, &request.text)? {
+            seq = self.command(actor, command).await?;
+        }
+        Ok(v1::ActResponse { results: results(true), seq })
+    }
+
+    fn commands(
+        &self,
+        verb: v1::Verb,
+        ids: Vec<LoopId>,
+        text: &str,
+    ) -> Result<Vec<Command>, ApiError> {
+        let note = || {
+            if text.trim().is_empty() {
+                return Err(ApiError::new(codes::INVALID, "the text is empty").hint("-m \"...\""));
+            }
+            self.ctx().store.put_blob(text.as_bytes()).map_err(|it| internal(&it))
+        };
+        Ok(match verb {
+            _ if ids.is_empty() => Vec::new(),
+            v1::Verb::Pause => vec![Command::Pause(ids)],
+            v1::Verb::Resume => vec![Command::Resume(ids)],
+            v1::Verb::Stop => vec![Command::Stop(ids)],
+            v1::Verb::Land => vec![Command::Land(ids)],
+            v1::Verb::Reject => {
+                let note = note()?;
+                ids.into_iter().map(|id| Command::Reject { id, note }).collect()
+            }
+            v1::Verb::Note => {
+                let note = note()?;
+                ids.into_iter().map(|id| Command::Note { id, note }).collect()
+            }
+            v1::Verb::Unspecified | v1::Verb::Park | v1::Verb::Unpark | v1::Verb::Forget => {
+                Vec::new()
+            }
+        })
+    }
+
+    /// The loops a request means: as typed, what it is called, which one. A plan stands for those
+    /// of its loops the verb can do something to; a loop named by itself is taken as it is, so that
+    /// the core says why it refuses.
+    fn pick(
+        &self,
+        verb: v1::Verb,
+        request: &v1::ActRequest,
+    ) -> Result<Vec<(String, String, LoopId)>, ApiError> {
+        let view = self.ctx().hub.view();
+        if request.all {
+            let plans = in_scope(&view, &request.scope)?;
+            let loops = plans.iter().flat_map(|plan| of_plan(&view, *plan, verb));
+            return Ok(loops.map(|it| (it.name.clone(), it.name.clone(), it.id)).collect());
+        }
+        let mut picked: Vec<(String, String, LoopId)> = Vec::new();
+        for id in &request.ids {
+            let found = match view.resolve(id).map_err(unresolved)? {
+                taskd_model::Target::Loop(one) => vec![&view.loops[&one]],
+                taskd_model::Target::Plan(plan) => {
+                    let some: Vec<_> = of_plan(&view, plan, verb).collect();
+                    if some.is_empty() {
+                        let what = format!("no loop of {id} can be {}", done_word(verb));
+                        let hint = format!("taskd show {id}");
+                        return Err(ApiError::new(codes::REFUSED, what).hint(hint));
+                    }
+                    some
+                }
+            };
+            for it in found {
+                if !picked.iter().any(|(_, _, known)| *known == it.id) {
+                    picked.push((id.clone(), it.name.clone(), it.id));
+                }
+            }
+        }
+        Ok(picked)
+    }
+
+    async fn forget(&self, actor: Actor, paths: &[String]) -> Result<v1::ActResponse, ApiError> {
+        let mut response = v1::ActResponse::default();
+        for path in paths {
+            let id = {
+                let view = self.ctx().hub.view();
+                let canonical = std::fs::canonicalize(path).unwrap_or_else(|_| path.into());
+                let canonical = canonical.to_string_lossy().into_owned();
+                let mut known = view.projects.iter().filter(|(_, it)| !it.forgotten);
+                known.find(|(_, it)| it.root == canonical || it.git_dir == canonical).map(|it| *it.0)
+            };
+            let Some(id) = id else {
+                let what = format!("{path} is no project of this daemon");
+                return Err(ApiError::new(codes::NOT_FOUND, what).hint("taskd projects ls"));
+            };
+            response.seq = self.command(actor, Command::ForgetProject(id)).await?;
+            response.results.push(v1::ActResult {
+                id: path.clone(),
+                name: path.clone(),
+                done: true,
+                message: "forgotten".to_owned(),
+                error: None,
+            });
+        }
+        Ok(response)
+    }
+}
+
+/// Loops of a plan a verb can do something to.
+fn of_plan(view: &View, plan: PlanId, verb: v1::Verb) -> impl Iterator<Item = &LoopView> {
+    view.loops_of(plan).filter(move |it| applies(verb, it))
+}
+
+fn applies(verb: v1::Verb, it: &LoopView) -> bool {
+    let alive = !it.status.is_over();
+    match verb {
+        v1::Verb::Pause => alive && !matches!(it.status, Status::Paused | Status::Blocked),
+        v1::Verb::Resume => {
+            matches!(it.status, Status::Paused | Status::Blocked) || (alive && it.pausing)
+        }
+        v1::Verb::Stop | v1::Verb::Note => alive,
+        v1::Verb::Land | v1::Verb::Reject => alive && it.passed.is_some(),
+        v1::Verb::Unspecified | v1::Verb::Park | v1::Verb::Unpark | v1::Verb::Forget => false,
+    }
+}
+
+fn done_word(verb: v1::Verb) -> &'static str {
+    match verb {
+        v1::Verb::Pause => "paused",
+        v1::Verb::Resume => "resumed",
+        v1::Verb::Stop => "stopped",
+        v1::Verb::Land => "landed",
+        v1::Verb::Reject => "sent back",
+        v1::Verb::Note => "told",
+        v1::Verb::Unspecified | v1::Verb::Park | v1::Verb::Unpark | v1::Verb::Forget => "done",
+    }
+}
+
+fn refused(rejected: &Rejected) -> ApiError {
+    let code = match rejected {
+        Rejected::NoLoop(_) | Rejected::NoProject(_) => codes::NOT_FOUND,
+        _ => codes::REFUSED,
+    };
+    ApiError::new(code, rejected.to_string())
+}

@@ -1,0 +1,293 @@
+//! Questions about loops and about the daemon itself.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use taskd_api::{ApiError, codes, v1};
+use taskd_model::{Actor, GateDoc, PlanDoc, SpecDoc, Target};
+use taskd_tools::agents::Preset;
+
+use super::{Service, in_scope};
+use crate::{
+    runner::{chain, worktree_name},
+    submit,
+};
+
+/// A driver that has not turned for so long is not well, in milliseconds.
+const HEALTHY_MS: u64 = 5_000;
+
+impl Service {
+    pub(super) fn scoped_view(&self, scope: &str) -> Result<v1::View, ApiError> {
+        let view = self.ctx().hub.view();
+        if scope.is_empty() {
+            return Ok(v1::View::from(&*view));
+        }
+        let plans = in_scope(&view, scope)?;
+        let mut scoped = view.clone();
+        drop(view);
+        scoped.plans.retain(|id, _| plans.contains(id));
+        scoped.loops.retain(|id, _| plans.contains(&id.plan()));
+        let projects: Vec<_> = scoped.plans.values().map(|it| it.project).collect();
+        scoped.projects.retain(|id, _| projects.contains(id));
+        scoped.queue.retain(|id, _| projects.contains(id));
+        Ok(v1::View::from(&scoped))
+    }
+
+    pub(super) fn do_show(&self, id: &str) -> Result<v1::ShowResponse, ApiError> {
+        let (target, loops) = self.target(id)?;
+        let plan = match target {
+            Target::Plan(plan) => plan,
+            Target::Loop(one) => one.plan(),
+        };
+        let one = match target {
+            Target::Loop(one) => Some(one),
+            Target::Plan(_) => loops.first().copied().filter(|_| loops.len() == 1),
+        };
+        let (plan_view, loop_view, tail) = {
+            let view = self.ctx().hub.view();
+            let plan_view = view.plans[&plan].clone();
+            let loop_view = one.map(|it| view.loops[&it].clone());
+            let effects = loop_view.iter().flat_map(|it| it.effects.iter());
+            let tail: Vec<String> = effects.flat_map(|it| self.ctx().hub.tail(*it)).collect();
+            (plan_view, loop_view, tail)
+        };
+        let troubled = |it: crate::runner::Trouble| ApiError::new(codes::INTERNAL, it.message);
+        let doc: PlanDoc = self.ctx().doc(&plan_view.doc).map_err(troubled)?;
+        let mut response = v1::ShowResponse {
+            name: plan.to_string(),
+            plan: plan.0,
+            text: doc.context.clone(),
+            gate: commands(&doc.gate),
+            gate_origin: doc.gate.origin.clone(),
+            tail,
+            ..v1::ShowResponse::default()
+        };
+        if let Some(it) = loop_view {
+            let spec: SpecDoc = self.ctx().doc(&it.doc).map_err(troubled)?;
+            let (repo, _) = self.ctx().repo(plan_view.project).map_err(troubled)?;
+            let name = worktree_name(it.id, &spec.name);
+            let worktree = repo.worktree_path(&name);
+            response.name = it.name.clone();
+            response.r#loop = Some(it.id.into());
+            response.text = spec.text;
+            response.accept = spec.accept;
+            response.touches = spec.touches;
+            response.worker = it.worker.to_string();
+            response.r#ref = repo.own_ref(&format!("loops/{name}"));
+            if worktree.exists() {
+                response.worktree = worktree.to_string_lossy().into_owned();
+            }
+            let notes = it.notes.iter().filter_map(|note| self.text(&note.text).ok());
+            response.notes = notes.collect();
+        }
+        Ok(response)
+    }
+
+    pub(super) fn do_path(&self, id: &str) -> Result<v1::PathResponse, ApiError> {
+        let one = self.one_loop(id)?;
+        let (project, doc) = {
+            let view = self.ctx().hub.view();
+            (view.plans[&one.plan()].project, view.loops[&one].doc)
+        };
+        let troubled = |it: crate::runner::Trouble| ApiError::new(codes::INTERNAL, it.message);
+        let spec: SpecDoc = self.ctx().doc(&doc).map_err(troubled)?;
+        let (repo, _) = self.ctx().repo(project).map_err(troubled)?;
+        let path = repo.worktree_path(&worktree_name(one, &spec.name));
+        if !path.exists() {
+            let what = format!("{id} has no worktree yet");
+            return Err(ApiError::new(codes::NOT_FOUND, what).hint(format!("taskd why {id}")));
+        }
+        Ok(v1::PathResponse { path: path.to_string_lossy().into_owned() })
+    }
+
+    pub(super) async fn do_why(&self, id: &str) -> Result<v1::WhyResponse, ApiError> {
+        let one = self.one_loop(id)?;
+        let rows = self.ctx().handle.ask(move |core, now| core.why(one, now)).await;
+        let rows = rows.map_err(|it| super::internal(&it))?;
+        let view = self.ctx().hub.view();
+        let chain = rows
+            .iter()
+            .map(|row| {
+                let it = view.loops.get(&row.subject);
+                v1::WhyRow {
+                    subject: view.loop_name(row.subject),
+                    sentence: row.sentence.clone(),
+                    until: row.until.map(|it| it.0),
+                    seq: it.map(|it| it.last_seq.0),
+                    since: it.map(|it| it.doing_since.0),
+                    details: Vec::new(),
+                }
+            })
+            .collect();
+        let plan = &view.plans[&one.plan()];
+        let spent = taskd_model::format_micros(plan.spent.micros);
+        let budget = taskd_model::format_micros(plan.budget_micros);
+        let mut not_the_cause = vec![format!("budget ({spent} of {budget})")];
+        if view.waits_for(&view.loops[&one]).next().is_none() {
+            not_the_cause.insert(0, "needs".to_owned());
+        }
+        let next = match view.loops[&one].group() {
+            taskd_model::Group::NeedsYou => format!("you are needed: taskd show {id}"),
+            _ => "nothing is needed from you".to_owned(),
+        };
+        Ok(v1::WhyResponse { chain, not_the_cause, next })
+    }
+
+    pub(super) async fn do_projects(
+        &self,
+        actor: Actor,
+        request: v1::ProjectsRequest,
+    ) -> Result<v1::ProjectsResponse, ApiError> {
+        match request.what {
+            Some(v1::projects_request::What::Add(path)) => {
+                let probe = super::blocking(move || {
+                    taskd_git::probe(Path::new(&path))
+                        .map_err(|it| ApiError::new(codes::REFUSED, chain(&it)))
+                })
+                .await?;
+                submit::register(self.ctx(), actor, &probe).await?;
+            }
+            Some(v1::projects_request::What::Forget(path)) => {
+                let request = v1::ActRequest {
+                    verb: v1::Verb::Forget.into(),
+                    ids: vec![path],
+                    ..v1::ActRequest::default()
+                };
+                self.do_act(actor, request).await?;
+            }
+            Some(v1::projects_request::What::List(_)) | None => {}
+        }
+        let view = self.ctx().hub.view();
+        let projects = view.projects.iter().filter(|(_, it)| !it.forgotten).map(|(id, it)| {
+            let plans = view.plans.values().filter(|plan| plan.project == *id);
+            let open = plans.clone().filter(|it| it.ended_at.is_none());
+            v1::ProjectRow {
+                id: id.0,
+                root: it.root.clone(),
+                git_dir: it.git_dir.clone(),
+                plans: u32::try_from(plans.count()).unwrap_or(u32::MAX),
+                open_plans: u32::try_from(open.count()).unwrap_or(u32::MAX),
+                targets: v1::Project::from(it).targets,
+            }
+        });
+        Ok(v1::ProjectsResponse { projects: projects.collect() })
+    }
+
+    pub(super) async fn do_status(&self) -> Result<v1::StatusResponse, ApiError> {
+        let ctx = Arc::clone(self.ctx());
+        let (turned, undurable, waiting) = ctx.handle.health();
+        let db = ctx.paths.state.join("taskd.db");
+        let disk = super::blocking(move || {
+            let bytes = std::fs::metadata(&db).map_or(0, |it| it.len());
+            Ok((db, bytes))
+        });
+        let (db, store_bytes) = disk.await?;
+        let mut sockets = vec![ctx.paths.socket.to_string_lossy().into_owned()];
+        sockets.extend(self.0.http.map(|it| format!("http://{it}")));
+        let driver = v1::DriverHealth {
+            // An idle driver does not turn; one with work waiting must.
+            healthy: waiting == 0 || turned < HEALTHY_MS,
+            last_turn_ms: turned,
+            undurable,
+            inputs_waiting: waiting as u64,
+            quarantined: Vec::new(),
+        };
+        let view = ctx.hub.view();
+        let wire = v1::View::from(&*view);
+        Ok(v1::StatusResponse {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            started_at: self.0.started_at,
+            seq: view.seq.0,
+            parked: view.parked,
+            totals: wire.totals,
+            projects: u32::try_from(view.projects.len()).unwrap_or(u32::MAX),
+            effects: u32::try_from(view.effects.len()).unwrap_or(u32::MAX),
+            watchers: u32::try_from(ctx.hub.followers()).unwrap_or(u32::MAX),
+            sockets,
+            store_path: db.to_string_lossy().into_owned(),
+            store_bytes,
+            disk_free_bytes: disk_free(&ctx.paths.state).unwrap_or(0),
+            driver: Some(driver),
+        })
+    }
+
+    pub(super) fn do_doctor(&self, repository: &Path) -> v1::DoctorResponse {
+        let mut checks = vec![self.check_store(), self.check_disk(), self.check_git()];
+        for finding in &self.0.findings {
+            checks.push(row("found on start", false, finding, "keep a copy of the state folder"));
+        }
+        for name in Preset::BUILTIN_NAMES {
+            checks.push(check_agent(name));
+        }
+        if !repository.as_os_str().is_empty() {
+            checks.push(match taskd_git::probe(repository) {
+                Ok(it) => row("repository", true, &it.root.display().to_string(), ""),
+                Err(error) => row("repository", false, &chain(&error), ""),
+            });
+        }
+        v1::DoctorResponse { checks }
+    }
+
+    fn check_store(&self) -> v1::CheckRow {
+        let place = self.ctx().paths.state.display().to_string();
+        match self.ctx().store.check_all() {
+            Ok(report) if report.is_ok() => {
+                row("store", true, &format!("{place}: {} events, chain whole", report.events), "")
+            }
+            Ok(report) => {
+                let first = report.findings.first().map(ToString::to_string).unwrap_or_default();
+                row("store", false, &first, "stop the daemon and keep a copy of the state folder")
+            }
+            Err(error) => row("store", false, &chain(&error), ""),
+        }
+    }
+
+    fn check_disk(&self) -> v1::CheckRow {
+        const LOW: u64 = 5 << 30;
+        let free = disk_free(&self.ctx().paths.state).unwrap_or(0);
+        let text = format!("{} GB free", free >> 30);
+        row("disk", LOW <= free, &text, "worktrees need room; free some disk")
+    }
+
+    fn check_git(&self) -> v1::CheckRow {
+        match find_program("git") {
+            Some(path) => row("git", true, &path.display().to_string(), ""),
+            None => row("git", false, "not on the daemon's PATH", "install git"),
+        }
+    }
+}
+
+fn check_agent(name: &str) -> v1::CheckRow {
+    match find_program(name) {
+        Some(path) => row(name, true, &path.display().to_string(), ""),
+        None => v1::CheckRow {
+            name: name.to_owned(),
+            state: v1::CheckState::Warning.into(),
+            detail: "not installed".to_owned(),
+            hint: "only needed if you want to use it".to_owned(),
+        },
+    }
+}
+
+fn row(name: &str, ok: bool, detail: &str, hint: &str) -> v1::CheckRow {
+    let state = if ok { v1::CheckState::Ok } else { v1::CheckState::Failed };
+    let hint = if ok { String::new() } else { hint.to_owned() };
+    v1::CheckRow { name: name.to_owned(), state: state.into(), detail: detail.to_owned(), hint }
+}
+
+fn find_program(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|dir| dir.join(name)).find(|it| it.is_file())
+}
+
+fn disk_free(path: &Path) -> Option<u64> {
+    let stat = nix::sys::statvfs::statvfs(path).ok()?;
+    Some(u64::from(stat.blocks_available()) * u64::from(stat.fragment_size()))
+}
+
+fn commands(gate: &GateDoc) -> Vec<String> {
+    gate.quick.iter().chain(&gate.run).cloned().collect()
+}

@@ -1,0 +1,634 @@
+//! Taking a plan: everything is looked up and checked before anything is stored.
+//!
+//! Reads the repository, the configuration and the loop types; hands the core one command. What is
+//! wrong comes back as problems with line and column, all of them at once.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use taskd_api::{ApiError, codes, v1};
+use taskd_git::{Probe, Repo, probe};
+use taskd_model::{
+    Actor, AgentDoc, Command, Digest, GateDoc, GateSettings, Input, LandPolicy, Oid, PlanDoc,
+    PlanHead, Priority, ProjectId, SpecDoc, SpecHead, TypeDoc, encode_doc,
+};
+use taskd_tools::agents::Preset;
+
+use crate::{
+    config::Config,
+    detect,
+    loop_type::{self, Layer, Types},
+    plan_file::{self, Document, PlanFile, PlanKeys, PlanSpec, REQUEST_REFUSED},
+    problem::Problem,
+    runner::{Context, chain},
+};
+
+/// A gate without a limit of its own is ended after this long, in milliseconds.
+const GATE_TIMEOUT_MS: u64 = 15 * 60 * 1000;
+/// The spec of a plan that came as one sentence.
+const SINGLE_SPEC: &str = "task";
+/// Longest title of a plan that came as one sentence, in characters.
+const MAX_TITLE_CHARS: usize = 100;
+
+/// Everything that was found out about a submission.
+struct Draft {
+    probe: Probe,
+    base: Oid,
+    head: PlanHead,
+    doc: PlanDoc,
+    specs: Vec<(SpecHead, SpecDoc)>,
+    response: v1::SubmitResponse,
+}
+
+/// Takes a plan or says what is wrong with it.
+pub(crate) async fn submit(
+    ctx: &Arc<Context>,
+    actor: Actor,
+    request: v1::SubmitRequest,
+) -> Result<v1::SubmitResponse, ApiError> {
+    let check_only = request.check_only;
+    let credentials = request.credentials.clone();
+    let looker = Arc::clone(ctx);
+    let looked = tokio::task::spawn_blocking(move || Look::new(&looker, request).draft()).await;
+    let draft = match looked.map_err(|it| internal(&it))?? {
+        Ok(draft) => draft,
+        Err(response) => return Ok(response),
+    };
+    if check_only {
+        return Ok(draft.response);
+    }
+    crate::runner::lock(&ctx.credentials).extend(credentials);
+    store(ctx, actor, draft).await
+}
+
+fn internal(error: &dyn std::error::Error) -> ApiError {
+    ApiError::new(codes::INTERNAL, chain(error))
+}
+
+/// Stores the documents and hands in the command.
+async fn store(
+    ctx: &Arc<Context>,
+    actor: Actor,
+    draft: Draft,
+) -> Result<v1::SubmitResponse, ApiError> {
+    let project = register(ctx, actor, &draft.probe).await?;
+    let Draft { mut head, doc, specs, mut response, .. } = draft;
+    let storing = Arc::clone(ctx);
+    let stored = tokio::task::spawn_blocking(move || {
+        let plan = storing.store.put_blob(&encode_doc(&doc))?;
+        let mut heads = Vec::new();
+        for (mut head, doc) in specs {
+            head.doc = storing.store.put_blob(&encode_doc(&doc))?;
+            heads.push(head);
+        }
+        Ok::<_, taskd_store::StoreError>((plan, heads))
+    });
+    let (doc, specs) =
+        stored.await.map_err(|it| internal(&it))?.map_err(|it| internal(&it))?;
+    head.doc = doc;
+    head.project = project;
+    let key = head.key;
+    let command = Command::SubmitPlan { head: Box::new(head), specs };
+    let reply = ctx.handle.input(Input::Command { actor, command }).await;
+    match reply.map_err(|it| internal(&it))? {
+        Ok(seq) => response.seq = seq.0,
+        Err(taskd_core::Rejected::Known(_)) => response.already_known = true,
+        Err(other) => return Err(ApiError::new(codes::REFUSED, other.to_string())),
+    }
+    let plan = ctx.handle.ask(move |core, _| core.plan_with_key(&key)).await;
+    let plan = plan.map_err(|it| internal(&it))?;
+    response.plan = plan.map(|it| it.0);
+    if let Some(plan) = plan {
+        let view = ctx.hub.view();
+        response.names = view.loops_of(plan).map(|it| it.name.clone()).collect();
+    }
+    Ok(response)
+}
+
+/// Makes sure the repository is a project.
+pub(crate) async fn register(
+    ctx: &Context,
+    actor: Actor,
+    probe: &Probe,
+) -> Result<ProjectId, ApiError> {
+    let git_dir = probe.git_dir.to_string_lossy().into_owned();
+    let root = probe.root.to_string_lossy().into_owned();
+    let command = Command::AddProject { git_dir: git_dir.clone(), root };
+    let reply = ctx.handle.input(Input::Command { actor, command }).await;
+    reply
+        .map_err(|it| internal(&it))?
+        .map_err(|it| ApiError::new(codes::REFUSED, it.to_string()))?;
+    let id = ctx.handle.ask(move |core, _| core.project_at(&git_dir)).await;
+    id.map_err(|it| internal(&it))?
+        .ok_or_else(|| ApiError::new(codes::INTERNAL, "the project was not registered"))
+}
+
+/// One look at a submission, with everything it needs.
+struct Look<'a> {
+    ctx: &'a Context,
+    request: v1::SubmitRequest,
+    options: v1::SubmitOptions,
+    problems: Vec<v1::Problem>,
+}
+
+/// A draft, or an answer that names the problems.
+type Looked = Result<Draft, v1::SubmitResponse>;
+
+impl<'a> Look<'a> {
+    fn new(ctx: &'a Context, request: v1::SubmitRequest) -> Self {
+        let options = request.options.clone().unwrap_or_default();
+        Self { ctx, request, options, problems: Vec::new() }
+    }
+
+    fn problem(&mut self, message: impl Into<String>, hint: impl Into<String>) {
+        let (message, hint) = (message.into(), hint.into());
+        self.problems.push(v1::Problem { message, hint, ..v1::Problem::default() });
+    }
+
+    fn answer(self) -> Result<Looked, ApiError> {
+        let problems = self.problems;
+        Ok(Err(v1::SubmitResponse { problems, ..v1::SubmitResponse::default() }))
+    }
+
+    fn draft(mut self) -> Result<Looked, ApiError> {
+        let probe = probe(Path::new(&self.request.repository))
+            .map_err(|it| ApiError::new(codes::REFUSED, chain(&it)))?;
+        let config = self
+            .ctx
+            .config_of(&probe.root)
+            .map_err(|it| ApiError::new(codes::CONFIG, it.message))?;
+        let Some((plan, single)) = self.parse() else { return self.answer() };
+        let types = load_types(&self.ctx.paths.config, &probe.root, &mut self.problems);
+        let target = self.target(&probe, &plan.head);
+        let repo = Repo::new(&probe.git_dir, &self.ctx.tag, "/nonexistent")
+            .map_err(|it| ApiError::new(codes::INTERNAL, chain(&it)))?;
+        let base = match repo.tip(&target) {
+            Ok(Some(base)) => base,
+            Ok(None) => {
+                let what = format!("there is no branch `{target}` in {}", probe.root.display());
+                self.problem(what, "name one with `target:` or --target");
+                return self.answer();
+            }
+            Err(error) => return Err(ApiError::new(codes::REFUSED, chain(&error))),
+        };
+        if let Err(error) = crate::runner::identity(&repo) {
+            self.problem(chain(&error), "commits are made in your name");
+        }
+        let gate = self.gate(&plan.head, &config, &repo, base);
+        let specs = self.specs(&plan, &types, &config, gate.as_ref());
+        let (Some(gate), true) = (gate, self.problems.iter().all(|it| it.warning)) else {
+            return self.answer();
+        };
+        Ok(Ok(self.finish(Found { probe, base, target, plan, single, config, gate, specs })))
+    }
+
+    /// The plan, and whether it came as one sentence.
+    fn parse(&mut self) -> Option<(PlanFile, bool)> {
+        match self.request.source.clone() {
+            Some(v1::submit_request::Source::Document(text)) => {
+                let name = self.request.file_name.clone();
+                match plan_file::parse(&name, text.as_bytes()) {
+                    Ok(Document::Plan(plan)) => {
+                        let warnings: Vec<_> = plan.warnings.iter().map(as_warning).collect();
+                        self.problems.extend(warnings);
+                        return Some((*plan, false));
+                    }
+                    Ok(Document::Request(_)) => {
+                        let hint = "taskd run \"...\" takes one task as a sentence";
+                        self.problem(REQUEST_REFUSED, hint);
+                    }
+                    Err(problems) => self.problems.extend(problems.iter().map(as_problem)),
+                }
+            }
+            Some(v1::submit_request::Source::Request(text)) if !text.trim().is_empty() => {
+                return Some((single(text.trim()), true));
+            }
+            Some(v1::submit_request::Source::Request(_)) | None => {
+                self.problem("there is no task", "taskd run \"what to do\"");
+            }
+        }
+        None
+    }
+
+    fn target(&self, probe: &Probe, head: &PlanKeys) -> String {
+        let named = self.options.target.clone();
+        named
+            .or_else(|| head.target.as_ref().map(|it| it.value.clone()))
+            .unwrap_or_else(|| probe.default_target.clone())
+    }
+
+    /// What decides: flag, then plan, then configuration. Nothing is never taken for a gate.
+    fn gate(
+        &mut self,
+        head: &PlanKeys,
+        config: &Config,
+        repo: &Repo,
+        base: Oid,
+    ) -> Option<GateDoc> {
+        if self.options.no_gate {
+            return Some(GateDoc { origin: "--no-gate".to_owned(), ..GateDoc::default() });
+        }
+        let flag = self.options.gate.clone().map(|run| GateSettings {
+            run: vec![run],
+            ..GateSettings::default()
+        });
+        let of_plan = head.gate.as_ref().map(|it| it.value.clone());
+        let of_config = config.gate();
+        let origin = if flag.is_some() {
+            "--gate".to_owned()
+        } else if of_plan.as_ref().is_some_and(|it| !it.run.is_empty()) {
+            "the plan".to_owned()
+        } else {
+            config.origin("gate.command").unwrap_or("configuration").to_owned()
+        };
+        let merged =
+            flag.unwrap_or_default().over(of_plan.unwrap_or_default()).over(of_config);
+        if !merged.run.is_empty() {
+            return Some(GateDoc {
+                quick: merged.quick,
+                run: merged.run,
+                timeout_ms: merged.timeout_ms.unwrap_or(GATE_TIMEOUT_MS),
+                protect: merged.protect.unwrap_or_default(),
+                origin,
+            });
+        }
+        let proposals = propose(repo, base);
+        match proposals.first() {
+            Some(it) => {
+                let what = format!("no gate is set; {} suggests `{}`", it.reason, it.command);
+                self.problem(what, format!("--gate '{}'", it.command));
+            }
+            None => self.problem(
+                "no gate is set, and nothing in the repository suggests one",
+                "--gate 'COMMAND', gate.command in .taskd/config.toml, or --no-gate",
+            ),
+        }
+        None
+    }
+
+    fn specs(
+        &mut self,
+        plan: &PlanFile,
+        types: &Types,
+        config: &Config,
+        gate: Option<&GateDoc>,
+    ) -> Vec<(SpecHead, SpecDoc)> {
+        let gate_key = gate_key(gate, &self.request.environment);
+        let order = in_need_order(&plan.specs);
+        let place: BTreeMap<usize, u16> =
+            order.iter().enumerate().map(|(new, old)| (*old, small(new))).collect();
+        let mut specs = Vec::new();
+        for old in order {
+            let spec = &plan.specs[old];
+            let named = spec.loop_type.as_ref().or(plan.head.loop_type.as_ref());
+            let flag = self.options.type_name.clone();
+            let type_name = flag
+                .or_else(|| named.map(|it| it.value.clone()))
+                .unwrap_or_else(|| config.loop_type().to_owned());
+            let loop_type = match types.get(&type_name) {
+                Ok(found) => found.clone(),
+                Err(error) => {
+                    self.problem(error.to_string(), "taskd help types");
+                    continue;
+                }
+            };
+            let Some(agent) = self.agent(spec, &plan.head, &loop_type, config) else { continue };
+            let inputs = match loop_type::bind_inputs(&loop_type, &self.options.inputs) {
+                Ok(inputs) => inputs,
+                Err(errors) => {
+                    errors.iter().for_each(|it| self.problem(it.to_string(), "--set name=value"));
+                    continue;
+                }
+            };
+            let accept: Vec<String> = spec.accept.iter().map(|it| it.value.clone()).collect();
+            let parts: Vec<&[u8]> = std::iter::once(gate_key.as_bytes().as_slice())
+                .chain(accept.iter().map(|it| it.as_bytes()))
+                .collect();
+            let conflict = plan.head.conflict.as_ref().map(|it| it.value).or(loop_type.conflict);
+            let mut limits = loop_type.limits.loop_limits(conflict, &config.run_limits());
+            if let Some(n) = plan.head.iterations.as_ref().map(|it| it.value) {
+                limits.iterations = n;
+            }
+            limits.iterations = self.options.iterations.unwrap_or(limits.iterations);
+            let head = SpecHead {
+                name: spec.id.value.clone(),
+                title: spec.title.clone(),
+                needs: spec.needs.iter().map(|it| place[&usize::from(it.value)]).collect(),
+                doc: gate_key,
+                gate: Digest::of_parts(&parts),
+                accept: !accept.is_empty(),
+                worker: agent.worker(),
+                type_name,
+                limits,
+            };
+            let doc = SpecDoc {
+                name: spec.id.value.clone(),
+                title: spec.title.clone(),
+                text: spec.text.clone(),
+                accept,
+                touches: spec.touches.iter().map(|it| it.value.clone()).collect(),
+                loop_type,
+                inputs,
+                agent,
+            };
+            specs.push((head, doc));
+        }
+        specs
+    }
+
+    /// What works on a spec: its own choice, then flags, plan, type, configuration.
+    fn agent(
+        &mut self,
+        spec: &PlanSpec,
+        head: &PlanKeys,
+        loop_type: &TypeDoc,
+        config: &Config,
+    ) -> Option<AgentDoc> {
+        let flag = match (&self.options.agent, &self.options.model) {
+            (Some(run), None) => Some(AgentDoc::Agent { run: run.clone() }),
+            (None, Some(name)) => Some(AgentDoc::Model { name: name.clone() }),
+            (None, None) => None,
+            (Some(_), Some(_)) => {
+                self.problem("--agent and --model exclude each other", "give one of them");
+                return None;
+            }
+        };
+        let found = spec
+            .agent
+            .as_ref()
+            .map(|it| it.value.clone())
+            .or(flag)
+            .or_else(|| head.agent.as_ref().map(|it| it.value.clone()))
+            .or_else(|| loop_type.agent.clone())
+            .or_else(|| config.agent());
+        let Some(found) = found else {
+            let what = format!("nothing is named to work on `{}`", spec.id.value);
+            self.problem(what, "--agent claude, --agent './script.sh', or --model NAME");
+            return None;
+        };
+        let trouble = match &found {
+            AgentDoc::Model { name } => {
+                self.ctx.models.resolve(name).err().map(|it| chain(&it))
+            }
+            AgentDoc::Agent { run } => missing_program(run, &self.request.environment),
+        };
+        if let Some(trouble) = trouble {
+            self.problem(trouble, "");
+            return None;
+        }
+        Some(found)
+    }
+
+    fn finish(self, found: Found) -> Draft {
+        let Found { probe, base, target, plan, single, config, gate, specs } = found;
+        let asked = self.options.land.and_then(|it| {
+            v1::LandPolicy::try_from(it).ok().and_then(v1::LandPolicy::model)
+        });
+        let land = asked
+            .or(plan.head.land.as_ref().map(|it| it.value))
+            .unwrap_or_else(|| config.land());
+        // Work without a gate never lands by itself.
+        let land = if gate.run.is_empty() && land == LandPolicy::OnGate {
+            LandPolicy::Ask
+        } else {
+            land
+        };
+        let asked = self.options.priority.and_then(|it| {
+            v1::Priority::try_from(it).ok().and_then(v1::Priority::model)
+        });
+        let priority = asked
+            .or(plan.head.priority.as_ref().map(|it| it.value))
+            .unwrap_or(Priority::Normal);
+        let budget = plan.head.budget_micros.as_ref().map(|it| it.value);
+        let time = plan.head.time_ms.as_ref().map(|it| it.value);
+        let (default_time, default_budget) = config.plan_limits();
+        let env: BTreeMap<String, String> = self.request.environment.clone();
+        let head = PlanHead {
+            // Both are known when it is stored.
+            project: ProjectId(0),
+            doc: Digest::of(b""),
+            title: plan.title.chars().take(200).collect(),
+            target: target.clone(),
+            base,
+            key: self.key(&probe),
+            gate: gate_key(Some(&gate), &self.request.environment),
+            base_red_ok: self.options.base_red_ok || plan.head.base_red_ok,
+            land,
+            priority,
+            budget_micros: self.options.budget_micros.or(budget).unwrap_or(default_budget),
+            time_ms: self.options.time_ms.or(time).unwrap_or(default_time),
+            specs: small(specs.len()),
+            single,
+        };
+        let response = self.response(&probe, &head, &gate, &specs);
+        let doc = PlanDoc {
+            title: plan.title,
+            context: plan.context,
+            source: source_text(&self.request),
+            gate,
+            setup: plan.head.setup.map(|it| it.value).or_else(|| config.setup()),
+            env,
+            root: probe.root.to_string_lossy().into_owned(),
+        };
+        Draft { probe, base, head, doc, specs, response }
+    }
+
+    /// Same key, same plan: the client's, or else everything that makes the plan what it is.
+    fn key(&self, probe: &Probe) -> Digest {
+        let git_dir = probe.git_dir.as_os_str().as_encoded_bytes();
+        if !self.request.idempotency_key.is_empty() {
+            return Digest::of_parts(&[git_dir, self.request.idempotency_key.as_bytes()]);
+        }
+        let options = format!("{:?}", self.options);
+        Digest::of_parts(&[git_dir, source_text(&self.request).as_bytes(), options.as_bytes()])
+    }
+
+    fn response(
+        &self,
+        probe: &Probe,
+        head: &PlanHead,
+        gate: &GateDoc,
+        specs: &[(SpecHead, SpecDoc)],
+    ) -> v1::SubmitResponse {
+        let name = |n: u16| specs[usize::from(n)].0.name.clone();
+        let graph = specs.iter().map(|(head, doc)| v1::GraphRow {
+            name: head.name.clone(),
+            title: head.title.clone(),
+            needs: head.needs.iter().map(|it| name(*it)).collect(),
+            worker: head.worker.to_string(),
+            accept: doc.accept.clone(),
+            accept_red: None,
+        });
+        v1::SubmitResponse {
+            target: head.target.clone(),
+            base: head.base.to_string(),
+            dirty: probe.dirty,
+            gate: gate.run.join(" && "),
+            gate_origin: gate.origin.clone(),
+            worker: workers(specs),
+            limits: specs.first().map(|(head, _)| (&head.limits).into()),
+            plan_budget_micros: head.budget_micros,
+            plan_time_ms: head.time_ms,
+            land: v1::LandPolicy::from(head.land).into(),
+            graph: graph.collect(),
+            problems: self.problems.clone(),
+            title: head.title.clone(),
+            ..v1::SubmitResponse::default()
+        }
+    }
+}
+
+/// What a look found, all of it right.
+struct Found {
+    probe: Probe,
+    base: Oid,
+    target: String,
+    plan: PlanFile,
+    single: bool,
+    config: Arc<Config>,
+    gate: GateDoc,
+    specs: Vec<(SpecHead, SpecDoc)>,
+}
+
+fn source_text(request: &v1::SubmitRequest) -> String {
+    match &request.source {
+        Some(
+            v1::submit_request::Source::Document(text) | v1::submit_request::Source::Request(text),
+        ) => text.clone(),
+        None => String::new(),
+    }
+}
+
+/// Who works, each named once.
+fn workers(specs: &[(SpecHead, SpecDoc)]) -> String {
+    let mut names: Vec<String> = specs.iter().map(|(head, _)| head.worker.to_string()).collect();
+    names.dedup();
+    names.sort();
+    names.dedup();
+    names.join(", ")
+}
+
+/// Evidence binds to what is run and to the environment it is run in.
+fn gate_key(
+    gate: Option<&GateDoc>,
+    env: &BTreeMap<String, String>,
+) -> Digest {
+    let env: BTreeMap<&String, &String> = env.iter().collect();
+    let env = encode_doc(&env);
+    let gate = gate.map(encode_doc).unwrap_or_default();
+    Digest::of_parts(&[&gate, &env])
+}
+
+/// A plan of one spec from one sentence.
+fn single(text: &str) -> PlanFile {
+    let first = text.lines().next().unwrap_or(text);
+    let title: String = first.chars().take(MAX_TITLE_CHARS).collect();
+    let at = crate::problem::Pos::new(1, 1);
+    let spec = PlanSpec {
+        id: crate::problem::At::new(SINGLE_SPEC.to_owned(), at),
+        title: title.clone(),
+        text: text.to_owned(),
+        needs: Vec::new(),
+        accept: Vec::new(),
+        touches: Vec::new(),
+        agent: None,
+        loop_type: None,
+    };
+    PlanFile {
+        head: PlanKeys::default(),
+        title,
+        context: String::new(),
+        specs: vec![spec],
+        warnings: Vec::new(),
+    }
+}
+
+/// The places of the specs, each after what it needs, otherwise in the order of the file. The
+/// parser has refused circles.
+fn in_need_order(specs: &[PlanSpec]) -> Vec<usize> {
+    let mut order: Vec<usize> = Vec::with_capacity(specs.len());
+    let mut placed = vec![false; specs.len()];
+    while order.len() < specs.len() {
+        let before = order.len();
+        for (n, spec) in specs.iter().enumerate() {
+            let ready = spec.needs.iter().all(|it| placed[usize::from(it.value)]);
+            if !placed[n] && ready {
+                placed[n] = true;
+                order.push(n);
+            }
+        }
+        assert!(before < order.len(), "the parser refuses circles");
+    }
+    order
+}
+
+fn small(n: usize) -> u16 {
+    u16::try_from(n).expect("the parser allows fewer specs")
+}
+
+/// Why an agent program cannot be started, as far as one can see without starting it.
+fn missing_program(
+    run: &str,
+    env: &BTreeMap<String, String>,
+) -> Option<String> {
+    let preset = Preset::builtin(run)?;
+    let program = preset.argv.first()?;
+    let path = env.get("PATH").map(String::as_str).unwrap_or_default();
+    let found = std::env::split_paths(path).any(|dir| dir.join(program).is_file());
+    (!found).then(|| format!("the agent `{run}` is not installed: no `{program}` on your PATH"))
+}
+
+/// What the repository itself suggests as a gate.
+fn propose(repo: &Repo, base: Oid) -> Vec<detect::Proposal> {
+    let read = |name: &str| {
+        let bytes = repo.file_at(base, name.as_ref()).ok().flatten()?;
+        Some(String::from_utf8_lossy(&bytes).into_owned())
+    };
+    let names: Vec<String> = detect::NAMES
+        .iter()
+        .filter(|it| read(it).is_some())
+        .map(|it| (*it).to_owned())
+        .collect();
+    detect::propose(&names, read)
+}
+
+/// Loop types of the person and of the project; a broken file is told and does not hurt others.
+fn load_types(config: &Path, root: &Path, problems: &mut Vec<v1::Problem>) -> Types {
+    let layers = [
+        layer(&config.join("types"), "~/.config/taskd/types"),
+        layer(&root.join(".taskd/types"), ".taskd/types"),
+    ];
+    let (types, wrong) = loop_type::load(&layers);
+    problems.extend(wrong.iter().map(as_warning));
+    types
+}
+
+fn layer(dir: &Path, shown: &str) -> Layer {
+    let Ok(entries) = std::fs::read_dir(dir) else { return Layer::default() };
+    let mut paths: Vec<PathBuf> = entries.filter_map(|it| Some(it.ok()?.path())).collect();
+    paths.sort();
+    let read = |path: &PathBuf| {
+        let name = path.file_name()?.to_string_lossy().into_owned();
+        let is_yaml = name.ends_with(".yaml") || name.ends_with(".yml");
+        let text = is_yaml.then(|| std::fs::read(path).ok()).flatten()?;
+        Some((format!("{shown}/{name}"), String::from_utf8_lossy(&text).into_owned()))
+    };
+    Layer { files: paths.iter().filter_map(read).collect() }
+}
+
+fn as_problem(it: &Problem) -> v1::Problem {
+    v1::Problem {
+        line: u32::try_from(it.at.line).unwrap_or(0),
+        column: u32::try_from(it.at.column).unwrap_or(0),
+        message: it.what.clone(),
+        hint: it.hint.clone().unwrap_or_default(),
+        warning: false,
+    }
+}
+
+fn as_warning(it: &Problem) -> v1::Problem {
+    v1::Problem { warning: true, ..as_problem(it) }
+}

@@ -1,0 +1,108 @@
+//! Checkpoints: the files of a worktree as a commit under a ref of ours. Disturbs neither the
+//! worktree's index nor its HEAD; what the agent committed, staged or left in a merge is just files.
+
+use git2::{Delta, Repository, Tree};
+use serde::{Deserialize, Serialize};
+use taskd_model::Oid;
+
+use crate::error::{GitError, git};
+use crate::files::Files;
+use crate::path::RepoPath;
+use crate::repo::{Identity, Repo, commit, from_git, to_git, tree, write_commit};
+use crate::spot::Kind;
+
+/// A saved state of a worktree's files.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checkpoint {
+    /// The commit, also at `refs/taskd/<tag>/loops/<name>`. The previous one (or the base) if the
+    /// files are the same.
+    pub commit: Oid,
+    /// Its tree.
+    pub tree: Oid,
+    /// The tree differs from the base's.
+    pub changed: bool,
+    /// Files that differ from the base.
+    pub files: u32,
+    /// Lines added to the base.
+    pub added: u32,
+    /// Lines removed from the base.
+    pub removed: u32,
+    /// Changed files that hold a conflict marker of ours.
+    pub conflict_markers: Vec<RepoPath>,
+    /// Files that could not be read, or whose names git cannot hold.
+    pub left_out: Vec<RepoPath>,
+}
+
+impl Repo {
+    /// Saves the files of a worktree: tracked and untracked, not ignored, not those of a repository
+    /// inside it. `prev` is the checkpoint before this one, if there is one.
+    pub fn checkpoint(
+        &self,
+        name: &str,
+        base: Oid,
+        prev: Option<Oid>,
+        message: &str,
+        sign: &Identity,
+    ) -> Result<Checkpoint, GitError> {
+        let spot = self.spot(name, Kind::Work)?;
+        spot.existing()?;
+        self.clear_ref_locks(name)?;
+        let repo = spot.open()?;
+        let base_tree = tree(&repo, base)?;
+        let parent = commit(&repo, prev.unwrap_or(base))?;
+        let seed = parent.tree().map_err(git("reading the tree of", parent.id()))?;
+        let snapshot = Files::open(&repo, &spot, &seed)?.snapshot(&base_tree)?;
+        let files = repo
+            .find_tree(to_git(snapshot.tree))
+            .map_err(git("reading the tree", snapshot.tree))?;
+        let commit = if seed.id() == files.id() {
+            from_git(parent.id())
+        } else {
+            write_commit(&repo, &files, &[&parent], message, &sign.signature()?)?
+        };
+        self.write_own_ref(&repo, &self.own_ref(&format!("loops/{name}")), commit)?;
+        let (stats, conflict_markers) = compare(&repo, &base_tree, &files)?;
+        Ok(Checkpoint {
+            commit,
+            tree: snapshot.tree,
+            changed: base_tree.id() != files.id(),
+            files: count(stats.files_changed()),
+            added: count(stats.insertions()),
+            removed: count(stats.deletions()),
+            conflict_markers,
+            left_out: snapshot.left_out,
+        })
+    }
+}
+
+/// How much changed, and which changed files hold a marker of ours.
+fn compare(
+    repo: &Repository,
+    base: &Tree<'_>,
+    files: &Tree<'_>,
+) -> Result<(git2::DiffStats, Vec<RepoPath>), GitError> {
+    let doing = "comparing the checkpoint with the tree";
+    let diff =
+        repo.diff_tree_to_tree(Some(base), Some(files), None).map_err(git(doing, base.id()))?;
+    let mut marked = Vec::new();
+    for delta in diff.deltas().filter(|delta| delta.status() != Delta::Deleted) {
+        let file = delta.new_file();
+        let Ok(blob) = repo.find_blob(file.id()) else { continue };
+        if has_marker(blob.content())
+            && let Some(path) = file.path_bytes()
+        {
+            marked.push(RepoPath::new(path));
+        }
+    }
+    Ok((diff.stats().map_err(git(doing, base.id()))?, marked))
+}
+
+fn has_marker(content: &[u8]) -> bool {
+    content
+        .split(|byte| *byte == b'\n')
+        .any(|line| line.starts_with(b"<<<<<<< taskd") || line.starts_with(b">>>>>>> taskd"))
+}
+
+pub(crate) fn count(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}

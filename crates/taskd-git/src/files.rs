@@ -1,0 +1,304 @@
+//! The files of one worktree as a tree, and a tree as the files of one worktree. Works on a private
+//! index, so neither the worktree's own index nor its HEAD is touched; leaves ignored files alone.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use git2::build::CheckoutBuilder;
+use git2::{Delta, DiffOptions, FileMode, Index, ObjectType, Repository, Tree};
+use taskd_model::Oid;
+
+use crate::error::{GitError, git, io};
+use crate::path::RepoPath;
+use crate::repo::from_git;
+use crate::spot::{Spot, gone, remove_tree};
+
+/// The worktree's files beside what the private index knows of them.
+pub(crate) struct Files<'r> {
+    repo: &'r Repository,
+    index: Index,
+    spot: &'r Spot,
+}
+
+/// What a snapshot found.
+pub(crate) struct Snapshot {
+    pub(crate) tree: Oid,
+    /// Files that could not be read, or whose names git cannot hold.
+    pub(crate) left_out: Vec<RepoPath>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Change {
+    Untracked,
+    Modified,
+    Deleted,
+}
+
+impl<'r> Files<'r> {
+    /// `seed` says what is tracked when the private index is not there yet.
+    pub(crate) fn open(
+        repo: &'r Repository,
+        spot: &'r Spot,
+        seed: &Tree<'_>,
+    ) -> Result<Self, GitError> {
+        let file = spot.index();
+        spot.unset("taskd-index.lock")?;
+        let fresh = !file.exists();
+        let doing = "opening the snapshot index";
+        let mut index = match Index::open(&file) {
+            Ok(index) if !fresh => index,
+            // Unreadable: it is only a cache.
+            Ok(_) | Err(_) => {
+                spot.unset("taskd-index")?;
+                let mut index = Index::open(&file).map_err(git(doing, file.display()))?;
+                index.read_tree(seed).map_err(git(doing, file.display()))?;
+                index
+            }
+        };
+        repo.set_index(&mut index).map_err(git(doing, file.display()))?;
+        Ok(Self { repo, index, spot })
+    }
+
+    /// The files as a tree. Files of `base` that are there again though ignored count as well.
+    pub(crate) fn snapshot(&mut self, base: &Tree<'_>) -> Result<Snapshot, GitError> {
+        let mut left_out = Vec::new();
+        let mut changes = self.changes()?;
+        changes.extend(self.back_again(base, &changes)?);
+        // Deletions first: a file may have become a directory.
+        changes.sort_by_key(|(_, change)| *change != Change::Deleted);
+        for (path, change) in changes {
+            if change == Change::Deleted || !self.add(&path, &mut left_out)? {
+                self.forget(&path)?;
+            }
+        }
+        let what = self.spot.dir.display();
+        self.index.write().map_err(git("writing the snapshot index of", &what))?;
+        let tree =
+            self.index.write_tree_to(self.repo).map_err(git("writing the tree of", &what))?;
+        Ok(Snapshot { tree: from_git(tree), left_out })
+    }
+
+    /// Makes the files exactly this tree; ignored files stay unless they are in the way. Must
+    /// follow a snapshot, and HEAD must be at a commit of this tree: libgit2 takes what differs
+    /// from HEAD as changes of its own and gets files that became directories wrong. Two rounds, because a new `.gitignore` shows files the old one hid.
+    pub(crate) fn become_tree(&mut self, target: &Tree<'_>) -> Result<(), GitError> {
+        self.clear_way(target)?;
+        self.checkout(target)?;
+        for _ in 0..2 {
+            let changes = self.changes()?;
+            if changes.is_empty() {
+                return Ok(());
+            }
+            for (path, change) in &changes {
+                if *change == Change::Untracked {
+                    self.delete(path)?;
+                }
+            }
+            self.checkout(target)?;
+        }
+        let paths: Vec<_> = self.changes()?.into_iter().map(|(path, _)| path).collect();
+        if paths.is_empty() {
+            return Ok(());
+        }
+        Err(GitError::Unsettled { name: self.spot.name.clone(), paths })
+    }
+
+    /// How the files differ from the private index.
+    fn changes(&self) -> Result<Vec<(RepoPath, Change)>, GitError> {
+        let mut options = DiffOptions::new();
+        options.include_untracked(true).recurse_untracked_dirs(true).include_typechange(true);
+        options.ignore_submodules(true).include_unreadable_as_untracked(true);
+        options.skip_binary_check(true);
+        let diff = self
+            .repo
+            .diff_index_to_workdir(Some(&self.index), Some(&mut options))
+            .map_err(git("comparing the files of", self.spot.dir.display()))?;
+        let mut changes = Vec::new();
+        for delta in diff.deltas() {
+            let change = match delta.status() {
+                Delta::Untracked | Delta::Unreadable => Change::Untracked,
+                Delta::Deleted => Change::Deleted,
+                Delta::Modified | Delta::Typechange | Delta::Added => Change::Modified,
+                Delta::Unmodified
+                | Delta::Renamed
+                | Delta::Copied
+                | Delta::Ignored
+                | Delta::Conflicted => continue,
+            };
+            let file = if change == Change::Deleted { delta.old_file() } else { delta.new_file() };
+            let Some(path) = file.path_bytes() else { continue };
+            // A directory here is another repository inside the worktree: not ours to read.
+            if path.ends_with(b"/")
+                || (change != Change::Deleted && file.mode() == FileMode::Commit)
+            {
+                continue;
+            }
+            let path = RepoPath::new(path);
+            if change != Change::Modified || self.really_modified(&path, file.mode()) {
+                changes.push((path, change));
+            }
+        }
+        Ok(changes)
+    }
+
+    /// A file whose bytes are those of the blob is unchanged, even if line-ending rules would now
+    /// store it differently.
+    fn really_modified(&self, path: &RepoPath, mode: FileMode) -> bool {
+        let Some(entry) = self.index.get_path(path.as_path(), 0) else { return true };
+        let same_mode = i64::from(entry.mode) == i64::from(i32::from(mode));
+        let regular = matches!(mode, FileMode::Blob | FileMode::BlobExecutable);
+        !(same_mode
+            && regular
+            && git2::Oid::hash_file(ObjectType::Blob, self.spot.dir.join(path.as_path()))
+                .is_ok_and(|id| id == entry.id))
+    }
+
+    fn back_again(
+        &self,
+        base: &Tree<'_>,
+        changes: &[(RepoPath, Change)],
+    ) -> Result<Vec<(RepoPath, Change)>, GitError> {
+        let doing = "comparing the snapshot index of";
+        let diff = self
+            .repo
+            .diff_tree_to_index(Some(base), Some(&self.index), None)
+            .map_err(git(doing, self.spot.dir.display()))?;
+        let known: BTreeSet<_> = changes.iter().map(|(path, _)| path.clone()).collect();
+        let mut back = Vec::new();
+        for delta in diff.deltas().filter(|delta| delta.status() == Delta::Deleted) {
+            let old = delta.old_file();
+            let Some(path) = old.path_bytes().map(RepoPath::new) else { continue };
+            let there = on_disk(&self.spot.dir, path.as_path())
+                .is_some_and(|kind| kind.is_file() || kind.is_symlink());
+            if there && old.mode() != FileMode::Commit && !known.contains(&path) {
+                back.push((path, Change::Untracked));
+            }
+        }
+        Ok(back)
+    }
+
+    /// False if the file is not there any more.
+    fn add(&mut self, path: &RepoPath, left_out: &mut Vec<RepoPath>) -> Result<bool, GitError> {
+        let Err(error) = self.index.add_path(path.as_path()) else { return Ok(true) };
+        if on_disk(&self.spot.dir, path.as_path()).is_none() {
+            return Ok(false);
+        }
+        if error.class() == git2::ErrorClass::Odb {
+            return Err(git("storing", path)(error));
+        }
+        tracing::warn!(worktree = %self.spot.name, %path, %error, "file left out of the snapshot");
+        left_out.push(path.clone());
+        Ok(true)
+    }
+
+    fn forget(&mut self, path: &RepoPath) -> Result<(), GitError> {
+        match self.index.remove(path.as_path(), 0) {
+            Err(e) if e.code() != git2::ErrorCode::NotFound => {
+                Err(git("removing from the snapshot index", path)(e))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Removes what the target does not have, and what stands where its files go.
+    fn clear_way(&mut self, target: &Tree<'_>) -> Result<(), GitError> {
+        let doing = "comparing the files with the target in";
+        let diff = self
+            .repo
+            .diff_tree_to_index(Some(target), Some(&self.index), None)
+            .map_err(git(doing, self.spot.dir.display()))?;
+        let paths = |wanted: &[Delta]| -> Vec<RepoPath> {
+            let deltas = diff.deltas().filter(|delta| wanted.contains(&delta.status()));
+            deltas.filter_map(|d| d.new_file().path_bytes().map(RepoPath::new)).collect()
+        };
+        // From the target to the index: what was added must go.
+        let (extra, written) =
+            (paths(&[Delta::Added]), paths(&[Delta::Deleted, Delta::Modified, Delta::Typechange]));
+        for path in extra {
+            self.delete(&path)?;
+            self.forget(&path)?;
+        }
+        for path in written {
+            self.clear(&path)?;
+        }
+        self.index.write().map_err(git("writing the snapshot index of", self.spot.dir.display()))
+    }
+
+    /// Removes a file and the directories that are empty without it.
+    fn delete(&self, path: &RepoPath) -> Result<(), GitError> {
+        let Some(kind) = on_disk(&self.spot.dir, path.as_path()) else { return Ok(()) };
+        let full = self.spot.dir.join(path.as_path());
+        if kind.is_dir() {
+            // A submodule's directory; git too leaves one that has files.
+            let _left = fs::remove_dir(&full);
+        } else {
+            gone(fs::remove_file(&full)).map_err(io("removing", &full))?;
+        }
+        for dir in full.ancestors().skip(1).take_while(|dir| **dir != *self.spot.dir) {
+            if fs::remove_dir(dir).is_err() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes ignored things that stand where a file of the target goes.
+    fn clear(&self, path: &RepoPath) -> Result<(), GitError> {
+        let mut full = self.spot.dir.clone();
+        let parts: Vec<_> = path.as_path().components().collect();
+        for (n, part) in parts.iter().enumerate() {
+            full.push(part);
+            let Ok(found) = fs::symlink_metadata(&full) else { return Ok(()) };
+            let last = n + 1 == parts.len();
+            if !last && !found.is_dir() {
+                gone(fs::remove_file(&full)).map_err(io("removing", &full))?;
+            } else if last && found.is_dir() && !full.join(".git").exists() {
+                remove_tree(&full)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn checkout(&mut self, target: &Tree<'_>) -> Result<(), GitError> {
+        let mut how = CheckoutBuilder::new();
+        how.force();
+        let what = self.spot.dir.display();
+        self.repo
+            .checkout_tree(target.as_object(), Some(&mut how))
+            .map_err(git("checking out files into", &what))?;
+        self.index.read_tree(target).map_err(git("reading the tree for", &what))?;
+        self.index.write().map_err(git("writing the snapshot index of", &what))
+    }
+}
+
+/// Makes the worktree's own index the tree of its base, reusing what is known of the files, so that
+/// the agent sees the loop's work as uncommitted changes.
+pub(crate) fn write_own_index(spot: &Spot, base: &Tree<'_>) -> Result<(), GitError> {
+    let own = spot.meta.join("index");
+    spot.unset("index.lock")?;
+    spot.unset("index")?;
+    match fs::copy(spot.index(), &own) {
+        Err(e) if e.kind() != ErrorKind::NotFound => return Err(io("writing", &own)(e)),
+        _ => {}
+    }
+    let doing = "writing the index";
+    let mut index = Index::open(&own).map_err(git(doing, own.display()))?;
+    index.read_tree(base).map_err(git(doing, own.display()))?;
+    index.write().map_err(git(doing, own.display()))
+}
+
+/// What is at a path below `root`; none if it is not there or only behind a symlink.
+pub(crate) fn on_disk(root: &Path, path: &Path) -> Option<fs::FileType> {
+    let mut full: PathBuf = root.to_owned();
+    let mut kind = None;
+    for part in path.components() {
+        if kind.is_some_and(|kind: fs::FileType| !kind.is_dir()) {
+            return None;
+        }
+        full.push(part);
+        kind = Some(fs::symlink_metadata(&full).ok()?.file_type());
+    }
+    kind
+}

@@ -1,0 +1,43 @@
+//! Git for taskd: worktrees, checkpoints, rebases, candidates and landing, by libgit2 in process.
+//!
+//! - [`probe`] looks at a path and refuses repositories taskd cannot work with.
+//! - [`Repo`] is one repository as one store sees it:
+//!   - worktrees: [`Repo::ensure_worktree`], [`Repo::checkout_scratch`], [`Repo::remove_worktree`],
+//!     [`Repo::copy_included`];
+//!   - work: [`Repo::checkpoint`], [`Repo::rebase`];
+//!   - landing: [`Repo::candidate`], [`Repo::merge_into`], [`Repo::publish`],
+//!     [`Repo::checked_out_at`], then [`follow_checkout`] for the person's checkout;
+//!   - reading: [`Repo::tip`], [`Repo::diff`], [`Repo::log`] and their like.
+//!
+//! What it writes into a repository: `refs/taskd/<tag>/{loops,salvage,before-rebase}/…`, worktree
+//! metadata named `taskd-<tag>-<name>`, objects, and the refs given to `publish`. It knows git, not
+//! plans. Every function blocks, opens its own handle, and is repeatable; none retries, sleeps,
+//! runs a hook, or touches a ref or worktree it did not make. At most one operation at a time may
+//! run on one worktree: the caller's holds see to that.
+
+mod checkpoint;
+mod error;
+mod files;
+mod follow;
+mod history;
+mod include;
+mod merge;
+mod path;
+mod probe;
+mod program;
+mod refs;
+mod repo;
+mod spot;
+mod worktree;
+
+pub use checkpoint::Checkpoint;
+pub use error::GitError;
+pub use follow::{Follow, follow_checkout};
+pub use history::{CommitLine, Diff, FileStat};
+pub use include::{Included, MAX_INCLUDED_BYTES, MAX_INCLUDED_FILES, Skipped};
+pub use merge::{Candidate, Rebased};
+pub use path::{BadPath, RepoPath};
+pub use probe::{MAX_DIRTY_FILES, Probe, probe};
+pub use refs::Published;
+pub use repo::{Identity, Repo};
+pub use worktree::{Ensure, Prepared, Removed};

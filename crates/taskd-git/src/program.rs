@@ -1,0 +1,67 @@
+//! The git program, for the few things that need the person's own git: its filters, its sparse
+//! checkouts, its ignore rules. No hooks, no prompts, nothing inherited from a `GIT_*` variable.
+
+use std::ffi::OsStr;
+use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use crate::error::{GitError, io};
+use crate::path::RepoPath;
+
+/// Runs git in a directory with all of `stdin`, and waits for it, however it ends.
+#[expect(clippy::disallowed_methods, reason = "the one place in this crate that starts a program")]
+pub(crate) fn run(dir: &Path, args: &[&OsStr], stdin: &[u8]) -> Result<Output, GitError> {
+    let mut command = Command::new("git");
+    for (key, _) in std::env::vars_os().filter(|(key, _)| key.as_bytes().starts_with(b"GIT_")) {
+        command.env_remove(key);
+    }
+    command
+        .arg("-C")
+        .arg(dir)
+        .args(["-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false"])
+        .args(args)
+        .env("GIT_TERMINAL_PROMPT", "0")
+        .env("GIT_OPTIONAL_LOCKS", "0")
+        .env("LC_ALL", "C")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let start = |source| GitError::NoProgram { dir: dir.to_owned(), source };
+    let mut child = command.spawn().map_err(start)?;
+    if let Some(mut pipe) = child.stdin.take() {
+        // A program that ends without reading says why in its status.
+        match pipe.write_all(stdin) {
+            Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
+                return Err(io("writing to git in", dir)(e));
+            }
+            _ => {}
+        }
+    }
+    child.wait_with_output().map_err(io("waiting for git in", dir))
+}
+
+/// Runs git and takes anything but success as an error.
+pub(crate) fn run_ok(dir: &Path, args: &[&OsStr], stdin: &[u8]) -> Result<Output, GitError> {
+    let output = run(dir, args, stdin)?;
+    if output.status.success() {
+        return Ok(output);
+    }
+    Err(GitError::Program {
+        dir: dir.to_owned(),
+        args: args.join(OsStr::new(" ")).to_string_lossy().into_owned(),
+        status: output.status.to_string(),
+        stderr: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+    })
+}
+
+/// The paths of output made with `-z`.
+pub(crate) fn paths(output: &Output) -> Vec<RepoPath> {
+    output.stdout.split(|byte| *byte == 0).filter(|p| !p.is_empty()).map(RepoPath::new).collect()
+}
+
+/// Arguments from text.
+pub(crate) fn args<const N: usize>(args: [&str; N]) -> [&OsStr; N] {
+    args.map(OsStr::new)
+}

@@ -1,0 +1,217 @@
+//! Refs: read tips, publish by compare-and-swap, find who has a branch checked out. Writes only
+//! refs of ours and, by `publish`, branches; never a branch it was not named, never backwards.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use git2::{ErrorCode, ReferenceType, Repository};
+use serde::{Deserialize, Serialize};
+use taskd_model::Oid;
+
+use crate::error::{GitError, git, io};
+use crate::repo::{Repo, commit, from_git, to_git};
+
+/// What became of a publication.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Published {
+    /// The ref has moved.
+    Done,
+    /// It had already happened: the ref is there, or has moved on from there.
+    AlreadyThere,
+    /// The ref is somewhere else; nothing was written.
+    Moved {
+        /// Where it is.
+        actual: Option<Oid>,
+    },
+}
+
+impl Repo {
+    /// The tip of a branch, by its short name.
+    pub fn tip(&self, branch: &str) -> Result<Option<Oid>, GitError> {
+        self.tip_of_ref(&format!("refs/heads/{branch}"))
+    }
+
+    /// The commit a ref points to, by its full name.
+    pub fn tip_of_ref(&self, name: &str) -> Result<Option<Oid>, GitError> {
+        tip_of(&self.open()?, name)
+    }
+
+    /// Moves a ref from `expected` to `new`, if it is still there. Looks first whether that has
+    /// happened already. Only refs of ours and branches; a branch only forwards.
+    pub fn publish(
+        &self,
+        ref_name: &str,
+        new: Oid,
+        expected: Option<Oid>,
+        log_message: &str,
+    ) -> Result<Published, GitError> {
+        let refuse = |why| Err(GitError::RefRefused { name: ref_name.to_owned(), why });
+        let branch = ref_name.starts_with("refs/heads/");
+        if !branch && !ref_name.starts_with(&self.own_ref("")) {
+            return refuse("only branches and its own refs");
+        }
+        if !git2::Reference::is_valid_name(ref_name) {
+            return refuse("it is not a valid ref name");
+        }
+        let repo = self.open()?;
+        commit(&repo, new)?;
+        if let Some(expected) = expected
+            && branch
+            && !ancestor(&repo, expected, new)?
+        {
+            return Err(GitError::NotForward { name: ref_name.to_owned(), expected, new });
+        }
+        let doing = "locking the ref";
+        let mut change = repo.transaction().map_err(git(doing, ref_name))?;
+        change.lock_ref(ref_name).map_err(|e| self.locked(doing, ref_name, e))?;
+        // From here to the commit nobody else moves the ref, so what is read stays true.
+        if is_symbolic(&repo, ref_name)? {
+            return refuse("it is a symbolic ref; name the branch it stands for");
+        }
+        let actual = tip_of(&repo, ref_name)?;
+        if let Some(tip) = actual
+            && (tip == new || (Some(tip) != expected && ancestor(&repo, new, tip)?))
+        {
+            return Ok(Published::AlreadyThere);
+        }
+        if actual != expected {
+            return Ok(Published::Moved { actual });
+        }
+        let doing = "moving the ref";
+        let message = log_message.replace(['\n', '\0'], " ");
+        change.set_target(ref_name, to_git(new), None, &message).map_err(git(doing, ref_name))?;
+        change.commit().map_err(git(doing, ref_name))?;
+        Ok(Published::Done)
+    }
+
+    /// The person's checkouts, the main one and linked worktrees, that have this branch checked out
+    /// or are rebasing it. Worktrees of ours are left out: they are detached.
+    pub fn checked_out_at(&self, branch: &str) -> Result<Vec<PathBuf>, GitError> {
+        let repo = self.open()?;
+        let full = format!("refs/heads/{branch}");
+        let mut found = Vec::new();
+        if let Some(root) = repo.workdir()
+            && on_branch(self.git_dir(), &full)
+        {
+            found.push(root.canonicalize().map_err(io("finding the checkout", root))?);
+        }
+        let linked = self.git_dir().join("worktrees");
+        let entries = match fs::read_dir(&linked) {
+            Ok(entries) => entries,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(found),
+            Err(e) => return Err(io("reading", &linked)(e)),
+        };
+        for entry in entries {
+            let meta = entry.map_err(io("reading", &linked))?.path();
+            if meta.join("taskd").exists() || !on_branch(&meta, &full) {
+                continue;
+            }
+            let Ok(link) = fs::read(meta.join("gitdir")) else { continue };
+            let link = meta.join(std::ffi::OsStr::from_bytes(link.trim_ascii()));
+            if let Some(root) = link.parent().and_then(|root| root.canonicalize().ok()) {
+                found.push(root);
+            }
+        }
+        found.sort();
+        Ok(found)
+    }
+
+    /// The directories a watcher of these branches must watch: where `HEAD` and `packed-refs` are
+    /// replaced, and where each branch's own file is (its nearest parent that exists).
+    #[must_use]
+    pub fn watch_paths(&self, branches: &[&str]) -> Vec<PathBuf> {
+        let heads = self.git_dir().join("refs/heads");
+        let mut paths = BTreeSet::from([self.git_dir().to_owned(), heads.clone()]);
+        for branch in branches {
+            let file = heads.join(branch);
+            let parents = file.ancestors().skip(1).take_while(|dir| dir.starts_with(&heads));
+            paths.extend(parents.filter(|dir| dir.is_dir()).map(Path::to_owned));
+        }
+        paths.into_iter().collect()
+    }
+
+    /// Removes the locks a killed daemon left on refs of ours. For the start, before any work.
+    pub fn clear_stale_locks(&self) -> Result<u32, GitError> {
+        fn sweep(dir: &Path, cleared: &mut u32) -> Result<(), GitError> {
+            let entries = match fs::read_dir(dir) {
+                Ok(entries) => entries,
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+                Err(e) => return Err(io("reading", dir)(e)),
+            };
+            for entry in entries {
+                let entry = entry.map_err(io("reading", dir))?;
+                let path = entry.path();
+                if entry.file_type().map_err(io("reading", &path))?.is_dir() {
+                    sweep(&path, cleared)?;
+                } else if path.extension().is_some_and(|end| end == "lock") {
+                    fs::remove_file(&path).map_err(io("removing the lock", &path))?;
+                    *cleared += 1;
+                }
+            }
+            Ok(())
+        }
+        let mut cleared = 0;
+        sweep(&self.git_dir().join(self.own_ref("")), &mut cleared)?;
+        Ok(cleared)
+    }
+
+    /// Points a ref of ours at a commit, wherever it was.
+    pub(crate) fn write_own_ref(
+        &self,
+        repo: &Repository,
+        name: &str,
+        oid: Oid,
+    ) -> Result<(), GitError> {
+        debug_assert!(name.starts_with(&self.own_ref("")), "only refs of ours");
+        match repo.reference(name, to_git(oid), true, "taskd") {
+            Ok(_) => Ok(()),
+            Err(e) => Err(self.locked("writing the ref", name, e)),
+        }
+    }
+
+    fn locked(&self, doing: &'static str, name: &str, error: git2::Error) -> GitError {
+        if error.code() == ErrorCode::Locked {
+            let lock = self.git_dir().join(format!("{name}.lock"));
+            return GitError::RefLocked { name: name.to_owned(), lock };
+        }
+        git(doing, name)(error)
+    }
+}
+
+/// Whether `old` is `new` or one of its ancestors.
+pub(crate) fn ancestor(repo: &Repository, old: Oid, new: Oid) -> Result<bool, GitError> {
+    if old == new {
+        return Ok(true);
+    }
+    repo.graph_descendant_of(to_git(new), to_git(old))
+        .map_err(git("looking for the ancestors of", new))
+}
+
+fn tip_of(repo: &Repository, name: &str) -> Result<Option<Oid>, GitError> {
+    let found = match repo.find_reference(name) {
+        Ok(found) => found,
+        Err(e) if e.code() == ErrorCode::NotFound => return Ok(None),
+        Err(e) => return Err(git("reading the ref", name)(e)),
+    };
+    let tip = found.peel_to_commit().map_err(git("reading the commit of", name))?;
+    Ok(Some(from_git(tip.id())))
+}
+
+fn is_symbolic(repo: &Repository, name: &str) -> Result<bool, GitError> {
+    match repo.find_reference(name) {
+        Ok(found) => Ok(found.kind() == Some(ReferenceType::Symbolic)),
+        Err(e) if e.code() == ErrorCode::NotFound => Ok(false),
+        Err(e) => Err(git("reading the ref", name)(e)),
+    }
+}
+
+/// Whether a checkout's HEAD, or the rebase it is in the middle of, is on this branch.
+fn on_branch(git_dir: &Path, full: &str) -> bool {
+    let says = |file: &str| fs::read(git_dir.join(file)).unwrap_or_default();
+    says("HEAD").trim_ascii().strip_prefix(b"ref: ") == Some(full.as_bytes())
+        || ["rebase-merge/head-name", "rebase-apply/head-name"]
+            .iter()
+            .any(|file| says(file).trim_ascii() == full.as_bytes())
+}

@@ -1,0 +1,162 @@
+//! What a model is: something that answers one call with a stream of events.
+
+use std::{fmt, sync::Arc};
+
+use futures::{StreamExt, stream::BoxStream};
+use taskd_model::{Part, Reply, Request, Usage};
+
+use crate::LlmError;
+
+/// A language model.
+///
+/// A stream is `Accepted`, then texts, tool calls and usage, then `Done`; or an error at any place,
+/// after which it is over. It ends in exactly one of the two. Dropping it closes the connection at
+/// once; nothing goes on in the background. What was spent until then is the last `Usage` seen.
+pub trait Llm: fmt::Debug + Send + Sync {
+    /// Sends one call. The same request renders to the same bytes, whatever the attempt.
+    fn stream(&self, call: Call) -> BoxStream<'static, Result<StreamEvent, LlmError>>;
+
+    /// About how many input tokens `request` is, for reserving them before it is sent.
+    fn count(&self, request: &Request) -> u64 {
+        estimate_tokens(request)
+    }
+}
+
+/// One send of one request.
+#[derive(Clone)]
+pub struct Call {
+    /// What is asked.
+    pub request: Arc<Request>,
+    /// How often this turn was sent before: 0 for the first send.
+    pub attempt: u32,
+    /// Where the adapter ends the call by itself.
+    pub limits: CallLimits,
+}
+
+/// Caps of one call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CallLimits {
+    /// Text and tool arguments of the reply, in bytes.
+    pub max_reply_bytes: usize,
+    /// Tool calls of the reply.
+    pub max_tool_calls: usize,
+    /// Reserved spend, in micro-dollars.
+    pub cap_micros: u64,
+}
+
+impl CallLimits {
+    /// The built-in caps with this much to spend.
+    #[must_use]
+    pub fn with_cap_micros(cap_micros: u64) -> Self {
+        Self { max_reply_bytes: 2 * 1024 * 1024, max_tool_calls: 64, cap_micros }
+    }
+}
+
+/// Never shows prompt text.
+impl fmt::Debug for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Request { loop_name, iteration, turn, .. } = &*self.request;
+        f.debug_struct("Call")
+            .field("loop_name", loop_name)
+            .field("iteration", iteration)
+            .field("turn", turn)
+            .field("attempt", &self.attempt)
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Something that happens during a call.
+#[derive(Debug, Clone, PartialEq)]
+pub enum StreamEvent {
+    /// The provider took the request: from here on it may cost something.
+    Accepted,
+    /// A piece of text.
+    Text(String),
+    /// A tool call is complete; the reply may still go on.
+    ToolCall {
+        /// Place of the call in its reply, from 0.
+        index: u16,
+        /// The model's name for this call.
+        id: String,
+        /// Tool name as the model wrote it.
+        name: String,
+        /// The arguments, as the JSON text the model wrote; it may not be JSON at all.
+        args: String,
+    },
+    /// Spend of this call so far, cumulative.
+    Usage(Usage),
+    /// The whole reply; the last event.
+    Done(Reply),
+}
+
+/// A stream read to its end.
+#[derive(Debug)]
+pub struct Collected {
+    /// Everything before the end, in order.
+    pub events: Vec<StreamEvent>,
+    /// The last usage seen.
+    pub usage: Usage,
+    /// How it ended.
+    pub result: Result<Reply, LlmError>,
+}
+
+/// Reads `stream` to its end.
+pub async fn collect(mut stream: BoxStream<'static, Result<StreamEvent, LlmError>>) -> Collected {
+    let mut events = Vec::new();
+    let mut usage = Usage::default();
+    let mut pieces = 0;
+    let result = loop {
+        match stream.next().await {
+            Some(Ok(StreamEvent::Done(reply))) => break Ok(reply),
+            Some(Ok(event)) => {
+                match &event {
+                    StreamEvent::Usage(so_far) => usage = *so_far,
+                    StreamEvent::Text(_) | StreamEvent::ToolCall { .. } => pieces += 1,
+                    StreamEvent::Accepted | StreamEvent::Done(_) => {}
+                }
+                events.push(event);
+            }
+            Some(Err(error)) => break Err(error),
+            None => break Err(LlmError::Disconnected { pieces }),
+        }
+    };
+    Collected { events, usage, result }
+}
+
+/// Bytes that are about one token.
+const BYTES_PER_TOKEN: u64 = 4;
+/// Tokens that frame a message or a tool, about.
+const TOKENS_PER_FRAME: u64 = 8;
+
+/// An estimate that needs no network and no vocabulary: a quarter of the bytes, and some framing.
+#[must_use]
+pub fn estimate_tokens(request: &Request) -> u64 {
+    let mut bytes = request.system.len();
+    let mut frames = request.messages.len() + request.tools.len();
+    for part in request.messages.iter().flat_map(|it| &it.content) {
+        frames += 1;
+        bytes += part_bytes(part);
+    }
+    for tool in &request.tools {
+        bytes += tool.name.len() + tool.description.len() + tool.schema.to_string().len();
+    }
+    tokens_of(bytes) + TOKENS_PER_FRAME * frames as u64
+}
+
+/// Tokens of a reply, by the same measure.
+pub(crate) fn estimate_reply_tokens(reply: &Reply) -> u64 {
+    tokens_of(reply.parts.iter().map(part_bytes).sum())
+}
+
+fn part_bytes(part: &Part) -> usize {
+    match part {
+        Part::Text { text } | Part::ToolResult { text, .. } => text.len(),
+        Part::ToolUse { name, args, .. } => name.len() + args.len(),
+        Part::Opaque { json, .. } => json.len(),
+    }
+}
+
+fn tokens_of(bytes: usize) -> u64 {
+    (bytes as u64).div_ceil(BYTES_PER_TOKEN)
+}

@@ -1,0 +1,18 @@
+//! Language models: one call in, a stream of events out.
+//!
+//! This crate never retries, never decides how long to wait before asking again, and never logs
+//! prompt text. It classifies failures ([`LlmError::class`]); what is done about them is decided
+//! elsewhere. The only model of this release is [`Scripted`], which reads its replies from a file.
+
+mod call;
+mod error;
+mod models;
+mod reply;
+mod scripted;
+
+pub use call::{Call, CallLimits, Collected, Llm, StreamEvent, collect, estimate_tokens};
+pub use error::{LlmError, ScriptError};
+pub use models::{MAX_SCRIPTS, Models};
+pub use scripted::{
+    MAX_DELAY_MS, MAX_FAULTS, MAX_SCRIPT_BYTES, MAX_SCRIPT_NODES, SCRIPTED, Scripted,
+};

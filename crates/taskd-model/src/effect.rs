@@ -1,0 +1,675 @@
+//! Work in the world: what should be happening, what it reports on the way, how it ended.
+//!
+//! An effect is wanted or not wanted; nobody sends or cancels one. It ends in exactly one
+//! [`Outcome`], and everything it [`Hold`]s stays held until that outcome is in the log.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Digest, LoopId, Oid, PlanId, ProjectId, Seq};
+
+/// Whose work an effect is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Owner {
+    /// Work of one loop, in its worktree.
+    Loop(LoopId),
+    /// Work for a whole plan, before any of its loops starts.
+    Plan(PlanId),
+    /// Work of a project's landing queue.
+    Queue(ProjectId),
+}
+
+/// What should be happening. Inputs are named by digest; the rest is found in the plan's and the
+/// spec's documents.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Work {
+    /// Run setup and the gate on the untouched base, in a scratch checkout.
+    CheckBase {
+        /// The commit to check.
+        base: Oid,
+    },
+    /// Make sure the loop's worktree exists as `mode` says, and run its setup if it is new.
+    Prepare {
+        /// The commit the worktree stands on.
+        base: Oid,
+        /// Which files it shall hold.
+        mode: PrepareMode,
+    },
+    /// Run the spec's `accept` commands before any work was done; they should be red.
+    AcceptBefore,
+    /// Render the next request (or an agent's prompt) to a blob.
+    Compose,
+    /// Send one composed request to a model and stream the reply.
+    Call {
+        /// The rendered request.
+        request: Digest,
+        /// Which rate bucket admitted it.
+        bucket: String,
+        /// Reserved spend in micro-dollars: the adapter ends itself at this cap.
+        cap_micros: u64,
+    },
+    /// Execute one tool the model asked for.
+    Tool {
+        /// Place of the call in its reply, from 0.
+        index: u16,
+        /// Tool name as the model wrote it.
+        name: String,
+        /// The arguments, as a blob.
+        args: Digest,
+        /// It only reads, so it may run beside other reads.
+        reads: bool,
+    },
+    /// Run an external agent program once.
+    Agent {
+        /// The rendered prompt.
+        prompt: Digest,
+        /// Remaining budget in micro-dollars.
+        cap_micros: u64,
+    },
+    /// Checkpoint the worktree and run the gate on exactly that tree.
+    Gate,
+    /// Move the worktree's work onto another commit.
+    Rebase {
+        /// The commit to move to.
+        onto: Oid,
+    },
+    /// Make one commit of a loop's work on top of `onto`, in memory.
+    BuildCandidate {
+        /// What is being brought where.
+        op: QueueOp,
+        /// The tip it is built on.
+        onto: Oid,
+        /// For a refresh: the target's tip that is merged in.
+        merges: Option<Oid>,
+    },
+    /// Run the gate on a candidate in a scratch checkout.
+    GateCandidate {
+        /// What is being brought where.
+        op: QueueOp,
+        /// The candidate.
+        commit: Oid,
+        /// Its tree, to which the evidence binds.
+        tree: Oid,
+    },
+    /// Move a ref by compare-and-swap.
+    Publish {
+        /// What is being brought where.
+        op: QueueOp,
+        /// The candidate.
+        commit: Oid,
+        /// The tip it was gated on; anything else and nothing moves.
+        expected: Oid,
+    },
+}
+
+/// What a prepared worktree shall hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PrepareMode {
+    /// The base and nothing else.
+    Fresh,
+    /// Exactly the files of this checkpoint.
+    Restore(Oid),
+    /// What is there; if the worktree is gone, the checkpoint or else the base.
+    Keep(Option<Oid>),
+}
+
+/// One thing the landing queue does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum QueueOp {
+    /// Bring a passed loop's work onto its plan's integration ref.
+    Integrate(LoopId),
+    /// Bring a passed loop's work onto the target.
+    Land(LoopId),
+    /// Merge a target that moved into the plan's integration ref.
+    Refresh(PlanId),
+}
+
+impl QueueOp {
+    /// The loop whose work is moved, if it is one loop's.
+    #[must_use]
+    pub fn loop_id(self) -> Option<LoopId> {
+        match self {
+            Self::Integrate(id) | Self::Land(id) => Some(id),
+            Self::Refresh(_) => None,
+        }
+    }
+
+    /// The plan concerned.
+    #[must_use]
+    pub fn plan(self) -> PlanId {
+        match self {
+            Self::Integrate(id) | Self::Land(id) => id.plan(),
+            Self::Refresh(plan) => plan,
+        }
+    }
+}
+
+/// What an effect keeps others from using until it has ended.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Hold {
+    /// A loop's worktree, alone.
+    WorktreeExclusive(LoopId),
+    /// A loop's worktree, beside other readers.
+    WorktreeShared(LoopId),
+    /// A project's refs and its scratch checkout.
+    Repository(ProjectId),
+    /// A slot of a rate bucket.
+    CallSlot(String),
+    /// A slot for an external agent.
+    AgentSlot,
+    /// A slot for a gate.
+    GateSlot,
+}
+
+/// Why something did not work, as far as deciding what to do next is concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Failure {
+    /// A passing fault: network, 5xx, a stream cut off.
+    Transient,
+    /// The other side named the earliest time to ask again, in milliseconds from now.
+    NotBefore(u64),
+    /// Asking again changes nothing.
+    Permanent,
+    /// The other side does not accept who we are.
+    Auth,
+    /// The machine is short of disk, memory or file handles.
+    Resources,
+}
+
+/// What a call or an agent's run used. Micro-dollars are integers: replay must be exact.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    /// Tokens read, without those from a cache.
+    pub input: u64,
+    /// Tokens written.
+    pub output: u64,
+    /// Tokens read from a cache.
+    pub cache_read: u64,
+    /// Tokens written to a cache.
+    pub cache_write: u64,
+    /// Cost in micro-dollars.
+    pub micros: u64,
+}
+
+impl Usage {
+    /// Adds `other`, saturating.
+    pub fn add(&mut self, other: &Self) {
+        self.input = self.input.saturating_add(other.input);
+        self.output = self.output.saturating_add(other.output);
+        self.cache_read = self.cache_read.saturating_add(other.cache_read);
+        self.cache_write = self.cache_write.saturating_add(other.cache_write);
+        self.micros = self.micros.saturating_add(other.micros);
+    }
+}
+
+/// A tool call inside a reply.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToolCall {
+    /// Tool name as the model wrote it.
+    pub name: String,
+    /// The arguments, as a blob.
+    pub args: Digest,
+    /// It only reads.
+    pub reads: bool,
+}
+
+/// Size of a change, for people.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// Files that differ.
+    pub files: u32,
+    /// Lines added.
+    pub added: u32,
+    /// Lines removed.
+    pub removed: u32,
+}
+
+/// What a gate said about one tree.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GateReport {
+    /// Every command ended with 0.
+    pub green: bool,
+    /// One line for people, at most 200 characters: failing tests, counts.
+    pub summary: String,
+    /// The output, bounded, as a blob.
+    pub log: Digest,
+    /// Tests that were run, where the output says so.
+    pub tests: Option<u32>,
+    /// How long it took, in milliseconds.
+    pub ms: u64,
+}
+
+/// Something the core must know before an effect ends.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Observation {
+    /// A process runs for this effect; ended first in the next life if this one dies.
+    Process {
+        /// Process id of its supervisor.
+        pid: i32,
+        /// Start time in clock ticks since boot, which with the boot id makes the pid unique.
+        start_time: u64,
+        /// The kernel's boot id.
+        boot_id: String,
+    },
+    /// A tool call is complete in the stream; a read may start before the reply ends.
+    ToolCalled {
+        /// Place of the call in its reply, from 0.
+        index: u16,
+        /// The call.
+        call: ToolCall,
+    },
+    /// Spend so far, cumulative.
+    UsageSoFar(Usage),
+    /// The agent's own name for its session.
+    Session(String),
+    /// The tree as it stood while the agent worked.
+    Checkpoint(Oid),
+    /// The gate itself begins: what went before was setup. For people.
+    Activity(String),
+}
+
+/// How an effect ended. Exactly one for each.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// The base was gated.
+    BaseChecked(GateReport),
+    /// The worktree is as it should be.
+    Prepared {
+        /// What was saved before files were replaced.
+        salvaged: Option<Oid>,
+    },
+    /// The `accept` commands ran on the untouched base.
+    AcceptRan {
+        /// They were green although nothing was done yet.
+        green: bool,
+        /// The output, as a blob.
+        log: Digest,
+    },
+    /// The request is rendered.
+    Composed {
+        /// The bytes every attempt sends.
+        request: Digest,
+        /// Estimated input tokens.
+        tokens: u64,
+    },
+    /// The model replied.
+    Replied {
+        /// The reply, as a blob.
+        reply: Digest,
+        /// The tools it asks for, in order.
+        calls: Vec<ToolCall>,
+        /// What it cost.
+        usage: Usage,
+    },
+    /// A tool ran; errors are results too.
+    ToolDone {
+        /// The result, as a blob.
+        result: Digest,
+        /// The result says that something went wrong.
+        error: bool,
+        /// The tree after a tool that may write.
+        checkpoint: Option<Oid>,
+    },
+    /// The agent's process is gone.
+    AgentDone {
+        /// Its exit status: 0 is a normal end.
+        exit: i32,
+        /// One line for people if it was not.
+        summary: String,
+        /// What it says it used; `None` is uncounted.
+        usage: Option<Usage>,
+        /// The tree it left.
+        checkpoint: Oid,
+        /// Its output, bounded, as a blob.
+        log: Digest,
+    },
+    /// The tree was gated.
+    Gated {
+        /// The tree as a commit.
+        checkpoint: Oid,
+        /// The tree the evidence binds to.
+        tree: Oid,
+        /// Difference to the base; no files means nothing was done.
+        change: Change,
+        /// Files that still hold conflict markers; such a tree never passes.
+        markers: u32,
+        /// `None` when there was nothing to gate.
+        report: Option<GateReport>,
+    },
+    /// The work stands on the new base.
+    Rebased {
+        /// The moved work.
+        checkpoint: Oid,
+        /// Files that hold conflict markers now.
+        conflicts: u32,
+        /// Their names, one a line, as a blob.
+        files: Option<Digest>,
+    },
+    /// The candidate is built.
+    Built {
+        /// The candidate.
+        commit: Oid,
+        /// Its tree.
+        tree: Oid,
+    },
+    /// Nothing is left to bring: the tip has it already.
+    BuiltEmpty,
+    /// The work does not merge onto the tip.
+    BuildConflict {
+        /// The files, one a line, as a blob.
+        files: Digest,
+    },
+    /// The candidate was gated.
+    CandidateGated(GateReport),
+    /// The ref is at the candidate.
+    Published,
+    /// The ref was elsewhere; nothing moved.
+    PublishMoved {
+        /// Where it is.
+        actual: Oid,
+    },
+    /// The person has the target checked out with changes of their own; nothing moved.
+    PublishHeld {
+        /// One line for people.
+        why: String,
+    },
+    /// It could not be done.
+    Failed {
+        /// What may be done about it.
+        failure: Failure,
+        /// What was attempted, to what, and what to do next; at most 500 characters.
+        message: String,
+        /// What was used all the same.
+        usage: Usage,
+    },
+    /// It was no longer wanted and has ended.
+    Cancelled {
+        /// What was used until then.
+        usage: Usage,
+        /// The tree it left, if it may have written.
+        checkpoint: Option<Oid>,
+    },
+}
+
+impl Outcome {
+    /// What was spent, whatever the end.
+    #[must_use]
+    pub fn usage(&self) -> Usage {
+        match self {
+            Self::Replied { usage, .. }
+            | Self::Failed { usage, .. }
+            | Self::Cancelled { usage, .. } => *usage,
+            Self::AgentDone { usage, .. } => usage.unwrap_or_default(),
+            Self::BaseChecked(_)
+            | Self::Prepared { .. }
+            | Self::AcceptRan { .. }
+            | Self::Composed { .. }
+            | Self::ToolDone { .. }
+            | Self::Gated { .. }
+            | Self::Rebased { .. }
+            | Self::Built { .. }
+            | Self::BuiltEmpty
+            | Self::BuildConflict { .. }
+            | Self::CandidateGated(_)
+            | Self::Published
+            | Self::PublishMoved { .. }
+            | Self::PublishHeld { .. } => Usage::default(),
+        }
+    }
+}
+
+/// Lossy noise about an effect: never stored, never seen by the core.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Delta {
+    /// Text as the model streams it.
+    Text(String),
+    /// A line of output or activity.
+    Line(String),
+}
+
+/// An effect as the runner is given it: its id, its work, and where its inputs are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Order {
+    /// Its id.
+    pub effect: crate::EffectId,
+    /// Whose it is.
+    pub owner: Owner,
+    /// What to do.
+    pub work: Work,
+    /// The project it belongs to.
+    pub project: ProjectId,
+    /// The plan it belongs to.
+    pub plan: PlanId,
+    /// The plan's document (`PlanDoc`).
+    pub plan_doc: Digest,
+    /// The target branch.
+    pub target: String,
+    /// The loop it concerns, with what its work may need.
+    pub subject: Option<Subject>,
+}
+
+/// The loop an order concerns: everything a prompt or a git step needs to know about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subject {
+    /// The loop.
+    pub id: LoopId,
+    /// The spec's document (`SpecDoc`).
+    pub spec_doc: Digest,
+    /// The commit its work stands on.
+    pub base: Oid,
+    /// Its work as last saved.
+    pub checkpoint: Option<Oid>,
+    /// Iteration, from 1.
+    pub iteration: u32,
+    /// Iterations allowed.
+    pub max_iterations: u32,
+    /// Turns of this iteration so far, oldest first.
+    pub turns: Vec<TurnRef>,
+    /// Results of this turn's tools so far, in order.
+    pub results: Vec<Digest>,
+    /// How earlier iterations ended, oldest first, the last few.
+    pub history: Vec<IterationNote>,
+    /// What people or the queue want the loop to know.
+    pub notes: Vec<Digest>,
+    /// Files with conflict markers to solve, one a line, as a blob.
+    pub conflicts: Option<Digest>,
+    /// A rebase that began from this checkpoint must be finished from it, whatever the files say.
+    pub rebase_from: Option<Oid>,
+    /// Sends of the present call so far, for the adapter's log.
+    pub attempt: u32,
+    /// The external agent's session, if one is known.
+    pub session: Option<String>,
+}
+
+/// One finished turn: the reply and the results of the tools it asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TurnRef {
+    /// The reply, as a blob.
+    pub reply: Digest,
+    /// Results of its tool calls, in order; `None` for a tool that was interrupted.
+    pub results: Vec<Option<Digest>>,
+}
+
+/// What the next iteration is told about an earlier one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IterationNote {
+    /// Which iteration, from 1.
+    pub n: u32,
+    /// How it ended.
+    pub verdict: Verdict,
+    /// One line for people.
+    pub summary: String,
+    /// The gate's output, as a blob.
+    pub log: Option<Digest>,
+}
+
+/// How an iteration ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// The gate was green on a tree that differs from the base.
+    Green,
+    /// The gate was red.
+    Red,
+    /// The tree equals the base.
+    Unchanged,
+    /// The agent did not end normally.
+    AgentFailed,
+    /// The tree holds conflict markers.
+    Conflict,
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Green => "green",
+            Self::Red => "red",
+            Self::Unchanged => "nothing changed",
+            Self::AgentFailed => "agent failed",
+            Self::Conflict => "conflict markers left",
+        })
+    }
+}
+
+impl Work {
+    /// One word for people and for logs.
+    #[must_use]
+    pub fn verb(&self) -> &'static str {
+        match self {
+            Self::CheckBase { .. } => "check base",
+            Self::Prepare { .. } => "prepare worktree",
+            Self::AcceptBefore => "accept before work",
+            Self::Compose => "compose",
+            Self::Call { .. } => "call",
+            Self::Tool { .. } => "tool",
+            Self::Agent { .. } => "agent",
+            Self::Gate => "gate",
+            Self::Rebase { .. } => "rebase",
+            Self::BuildCandidate { .. } => "build candidate",
+            Self::GateCandidate { .. } => "gate candidate",
+            Self::Publish { .. } => "publish",
+        }
+    }
+
+    /// What this work keeps others from using while it runs.
+    #[must_use]
+    pub fn holds(&self, owner: Owner, project: ProjectId) -> Vec<Hold> {
+        let worktree = |exclusive: bool| match owner {
+            Owner::Loop(id) if exclusive => Some(Hold::WorktreeExclusive(id)),
+            Owner::Loop(id) => Some(Hold::WorktreeShared(id)),
+            Owner::Plan(_) | Owner::Queue(_) => None,
+        };
+        let repository = Some(Hold::Repository(project));
+        let holds: [Option<Hold>; 2] = match self {
+            Self::CheckBase { .. } => [None, Some(Hold::GateSlot)],
+            Self::Prepare { .. } | Self::Rebase { .. } => [worktree(true), None],
+            Self::AcceptBefore | Self::Gate => [worktree(true), Some(Hold::GateSlot)],
+            Self::Compose => [worktree(false), None],
+            Self::Call { bucket, .. } => [None, Some(Hold::CallSlot(bucket.clone()))],
+            Self::Tool { reads, .. } => [worktree(!reads), None],
+            Self::Agent { .. } => [worktree(true), Some(Hold::AgentSlot)],
+            Self::BuildCandidate { .. } | Self::Publish { .. } => [repository, None],
+            Self::GateCandidate { .. } => [repository, Some(Hold::GateSlot)],
+        };
+        holds.into_iter().flatten().collect()
+    }
+}
+
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Loop(id) => id.fmt(f),
+            Self::Plan(id) => id.fmt(f),
+            Self::Queue(id) => write!(f, "queue {}", id.0),
+        }
+    }
+}
+
+impl fmt::Display for QueueOp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Integrate(id) => write!(f, "integrate {id}"),
+            Self::Land(id) => write!(f, "land {id}"),
+            Self::Refresh(plan) => write!(f, "refresh {plan}"),
+        }
+    }
+}
+
+impl fmt::Display for Work {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.verb())?;
+        match self {
+            Self::Prepare { mode, .. } => match mode {
+                PrepareMode::Fresh => Ok(()),
+                PrepareMode::Restore(at) => write!(f, ", files of {}", at.short()),
+                PrepareMode::Keep(_) => write!(f, ", as it is"),
+            },
+            Self::CheckBase { base } => write!(f, " {}", base.short()),
+            Self::Tool { index, name, .. } => write!(f, " {index} {name}"),
+            Self::Rebase { onto } => write!(f, " onto {}", onto.short()),
+            Self::BuildCandidate { op, onto, .. } => write!(f, " to {op} on {}", onto.short()),
+            Self::GateCandidate { op, commit, .. } => write!(f, " to {op} {}", commit.short()),
+            Self::Publish { op, commit, .. } => write!(f, " {op} {}", commit.short()),
+            Self::AcceptBefore
+            | Self::Compose
+            | Self::Call { .. }
+            | Self::Agent { .. }
+            | Self::Gate => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let colour = |green: bool| if green { "green" } else { "red" };
+        match self {
+            Self::BaseChecked(report) => write!(f, "base {}", colour(report.green)),
+            Self::Prepared { salvaged: None } => write!(f, "worktree ready"),
+            Self::Prepared { salvaged: Some(it) } => {
+                write!(f, "worktree ready, earlier files saved as {}", it.short())
+            }
+            Self::AcceptRan { green, .. } => write!(f, "accept {} before work", colour(*green)),
+            Self::Composed { tokens, .. } => write!(f, "composed, about {tokens} tokens"),
+            Self::Replied { calls, .. } => write!(f, "replied, asks for {} tools", calls.len()),
+            Self::ToolDone { error, .. } => {
+                write!(f, "tool done{}", if *error { ", with an error" } else { "" })
+            }
+            Self::AgentDone { exit: 0, .. } => write!(f, "agent ended"),
+            Self::AgentDone { exit, .. } => write!(f, "agent ended with {exit}"),
+            Self::Gated { report: None, .. } => write!(f, "nothing to gate"),
+            Self::Gated { report: Some(it), .. } => write!(f, "gate {}", colour(it.green)),
+            Self::Rebased { conflicts: 0, .. } => write!(f, "rebased, clean"),
+            Self::Rebased { conflicts, .. } => write!(f, "rebased, {conflicts} conflicts"),
+            Self::Built { commit, .. } => write!(f, "built {}", commit.short()),
+            Self::BuiltEmpty => write!(f, "nothing left to bring"),
+            Self::BuildConflict { .. } => write!(f, "does not merge"),
+            Self::CandidateGated(report) => write!(f, "candidate {}", colour(report.green)),
+            Self::Published => write!(f, "published"),
+            Self::PublishMoved { actual } => write!(f, "not moved, ref at {}", actual.short()),
+            Self::PublishHeld { .. } => write!(f, "not moved, checkout has changes"),
+            Self::Failed { failure, .. } => match failure {
+                Failure::NotBefore(ms) => write!(f, "failed, not before {ms} ms"),
+                other => write!(f, "failed, {other:?}"),
+            },
+            Self::Cancelled { .. } => write!(f, "cancelled"),
+        }
+    }
+}
+
+/// Seq of the event that holds the evidence of a gate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// The event with the gate's report.
+    pub seq: Seq,
+    /// The tree that was gated.
+    pub tree: Oid,
+}

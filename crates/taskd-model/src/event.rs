@@ -1,0 +1,695 @@
+//! Facts: what happened, in an envelope, once and for ever.
+//!
+//! An event never changes its meaning. A new field gets a default, a new meaning a new kind or a
+//! version with an upcaster in [`Record::decode`]. At most [`MAX_EVENT_BYTES`] each: prose lives in
+//! blobs, named by digest.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Change, Digest, EffectId, Evidence, Limit, LoopId, Observation, Oid, Outcome, Owner, PlanId,
+    ProjectId, QueueOp, Reason, Seq, SpecId, Status, Time, Verdict, Work,
+};
+
+/// Largest encoded event, in bytes.
+pub const MAX_EVENT_BYTES: usize = 4096;
+
+/// An event as it is stored and as it travels.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// Position in the log.
+    pub seq: Seq,
+    /// When it was decided, in milliseconds since the epoch; never decreases.
+    pub at: Time,
+    /// The shard: on one machine there is one.
+    #[serde(default)]
+    pub shard: u32,
+    /// Project it belongs to, if to one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project: Option<ProjectId>,
+    /// Loop it belongs to, if to one.
+    #[serde(default, rename = "loop", skip_serializing_if = "Option::is_none")]
+    pub loop_id: Option<LoopId>,
+    /// Version of the payload's shape, from 1.
+    pub v: u16,
+    /// The first event of the same input, if this is not it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<Seq>,
+    /// Who caused it.
+    pub actor: Actor,
+    /// The payload: `kind` and `data`.
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+/// Who caused an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Actor {
+    /// It followed by itself.
+    Core,
+    /// The daemon's sources: start, configuration, the main watcher.
+    Daemon,
+    /// An effect reported it.
+    Runner,
+    /// A person, or a program in their name, over the API.
+    Person {
+        /// The user id of the peer.
+        uid: u32,
+    },
+}
+
+/// How passed work may land.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LandPolicy {
+    /// Passed is the end.
+    Never,
+    /// A person says so.
+    #[default]
+    Ask,
+    /// As soon as the gate is green.
+    OnGate,
+}
+
+/// What a loop does about conflicts with a base that moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnConflict {
+    /// The loop solves them, at most so many times.
+    Loop(u32),
+    /// A person solves them.
+    Block,
+}
+
+impl Default for OnConflict {
+    fn default() -> Self {
+        Self::Loop(2)
+    }
+}
+
+/// Priority classes of model calls, from last to first.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Priority {
+    /// After everybody else, but never for ever.
+    Low,
+    /// The default.
+    #[default]
+    Normal,
+    /// Before normal.
+    High,
+    /// Before everybody.
+    Critical,
+}
+
+/// Effective configuration the core decides by. It enters the log, so replay needs nothing else.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Loops at work at once.
+    pub loops: u32,
+    /// External agents at once.
+    pub agents: u32,
+    /// Gates at once.
+    pub gates: u32,
+    /// Model calls in flight per bucket.
+    pub calls: u32,
+    /// Model requests per minute per bucket.
+    pub requests_per_minute: u32,
+    /// Requests a full bucket lets through at once.
+    pub request_burst: u32,
+    /// First wait after a failed call, in milliseconds; doubles up to `backoff_max_ms`.
+    pub backoff_ms: u64,
+    /// Longest wait after a failed call, in milliseconds.
+    pub backoff_max_ms: u64,
+    /// Failed calls in a row before a loop is blocked.
+    pub call_attempts: u32,
+    /// Turns of one iteration before the gate is run anyway.
+    pub turns: u32,
+    /// How long a waiting call must wait to rise by one priority class, in milliseconds.
+    pub ageing_ms: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            loops: 50,
+            agents: 4,
+            gates: 2,
+            calls: 10,
+            requests_per_minute: 50,
+            request_burst: 50,
+            backoff_ms: 1_000,
+            backoff_max_ms: 60_000,
+            call_attempts: 12,
+            turns: 50,
+            ageing_ms: 30_000,
+        }
+    }
+}
+
+/// Limits of one loop.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoopLimits {
+    /// Iterations.
+    pub iterations: u32,
+    /// Wall time from its start, in milliseconds.
+    pub time_ms: u64,
+    /// Spend in micro-dollars.
+    pub budget_micros: u64,
+    /// Times an external agent's run is begun again after a crash.
+    pub restarts: u32,
+    /// What to do about conflicts.
+    #[serde(default)]
+    pub conflict: OnConflict,
+}
+
+impl Default for LoopLimits {
+    fn default() -> Self {
+        Self {
+            iterations: 10,
+            time_ms: 2 * 60 * 60 * 1000,
+            budget_micros: 5_000_000,
+            restarts: 3,
+            conflict: OnConflict::default(),
+        }
+    }
+}
+
+/// What a submitted plan says about itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlanHead {
+    /// The project.
+    pub project: ProjectId,
+    /// What people call it, at most 200 characters.
+    pub title: String,
+    /// The branch it lands on.
+    pub target: String,
+    /// The target's tip when it was submitted.
+    pub base: Oid,
+    /// Same key, same plan.
+    pub key: Digest,
+    /// The plan's document (`PlanDoc`).
+    pub doc: Digest,
+    /// Names the gate's commands and environment; evidence binds to it.
+    pub gate: Digest,
+    /// The gate need not be green on the untouched base.
+    pub base_red_ok: bool,
+    /// How its work lands.
+    pub land: LandPolicy,
+    /// Priority of its calls.
+    pub priority: Priority,
+    /// Spend of all its loops, in micro-dollars.
+    pub budget_micros: u64,
+    /// Wall time from its start, in milliseconds.
+    pub time_ms: u64,
+    /// How many specs follow.
+    pub specs: u16,
+    /// It came as one sentence (`taskd run`), so its one loop is called by the plan's name.
+    pub single: bool,
+}
+
+/// What a submitted spec says about itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpecHead {
+    /// The plan file's own id.
+    pub name: String,
+    /// What people call it, at most 200 characters.
+    pub title: String,
+    /// Specs of the same plan it needs, by place.
+    pub needs: Vec<u16>,
+    /// The spec's document (`SpecDoc`).
+    pub doc: Digest,
+    /// Names gate, accept and environment; evidence binds to it.
+    pub gate: Digest,
+    /// It has `accept` commands.
+    pub accept: bool,
+    /// What works on it.
+    pub worker: Worker,
+    /// Name of the loop type.
+    pub type_name: String,
+    /// Its limits.
+    pub limits: LoopLimits,
+}
+
+/// What works on a spec.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Worker {
+    /// A native loop that calls a model; the name is also its rate bucket.
+    Model(String),
+    /// An external agent program, by preset name.
+    Agent(String),
+}
+
+impl fmt::Display for Worker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Model(it) | Self::Agent(it) => f.write_str(it),
+        }
+    }
+}
+
+/// How a queue entry ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum QueueEnd {
+    /// The commit is on the ref, gated on the tip it landed on.
+    Done {
+        /// The commit.
+        commit: Oid,
+        /// The tip it was built and gated on.
+        onto: Oid,
+        /// The gate's evidence.
+        evidence: Evidence,
+    },
+    /// The ref has it already.
+    Empty,
+    /// The candidate's gate was red.
+    Red {
+        /// The output, as a blob.
+        log: Digest,
+    },
+    /// The work does not merge onto the tip.
+    Conflict {
+        /// The files, one a line, as a blob.
+        files: Digest,
+    },
+    /// The person has the target checked out with changes; at most 200 characters.
+    Held {
+        /// What is in the way.
+        why: String,
+    },
+    /// It could not be done; at most 500 characters.
+    Failed {
+        /// What happened and what to do next.
+        message: String,
+    },
+    /// Its loop no longer wants it.
+    Withdrawn,
+}
+
+/// A fact.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", content = "data", rename_all = "snake_case")]
+pub enum Event {
+    /// A daemon opened the log; whatever ran in an earlier life is lost with its place.
+    DaemonStarted {
+        /// Its version.
+        version: String,
+    },
+    /// A daemon closed the log; everything had ended.
+    DaemonStopped,
+    /// Nothing new starts until somebody says so.
+    WorkParked,
+    /// Work goes on.
+    WorkUnparked,
+    /// Effective configuration.
+    LimitsSet {
+        /// All of it.
+        limits: Limits,
+    },
+    /// A repository became known.
+    ProjectAdded {
+        /// Its number.
+        id: ProjectId,
+        /// Its git directory: its identity.
+        git_dir: String,
+        /// Its checkout, for people.
+        root: String,
+    },
+    /// A repository is no longer served.
+    ProjectForgotten {
+        /// Its number.
+        id: ProjectId,
+    },
+    /// A target branch is at another commit.
+    MainMoved {
+        /// The branch.
+        target: String,
+        /// Where it is.
+        to: Oid,
+        /// Commits it moved forward, where that could be counted.
+        commits: u32,
+        /// The old tip is not among the ancestors of the new one.
+        rewritten: bool,
+    },
+    /// A plan was accepted. Its specs follow in the same batch.
+    PlanSubmitted {
+        /// Its number.
+        plan: PlanId,
+        /// What it says.
+        head: Box<PlanHead>,
+    },
+    /// One spec of a plan, with the loop that will work on it.
+    SpecAdded {
+        /// Its id.
+        spec: SpecId,
+        /// What it says.
+        head: Box<SpecHead>,
+    },
+    /// The base passed its gate, or need not.
+    PlanReleased {
+        /// The plan.
+        plan: PlanId,
+        /// The gate's evidence for the untouched base, if it was run.
+        evidence: Option<Evidence>,
+        /// Tests on the untouched base.
+        tests: Option<u32>,
+    },
+    /// The plan's integration ref is at another commit.
+    IntegrationMoved {
+        /// The plan.
+        plan: PlanId,
+        /// Where it is.
+        to: Oid,
+    },
+    /// All loops of the plan are over.
+    PlanEnded {
+        /// The plan.
+        plan: PlanId,
+    },
+    /// An effect is wanted; its id is this event's seq.
+    EffectStarted {
+        /// Whose it is.
+        owner: Owner,
+        /// What it does.
+        work: Work,
+    },
+    /// An effect reported something on the way.
+    EffectObserved {
+        /// The effect.
+        effect: EffectId,
+        /// Position among its observations, from 0.
+        index: u32,
+        /// What it reported.
+        fact: Observation,
+    },
+    /// An effect ended.
+    EffectEnded {
+        /// The effect.
+        effect: EffectId,
+        /// How.
+        outcome: Outcome,
+    },
+    /// A loop's status changed.
+    StatusChanged {
+        /// From.
+        from: Status,
+        /// To.
+        to: Status,
+        /// Why.
+        reason: Reason,
+    },
+    /// An iteration began with a fresh context.
+    IterationStarted {
+        /// Which, from 1.
+        n: u32,
+    },
+    /// An iteration ended.
+    IterationEnded {
+        /// Which.
+        n: u32,
+        /// How.
+        verdict: Verdict,
+        /// One line for people, at most 200 characters.
+        summary: String,
+        /// The gate's output, as a blob.
+        log: Option<Digest>,
+        /// Difference to the base.
+        change: Change,
+    },
+    /// The loop waits for a time: a provider's, or ours after a failure.
+    Deferred {
+        /// Until then.
+        until: Time,
+        /// Why, for people; at most 200 characters.
+        why: String,
+    },
+    /// The time the loop waited for has come.
+    DeferralOver,
+    /// A limit was reached: the loop ends as soon as its effects have ended.
+    LimitReached {
+        /// Which.
+        limit: Limit,
+    },
+    /// A defect of ours met this loop: it ends as soon as its effects have ended.
+    InternalError {
+        /// What happened, at most 500 characters.
+        message: String,
+    },
+    /// The gate was green on this tree.
+    Passed {
+        /// The tree as a commit.
+        checkpoint: Oid,
+        /// The evidence.
+        evidence: Evidence,
+        /// Tests, where the output says so.
+        tests: Option<u32>,
+    },
+    /// The loop's work waits for a person's word to land.
+    ApprovalAsked,
+    /// A person said it may land.
+    Approved,
+    /// A person sent passed work back.
+    Rejected {
+        /// What is wrong, as a blob.
+        note: Digest,
+    },
+    /// A person wants the loop to know something in its next prompt.
+    NoteAdded {
+        /// The text, as a blob.
+        note: Digest,
+    },
+    /// A person asked the loop to pause at the next safe point.
+    PauseAsked,
+    /// A person asked the loop to go on.
+    ResumeAsked,
+    /// A person asked the loop to end.
+    StopAsked,
+    /// Something was put into the landing queue; the entry's id is this event's seq.
+    QueueEntered {
+        /// What.
+        op: QueueOp,
+    },
+    /// A queue entry ended.
+    QueueLeft {
+        /// The entry.
+        entry: Seq,
+        /// What.
+        op: QueueOp,
+        /// How.
+        end: QueueEnd,
+    },
+}
+
+/// Why a stored event could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum DecodeError {
+    /// The bytes are not an event.
+    #[error("event {seq} is not readable")]
+    Malformed {
+        /// Its position.
+        seq: u64,
+        /// What the parser says.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// A newer taskd wrote it.
+    #[error("event {seq} is of kind {kind:?} version {v}, which this taskd does not know")]
+    Unknown {
+        /// Its position.
+        seq: u64,
+        /// Its kind.
+        kind: String,
+        /// Its version.
+        v: u16,
+    },
+}
+
+/// Just enough of an envelope to say what is wrong with the rest.
+#[derive(Deserialize)]
+struct Peek {
+    #[serde(default)]
+    seq: u64,
+    #[serde(default)]
+    v: u16,
+    #[serde(default)]
+    kind: String,
+}
+
+impl Record {
+    /// Encodes the event as one line of JSON.
+    #[must_use]
+    pub fn encode(&self) -> String {
+        serde_json::to_string(self).expect("events hold nothing JSON cannot say")
+    }
+
+    /// Reads a stored event, lifting old versions to the present shape.
+    ///
+    /// # Errors
+    ///
+    /// The text is no event, or one of a kind or version this build does not know.
+    pub fn decode(text: &str) -> Result<Self, DecodeError> {
+        let source = match serde_json::from_str::<Self>(text) {
+            Ok(record) if record.v == 1 => return Ok(record),
+            Ok(record) => {
+                let (seq, v) = (record.seq.0, record.v);
+                return Err(DecodeError::Unknown { seq, kind: record.event.kind().to_owned(), v });
+            }
+            Err(source) => source,
+        };
+        match serde_json::from_str::<Peek>(text) {
+            Ok(peek) if !peek.kind.is_empty() && !KINDS.contains(&peek.kind.as_str()) => {
+                Err(DecodeError::Unknown { seq: peek.seq, kind: peek.kind, v: peek.v })
+            }
+            Ok(peek) => Err(DecodeError::Malformed { seq: peek.seq, source }),
+            Err(_) => Err(DecodeError::Malformed { seq: 0, source }),
+        }
+    }
+}
+
+/// Declares the kinds once, for the name of an event and for the list of known names.
+macro_rules! kinds {
+    ($($variant:ident => $kind:literal),* $(,)?) => {
+        /// Every kind this build knows.
+        pub const KINDS: &[&str] = &[$($kind),*];
+
+        impl Event {
+            /// The kind, as it is stored.
+            #[must_use]
+            pub fn kind(&self) -> &'static str {
+                match self {
+                    $(Self::$variant { .. } => $kind,)*
+                }
+            }
+        }
+    };
+}
+
+kinds! {
+    DaemonStarted => "daemon_started",
+    DaemonStopped => "daemon_stopped",
+    WorkParked => "work_parked",
+    WorkUnparked => "work_unparked",
+    LimitsSet => "limits_set",
+    ProjectAdded => "project_added",
+    ProjectForgotten => "project_forgotten",
+    MainMoved => "main_moved",
+    PlanSubmitted => "plan_submitted",
+    SpecAdded => "spec_added",
+    PlanReleased => "plan_released",
+    IntegrationMoved => "integration_moved",
+    PlanEnded => "plan_ended",
+    EffectStarted => "effect_started",
+    EffectObserved => "effect_observed",
+    EffectEnded => "effect_ended",
+    StatusChanged => "status_changed",
+    IterationStarted => "iteration_started",
+    IterationEnded => "iteration_ended",
+    Deferred => "deferred",
+    DeferralOver => "deferral_over",
+    LimitReached => "limit_reached",
+    InternalError => "internal_error",
+    Passed => "passed",
+    ApprovalAsked => "approval_asked",
+    Approved => "approved",
+    Rejected => "rejected",
+    NoteAdded => "note_added",
+    PauseAsked => "pause_asked",
+    ResumeAsked => "resume_asked",
+    StopAsked => "stop_asked",
+    QueueEntered => "queue_entered",
+    QueueLeft => "queue_left",
+}
+
+impl fmt::Display for QueueEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Done { commit, onto, .. } => {
+                write!(f, "done: {} on {}", commit.short(), onto.short())
+            }
+            Self::Empty => f.write_str("nothing left to bring"),
+            Self::Red { .. } => f.write_str("gate red"),
+            Self::Conflict { .. } => f.write_str("conflict"),
+            Self::Held { why } => write!(f, "held: {why}"),
+            Self::Failed { message } => write!(f, "failed: {message}"),
+            Self::Withdrawn => f.write_str("withdrawn"),
+        }
+    }
+}
+
+impl fmt::Display for Observation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Process { pid, .. } => write!(f, "process {pid}"),
+            Self::ToolCalled { index, call } => write!(f, "asks for tool {index} {}", call.name),
+            Self::UsageSoFar(it) => write!(f, "used {} in, {} out", it.input, it.output),
+            Self::Session(it) => write!(f, "session {it}"),
+            Self::Checkpoint(it) => write!(f, "checkpoint {}", it.short()),
+            Self::Activity(it) => f.write_str(it),
+        }
+    }
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::DaemonStarted { version } => write!(f, "daemon {version} started"),
+            Self::DaemonStopped => f.write_str("daemon stopped"),
+            Self::WorkParked => f.write_str("work parked"),
+            Self::WorkUnparked => f.write_str("work goes on"),
+            Self::LimitsSet { .. } => f.write_str("limits set"),
+            Self::ProjectAdded { id, root, .. } => write!(f, "project {} is {root}", id.0),
+            Self::ProjectForgotten { id } => write!(f, "project {} forgotten", id.0),
+            Self::MainMoved { target, to, commits, rewritten } => {
+                let how = if *rewritten { "rewritten" } else { "moved" };
+                write!(f, "{target} {how} +{commits} to {}", to.short())
+            }
+            Self::PlanSubmitted { plan, head } => {
+                write!(f, "{plan} submitted, {} specs: {}", head.specs, head.title)
+            }
+            Self::SpecAdded { spec, head } => write!(f, "{spec} is {}: {}", head.name, head.title),
+            Self::PlanReleased { plan, evidence: Some(_), .. } => {
+                write!(f, "{plan} released, base green")
+            }
+            Self::PlanReleased { plan, .. } => write!(f, "{plan} released"),
+            Self::IntegrationMoved { plan, to } => write!(f, "{plan} integrates at {}", to.short()),
+            Self::PlanEnded { plan } => write!(f, "{plan} ended"),
+            Self::EffectStarted { owner, work } => write!(f, "{owner} {work} started"),
+            Self::EffectObserved { effect, fact, .. } => write!(f, "{effect} {fact}"),
+            Self::EffectEnded { effect, outcome } => write!(f, "{effect} {outcome}"),
+            Self::StatusChanged { from, to, reason } => write!(f, "{from} -> {to}: {reason}"),
+            Self::IterationStarted { n } => write!(f, "iteration {n}"),
+            Self::IterationEnded { n, verdict, .. } => write!(f, "iteration {n} ended: {verdict}"),
+            Self::Deferred { until, why } => write!(f, "waits until {}: {why}", until.0),
+            Self::DeferralOver => f.write_str("waited long enough"),
+            Self::LimitReached { limit } => write!(f, "limit reached: {limit}"),
+            Self::InternalError { message } => write!(f, "internal error: {message}"),
+            Self::Passed { evidence, .. } => write!(f, "passed on tree {}", evidence.tree.short()),
+            Self::ApprovalAsked => f.write_str("asks to land"),
+            Self::Approved => f.write_str("approved"),
+            Self::Rejected { .. } => f.write_str("rejected"),
+            Self::NoteAdded { .. } => f.write_str("told something"),
+            Self::PauseAsked => f.write_str("asked to pause"),
+            Self::ResumeAsked => f.write_str("asked to go on"),
+            Self::StopAsked => f.write_str("asked to stop"),
+            Self::QueueEntered { op } => write!(f, "queued to {op}"),
+            Self::QueueLeft { entry, op, end } => write!(f, "q{entry} {op}: {end}"),
+        }
+    }
+}
+
+impl fmt::Display for Record {
+    /// One line of a transcript: the loop in front where there is one.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.event, self.loop_id) {
+            (Event::EffectStarted { .. } | Event::QueueEntered { .. }, _) | (_, None) => {
+                self.event.fmt(f)
+            }
+            (event, Some(id)) => write!(f, "{id} {event}"),
+        }
+    }
+}

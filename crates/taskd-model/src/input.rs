@@ -1,0 +1,112 @@
+//! What reaches the coordinator: commands, observations, outcomes, and what the sources saw.
+
+use crate::{
+    Actor, Digest, EffectId, Limits, LoopId, Observation, Oid, Outcome, PlanHead, ProjectId,
+    SpecHead,
+};
+
+/// Something a person, or a program in their name, asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Serve this repository; says nothing new if it is known.
+    AddProject {
+        /// Its git directory: its identity.
+        git_dir: String,
+        /// Its checkout, for people.
+        root: String,
+    },
+    /// No longer serve it; refused while a plan of it is open.
+    ForgetProject(ProjectId),
+    /// Take this plan; all of it or nothing.
+    SubmitPlan {
+        /// The plan.
+        head: Box<PlanHead>,
+        /// Its specs, `needs` by place.
+        specs: Vec<SpecHead>,
+    },
+    /// Pause these loops at their next safe point.
+    Pause(Vec<LoopId>),
+    /// Go on with these loops.
+    Resume(Vec<LoopId>),
+    /// End these loops and keep their work.
+    Stop(Vec<LoopId>),
+    /// These loops' passed work may land.
+    Land(Vec<LoopId>),
+    /// Send passed work back with a note.
+    Reject {
+        /// The loop.
+        id: LoopId,
+        /// What is wrong, as a blob.
+        note: Digest,
+    },
+    /// Tell a loop something in its next prompt.
+    Note {
+        /// The loop.
+        id: LoopId,
+        /// The text, as a blob.
+        note: Digest,
+    },
+    /// Start nothing new until [`Command::Unpark`].
+    Park,
+    /// Go on with everything.
+    Unpark,
+}
+
+/// Everything that can happen to the coordinator. Closed on purpose.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Input {
+    /// A daemon opened this log: whatever ran before is lost with its place.
+    Started {
+        /// Version of the daemon.
+        version: String,
+    },
+    /// The daemon is about to close the log and everything has ended.
+    Stopped,
+    /// Effective configuration, as read.
+    Limits(Limits),
+    /// A person asks.
+    Command {
+        /// Who.
+        actor: Actor,
+        /// What.
+        command: Command,
+    },
+    /// An effect reports on the way. Repeated indexes are ignored.
+    Observed {
+        /// The effect.
+        effect: EffectId,
+        /// Position among its observations, from 0.
+        index: u32,
+        /// What it reports.
+        fact: Observation,
+    },
+    /// An effect ended. A second end, or one of another life, is ignored.
+    Ended {
+        /// The effect.
+        effect: EffectId,
+        /// How.
+        outcome: Outcome,
+    },
+    /// The main watcher saw a target at this commit.
+    MainSeen {
+        /// The project.
+        project: ProjectId,
+        /// The branch.
+        target: String,
+        /// Where it is.
+        tip: Oid,
+        /// Commits it moved forward, where that could be counted.
+        commits: u32,
+        /// The old tip is not among the ancestors of the new one.
+        rewritten: bool,
+    },
+    /// A bug in deciding about this loop: fail it rather than the rest.
+    Panicked {
+        /// The loop that was being decided about.
+        id: LoopId,
+        /// What the panic said, at most 500 characters.
+        message: String,
+    },
+    /// Time passed.
+    Tick,
+}

@@ -1,0 +1,39 @@
+//! The words of taskd: ids, statuses, effects, events, inputs, and the view clients fold.
+//!
+//! Nothing here decides anything, does IO, or knows the time.
+
+mod docs;
+mod effect;
+mod event;
+mod ids;
+mod input;
+mod status;
+mod units;
+mod view;
+
+pub use docs::{
+    AgentDoc, GateDoc, GateSettings, InputDoc, InputKind, InputValue, Message, Part, PlanDoc,
+    Reply, Request, Role, SpecDoc, StopReason, TemplateDoc, ToolDef, ToolResultDoc, TypeDoc,
+    TypeLimits, decode_doc, encode_doc,
+};
+pub use effect::{
+    Change, Delta, Evidence, Failure, GateReport, Hold, IterationNote, Observation, Order, Outcome,
+    Owner, PrepareMode, QueueOp, Subject, ToolCall, TurnRef, Usage, Verdict, Work,
+};
+pub use event::{
+    Actor, DecodeError, Event, KINDS, LandPolicy, Limits, LoopLimits, MAX_EVENT_BYTES, OnConflict,
+    PlanHead, Priority, QueueEnd, Record, SpecHead, Worker,
+};
+pub use ids::{Digest, EffectId, LoopId, Oid, ParseIdError, PlanId, ProjectId, Seq, SpecId, Time};
+pub use input::{Command, Input};
+pub use status::{InvalidTransition, Limit, Reason, Status};
+pub use units::{
+    ParseUnitError, format_age_ms, format_clock_ms, format_duration_ms, format_micros,
+    parse_duration_ms, parse_micros,
+};
+pub use view::{
+    Base, Doing, EffectKind, EffectView, GateView, Group, ITERATION_ROWS, Integration,
+    IterationRow, Landed, Line, LoopView, NOTES, Note, PassedView, PlanState, PlanView,
+    ProjectView, QueueEntry, QueuePhase, ResolveError, Target, TargetView, Totals, Trouble, View,
+    WaitVerdict,
+};

@@ -1,0 +1,139 @@
+//! What people see: the one fold of the log that clients share.
+//!
+//! [`View::apply`] is total, and its cost does not grow with what is idle. It decides nothing,
+//! reads no clock, and refuses to guess: an event about something it never heard of changes
+//! nothing but the sequence number.
+
+mod effects;
+mod fold;
+mod narrate;
+mod parts;
+mod queue;
+mod resolve;
+#[cfg(test)]
+mod tests;
+mod verdict;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{EffectId, Limits, LoopId, Oid, PlanId, ProjectId, Seq, SpecId, Status, Time};
+
+pub use narrate::Line;
+pub use parts::{
+    Base, Doing, EffectKind, EffectView, GateView, Integration, IterationRow, Landed, LoopView,
+    Note, PassedView, PlanState, PlanView, ProjectView, QueueEntry, QueuePhase, TargetView, Totals,
+    Trouble,
+};
+pub use resolve::{ResolveError, Target};
+pub use verdict::{Group, WaitVerdict};
+
+/// Rows of iterations kept from the start of a loop, and again from its end.
+pub const ITERATION_ROWS: usize = 50;
+
+/// Notes of people kept for each loop, the last ones.
+pub const NOTES: usize = 20;
+
+/// Everything a client may show, as of one sequence number.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct View {
+    /// The last event it holds.
+    pub seq: Seq,
+    /// When that was.
+    pub at: Time,
+    /// Nothing new starts until somebody says so.
+    pub parked: bool,
+    /// Version of the daemon that opened the log last.
+    pub daemon_version: String,
+    /// When it did.
+    pub daemon_started_at: Time,
+    /// Effective configuration, once it was set.
+    pub limits: Option<Limits>,
+    /// Repositories, forgotten ones too: their plans keep a home.
+    pub projects: BTreeMap<ProjectId, ProjectView>,
+    /// Plans.
+    pub plans: BTreeMap<PlanId, PlanView>,
+    /// Loops; those of one plan lie side by side.
+    pub loops: BTreeMap<LoopId, LoopView>,
+    /// Landing queues, by entry; no project without one.
+    pub queue: BTreeMap<ProjectId, BTreeMap<Seq, QueueEntry>>,
+    /// Effects that run.
+    pub effects: BTreeMap<EffectId, EffectView>,
+    /// Loops by status.
+    pub totals: Totals,
+}
+
+impl View {
+    /// The loops of a plan, in the order of its file, later runs after earlier ones.
+    pub fn loops_of(&self, plan: PlanId) -> impl DoubleEndedIterator<Item = &LoopView> {
+        let id = |index, run| LoopId { spec: SpecId { plan, index }, run };
+        self.loops.range(id(0, 0)..=id(u16::MAX, u16::MAX)).map(|(_, it)| it)
+    }
+
+    /// The latest run of a spec.
+    #[must_use]
+    pub fn latest_run(&self, spec: SpecId) -> Option<&LoopView> {
+        let id = |run| LoopId { spec, run };
+        self.loops.range(id(0)..=id(u16::MAX)).next_back().map(|(_, it)| it)
+    }
+
+    /// The loops this one needs, latest runs.
+    pub fn needs<'a>(&'a self, it: &'a LoopView) -> impl Iterator<Item = &'a LoopView> {
+        let plan = it.id.plan();
+        it.needs.iter().filter_map(move |index| self.latest_run(SpecId { plan, index: *index }))
+    }
+
+    /// The loops this one needs whose work is not on the plan's integration ref yet.
+    pub fn waits_for<'a>(&'a self, it: &'a LoopView) -> impl Iterator<Item = &'a LoopView> {
+        self.needs(it).filter(|need| !need.is_available())
+    }
+
+    /// The loops that need this one.
+    pub fn unblocks<'a>(&'a self, it: &'a LoopView) -> impl Iterator<Item = &'a LoopView> {
+        self.loops_of(it.id.plan()).filter(|other| other.needs.contains(&it.id.spec.index))
+    }
+
+    /// The branch a plan lands on.
+    #[must_use]
+    pub fn target_of(&self, plan: &PlanView) -> Option<&TargetView> {
+        self.projects.get(&plan.project)?.targets.get(&plan.target)
+    }
+
+    /// How many commits the loop's base lacks of what it will be landed on.
+    #[must_use]
+    pub fn behind(&self, it: &LoopView) -> u64 {
+        let Some(plan) = self.plans.get(&it.id.plan()) else { return 0 };
+        self.reach(plan).saturating_sub(it.base.height)
+    }
+
+    /// Place of a loop in its project's landing queue, from 1, and the queue's length.
+    #[must_use]
+    pub fn queue_place(&self, it: &LoopView) -> Option<(usize, usize)> {
+        let project = self.plans.get(&it.id.plan())?.project;
+        let queue = self.queue.get(&project)?;
+        let entry = it.queue_entry?;
+        Some((queue.range(..=entry).count(), queue.len()))
+    }
+
+    /// A number for each status, zero where there is none.
+    pub fn totals(&self) -> impl Iterator<Item = (Status, u64)> {
+        Status::ALL.into_iter().map(|status| (status, self.totals.of(status)))
+    }
+
+    /// Height of the target on the scale of the plan's integration ref.
+    fn reach(&self, plan: &PlanView) -> u64 {
+        let target = self.target_of(plan).map_or(0, |it| it.height);
+        plan.integration.height + target.saturating_sub(plan.integration.target_height)
+    }
+
+    /// Height of a commit a loop is put on: the integration ref's tip or the target's.
+    fn height_of(&self, plan: PlanId, commit: Oid) -> Option<u64> {
+        let plan = self.plans.get(&plan)?;
+        if plan.integration.tip == commit {
+            return Some(plan.integration.height);
+        }
+        let is_target = self.target_of(plan).is_some_and(|it| it.tip == commit);
+        is_target.then(|| self.reach(plan))
+    }
+}

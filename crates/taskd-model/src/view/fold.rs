@@ -1,0 +1,403 @@
+//! The fold: one event in, the view one further.
+//!
+//! Every event is named here, so a new one does not compile until somebody says what it shows.
+
+use crate::{
+    Change, Digest, Event, LoopId, PlanHead, PlanId, Reason, Record, Seq, SpecHead, SpecId, Status,
+    Time, Usage, Verdict,
+};
+
+use super::{
+    Base, Doing, ITERATION_ROWS, Integration, IterationRow, LoopView, NOTES, Note, PassedView,
+    PlanState, PlanView, TargetView, Totals, View,
+};
+
+impl View {
+    /// Takes in one event and says whether it was new. Events at or before [`View::seq`] are not,
+    /// so what arrives twice counts once.
+    pub fn apply(&mut self, record: &Record) -> bool {
+        if record.seq <= self.seq {
+            return false;
+        }
+        self.seq = record.seq;
+        self.at = self.at.max(record.at);
+        self.apply_to_all(record);
+        if let Some(id) = record.loop_id {
+            self.apply_to_loop(id, record);
+            self.touch(id, record);
+        }
+        true
+    }
+
+    /// Events about the daemon, projects, plans, effects and the queue.
+    fn apply_to_all(&mut self, record: &Record) {
+        let Record { seq, at, .. } = *record;
+        match &record.event {
+            Event::DaemonStarted { version } => self.daemon_started(version, record),
+            Event::WorkParked => self.parked = true,
+            Event::WorkUnparked => self.parked = false,
+            Event::LimitsSet { limits } => self.limits = Some(limits.clone()),
+            Event::ProjectAdded { id, git_dir, root } => {
+                let it = self.projects.entry(*id).or_default();
+                (it.git_dir, it.root, it.forgotten) = (git_dir.clone(), root.clone(), false);
+            }
+            Event::ProjectForgotten { id } => {
+                if let Some(it) = self.projects.get_mut(id) {
+                    it.forgotten = true;
+                }
+            }
+            Event::MainMoved { target, to, commits, .. } => {
+                if let Some(project) = record.project {
+                    self.target_moved(project, target, *to, *commits);
+                }
+            }
+            Event::PlanSubmitted { plan, head } => self.plan_submitted(*plan, head, at),
+            Event::SpecAdded { spec, head } => self.spec_added(*spec, head, record),
+            Event::PlanReleased { plan, tests, .. } => {
+                if let Some(it) = self.plans.get_mut(plan) {
+                    it.state = PlanState::Open;
+                    it.released_at = Some(at);
+                    it.base_tests = tests.or(it.base_tests);
+                }
+            }
+            Event::IntegrationMoved { plan, to } => self.integration_reset(*plan, *to),
+            Event::PlanEnded { plan } => {
+                if let Some(it) = self.plans.get_mut(plan) {
+                    it.state = PlanState::Ended;
+                    it.ended_at = Some(at);
+                }
+            }
+            Event::EffectStarted { owner, work } => self.effect_started(*owner, work, record),
+            Event::EffectObserved { effect, fact, .. } => {
+                self.effect_observed(*effect, fact, record);
+            }
+            Event::EffectEnded { effect, outcome } => self.effect_ended(*effect, outcome, record),
+            Event::QueueEntered { op } => self.queue_entered(seq, *op, at),
+            Event::QueueLeft { entry, op, end } => self.queue_left(*entry, *op, end, record),
+            Event::DaemonStopped
+            | Event::StatusChanged { .. }
+            | Event::IterationStarted { .. }
+            | Event::IterationEnded { .. }
+            | Event::Deferred { .. }
+            | Event::DeferralOver
+            | Event::LimitReached { .. }
+            | Event::InternalError { .. }
+            | Event::Passed { .. }
+            | Event::ApprovalAsked
+            | Event::Approved
+            | Event::Rejected { .. }
+            | Event::NoteAdded { .. }
+            | Event::PauseAsked
+            | Event::ResumeAsked
+            | Event::StopAsked => {}
+        }
+    }
+
+    /// Events about one loop.
+    fn apply_to_loop(&mut self, id: LoopId, record: &Record) {
+        if let Event::StatusChanged { to, reason, .. } = &record.event {
+            return self.status_changed(id, *to, reason, record);
+        }
+        let at = record.at;
+        let Some(it) = self.loops.get_mut(&id) else { return };
+        match &record.event {
+            Event::IterationStarted { n } => it.begin_iteration(*n, at),
+            Event::IterationEnded { n, verdict, summary, log, change } => {
+                it.end_iteration(*n, (*verdict, summary, *log, *change), at);
+            }
+            Event::Deferred { until, why } => {
+                it.doing(Doing::Deferred { until: *until, why: why.clone() }, at);
+            }
+            Event::DeferralOver => it.doing(it.queued(), at),
+            Event::LimitReached { limit } => it.ending = Some(Reason::Limit(*limit)),
+            Event::InternalError { message } => it.ending = Some(Reason::Internal(message.clone())),
+            Event::Passed { checkpoint, evidence, tests } => {
+                it.checkpoint = Some(*checkpoint);
+                it.trouble = None;
+                it.passed = Some(PassedView {
+                    checkpoint: *checkpoint,
+                    tree: evidence.tree,
+                    evidence: evidence.seq,
+                    tests: *tests,
+                    change: it.change,
+                    at,
+                });
+            }
+            Event::ApprovalAsked => {
+                it.approval_asked = Some(at);
+                it.rest(at);
+            }
+            Event::Approved => {
+                (it.approval_asked, it.held) = (None, None);
+                it.rest(at);
+            }
+            Event::Rejected { note } => {
+                it.send_back();
+                it.note(*note, true, at);
+                it.rest(at);
+            }
+            Event::NoteAdded { note } => it.note(*note, false, at),
+            Event::PauseAsked => it.pausing = true,
+            Event::ResumeAsked => it.pausing = false,
+            Event::StopAsked => it.stopping = true,
+            Event::DaemonStarted { .. }
+            | Event::DaemonStopped
+            | Event::WorkParked
+            | Event::WorkUnparked
+            | Event::LimitsSet { .. }
+            | Event::ProjectAdded { .. }
+            | Event::ProjectForgotten { .. }
+            | Event::MainMoved { .. }
+            | Event::PlanSubmitted { .. }
+            | Event::SpecAdded { .. }
+            | Event::PlanReleased { .. }
+            | Event::IntegrationMoved { .. }
+            | Event::PlanEnded { .. }
+            | Event::EffectStarted { .. }
+            | Event::EffectObserved { .. }
+            | Event::EffectEnded { .. }
+            | Event::StatusChanged { .. }
+            | Event::QueueEntered { .. }
+            | Event::QueueLeft { .. } => {}
+        }
+    }
+
+    /// A sign of life.
+    pub(super) fn touch(&mut self, id: LoopId, record: &Record) {
+        if let Some(it) = self.loops.get_mut(&id) {
+            it.last_sign = record.at;
+            it.last_seq = record.seq;
+        }
+    }
+
+    fn plan_submitted(&mut self, id: PlanId, head: &PlanHead, at: Time) {
+        let project = self.projects.entry(head.project).or_default();
+        let target = project
+            .targets
+            .entry(head.target.clone())
+            .or_insert(TargetView { tip: head.base, height: 0 });
+        if target.tip != head.base {
+            *target = TargetView { tip: head.base, height: target.height + 1 };
+        }
+        let target_height = target.height;
+        let plan = PlanView {
+            id,
+            title: head.title.clone(),
+            project: head.project,
+            target: head.target.clone(),
+            land: head.land,
+            priority: head.priority,
+            state: PlanState::Checking,
+            base: head.base,
+            base_red_ok: head.base_red_ok,
+            base_gate: None,
+            base_tests: None,
+            integration: Integration { tip: head.base, height: 0, target_height },
+            refreshing: None,
+            budget_micros: head.budget_micros,
+            time_ms: head.time_ms,
+            spent: Usage::default(),
+            uncounted: false,
+            gate_ms: None,
+            submitted_at: at,
+            released_at: None,
+            ended_at: None,
+            single: head.single,
+            specs: head.specs,
+            landed: 0,
+            totals: Totals::default(),
+            key: head.key,
+            doc: head.doc,
+            gate: head.gate,
+        };
+        self.plans.insert(id, plan);
+    }
+
+    fn spec_added(&mut self, spec: SpecId, head: &SpecHead, record: &Record) {
+        let Some(plan) = self.plans.get_mut(&spec.plan) else { return };
+        let run = record.loop_id.filter(|it| it.spec == spec).map_or(1, |it| it.run);
+        let id = LoopId { spec, run };
+        let name = if plan.single { spec.plan.to_string() } else { full_name(spec, &head.name) };
+        let name = if run > 1 { format!("{name}.{run}") } else { name };
+        let base = Base { commit: plan.integration.tip, height: plan.integration.height };
+        let it = LoopView::new(id, name, head, base, record);
+        plan.totals.moved(None, it.status);
+        self.totals.moved(None, it.status);
+        self.loops.insert(id, it);
+    }
+
+    fn status_changed(&mut self, id: LoopId, to: Status, reason: &Reason, record: &Record) {
+        let Some(it) = self.loops.get_mut(&id) else { return };
+        let from = it.status;
+        it.status = to;
+        it.status_since = record.at;
+        it.reason = Some(reason.clone());
+        it.reason_seq = Some(record.seq);
+        match to {
+            Status::Running => {
+                it.started_at.get_or_insert(record.at);
+                it.pausing = false;
+                if matches!(it.doing, Doing::NotStarted | Doing::Rebasing) {
+                    it.rest(record.at);
+                }
+            }
+            Status::Paused => it.pausing = false,
+            Status::Rebasing => it.doing(Doing::Rebasing, record.at),
+            Status::Complete | Status::Failed | Status::Stopped => {
+                (it.pausing, it.stopping, it.ending) = (false, false, None);
+                (it.approval_asked, it.held) = (None, None);
+                it.ended_at = Some(record.at);
+                it.doing(Doing::Idle, record.at);
+            }
+            Status::Draft | Status::Pending | Status::Blocked => {}
+        }
+        self.totals.moved(Some(from), to);
+        if let Some(plan) = self.plans.get_mut(&id.plan()) {
+            plan.totals.moved(Some(from), to);
+        }
+    }
+}
+
+/// What people write for the first run of a spec.
+fn full_name(spec: SpecId, name: &str) -> String {
+    format!("{}.{name}", spec.plan)
+}
+
+impl LoopView {
+    fn new(id: LoopId, name: String, head: &SpecHead, base: Base, record: &Record) -> Self {
+        Self {
+            id,
+            name,
+            spec: head.name.clone(),
+            title: head.title.clone(),
+            type_name: head.type_name.clone(),
+            worker: head.worker.clone(),
+            needs: head.needs.clone(),
+            limits: head.limits.clone(),
+            doc: head.doc,
+            gate_key: head.gate,
+            accept: head.accept,
+            accept_green: None,
+            status: Status::Draft,
+            status_since: record.at,
+            reason: None,
+            reason_seq: None,
+            doing: Doing::NotStarted,
+            doing_since: record.at,
+            pausing: false,
+            stopping: false,
+            ending: None,
+            approval_asked: None,
+            held: None,
+            queue_entry: None,
+            iteration: 0,
+            iterations: Vec::new(),
+            base,
+            checkpoint: None,
+            change: Change::default(),
+            conflicts: 0,
+            gate: None,
+            spent: Usage::default(),
+            uncounted: false,
+            passed: None,
+            integrated: None,
+            landed: None,
+            trouble: None,
+            session: None,
+            notes: Vec::new(),
+            effects: std::collections::BTreeSet::new(),
+            started_at: None,
+            ended_at: None,
+            last_sign: record.at,
+            last_seq: record.seq,
+        }
+    }
+
+    /// It does something else now.
+    pub(super) fn doing(&mut self, doing: Doing, at: Time) {
+        if self.doing != doing {
+            self.doing = doing;
+            self.doing_since = at;
+        }
+    }
+
+    /// Nothing of it runs: it waits for a person, for the queue, or for its next step.
+    pub(super) fn rest(&mut self, at: Time) {
+        if self.status.is_over() || self.queue_entry.is_some() {
+            return;
+        }
+        let doing = match (&self.held, self.approval_asked) {
+            (Some(why), _) => Doing::Held(why.clone()),
+            (None, Some(_)) => Doing::ReadyToLand,
+            (None, None) => Doing::Idle,
+        };
+        self.doing(doing, at);
+    }
+
+    /// What it passed with counts no longer.
+    fn send_back(&mut self) {
+        self.approval_asked = None;
+        self.held = None;
+        self.passed = None;
+        self.integrated = None;
+    }
+
+    fn begin_iteration(&mut self, n: u32, at: Time) {
+        self.iteration = n;
+        self.send_back();
+        self.iterations.push(IterationRow {
+            n,
+            started_at: at,
+            verdict: None,
+            summary: String::new(),
+            log: None,
+            change: Change::default(),
+            ms: 0,
+            micros: 0,
+        });
+        if self.iterations.len() > 2 * ITERATION_ROWS {
+            self.iterations.remove(ITERATION_ROWS);
+        }
+        self.doing(Doing::Idle, at);
+    }
+
+    fn end_iteration(
+        &mut self,
+        n: u32,
+        (verdict, summary, log, change): (Verdict, &str, Option<Digest>, Change),
+        at: Time,
+    ) {
+        self.change = change;
+        let Some(row) = self.iterations.last_mut().filter(|row| row.n == n) else { return };
+        row.verdict = Some(verdict);
+        summary.clone_into(&mut row.summary);
+        row.log = log;
+        row.change = change;
+        row.ms = at.ms_since(row.started_at);
+    }
+
+    fn note(&mut self, text: Digest, rejects: bool, at: Time) {
+        if self.notes.len() == NOTES {
+            self.notes.remove(0);
+        }
+        self.notes.push(Note { at, text, rejects });
+    }
+
+    /// The most iterations it may take.
+    #[must_use]
+    pub fn max(&self) -> u32 {
+        self.limits.iterations
+    }
+
+    /// Its work is where the specs that need it start: on the integration ref, or landed.
+    #[must_use]
+    pub fn is_available(&self) -> bool {
+        self.integrated.is_some() || self.landed.is_some() || self.status == Status::Complete
+    }
+
+    /// The event to look at first when asking why.
+    #[must_use]
+    pub fn evidence(&self) -> Option<Seq> {
+        self.trouble.as_ref().map(|it| it.seq).or(self.reason_seq)
+    }
+}

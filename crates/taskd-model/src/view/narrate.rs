@@ -1,0 +1,408 @@
+//! One line for each event a person who follows a run wants to see.
+//!
+//! It tells what happened and never what somebody claims. Times are left to the client: it knows
+//! when it began to look.
+
+use crate::{
+    Change, Event, GateReport, LandPolicy, LoopId, Observation, Outcome, Owner, PlanId, QueueEnd,
+    QueueOp, Reason, Record, Status, Time, Verdict, format_duration_ms, format_micros,
+};
+
+use super::{EffectKind, EffectView, LoopView, View};
+
+/// A line of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    /// Whose: a loop's name, a plan's, a branch, or nothing for the daemon.
+    pub name: String,
+    /// What happened.
+    pub text: String,
+    /// More about it, possibly empty; a column of its own.
+    pub detail: String,
+    /// It happened within an iteration, so it is shown below it.
+    pub within: bool,
+    /// It lasts until then.
+    pub until: Option<Time>,
+}
+
+impl Line {
+    fn new(name: &str, text: impl Into<String>) -> Self {
+        Self {
+            name: name.to_owned(),
+            text: text.into(),
+            detail: String::new(),
+            within: false,
+            until: None,
+        }
+    }
+
+    fn detail(self, detail: impl Into<String>) -> Self {
+        Self { detail: detail.into(), ..self }
+    }
+
+    fn within(self) -> Self {
+        Self { within: true, ..self }
+    }
+}
+
+impl View {
+    /// The line for `record`, told from the view *before* it: narrate first, then apply.
+    #[must_use]
+    pub fn narrate(&self, record: &Record) -> Option<Line> {
+        match &record.event {
+            Event::DaemonStarted { version } => {
+                Some(Line::new("", format!("daemon {version} started")))
+            }
+            Event::DaemonStopped => Some(Line::new("", "daemon stopped; the work is kept")),
+            Event::WorkParked => Some(Line::new("", "parked: nothing new starts")),
+            Event::WorkUnparked => Some(Line::new("", "work goes on")),
+            Event::MainMoved { target, commits, rewritten, .. } => {
+                let text = match (rewritten, commits) {
+                    (true, _) => format!("{target} was rewritten"),
+                    (false, 0) => format!("{target} moved"),
+                    (false, n) => format!("{target} moved +{n}"),
+                };
+                Some(Line::new(target, text))
+            }
+            Event::PlanReleased { plan, evidence: None, .. } => {
+                let line = Line::new(&plan.to_string(), "released");
+                Some(line.detail("the untouched base need not be green"))
+            }
+            Event::PlanEnded { plan } => self.plan_ended(*plan),
+            Event::EffectObserved { effect, fact: Observation::Activity(text), .. } => {
+                let open = self.effects.get(effect).filter(|it| it.kind == EffectKind::Agent)?;
+                Some(Line::new(&self.owner_name(open.owner), text.as_str()).within())
+            }
+            Event::EffectEnded { effect, outcome } => {
+                self.effect_line(self.effects.get(effect)?, outcome)
+            }
+            Event::QueueEntered { op: QueueOp::Land(id) } => {
+                Some(Line::new(&self.loop_name(*id), "in the queue to land"))
+            }
+            Event::QueueLeft { op, end, .. } => self.queue_line(*op, end),
+            event @ (Event::StatusChanged { .. }
+            | Event::IterationStarted { .. }
+            | Event::Deferred { .. }
+            | Event::LimitReached { .. }
+            | Event::InternalError { .. }
+            | Event::ApprovalAsked
+            | Event::Approved
+            | Event::Rejected { .. }
+            | Event::NoteAdded { .. }
+            | Event::PauseAsked
+            | Event::StopAsked) => self.loop_line(self.loops.get(&record.loop_id?)?, event),
+            Event::LimitsSet { .. }
+            | Event::ProjectAdded { .. }
+            | Event::ProjectForgotten { .. }
+            | Event::PlanSubmitted { .. }
+            | Event::SpecAdded { .. }
+            | Event::PlanReleased { .. }
+            | Event::IntegrationMoved { .. }
+            | Event::EffectStarted { .. }
+            | Event::EffectObserved { .. }
+            | Event::IterationEnded { .. }
+            | Event::DeferralOver
+            | Event::Passed { .. }
+            | Event::ResumeAsked
+            | Event::QueueEntered { .. } => None,
+        }
+    }
+
+    /// What people call an owner of work.
+    fn owner_name(&self, owner: Owner) -> String {
+        match owner {
+            Owner::Loop(id) => self.loop_name(id),
+            Owner::Plan(id) => id.to_string(),
+            Owner::Queue(_) => String::new(),
+        }
+    }
+
+    /// What people call a loop.
+    #[must_use]
+    pub fn loop_name(&self, id: LoopId) -> String {
+        self.loops.get(&id).map_or_else(|| id.to_string(), |it| it.name.clone())
+    }
+
+    fn plan_ended(&self, id: PlanId) -> Option<Line> {
+        let plan = self.plans.get(&id).filter(|it| !it.single)?;
+        let mut text = format!("ended: {} of {} landed", plan.landed, plan.specs);
+        for status in [Status::Failed, Status::Stopped] {
+            let n = plan.totals.of(status);
+            if n > 0 {
+                text.push_str(&format!(", {n} {status}"));
+            }
+        }
+        Some(Line::new(&id.to_string(), text).detail(money(plan.spent.micros, plan.uncounted)))
+    }
+
+    fn effect_line(&self, open: &EffectView, outcome: &Outcome) -> Option<Line> {
+        let name = self.owner_name(open.owner);
+        let line = |text: String| Line::new(&name, text);
+        match outcome {
+            Outcome::BaseChecked(report) => {
+                let Owner::Plan(plan) = open.owner else { return None };
+                Some(base_line(&name, &self.plans.get(&plan)?.target, report))
+            }
+            Outcome::Prepared { salvaged: None } => Some(line("worktree ready".to_owned())),
+            Outcome::Prepared { salvaged: Some(it) } => {
+                let detail = format!("earlier files saved as {}", it.short());
+                Some(line("worktree ready".to_owned()).detail(detail))
+            }
+            Outcome::AcceptRan { green: false, .. } => {
+                Some(line("accept before any work: red, as it should be".to_owned()))
+            }
+            Outcome::AcceptRan { green: true, .. } => {
+                Some(line("accept before any work: GREEN".to_owned()))
+            }
+            Outcome::ToolDone { error, .. } => {
+                let EffectKind::Tool(tool) = &open.kind else { return None };
+                let detail = if *error { "error" } else { "" };
+                Some(line(format!("ran {tool}")).detail(detail).within())
+            }
+            Outcome::AgentDone { exit: 0, .. } => {
+                Some(line("agent says it is done; that decides nothing".to_owned()).within())
+            }
+            Outcome::AgentDone { exit, summary, .. } => {
+                Some(line(format!("agent ended with {exit}")).detail(summary).within())
+            }
+            Outcome::Gated { markers: 1.., .. } => {
+                Some(line("conflict markers are left".to_owned()).within())
+            }
+            Outcome::Gated { report, .. } => {
+                let Owner::Loop(id) = open.owner else { return None };
+                let untouched = self.plans.get(&id.plan()).and_then(|it| it.base_tests);
+                Some(gate_line(&name, report.as_ref(), untouched).within())
+            }
+            Outcome::Rebased { conflicts, .. } => {
+                let EffectKind::Rebase(onto) = &open.kind else { return None };
+                let how = match conflicts {
+                    0 => "clean".to_owned(),
+                    n => format!("{} in conflict", count(u64::from(*n), "file")),
+                };
+                Some(line(format!("rebased onto {}, {how}", onto.commit.short())).within())
+            }
+            Outcome::Failed { message, .. } => {
+                Some(line(format!("{} failed", open.kind.verb())).detail(message))
+            }
+            Outcome::Composed { .. }
+            | Outcome::Replied { .. }
+            | Outcome::Built { .. }
+            | Outcome::BuiltEmpty
+            | Outcome::BuildConflict { .. }
+            | Outcome::CandidateGated(_)
+            | Outcome::Published
+            | Outcome::PublishMoved { .. }
+            | Outcome::PublishHeld { .. }
+            | Outcome::Cancelled { .. } => None,
+        }
+    }
+
+    fn queue_line(&self, op: QueueOp, end: &QueueEnd) -> Option<Line> {
+        let plan = self.plans.get(&op.plan())?;
+        let (name, place) = match op {
+            QueueOp::Land(id) => (self.loop_name(id), plan.target.clone()),
+            QueueOp::Integrate(id) => (self.loop_name(id), format!("the work of {}", plan.id)),
+            QueueOp::Refresh(id) => (id.to_string(), format!("the new {}", plan.target)),
+        };
+        let landing = matches!(op, QueueOp::Land(_));
+        let line = |text: String| Line::new(&name, text);
+        match end {
+            QueueEnd::Done { commit, onto, .. } if landing => {
+                let line = line(format!("landed {} on {place}", commit.short()));
+                Some(line.detail(format!("gated on {}", onto.short())))
+            }
+            QueueEnd::Done { commit, .. } => match op {
+                QueueOp::Refresh(_) => Some(line(format!("took in {place}"))),
+                QueueOp::Integrate(_) | QueueOp::Land(_) if plan.specs > 1 => {
+                    Some(line(format!("passed, joined {place} as {}", commit.short())))
+                }
+                QueueOp::Integrate(_) | QueueOp::Land(_) => None,
+            },
+            QueueEnd::Empty if landing => Some(line(format!("{place} has it already"))),
+            QueueEnd::Empty | QueueEnd::Withdrawn => None,
+            QueueEnd::Red { .. } => Some(line(format!("gate RED together with {place}"))),
+            QueueEnd::Conflict { .. } => Some(line(format!("does not merge with {place}"))),
+            QueueEnd::Held { why } => Some(line("landing is held".to_owned()).detail(why)),
+            QueueEnd::Failed { message } => Some(line("landing failed".to_owned()).detail(message)),
+        }
+    }
+
+    fn loop_line(&self, it: &LoopView, event: &Event) -> Option<Line> {
+        let line = |text: String| Line::new(&it.name, text);
+        let line = match event {
+            Event::StatusChanged { from, to, reason } => {
+                return self.status_line(it, *from, *to, reason);
+            }
+            Event::IterationStarted { n } => {
+                line(format!("iteration {n}/{}{}", it.max(), it.told()))
+            }
+            Event::Deferred { until, why } => {
+                Line { until: Some(*until), ..line(format!("waits: {why}")) }
+            }
+            Event::LimitReached { limit } => line(format!("limit reached: {limit}")),
+            Event::InternalError { message } => {
+                line("a defect of taskd ends it".to_owned()).detail(message)
+            }
+            Event::ApprovalAsked => line(format!("ready to land: {}", it.sum())),
+            Event::Approved => line("approved".to_owned()),
+            Event::Rejected { .. } => line("sent back".to_owned()),
+            Event::NoteAdded { .. } => line("note taken; the next prompt tells it".to_owned()),
+            Event::PauseAsked => line("pausing at the next safe point".to_owned()),
+            Event::StopAsked => line("stopping; its work is kept".to_owned()),
+            Event::DaemonStarted { .. }
+            | Event::DaemonStopped
+            | Event::WorkParked
+            | Event::WorkUnparked
+            | Event::LimitsSet { .. }
+            | Event::ProjectAdded { .. }
+            | Event::ProjectForgotten { .. }
+            | Event::MainMoved { .. }
+            | Event::PlanSubmitted { .. }
+            | Event::SpecAdded { .. }
+            | Event::PlanReleased { .. }
+            | Event::IntegrationMoved { .. }
+            | Event::PlanEnded { .. }
+            | Event::EffectStarted { .. }
+            | Event::EffectObserved { .. }
+            | Event::EffectEnded { .. }
+            | Event::IterationEnded { .. }
+            | Event::DeferralOver
+            | Event::Passed { .. }
+            | Event::ResumeAsked
+            | Event::QueueEntered { .. }
+            | Event::QueueLeft { .. } => return None,
+        };
+        Some(line)
+    }
+
+    fn status_line(
+        &self,
+        it: &LoopView,
+        from: Status,
+        to: Status,
+        reason: &Reason,
+    ) -> Option<Line> {
+        let line = |text: String| Some(Line::new(&it.name, text));
+        match to {
+            Status::Blocked => line(format!("needs you: {reason}")),
+            Status::Failed => line(format!("failed: {reason}")),
+            Status::Stopped => line("stopped".to_owned()),
+            Status::Paused => line("paused".to_owned()),
+            Status::Running | Status::Pending
+                if matches!(from, Status::Paused | Status::Blocked) =>
+            {
+                line("goes on".to_owned())
+            }
+            Status::Complete => {
+                let never = self
+                    .plans
+                    .get(&it.id.plan())
+                    .is_some_and(|plan| plan.land == LandPolicy::Never);
+                if !never {
+                    return None;
+                }
+                line(format!("passed, and lands nowhere: {}", it.sum()))
+            }
+            Status::Draft | Status::Pending | Status::Running | Status::Rebasing => None,
+        }
+    }
+}
+
+impl LoopView {
+    /// What the next iteration is told about the last one.
+    fn told(&self) -> String {
+        let Some(last) = self.iterations.last() else { return String::new() };
+        match last.verdict {
+            Some(Verdict::Red) => {
+                let failed = last.summary.split_once(" of ").and_then(|(n, _)| n.parse().ok());
+                match failed {
+                    Some(n) => format!(", told about the {}", count(n, "failure")),
+                    None => ", told what the gate said".to_owned(),
+                }
+            }
+            Some(Verdict::Unchanged) => ", told that nothing changed".to_owned(),
+            Some(Verdict::Conflict) => ", told about the conflict".to_owned(),
+            Some(Verdict::AgentFailed) => ", after the agent failed".to_owned(),
+            Some(Verdict::Green) | None => String::new(),
+        }
+    }
+
+    /// The sum of its work: `3 files, +131 -9, 2 iterations, $0.84`.
+    fn sum(&self) -> String {
+        let Change { files, added, removed } = self.change;
+        let files = count(u64::from(files), "file");
+        let iterations = count(u64::from(self.iteration), "iteration");
+        let cost = money(self.spent.micros, self.uncounted);
+        format!("{files}, +{added} -{removed}, {iterations}, {cost}")
+    }
+}
+
+impl EffectKind {
+    /// A word or two for people.
+    #[must_use]
+    pub fn verb(&self) -> &'static str {
+        match self {
+            Self::CheckBase => "gate on the untouched base",
+            Self::Prepare => "worktree",
+            Self::Accept => "accept",
+            Self::Compose => "prompt",
+            Self::Call => "model call",
+            Self::Tool(_) => "tool",
+            Self::Agent => "agent",
+            Self::Gate => "gate",
+            Self::Rebase(_) => "rebase",
+            Self::Build(_) => "candidate",
+            Self::GateCandidate(_) => "gate of the candidate",
+            Self::Publish(_) => "landing",
+        }
+    }
+}
+
+fn base_line(name: &str, target: &str, report: &GateReport) -> Line {
+    let text =
+        format!("gate on untouched {target}: {}", if report.green { "green" } else { "RED" });
+    match report.tests {
+        Some(n) if report.green => Line::new(name, format!("{text}, {}", tests(n))),
+        Some(_) | None if report.green => Line::new(name, text),
+        Some(_) | None => Line::new(name, text).detail(report.summary.as_str()),
+    }
+}
+
+fn gate_line(name: &str, report: Option<&GateReport>, untouched: Option<u32>) -> Line {
+    let Some(report) = report else {
+        return Line::new(name, "nothing changed, so nothing to gate");
+    };
+    if !report.green {
+        return Line::new(name, "gate RED").detail(report.summary.as_str());
+    }
+    let took = format_duration_ms(report.ms);
+    let detail = match (report.tests, untouched) {
+        (Some(n), Some(before)) if n > before => {
+            format!("{}, {} more than before, {took}", tests(n), n - before)
+        }
+        (Some(n), Some(before)) if n < before => {
+            format!("{}, {} FEWER than before, {took}", tests(n), before - n)
+        }
+        (Some(n), _) => format!("{}, {took}", tests(n)),
+        (None, _) => took,
+    };
+    Line::new(name, "gate GREEN").detail(detail)
+}
+
+fn tests(n: u32) -> String {
+    count(u64::from(n), "test")
+}
+
+/// `1 file`, `2 files`.
+fn count(n: u64, thing: &str) -> String {
+    format!("{n} {thing}{}", if n == 1 { "" } else { "s" })
+}
+
+/// Cost for people, with what nobody counted named.
+fn money(micros: u64, uncounted: bool) -> String {
+    match (micros, uncounted) {
+        (0, true) => "uncounted".to_owned(),
+        (_, true) => format!("{} and uncounted", format_micros(micros)),
+        (_, false) => format_micros(micros),
+    }
+}

@@ -1,0 +1,386 @@
+//! What must hold of any log, record by record: a second opinion that shares no code with the core.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use taskd_model::{
+    EffectId, Event, Failure, LandPolicy, Limits, LoopId, MAX_EVENT_BYTES, Observation, Oid,
+    Outcome, Owner, PlanHead, PlanId, QueueEnd, QueueOp, Reason, Record, Seq, SpecHead, Status,
+    Time, Usage, Work, Worker,
+};
+
+use crate::tally::Tally;
+
+/// What the log says of one loop.
+#[derive(Debug, Clone)]
+pub(crate) struct LoopRow {
+    pub(crate) head: SpecHead,
+    pub(crate) status: Status,
+    pub(crate) reason: Option<Reason>,
+    pub(crate) passed: bool,
+    pub(crate) approved: bool,
+    pub(crate) held: bool,
+    pub(crate) deferred: bool,
+    pub(crate) spent: Usage,
+    /// Commits by which its work came somewhere; `None` if it was there already.
+    pub(crate) brought: Vec<Option<Oid>>,
+    iteration: u32,
+    iteration_open: bool,
+    landed: bool,
+}
+
+#[derive(Debug, Clone)]
+struct OpenRow {
+    owner: Owner,
+    work: Work,
+    booked: Usage,
+}
+
+#[derive(Debug, Clone, Default)]
+struct BucketRow {
+    sends: Vec<Time>,
+    in_flight: u32,
+    closed_until: Time,
+}
+
+/// The fold.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Ledger {
+    pub(crate) limits: Limits,
+    pub(crate) parked: bool,
+    pub(crate) loops: BTreeMap<LoopId, LoopRow>,
+    pub(crate) plans: BTreeMap<PlanId, PlanHead>,
+    pub(crate) ended: BTreeSet<PlanId>,
+    open: BTreeMap<EffectId, OpenRow>,
+    buckets: BTreeMap<String, BucketRow>,
+    /// Trees with a green outcome, by the event that holds it.
+    green: BTreeMap<Seq, Oid>,
+    agents: u32,
+    gates: u32,
+    last: Option<(Option<LoopId>, bool)>,
+}
+
+impl Ledger {
+    /// Folds one record, and says what is wrong with it.
+    pub(crate) fn apply(&mut self, record: &Record, tally: &mut Tally) -> Result<(), String> {
+        self.survives_storage(record)?;
+        let resumed = matches!(record.event, Event::ResumeAsked);
+        match (&record.event, record.loop_id) {
+            (Event::DaemonStarted { .. }, _) => self.place_lost(tally),
+            (Event::WorkParked, _) => (self.parked, tally.parked) = (true, tally.parked + 1),
+            (Event::WorkUnparked, _) => self.parked = false,
+            (Event::LimitsSet { limits }, _) => {
+                self.limits = limits.clone();
+                tally.reconfigured += 1;
+                // Windows are judged under the limits they lie in.
+                self.buckets.values_mut().for_each(|it| it.sends.clear());
+            }
+            (Event::PlanSubmitted { plan, head }, _) => {
+                self.plans.insert(*plan, head.as_ref().clone());
+            }
+            (Event::SpecAdded { spec, head }, _) => {
+                let id = LoopId { spec: *spec, run: 1 };
+                self.loops.insert(id, LoopRow::new(head.as_ref().clone()));
+            }
+            (Event::PlanEnded { plan }, _) => {
+                self.ended.insert(*plan);
+                let over = |(id, it): (&LoopId, &LoopRow)| id.plan() != *plan || it.status.is_over();
+                check(self.loops.iter().all(over), || format!("{plan} ended before its loops"))?;
+            }
+            (Event::IntegrationMoved { .. }, _) => tally.resets += 1,
+            (Event::EffectStarted { owner, work }, _) => {
+                self.started(EffectId(record.seq), *owner, work, record.at, tally)?;
+            }
+            (Event::EffectObserved { effect, fact, .. }, _) => self.observed(*effect, fact)?,
+            (Event::EffectEnded { effect, outcome }, _) => {
+                self.effect_ended(*effect, outcome, record, tally)?;
+            }
+            (Event::QueueEntered { op }, _) => self.entered(*op)?,
+            (Event::QueueLeft { op, end, .. }, _) => self.left(*op, end, tally)?,
+            (event, Some(id)) => self.of_loop(id, event, tally)?,
+            _ => {}
+        }
+        self.last = Some((record.loop_id, resumed));
+        Ok(())
+    }
+
+    fn survives_storage(&self, record: &Record) -> Result<(), String> {
+        let text = record.encode();
+        check(text.len() <= MAX_EVENT_BYTES, || format!("{} bytes: {record}", text.len()))?;
+        let back = Record::decode(&text).map_err(|error| format!("{error}: {text}"))?;
+        check(back == *record, || format!("comes back different: {text}"))
+    }
+
+    fn place_lost(&mut self, tally: &mut Tally) {
+        tally.effects_lost += self.open.len() as u64;
+        for open in std::mem::take(&mut self.open).into_values() {
+            self.free(&open.work);
+            let run = matches!(&open.work, Work::Tool { name, .. } if name == "run");
+            tally.interrupted += u64::from(run);
+        }
+    }
+
+    fn free(&mut self, work: &Work) {
+        match work {
+            Work::Call { bucket, .. } => {
+                self.buckets.entry(bucket.clone()).or_default().in_flight -= 1;
+            }
+            Work::Agent { .. } => self.agents -= 1,
+            Work::CheckBase { .. } | Work::AcceptBefore | Work::Gate => self.gates -= 1,
+            Work::GateCandidate { .. } => self.gates -= 1,
+            _ => {}
+        }
+    }
+
+    fn started(
+        &mut self,
+        id: EffectId,
+        owner: Owner,
+        work: &Work,
+        at: Time,
+        tally: &mut Tally,
+    ) -> Result<(), String> {
+        check(!self.parked, || format!("{id} {work} starts while parked"))?;
+        if let Owner::Loop(loop_id) = owner {
+            let row = &self.loops[&loop_id];
+            let works = matches!(row.status, Status::Running | Status::Rebasing);
+            check(works, || format!("{loop_id} starts {work} while {}", row.status))?;
+            check(!row.landed, || format!("{loop_id} starts {work} after it landed"))?;
+        }
+        match work {
+            Work::Call { bucket, cap_micros, .. } => {
+                tally.sends += 1;
+                check(0 < *cap_micros, || format!("{id} may spend nothing"))?;
+                self.sent(bucket, at)?;
+            }
+            Work::Agent { .. } => {
+                self.agents += 1;
+                check(self.agents <= self.limits.agents, || format!("{id}: too many agents"))?;
+            }
+            Work::CheckBase { .. }
+            | Work::AcceptBefore
+            | Work::Gate
+            | Work::GateCandidate { .. } => {
+                self.gates += 1;
+                check(self.gates <= self.limits.gates, || format!("{id}: too many gates"))?;
+            }
+            _ => {}
+        }
+        self.open.insert(id, OpenRow { owner, work: work.clone(), booked: Usage::default() });
+        Ok(())
+    }
+
+    /// Sends are counted, not replies: burst and rate over every window, slots, and silence while
+    /// the provider said so.
+    fn sent(&mut self, name: &str, at: Time) -> Result<(), String> {
+        let limits = self.limits.clone();
+        let bucket = self.buckets.entry(name.to_owned()).or_default();
+        check(bucket.closed_until <= at, || format!("{name} is closed, and a call is sent"))?;
+        bucket.in_flight += 1;
+        check(bucket.in_flight <= limits.calls, || format!("{name}: too many calls in flight"))?;
+        bucket.sends.push(at);
+        for (n, from) in (0u64..).zip(bucket.sends.iter().rev()) {
+            let window = at.ms_since(*from);
+            let gained = window * u64::from(limits.requests_per_minute) / 60_000;
+            let may = u64::from(limits.request_burst) + gained;
+            check(n < may, || format!("{name}: {} sends in {window} ms", n + 1))?;
+        }
+        Ok(())
+    }
+
+    fn observed(&mut self, id: EffectId, fact: &Observation) -> Result<(), String> {
+        let open = self.open.get_mut(&id).ok_or_else(|| format!("{id} is not open"))?;
+        if let Observation::UsageSoFar(usage) = fact {
+            let before = std::mem::replace(&mut open.booked, *usage);
+            let owner = open.owner;
+            self.book(owner, before, *usage);
+        }
+        Ok(())
+    }
+
+    fn book(&mut self, owner: Owner, before: Usage, now: Usage) {
+        let Owner::Loop(id) = owner else { return };
+        let row = self.loops.get_mut(&id).expect("added");
+        row.spent.micros += now.micros.saturating_sub(before.micros);
+        row.spent.input += now.input.saturating_sub(before.input);
+        row.spent.output += now.output.saturating_sub(before.output);
+    }
+
+    fn effect_ended(
+        &mut self,
+        id: EffectId,
+        outcome: &Outcome,
+        record: &Record,
+        tally: &mut Tally,
+    ) -> Result<(), String> {
+        let open = self.open.remove(&id).ok_or_else(|| format!("{id} ends twice"))?;
+        self.free(&open.work);
+        self.book(open.owner, open.booked, outcome.usage());
+        match (outcome, &open.work) {
+            (Outcome::Failed { failure: Failure::NotBefore(ms), .. }, Work::Call { bucket, .. }) => {
+                tally.rate_limits += 1;
+                let bucket = self.buckets.entry(bucket.clone()).or_default();
+                bucket.closed_until = bucket.closed_until.max(record.at.plus_ms(*ms));
+            }
+            (Outcome::Failed { .. }, _) => tally.failures += 1,
+            (Outcome::Gated { tree, report: Some(report), .. }, _) if report.green => {
+                self.green.insert(record.seq, *tree);
+            }
+            (Outcome::CandidateGated(report), Work::GateCandidate { tree, .. }) if report.green => {
+                self.green.insert(record.seq, *tree);
+            }
+            (Outcome::BaseChecked(report), _) => tally.bases_red += u64::from(!report.green),
+            (Outcome::Rebased { conflicts: 0, .. }, _) => tally.rebases += 1,
+            (Outcome::Rebased { .. } | Outcome::BuildConflict { .. }, _) => tally.conflicts += 1,
+            (Outcome::PublishMoved { .. }, _) => tally.swaps_lost += 1,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn entered(&mut self, op: QueueOp) -> Result<(), String> {
+        check(!self.parked, || format!("{op} is queued while parked"))?;
+        let Some(id) = op.loop_id() else { return Ok(()) };
+        let (row, plan) = (&self.loops[&id], &self.plans[&id.plan()]);
+        let again = row.status == Status::Complete && matches!(op, QueueOp::Integrate(_));
+        check(row.passed, || format!("{op} without having passed"))?;
+        check(row.status == Status::Running || again, || format!("{op} while {}", row.status))?;
+        if matches!(op, QueueOp::Land(_)) {
+            let may = match plan.land {
+                LandPolicy::Never => false,
+                LandPolicy::Ask => row.approved,
+                LandPolicy::OnGate => true,
+            };
+            check(may && !row.held, || format!("{op} without a person's word"))?;
+        }
+        Ok(())
+    }
+
+    fn left(&mut self, op: QueueOp, end: &QueueEnd, tally: &mut Tally) -> Result<(), String> {
+        if let QueueEnd::Done { evidence, .. } = end {
+            let green = self.green.get(&evidence.seq) == Some(&evidence.tree);
+            check(green, || format!("{op} without evidence for its tree"))?;
+        }
+        let Some(id) = op.loop_id() else {
+            tally.refreshed += u64::from(matches!(end, QueueEnd::Done { .. }));
+            return Ok(());
+        };
+        let row = self.loops.get_mut(&id).expect("added");
+        let lands = matches!(op, QueueOp::Land(_));
+        match end {
+            QueueEnd::Done { commit, .. } => row.brought.push(Some(*commit)),
+            QueueEnd::Empty => row.brought.push(None),
+            QueueEnd::Held { .. } => (row.held, tally.held) = (true, tally.held + 1),
+            QueueEnd::Red { .. } | QueueEnd::Conflict { .. } => tally.sent_back += 1,
+            QueueEnd::Failed { .. } | QueueEnd::Withdrawn => {}
+        }
+        if matches!(end, QueueEnd::Done { .. } | QueueEnd::Empty) {
+            check(!lands || !row.landed, || format!("{id} lands twice"))?;
+            row.landed |= lands;
+            tally.landed += u64::from(lands);
+            tally.integrated += u64::from(!lands);
+        }
+        Ok(())
+    }
+
+    fn of_loop(&mut self, id: LoopId, event: &Event, tally: &mut Tally) -> Result<(), String> {
+        let last = self.last;
+        let busy = self.open.values().any(|it| it.owner == Owner::Loop(id));
+        let row = self.loops.get_mut(&id).ok_or_else(|| format!("{id} is not known"))?;
+        check(!row.status.is_over(), || format!("{id} is over, and {event}"))?;
+        match event {
+            Event::StatusChanged { from, to, reason } => {
+                check(row.status == *from, || format!("{id} is {}", row.status))?;
+                from.check(*to).map_err(|error| error.to_string())?;
+                let asleep = matches!(from, Status::Paused | Status::Blocked) && !to.is_over();
+                let asked = last == Some((Some(id), true));
+                check(!asleep || asked, || format!("{id} wakes by itself"))?;
+                check(!to.is_over() || !busy, || format!("{id} is {to} and still works"))?;
+                (row.status, row.reason) = (*to, Some(reason.clone()));
+                count(tally, *to, reason);
+                if *to == Status::Complete {
+                    check(row.passed || row.landed, || format!("{id} never passed"))?;
+                }
+            }
+            Event::IterationStarted { n } => {
+                let next = *n == row.iteration + 1 && *n <= row.head.limits.iterations;
+                check(next && !row.iteration_open, || format!("{id} counts {n} after {}", row.iteration))?;
+                (row.iteration, row.iteration_open) = (*n, true);
+                (row.passed, row.approved, row.held) = (false, false, false);
+            }
+            Event::IterationEnded { n, verdict, .. } => {
+                let open = *n == row.iteration && row.iteration_open;
+                check(open, || format!("{id}: iteration {n} ends again"))?;
+                row.iteration_open = false;
+                match verdict {
+                    taskd_model::Verdict::Green => tally.greens += 1,
+                    taskd_model::Verdict::Unchanged => tally.unchanged += 1,
+                    _ => tally.reds += 1,
+                }
+            }
+            Event::Passed { evidence, .. } => {
+                let green = self.green.get(&evidence.seq) == Some(&evidence.tree);
+                check(green, || format!("{id} passes without evidence"))?;
+                (row.passed, row.approved, row.held) = (true, false, false);
+            }
+            Event::Approved => (row.approved, row.held) = (true, false),
+            Event::Rejected { .. } => {
+                (row.passed, row.approved, row.held) = (false, false, false);
+                tally.rejected += 1;
+            }
+            Event::ResumeAsked => (row.deferred, tally.resumed) = (false, tally.resumed + 1),
+            Event::Deferred { .. } => row.deferred = true,
+            Event::DeferralOver => row.deferred = false,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    pub(crate) fn is_busy(&self, id: LoopId) -> bool {
+        self.open.values().any(|it| it.owner == Owner::Loop(id))
+    }
+
+    pub(crate) fn open(&self) -> impl Iterator<Item = EffectId> + '_ {
+        self.open.keys().copied()
+    }
+}
+
+impl LoopRow {
+    fn new(head: SpecHead) -> Self {
+        Self {
+            head,
+            status: Status::Draft,
+            reason: None,
+            passed: false,
+            approved: false,
+            held: false,
+            deferred: false,
+            spent: Usage::default(),
+            brought: Vec::new(),
+            iteration: 0,
+            iteration_open: false,
+            landed: false,
+        }
+    }
+
+    pub(crate) fn is_native(&self) -> bool {
+        matches!(self.head.worker, Worker::Model(_))
+    }
+}
+
+fn count(tally: &mut Tally, to: Status, reason: &Reason) {
+    match (to, reason) {
+        (Status::Blocked, Reason::NeedFailed) => tally.needs_failed += 1,
+        (Status::Blocked, _) => tally.blocked += 1,
+        (Status::Paused, _) => tally.paused += 1,
+        (Status::Stopped, _) => tally.stopped += 1,
+        (Status::Failed, Reason::Internal(_)) => tally.internal += 1,
+        (Status::Failed, _) => tally.limits += 1,
+        (Status::Complete, Reason::AlreadyThere) => tally.already_there += 1,
+        (Status::Complete, _) => tally.complete += 1,
+        _ => {}
+    }
+}
+
+pub(crate) fn check(holds: bool, otherwise: impl FnOnce() -> String) -> Result<(), String> {
+    if holds { Ok(()) } else { Err(otherwise()) }
+}

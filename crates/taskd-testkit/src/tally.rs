@@ -1,0 +1,135 @@
+//! What happened in a world, counted, so that one can see what the seeds reach.
+
+use std::fmt;
+
+macro_rules! tally {
+    ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
+        /// What happened, counted.
+        #[derive(Debug, Default, Clone, PartialEq, Eq)]
+        pub struct Tally {
+            $($(#[$doc])* pub $name: u64,)*
+        }
+
+        impl Tally {
+            /// Adds another world's counts.
+            pub fn add(&mut self, other: &Self) {
+                $(self.$name += other.$name;)*
+            }
+
+            /// Every count with its name.
+            #[must_use]
+            pub fn rows(&self) -> Vec<(&'static str, u64)> {
+                vec![$((stringify!($name), self.$name)),*]
+            }
+        }
+    };
+}
+
+tally! {
+    /// Inputs handled.
+    inputs,
+    /// Events decided.
+    events,
+    /// Commands refused.
+    refused,
+    /// Deaths of the daemon.
+    crashes,
+    /// Records that were decided and not durable when it died.
+    records_lost,
+    /// Effects that were running when it died.
+    effects_lost,
+    /// Publishes that had happened when it died, with no outcome.
+    publishes_lost,
+    /// Orderly stops and starts.
+    restarts,
+    /// Outcomes of an earlier life, or for the second time.
+    stale,
+    /// Ticks that settled what one input left over.
+    unsettled,
+    /// Calls sent.
+    sends,
+    /// Refusals with a time in them.
+    rate_limits,
+    /// Effects that failed otherwise.
+    failures,
+    /// Tools that began before the reply ended.
+    early_reads,
+    /// Commands that were interrupted.
+    interrupted,
+    /// Effects that were asked to end.
+    ends,
+    /// Gates of iterations that were green.
+    greens,
+    /// Those that were red.
+    reds,
+    /// Iterations that changed nothing.
+    unchanged,
+    /// Rebases without conflicts.
+    rebases,
+    /// Rebases and candidates with conflicts.
+    conflicts,
+    /// Loops whose work came onto an integration ref.
+    integrated,
+    /// Loops whose work landed.
+    landed,
+    /// Landings of the commit that was integrated, as it was.
+    landed_as_integrated,
+    /// Candidates that needed no gate of their own.
+    evidence_reused,
+    /// Candidates that were red or did not merge.
+    sent_back,
+    /// Candidates that were evicted because a tip moved or nobody wanted them.
+    evictions,
+    /// Publishes that met another tip.
+    swaps_lost,
+    /// Landings held by the person's checkout.
+    held,
+    /// Targets merged into an integration ref.
+    refreshed,
+    /// Integration refs started again.
+    resets,
+    /// Targets moved by a person.
+    main_moved,
+    /// Targets rewritten by a person.
+    main_rewritten,
+    /// Bases that were red.
+    bases_red,
+    /// Loops blocked.
+    blocked,
+    /// Loops paused.
+    paused,
+    /// Loops that went on.
+    resumed,
+    /// Loops stopped.
+    stopped,
+    /// Loops failed by a limit.
+    limits,
+    /// Loops failed by a defect.
+    internal,
+    /// Loops complete.
+    complete,
+    /// Loops whose work the target had already.
+    already_there,
+    /// Loops blocked by a need that did not pass.
+    needs_failed,
+    /// Passed work rejected by a person.
+    rejected,
+    /// Times everything was parked.
+    parked,
+    /// Configurations.
+    reconfigured,
+    /// The same plan again.
+    duplicates,
+    /// Snapshots loaded and followed.
+    snapshots,
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (n, (name, count)) in self.rows().into_iter().enumerate() {
+            let end = if n % 4 == 3 { '\n' } else { ' ' };
+            write!(f, "{name:>20} {count:>7}{end}")?;
+        }
+        Ok(())
+    }
+}

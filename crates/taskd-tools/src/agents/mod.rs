@@ -1,0 +1,19 @@
+//! External agent programs: how to start one, and what its output says.
+//!
+//! A program is described by data ([`Preset`], compiled in from `presets/*.toml` or a person's own),
+//! not by code. [`StreamParser`] turns what it prints into [`AgentFact`]s, and [`environment`] is
+//! the whole environment it gets.
+//!
+//! Refuses to: start anything (that is [`crate::supervise`]'s), hand on the daemon's own
+//! environment, believe a number that is no number, or hold more than a line and a reply.
+
+mod environment;
+mod preset;
+mod prose;
+mod rules;
+mod stream;
+
+pub use environment::{ALLOWED, environment, is_allowed};
+pub use preset::{ArgvError, Format, Invocation, Preset, PresetError, PromptChannel};
+pub use rules::{ActivityRule, Count, LineRule, ProseUsage, ResultRule, UsageRule};
+pub use stream::{AgentFact, LINE_MAX_BYTES, RESULT_MAX_BYTES, StreamParser};
