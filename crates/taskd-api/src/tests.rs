@@ -10,7 +10,10 @@ use std::{
 };
 
 use tempfile::TempDir;
-use tokio::{net::UnixListener, task::JoinHandle};
+use tokio::{
+    net::UnixListener,
+    runtime::{Builder, Runtime},
+};
 use tokio_stream::wrappers::UnixListenerStream;
 use tonic::{Request, Response, Status, codegen::BoxStream, transport::Server};
 
@@ -27,16 +30,18 @@ struct Fake {
     cursors: Arc<Mutex<Vec<String>>>,
 }
 
-/// A server and its socket; both end with it.
+/// A server on a runtime of its own, so that its connections end with it, and its socket.
 struct Daemon {
     socket: PathBuf,
-    task: JoinHandle<()>,
+    runtime: Option<Runtime>,
     _dir: TempDir,
 }
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        self.task.abort();
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
     }
 }
 
@@ -44,12 +49,13 @@ impl Fake {
     fn serve(self) -> Daemon {
         let dir = tempfile::tempdir().unwrap();
         let socket = dir.path().join("s");
+        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let guard = runtime.enter();
         let listener = UnixListener::bind(&socket).unwrap();
+        drop(guard);
         let server = Server::builder().add_service(TaskdServer::new(self));
-        let task = tokio::spawn(async move {
-            server.serve_with_incoming(UnixListenerStream::new(listener)).await.unwrap();
-        });
-        Daemon { socket, task, _dir: dir }
+        runtime.spawn(server.serve_with_incoming(UnixListenerStream::new(listener)));
+        Daemon { socket, runtime: Some(runtime), _dir: dir }
     }
 
     fn answer<T>(&self, message: T) -> Response<T> {

@@ -4,7 +4,7 @@
 
 use std::{
     fs,
-    net::SocketAddr,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt},
     path::Path,
     sync::Arc,
@@ -27,7 +27,7 @@ use tracing::{error, info, warn};
 use tracing_subscriber::EnvFilter;
 
 use crate::{
-    config::Config,
+    config::{self, Config},
     driver::{Driver, Inbox, Replayed, replay},
     health,
     hub::Hub,
@@ -41,6 +41,10 @@ use crate::{
 const DEFAULT_GRACE: Duration = Duration::from_secs(10);
 /// Exit code of a daemon that failed inside.
 const EXIT_SOFTWARE: i32 = 70;
+
+/// Health and metrics are served on a free port of loopback unless something else is said; the
+/// facts file and `daemon status` name it.
+const ANY_LOOPBACK: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 /// How to run a daemon.
 #[derive(Debug, Clone)]
@@ -67,10 +71,9 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         // Fails only for a group leader, which has its own session already.
         nix::unistd::setsid().ok();
     }
-    let config = Config::load(&options.paths.config, None, std::env::vars())
+    let config = load_config(&options.paths, None)
         .map_err(|wrong| anyhow!("the configuration is wrong:\n{wrong}"))?;
-    let config = Arc::new(config);
-    log_to_stderr(options.log_level.as_deref().unwrap_or_else(|| config.log_level()));
+    log_to_stderr(options.log_level.as_deref().unwrap_or(&config.log_level));
     make_private(&options.paths.state)?;
     make_private(&options.paths.run_dir())?;
     let stamp = StoreOptions { stamp: build_stamp(), ..StoreOptions::default() };
@@ -136,11 +139,8 @@ async fn serve(
 ) -> anyhow::Result<()> {
     let paths = &options.paths;
     let listener = bind_socket(paths)?;
-    let address = options.http.or_else(|| config.http_listen());
-    let http = match address {
-        Some(address) => Some(health::bind(address).await.context("binding http.listen")?),
-        None => None,
-    };
+    let address = options.http.or(config.http_listen).unwrap_or(ANY_LOOPBACK);
+    let http = health::bind(address).await.context("binding http.listen")?;
     let replayed = rebuild(&store, &recovered)?;
     let ctx = make_context(options, config, &store, &recovered, &replayed)?;
     for (identity, became) in ctx.context.launcher.end_previous_life().await {
@@ -228,7 +228,7 @@ async fn start(
     made: Made,
     replayed: Replayed,
     store: Arc<Store>,
-    http: Option<tokio::net::TcpListener>,
+    http: tokio::net::TcpListener,
     findings: Vec<taskd_store::Finding>,
 ) -> anyhow::Result<Alive> {
     let Made { context: ctx, inbox } = made;
@@ -243,11 +243,9 @@ async fn start(
         .context("starting the driver")?;
     let stop = CancellationToken::new();
     let tasks = TaskTracker::new();
-    let address = http.as_ref().and_then(|it| it.local_addr().ok());
-    if let Some(http) = http {
-        tasks.spawn(health::serve(http, Arc::clone(&ctx), stop.clone()));
-    }
-    let poll = lock(&ctx.config).git_poll();
+    let address = http.local_addr().ok();
+    tasks.spawn(health::serve(http, Arc::clone(&ctx), stop.clone()));
+    let poll = Duration::from_millis(lock(&ctx.config).git_poll_ms);
     let watching = Arc::clone(&ctx);
     let stopped = stop.clone();
     tasks.spawn(async move {
@@ -438,26 +436,33 @@ fn bind_socket(paths: &Paths) -> anyhow::Result<UnixListener> {
     Ok(listener)
 }
 
+/// Effective configuration, of the person alone or of a project; or all that is wrong with it.
+fn load_config(paths: &Paths, root: Option<&Path>) -> Result<Arc<Config>, String> {
+    let places = config::Places::new(&paths.config, root);
+    config::load(&places, std::env::vars().collect(), Vec::new()).map(Arc::new).map_err(|wrong| {
+        wrong.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    })
+}
+
 /// Reads the configuration again, all or nothing, and says which keys changed.
 pub(crate) async fn reload(ctx: &Arc<Context>) -> Result<Vec<String>, ApiError> {
-    let dir = ctx.paths.config.clone();
-    let read = tokio::task::spawn_blocking(move || Config::load(&dir, None, std::env::vars()));
+    let reader = Arc::clone(ctx);
+    let read = tokio::task::spawn_blocking(move || load_config(&reader.paths, None));
     let config = match read.await {
-        Ok(Ok(config)) => Arc::new(config),
-        Ok(Err(wrong)) => return Err(ApiError::new(codes::CONFIG, wrong.to_string())),
+        Ok(Ok(config)) => config,
+        Ok(Err(wrong)) => return Err(ApiError::new(codes::CONFIG, wrong)),
         Err(why) => return Err(ApiError::new(codes::INTERNAL, why.to_string())),
     };
     let before = std::mem::replace(&mut *lock(&ctx.config), Arc::clone(&config));
     let reply = ctx.handle.input(Input::Limits(config.limits())).await;
     reply.map_err(|it| ApiError::new(codes::INTERNAL, it.to_string()))?.ok();
-    Ok(config.changed_since(&before))
+    let changed = config.entries().zip(before.entries()).filter(|(new, old)| new.value != old.value);
+    Ok(changed.map(|(new, _)| new.doc.key.to_owned()).collect())
 }
 
 impl Context {
     /// Effective configuration of a project.
     pub(crate) fn config_of(&self, root: &Path) -> Result<Arc<Config>, Trouble> {
-        Config::load(&self.paths.config, Some(root), std::env::vars())
-            .map(Arc::new)
-            .map_err(|it| Trouble::permanent(it.to_string()))
+        load_config(&self.paths, Some(root)).map_err(Trouble::permanent)
     }
 }

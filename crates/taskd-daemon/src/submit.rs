@@ -30,6 +30,28 @@ use crate::{
 const GATE_TIMEOUT_MS: u64 = 15 * 60 * 1000;
 /// The spec of a plan that came as one sentence.
 const SINGLE_SPEC: &str = "task";
+/// Files at the root of a repository that suggest a gate.
+const GATE_SIGNS: &[&str] = &[
+    "Cargo.toml",
+    "package.json",
+    "pnpm-lock.yaml",
+    "yarn.lock",
+    "package-lock.json",
+    "bun.lock",
+    "justfile",
+    "Justfile",
+    ".justfile",
+    "Makefile",
+    "makefile",
+    "GNUmakefile",
+    "go.mod",
+    "pyproject.toml",
+    "pytest.ini",
+    "tox.ini",
+    "setup.cfg",
+    "setup.py",
+    "test.sh",
+];
 /// Longest title of a plan that came as one sentence, in characters.
 const MAX_TITLE_CHARS: usize = 100;
 
@@ -236,7 +258,7 @@ impl<'a> Look<'a> {
             ..GateSettings::default()
         });
         let of_plan = head.gate.as_ref().map(|it| it.value.clone());
-        let of_config = config.gate();
+        let of_config = config.gate.clone();
         let origin = if flag.is_some() {
             "--gate".to_owned()
         } else if of_plan.as_ref().is_some_and(|it| !it.run.is_empty()) {
@@ -287,7 +309,7 @@ impl<'a> Look<'a> {
             let flag = self.options.type_name.clone();
             let type_name = flag
                 .or_else(|| named.map(|it| it.value.clone()))
-                .unwrap_or_else(|| config.loop_type().to_owned());
+                .unwrap_or_else(|| config.loop_type.clone());
             let loop_type = match types.get(&type_name) {
                 Ok(found) => found.clone(),
                 Err(error) => {
@@ -363,7 +385,7 @@ impl<'a> Look<'a> {
             .or(flag)
             .or_else(|| head.agent.as_ref().map(|it| it.value.clone()))
             .or_else(|| loop_type.agent.clone())
-            .or_else(|| config.agent());
+            .or_else(|| config.worker.clone());
         let Some(found) = found else {
             let what = format!("nothing is named to work on `{}`", spec.id.value);
             self.problem(what, "--agent claude, --agent './script.sh', or --model NAME");
@@ -389,7 +411,7 @@ impl<'a> Look<'a> {
         });
         let land = asked
             .or(plan.head.land.as_ref().map(|it| it.value))
-            .unwrap_or_else(|| config.land());
+            .unwrap_or(config.land);
         // Work without a gate never lands by itself.
         let land = if gate.run.is_empty() && land == LandPolicy::OnGate {
             LandPolicy::Ask
@@ -404,7 +426,7 @@ impl<'a> Look<'a> {
             .unwrap_or(Priority::Normal);
         let budget = plan.head.budget_micros.as_ref().map(|it| it.value);
         let time = plan.head.time_ms.as_ref().map(|it| it.value);
-        let (default_time, default_budget) = config.plan_limits();
+        let (default_time, default_budget) = (config.plan_time_ms, config.plan_budget_micros);
         let env: BTreeMap<String, String> = self.request.environment.clone();
         let head = PlanHead {
             // Both are known when it is stored.
@@ -429,7 +451,7 @@ impl<'a> Look<'a> {
             context: plan.context,
             source: source_text(&self.request),
             gate,
-            setup: plan.head.setup.map(|it| it.value).or_else(|| config.setup()),
+            setup: plan.head.setup.map(|it| it.value).or_else(|| config.setup.clone()),
             env,
             root: probe.root.to_string_lossy().into_owned(),
         };
@@ -587,7 +609,7 @@ fn propose(repo: &Repo, base: Oid) -> Vec<detect::Proposal> {
         let bytes = repo.file_at(base, name.as_ref()).ok().flatten()?;
         Some(String::from_utf8_lossy(&bytes).into_owned())
     };
-    let names: Vec<String> = detect::NAMES
+    let names: Vec<String> = GATE_SIGNS
         .iter()
         .filter(|it| read(it).is_some())
         .map(|it| (*it).to_owned())

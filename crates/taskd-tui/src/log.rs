@@ -183,9 +183,6 @@ impl Logs {
         match delta {
             Delta::Text(text) => log.stream(effect, text),
             Delta::Line(text) => {
-                if log.open != Some(effect) || text.is_empty() {
-                    log.open = None;
-                }
                 log.open = None;
                 log.stream(effect, text);
                 log.open = None;

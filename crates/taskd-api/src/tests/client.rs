@@ -1,5 +1,7 @@
 //! Calls and their errors.
 
+use std::time::Duration;
+
 use super::{Fake, view};
 use crate::{ApiError, Client, codes, v1};
 
@@ -49,13 +51,16 @@ async fn a_daemon_that_went_away_is_unreachable() {
     let client = Client::connect(&daemon.socket).await.unwrap();
     client.status(v1::StatusRequest {}).await.unwrap();
     drop(daemon);
-    // The connection may still be closing when the first call is made.
-    let error = loop {
-        if let Err(error) = client.status(v1::StatusRequest {}).await {
-            break error;
+    // Its connections may still be closing when the first call is made.
+    let failing = async {
+        loop {
+            if let Err(error) = client.status(v1::StatusRequest {}).await {
+                return error;
+            }
+            tokio::task::yield_now().await;
         }
-        tokio::task::yield_now().await;
     };
+    let error = tokio::time::timeout(Duration::from_secs(10), failing).await.unwrap();
     assert_eq!(error.exit, 69, "{error:?}");
 }
 

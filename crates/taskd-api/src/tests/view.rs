@@ -87,7 +87,7 @@ fn row(n: u32, verdict: Option<Verdict>) -> IterationRow {
 
 /// Loop `n`; every other one has everything that can be absent.
 fn a_loop(n: u16, status: Status, doing: Doing, reason: Option<Reason>) -> LoopView {
-    let full = n % 2 == 0;
+    let full = n.is_multiple_of(2);
     let worker = if full { Worker::Model } else { Worker::Agent };
     let conflict = if full { OnConflict::Loop(2) } else { OnConflict::Block };
     let verdicts =
@@ -222,8 +222,8 @@ fn effects() -> impl Iterator<Item = (EffectId, EffectView)> {
         EffectKind::Publish(QueueOp::Refresh(PlanId(7))),
     ];
     let owners = [Owner::Loop(id(1)), Owner::Plan(PlanId(7)), Owner::Queue(ProjectId(1))];
-    (1..).zip(kinds.into_iter().zip(owners.into_iter().cycle())).map(|(n, (kind, owner))| {
-        let activity = (n % 2 == 0).then(|| "cargo test".to_owned());
+    (1_u64..).zip(kinds.into_iter().zip(owners.into_iter().cycle())).map(|(n, (kind, owner))| {
+        let activity = n.is_multiple_of(2).then(|| "cargo test".to_owned());
         (EffectId(Seq(n)), EffectView { owner, kind, since: Time(n), activity, used: usage() })
     })
 }

@@ -103,7 +103,7 @@ impl Job {
             PromptChannel::Argument | PromptChannel::File => Stdin::Null,
         };
         let (_, root) = self.ctx.repo(self.order.project)?;
-        let idle = self.ctx.config_of(&root)?.agent_idle();
+        let idle = Duration::from_millis(self.ctx.config_of(&root)?.agent_idle_ms);
         let ladder = Ladder::STOP;
         Ok(Command { argv, cwd: self.worktree()?, env, stdin, timeout: None, idle: Some(idle), ladder })
     }

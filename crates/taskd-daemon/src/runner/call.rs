@@ -83,7 +83,7 @@ impl Job {
 
     fn gate_said(&self, note: &IterationNote) -> Result<GateSaid, Trouble> {
         let findings = match &note.log {
-            Some(log) => findings::read(&self.text(log)?, 1).excerpt,
+            Some(log) => findings::read(self.text(log)?.as_bytes(), Some(1)).excerpt,
             None => note.verdict.to_string(),
         };
         Ok(GateSaid { findings, summary: note.summary.clone() })

@@ -171,10 +171,10 @@ impl Job {
                 log.push('\n');
             }
             let code = match finished.how {
-                How::Exited(code) => code,
-                _ => 1,
+                How::Exited(code) => Some(code),
+                _ => None,
             };
-            let found = findings::read(&output, code);
+            let found = findings::read(output.as_bytes(), code);
             if let Some(n) = found.tests {
                 tests = Some(tests.unwrap_or(0) + n);
             }

@@ -110,7 +110,7 @@ impl Job {
     async fn publish_to_target(&self, commit: Oid, expected: Oid) -> Result<Outcome, Trouble> {
         let (repo, root) = self.ctx.repo(self.order.project)?;
         let target = self.order.target.clone();
-        let follow = self.ctx.config_of(&root)?.follow();
+        let follow = self.ctx.config_of(&root)?.follow;
         let message = format!("taskd: land {}", self.order.plan);
         self.blocking(move || {
             let full = format!("refs/heads/{target}");

@@ -1,0 +1,202 @@
+//! Configuration: layers of TOML, the environment and flags in, one plain value out.
+//!
+//! Defaults < system < user < project < project-local < environment < flags. All or nothing: every
+//! problem is told at once, and no value is guessed. Keeps no globals and watches no files.
+
+use std::{collections::BTreeMap, net::SocketAddr};
+
+use taskd_model::{AgentDoc, GateSettings, LandPolicy, Limits, LoopLimits};
+
+mod error;
+mod keys;
+mod layers;
+mod load;
+mod value;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use error::{ConfigError, ConfigProblem};
+pub(crate) use keys::{KeyDoc, Scope, keys};
+pub(crate) use load::{Places, load, person_layers, project_layers};
+pub(crate) use value::Kind;
+
+use layers::{Setting, Settings};
+
+/// One file, weakest first in [`Sources::layers`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Layer {
+    /// What people call the file; every error begins with it.
+    pub(crate) origin: String,
+    /// Its text, TOML.
+    pub(crate) text: String,
+    /// Who wrote it.
+    pub(crate) owner: Owner,
+}
+
+/// Who wrote a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Owner {
+    /// The machine's owner or the person who runs the daemon: may set everything.
+    Person,
+    /// Whoever wrote the repository, which may be anybody: may only tighten security keys.
+    Project,
+}
+
+/// A flag of the command line that sets a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Flag {
+    /// As it was typed: `--budget`.
+    pub(crate) name: String,
+    /// The key it sets: `run.budget`.
+    pub(crate) key: String,
+    /// Its value, as in an environment variable.
+    pub(crate) value: String,
+}
+
+/// Everything configuration is made of.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Sources {
+    /// Files, weakest first.
+    pub(crate) layers: Vec<Layer>,
+    /// The environment; only `TASKD_SECTION__KEY` is looked at.
+    pub(crate) env: Vec<(String, String)>,
+    /// Flags, stronger than everything else.
+    pub(crate) flags: Vec<Flag>,
+    /// Cores of this machine: how many gates run at once unless something says otherwise.
+    pub(crate) cores: u32,
+}
+
+/// The effective configuration. What each key means is in [`keys()`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Config {
+    /// `[limits]`: what the daemon does at once, and how fast.
+    limits: Limits,
+    /// `[run]` and `work.conflict`: limits of one loop.
+    run: LoopLimits,
+    /// `[plan] time`: wall time of a plan from its start, in milliseconds. Default 6 h.
+    pub(crate) plan_time_ms: u64,
+    /// `[plan] budget`: spend of all loops of a plan, in micro-dollars. Default $20.
+    pub(crate) plan_budget_micros: u64,
+    /// `[gate]`: what decides whether work passes, where it says so.
+    pub(crate) gate: GateSettings,
+    /// `[gate] timeout`: longest run of one command of a gate, in milliseconds. Default 15 min.
+    pub(crate) gate_timeout_ms: u64,
+    /// `[land] policy`: how passed work lands. Default: ask.
+    pub(crate) land: LandPolicy,
+    /// `[land] follow`: a clean checkout of the target follows it. Default: true.
+    pub(crate) follow: bool,
+    /// `[work] agent` or `model`: who works, if anything says so. No default: never guessed.
+    pub(crate) worker: Option<AgentDoc>,
+    /// `[work] setup`: command run once in every new worktree. Default: none.
+    pub(crate) setup: Option<String>,
+    /// `[work] type`: name of the loop type. Default `ralph`.
+    pub(crate) loop_type: String,
+    /// `[git] poll`: how often the target is looked at, in milliseconds. Default 5 s.
+    pub(crate) git_poll_ms: u64,
+    /// `[agent] idle`: silence after which an external agent is stopped, in milliseconds.
+    /// Default 15 min.
+    pub(crate) agent_idle_ms: u64,
+    /// `[http] listen`: loopback address of the web pages. Default: none, no listener.
+    pub(crate) http_listen: Option<SocketAddr>,
+    /// `[log] level`: `error`, `warn`, `info`, `debug` or `trace`. Default `info`.
+    pub(crate) log_level: String,
+    settings: BTreeMap<&'static str, Setting>,
+}
+
+/// One key as it is in effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Entry<'a> {
+    /// What the key means.
+    pub(crate) doc: &'static KeyDoc,
+    /// Its value as TOML; nothing if it is not set.
+    pub(crate) value: Option<&'a str>,
+    /// Where the value comes from; nothing if it is not set.
+    pub(crate) origin: Option<&'a str>,
+}
+
+impl Config {
+    /// The effective configuration of these sources.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with any of them, in the order of layers and lines.
+    pub(crate) fn resolve(sources: &Sources) -> Result<Self, Vec<ConfigError>> {
+        layers::merge(sources).map(|it| Self::of(&it))
+    }
+
+    /// Limits of the daemon, for the core.
+    #[must_use]
+    pub(crate) fn limits(&self) -> Limits {
+        self.limits.clone()
+    }
+
+    /// Limits of one loop, unless its plan or its type say otherwise.
+    #[must_use]
+    pub(crate) fn run_limits(&self) -> LoopLimits {
+        self.run.clone()
+    }
+
+    /// Where the value of `key` (`gate.command`) comes from: a file as its layer names it,
+    /// `TASKD_GATE__COMMAND`, `--gate`, or `built in`. Nothing if it is not set.
+    #[must_use]
+    pub(crate) fn origin(&self, key: &str) -> Option<&str> {
+        self.settings.get(key).map(|it| it.origin.as_str())
+    }
+
+    /// Every key as it is in effect, in the order of [`keys()`].
+    pub(crate) fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
+        keys().iter().map(|doc| {
+            let setting = self.settings.get(doc.key);
+            Entry {
+                doc,
+                value: setting.map(|it| it.shown.as_str()),
+                origin: setting.map(|it| it.origin.as_str()),
+            }
+        })
+    }
+
+    fn of(from: &Settings) -> Self {
+        let agent = from.text("work.agent").map(|run| AgentDoc::Agent { run });
+        let model = || from.text("work.model").map(|name| AgentDoc::Model { name });
+        let gate_timeout_ms = from.amount("gate.timeout");
+        Self {
+            limits: Limits {
+                loops: from.count("limits.loops"),
+                agents: from.count("limits.agents"),
+                gates: from.count("limits.gates"),
+                calls: from.count("limits.calls"),
+                requests_per_minute: from.count("limits.requests_per_minute"),
+                request_burst: from.count("limits.burst"),
+                turns: from.count("limits.turns"),
+                ..Limits::default()
+            },
+            run: LoopLimits {
+                iterations: from.count("run.iterations"),
+                time_ms: from.amount("run.time"),
+                budget_micros: from.amount("run.budget"),
+                restarts: from.count("run.restarts"),
+                conflict: from.conflict("work.conflict"),
+            },
+            plan_time_ms: from.amount("plan.time"),
+            plan_budget_micros: from.amount("plan.budget"),
+            gate: GateSettings {
+                quick: from.text("gate.quick"),
+                run: from.texts("gate.command").unwrap_or_default(),
+                timeout_ms: Some(gate_timeout_ms),
+                protect: from.texts("gate.protect"),
+            },
+            gate_timeout_ms,
+            land: from.land("land.policy"),
+            follow: from.flag("land.follow"),
+            worker: agent.or_else(model),
+            setup: from.text("work.setup"),
+            loop_type: from.text("work.type").unwrap_or_default(),
+            git_poll_ms: from.amount("git.poll"),
+            agent_idle_ms: from.amount("agent.idle"),
+            http_listen: from.address("http.listen"),
+            log_level: from.text("log.level").unwrap_or_default(),
+            settings: from.clone().into_map(),
+        }
+    }
+}

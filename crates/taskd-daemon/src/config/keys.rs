@@ -1,0 +1,201 @@
+//! Every key there is: its type, range, default, who may set it, and what it means.
+//!
+//! The one list the reader, the environment and `taskd help config` go by.
+
+use super::value::Kind;
+
+/// A key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct KeyDoc {
+    /// Its name with its section: `limits.loops`.
+    pub(crate) key: &'static str,
+    /// Its type and range.
+    pub(crate) kind: Kind,
+    /// Its default as an environment variable would say it; `cores` is the number of cores, and
+    /// nothing means that it is not set.
+    pub(crate) default: Option<&'static str>,
+    /// Who may set it.
+    pub(crate) scope: Scope,
+    /// What it means, for people.
+    pub(crate) doc: &'static str,
+}
+
+/// Who may set a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// Everybody.
+    Any,
+    /// A project may make it stricter than the person's value, not looser.
+    Tighten,
+    /// A project may not: it belongs to the daemon, which serves many.
+    Daemon,
+}
+
+impl KeyDoc {
+    /// The section and the key without it.
+    #[must_use]
+    pub(crate) fn parts(&self) -> (&'static str, &'static str) {
+        self.key.split_once('.').unwrap_or(("", self.key))
+    }
+}
+
+/// Every key, by section.
+#[must_use]
+pub(crate) fn keys() -> &'static [KeyDoc] {
+    &KEYS
+}
+
+/// The key of this name.
+pub(super) fn find(key: &str) -> Option<&'static KeyDoc> {
+    KEYS.iter().find(|it| it.key == key)
+}
+
+/// Every section, in order.
+pub(super) fn sections() -> Vec<&'static str> {
+    let mut all: Vec<_> = KEYS.iter().map(|it| it.parts().0).collect();
+    all.dedup();
+    all
+}
+
+/// Words people try, and the keys they mean.
+pub(super) const MEANT: [(&str, &str); 6] = [
+    ("gate.run", "gate.command"),
+    ("land.land", "land.policy"),
+    ("work.loop_type", "work.type"),
+    ("limits.request_burst", "limits.burst"),
+    ("limits.max_loops", "limits.loops"),
+    ("agent.timeout", "agent.idle"),
+];
+
+/// Values of `land.policy`, from strict to loose.
+pub(super) const LAND: [&str; 3] = ["never", "ask", "on-gate"];
+
+const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
+
+const SECOND: u64 = 1_000;
+const MINUTE: u64 = 60 * SECOND;
+const HOUR: u64 = 60 * MINUTE;
+const DAY: u64 = 24 * HOUR;
+
+const CENT: u64 = 10_000;
+const DOLLAR: u64 = 100 * CENT;
+
+const fn key(key: &'static str, kind: Kind, default: &'static str, doc: &'static str) -> KeyDoc {
+    KeyDoc { key, kind, default: Some(default), scope: Scope::Any, doc }
+}
+
+const fn unset(key: &'static str, kind: Kind, doc: &'static str) -> KeyDoc {
+    KeyDoc { key, kind, default: None, scope: Scope::Any, doc }
+}
+
+const fn by(scope: Scope, key: KeyDoc) -> KeyDoc {
+    KeyDoc { scope, ..key }
+}
+
+const fn count(min: u32, max: u32) -> Kind {
+    Kind::Count { min, max }
+}
+
+const fn time(min_ms: u64, max_ms: u64) -> Kind {
+    Kind::Duration { min_ms, max_ms }
+}
+
+const MONEY: Kind = Kind::Money { min_micros: CENT, max_micros: 100_000 * DOLLAR };
+
+use Scope::{Daemon, Tighten};
+
+static KEYS: [KeyDoc; 28] = [
+    by(Daemon, key("limits.loops", count(1, 1_000), "50", "Loops at work at once.")),
+    by(
+        Daemon,
+        key(
+            "limits.agents",
+            count(1, 100),
+            "4",
+            "External agents at once; free memory may admit fewer.",
+        ),
+    ),
+    by(Daemon, key("limits.gates", count(1, 256), "cores", "Gates at once.")),
+    by(
+        Daemon,
+        key("limits.calls", count(1, 1_000), "10", "Model calls in flight for each credential."),
+    ),
+    by(
+        Daemon,
+        key(
+            "limits.requests_per_minute",
+            count(1, 100_000),
+            "50",
+            "Model requests a minute for each credential.",
+        ),
+    ),
+    by(
+        Daemon,
+        key(
+            "limits.burst",
+            count(1, 100_000),
+            "50",
+            "Model requests at once after a pause, for each credential.",
+        ),
+    ),
+    by(
+        Daemon,
+        key(
+            "limits.turns",
+            count(1, 10_000),
+            "50",
+            "Turns of one iteration before the gate is run anyway.",
+        ),
+    ),
+    key("run.iterations", count(1, 1_000), "10", "Iterations of one loop."),
+    key("run.time", time(SECOND, 30 * DAY), "2h", "Wall time of one loop from its start."),
+    by(Tighten, key("run.budget", MONEY, "$5", "Spend of one loop.")),
+    key(
+        "run.restarts",
+        count(0, 100),
+        "3",
+        "Times an external agent's run is begun again after a crash.",
+    ),
+    key("plan.time", time(SECOND, 30 * DAY), "6h", "Wall time of a plan from its start."),
+    by(Tighten, key("plan.budget", MONEY, "$20", "Spend of all loops of a plan.")),
+    unset(
+        "gate.command",
+        Kind::Commands,
+        "What decides whether work passes: run in order, each must end with 0.",
+    ),
+    unset("gate.quick", Kind::Command, "Run before the gate, to fail fast."),
+    key("gate.timeout", time(SECOND, DAY), "15m", "Longest run of one command of the gate."),
+    unset("gate.protect", Kind::Globs, "Files an agent must not change."),
+    by(
+        Tighten,
+        key(
+            "land.policy",
+            Kind::Word(&LAND),
+            "ask",
+            "How passed work lands: not at all, when a person says so, or as soon as it passed.",
+        ),
+    ),
+    key(
+        "land.follow",
+        Kind::Flag,
+        "true",
+        "A clean checkout of the target follows it; otherwise `taskd sync` moves it.",
+    ),
+    unset("work.agent", Kind::Line, "The external agent that works: a preset or a command line."),
+    unset("work.model", Kind::Line, "The model that works, as provider/model."),
+    unset("work.setup", Kind::Command, "Run once in every new worktree."),
+    key("work.type", Kind::Name, "ralph", "The loop type."),
+    key("work.conflict", Kind::Conflict, "loop(2)", "Who solves conflicts with a moved base."),
+    key("git.poll", time(100, 10 * MINUTE), "5s", "How often the target branch is looked at."),
+    key(
+        "agent.idle",
+        time(SECOND, DAY),
+        "15m",
+        "Silence after which an external agent is stopped.",
+    ),
+    by(
+        Daemon,
+        key("http.listen", Kind::Loopback, "", "Where the web pages are served; empty is nowhere."),
+    ),
+    by(Daemon, key("log.level", Kind::Word(&LEVELS), "info", "What the daemon's log holds.")),
+];

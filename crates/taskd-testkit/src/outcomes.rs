@@ -1,0 +1,244 @@
+//! How work ends, by what the world is when it does.
+
+use taskd_model::{
+    Change, Digest, EffectId, Failure, GateReport, Oid, Outcome, PrepareMode, QueueOp, Usage, Work,
+};
+
+use crate::{
+    git::{self, Files, Swap},
+    world::World,
+};
+
+/// The outcome of a running effect; does in the world what it says.
+pub(crate) fn of(world: &mut World, id: EffectId) -> Outcome {
+    let job = &world.running[&id];
+    let usage = job.usage;
+    if job.ending && world.rng.chance(70) {
+        return cancelled(world, id);
+    }
+    let quiet = world.is_quiet();
+    let calls = matches!(world.work(id), Work::Call { .. } | Work::Agent { .. });
+    if calls && !quiet && world.rng.chance(world.weather.rate_limits) {
+        let failure = Failure::NotBefore(world.rng.between(0, 40_000));
+        return Outcome::Failed { failure, message: "429".to_owned(), usage: part(usage) };
+    }
+    if !quiet && world.rng.chance(world.weather.failures) {
+        spoil(world, id);
+        let message = "x\u{1}".repeat(usize::try_from(world.rng.below(900)).unwrap_or(0));
+        return Outcome::Failed { failure: world.failure(), message, usage: part(usage) };
+    }
+    done(world, id)
+}
+
+/// It was told to end, or gave up, and has ended.
+pub(crate) fn cancelled(world: &mut World, id: EffectId) -> Outcome {
+    spoil(world, id);
+    let job = &world.running[&id];
+    let usage = part(job.usage);
+    let work = &job.order.work;
+    let wrote = matches!(work, Work::Tool { reads: false, .. } | Work::Agent { .. });
+    let subject = job.order.subject.clone().filter(|_| wrote);
+    let checkpoint = subject.map(|it| world.save(it.id, it.base));
+    Outcome::Cancelled { usage, checkpoint }
+}
+
+/// What half done work leaves behind.
+fn spoil(world: &mut World, id: EffectId) {
+    let job = &world.running[&id];
+    let begun = job.saved.is_some();
+    match &job.order.work {
+        Work::Tool { reads: false, .. } | Work::Agent { .. } => {
+            let loop_id = job.subject().id;
+            world.scribble(loop_id);
+        }
+        Work::Rebase { .. } if begun => {
+            let loop_id = job.subject().id;
+            world.scribble(loop_id);
+        }
+        _ => {}
+    }
+}
+
+fn done(world: &mut World, id: EffectId) -> Outcome {
+    let job = &world.running[&id];
+    let (usage, calls, order) = (job.usage, job.calls.clone(), job.order.clone());
+    let blob = Digest::of(&id.0.0.to_le_bytes());
+    match &order.work {
+        Work::CheckBase { base } => {
+            let files = world.git.files(*base);
+            let gate = world.ledger.plans[&order.plan].gate;
+            Outcome::BaseChecked(gate_on(world, &files, gate))
+        }
+        Work::Prepare { base, mode } => prepare(world, id, *base, *mode),
+        Work::AcceptBefore => Outcome::AcceptRan { green: world.rng.chance(5), log: blob },
+        Work::Compose => Outcome::Composed { request: blob, tokens: world.rng.below(50_000) },
+        Work::Call { .. } => Outcome::Replied { reply: blob, calls, usage },
+        Work::Tool { reads, .. } => {
+            let subject = order.subject.as_ref().expect("a loop's work");
+            let error = world.rng.chance(10);
+            let checkpoint = (!reads).then(|| {
+                world.scribble(subject.id);
+                world.save(subject.id, subject.base)
+            });
+            Outcome::ToolDone { result: blob, error, checkpoint }
+        }
+        Work::Agent { .. } => {
+            let subject = order.subject.as_ref().expect("a loop's work");
+            world.scribble(subject.id);
+            let checkpoint = world.save(subject.id, subject.base);
+            let exit = i32::from(world.rng.chance(12));
+            let usage = world.rng.chance(70).then_some(usage);
+            let summary = "it went away".to_owned();
+            Outcome::AgentDone { exit, summary, usage, checkpoint, log: blob }
+        }
+        Work::Gate => gate(world, id),
+        Work::Rebase { onto } => rebase(world, id, *onto),
+        Work::BuildCandidate { op, onto, merges } => build(world, id, *op, *onto, *merges),
+        Work::GateCandidate { op, commit, .. } => {
+            let files = world.git.files(*commit);
+            let gate = gate_of(world, *op);
+            Outcome::CandidateGated(gate_on(world, &files, gate))
+        }
+        Work::Publish { op, commit, expected } => publish(world, id, *op, *commit, *expected),
+    }
+}
+
+fn prepare(world: &mut World, id: EffectId, base: Oid, mode: PrepareMode) -> Outcome {
+    let loop_id = world.running[&id].subject().id;
+    let there = world.worktrees.contains_key(&loop_id);
+    let at = match mode {
+        PrepareMode::Fresh => base,
+        PrepareMode::Restore(at) => at,
+        PrepareMode::Keep(_) if there => return Outcome::Prepared { salvaged: None },
+        PrepareMode::Keep(at) => at.unwrap_or(base),
+    };
+    let salvaged = there.then(|| world.save(loop_id, base));
+    let files = world.git.files(at);
+    world.set_files(loop_id, files);
+    Outcome::Prepared { salvaged }
+}
+
+fn gate(world: &mut World, id: EffectId) -> Outcome {
+    let subject = world.running[&id].subject().clone();
+    let checkpoint = world.save(subject.id, subject.base);
+    let (files, base) = (world.git.files(checkpoint), world.git.files(subject.base));
+    let markers = git::markers(&files);
+    let change = Change { files: git::difference(&base, &files), ..Change::default() };
+    let digest = world.ledger.loops[&subject.id].head.gate;
+    let report = (change.files != 0).then(|| gate_on(world, &files, digest));
+    Outcome::Gated { checkpoint, tree: git::tree_of(&files), change, markers, report }
+}
+
+fn rebase(world: &mut World, id: EffectId, onto: Oid) -> Outcome {
+    let job = &world.running[&id];
+    let (subject, saved) = (job.subject().clone(), job.saved.expect("saved at its start"));
+    let (base, ours) = (world.git.files(subject.base), world.git.files(onto));
+    let theirs = world.git.files(saved);
+    let (files, conflicts) = world.git.merge(&base, &ours, &theirs);
+    let checkpoint = world.git.commit(&[onto], files.clone());
+    world.set_files(subject.id, files);
+    let names = (conflicts != 0).then(|| Digest::of(b"files"));
+    Outcome::Rebased { checkpoint, conflicts, files: names }
+}
+
+fn build(
+    world: &mut World,
+    id: EffectId,
+    op: QueueOp,
+    onto: Oid,
+    merges: Option<Oid>,
+) -> Outcome {
+    let (base, theirs, parents) = match merges {
+        Some(target) => {
+            if world.git.is_ancestor(target, onto) {
+                return Outcome::BuiltEmpty;
+            }
+            if world.git.is_ancestor(onto, target) {
+                let tree = world.git.get(target).tree;
+                return Outcome::Built { commit: target, tree };
+            }
+            let base = world.merge_base(onto, target);
+            (base, world.git.files(target), vec![onto, target])
+        }
+        None => {
+            let subject = world.running[&id].subject().clone();
+            let work = subject.checkpoint.expect("passed work has a checkpoint");
+            (world.git.files(subject.base), world.git.files(work), vec![onto])
+        }
+    };
+    let ours = world.git.files(onto);
+    let (files, conflicts) = world.git.merge(&base, &ours, &theirs);
+    if conflicts != 0 {
+        return Outcome::BuildConflict { files: Digest::of(b"files") };
+    }
+    if files == ours && op.loop_id().is_some() {
+        return Outcome::BuiltEmpty;
+    }
+    let tree = git::tree_of(&files);
+    let commit = world.git.commit(&parents, files);
+    let known = world.has_green(tree, gate_of(world, op));
+    world.tally.evidence_reused += u64::from(known);
+    Outcome::Built { commit, tree }
+}
+
+fn publish(
+    world: &mut World,
+    id: EffectId,
+    op: QueueOp,
+    commit: Oid,
+    expected: Oid,
+) -> Outcome {
+    let order = world.running[&id].order.clone();
+    let made = world.git.get(commit).clone();
+    let fits = commit == expected || world.git.is_ancestor(expected, commit);
+    if !fits || (op.loop_id().is_some() && made.parents.first() != Some(&expected)) {
+        world.fail("a candidate is published that was not built on the tip");
+    }
+    if !world.has_green(made.tree, gate_of(world, op)) {
+        world.fail("a tree is published that never passed its gate");
+    }
+    let QueueOp::Land(loop_id) = op else {
+        // An integration ref is ours alone: it is set, whatever it says.
+        return Outcome::Published;
+    };
+    if world.dirty.contains(&order.project) {
+        return Outcome::PublishHeld { why: "your checkout has changes".to_owned() };
+    }
+    let target = (order.project, order.target);
+    match world.git.swap(&target, expected, commit) {
+        Swap::Elsewhere(actual) => Outcome::PublishMoved { actual },
+        Swap::Already => Outcome::Published,
+        Swap::Moved => {
+            let row = &world.ledger.loops[&loop_id];
+            let as_integrated = row.brought.contains(&Some(commit));
+            world.tally.landed_as_integrated += u64::from(as_integrated);
+            world.look_later(&target);
+            Outcome::Published
+        }
+    }
+}
+
+fn gate_of(world: &World, op: QueueOp) -> Digest {
+    match op.loop_id() {
+        Some(id) => world.ledger.loops[&id].head.gate,
+        None => world.ledger.plans[&op.plan()].gate,
+    }
+}
+
+/// The same tree gives the same answer, but for a test that fails now and then.
+fn gate_on(world: &mut World, files: &Files, gate: Digest) -> GateReport {
+    let tree = git::tree_of(files);
+    let hash = Digest::of_parts(&[tree.as_bytes(), gate.as_bytes(), &world.seed.to_le_bytes()]);
+    let red = u64::from(hash.as_bytes()[0]) * 100 / 256 < world.weather.red;
+    let flaky = world.rng.chance(3);
+    let green = !red && !flaky && git::markers(files) == 0;
+    if green {
+        world.remember_green(tree, gate);
+    }
+    let summary = if green { "all good" } else { "2 tests fail" };
+    GateReport { green, summary: summary.to_owned(), log: hash, tests: Some(7), ms: 900 }
+}
+
+fn part(usage: Usage) -> Usage {
+    Usage { input: usage.input / 2, output: usage.output / 2, micros: usage.micros / 2, ..usage }
+}

@@ -1,0 +1,365 @@
+//! A model of the runner: starts and ends what it is told to, and ends everything once, late.
+//!
+//! Outcomes are computed when work ends, from what the world is then.
+
+use std::collections::VecDeque;
+
+use taskd_model::{
+    Digest, EffectId, Failure, Hold, Input, LoopId, Observation, Oid, Order, Outcome, Owner,
+    PrepareMode, Seq, Subject, Time, ToolCall, Usage, Work,
+};
+
+use crate::{
+    git::Files,
+    ledger::check,
+    outcomes,
+    world::{World, Worktree},
+};
+
+/// Work under way.
+#[derive(Debug)]
+pub(crate) struct Job {
+    pub(crate) order: Order,
+    pub(crate) ending: bool,
+    pub(crate) usage: Usage,
+    /// What a call will reply.
+    pub(crate) calls: Vec<ToolCall>,
+    /// What a rebase saved before it touched anything.
+    pub(crate) saved: Option<Oid>,
+    /// Where the last observation stands in the log.
+    observed_at: Option<Seq>,
+    observations: VecDeque<(Time, Observation)>,
+    index: u32,
+    ends_at: Time,
+}
+
+impl Job {
+    pub(crate) fn next_at(&self) -> Time {
+        self.observations.front().map_or(self.ends_at, |it| it.0.min(self.ends_at))
+    }
+
+    pub(crate) fn subject(&self) -> &Subject {
+        self.order.subject.as_ref().expect("loops' work has a subject")
+    }
+}
+
+impl World {
+    /// An effect whose start is durable begins.
+    pub(crate) fn start(&mut self, id: EffectId) {
+        let order = self.order(id);
+        if let Err(problem) = self.may_start(&order) {
+            self.fail(&format!("{id} {}: {problem}", order.work));
+        }
+        let takes = match order.work {
+            Work::Compose | Work::Prepare { .. } => 200,
+            Work::Tool { .. } | Work::BuildCandidate { .. } | Work::Publish { .. } => 1_000,
+            Work::Call { .. } => 6_000,
+            Work::Agent { .. } => 30_000,
+            _ => 4_000,
+        };
+        let ends_at = self.now.plus_ms(self.rng.between(1, takes));
+        let mut job = Job {
+            order,
+            ending: false,
+            usage: Usage::default(),
+            calls: Vec::new(),
+            saved: None,
+            observed_at: None,
+            observations: VecDeque::new(),
+            index: 0,
+            ends_at,
+        };
+        self.plan_observations(&mut job);
+        self.running.insert(id, job);
+    }
+
+    /// What it will report on the way.
+    fn plan_observations(&mut self, job: &mut Job) {
+        let span = job.ends_at.ms_since(self.now);
+        let mut facts = Vec::new();
+        match &job.order.work {
+            Work::Call { .. } => {
+                job.calls = self.tool_calls();
+                job.usage = self.usage();
+                for (index, call) in (0u16..).zip(&job.calls) {
+                    if self.rng.chance(60) {
+                        facts.push(Observation::ToolCalled { index, call: call.clone() });
+                    } else {
+                        break;
+                    }
+                }
+                facts.push(Observation::UsageSoFar(part(job.usage)));
+            }
+            Work::Agent { .. } => {
+                job.usage = self.usage();
+                facts.push(Observation::Session(format!("session {}", self.rng.below(100))));
+                facts.push(Observation::UsageSoFar(part(job.usage)));
+                let id = job.subject().id;
+                let at = self.save(id, job.subject().base);
+                facts.push(Observation::Checkpoint(at));
+            }
+            Work::Rebase { .. } => {
+                let at = self.save(job.subject().id, job.subject().base);
+                job.saved = Some(at);
+                facts.push(Observation::Checkpoint(at));
+            }
+            Work::Gate => facts.push(Observation::Activity("cargo test".to_owned())),
+            _ => {}
+        }
+        let steps = facts.len() as u64 + 1;
+        for (n, fact) in (1u64..).zip(facts) {
+            job.observations.push_back((self.now.plus_ms(span * n / steps), fact));
+        }
+    }
+
+    /// Whatever the core thinks: nobody shares a worktree with a writer in fact, nobody works on
+    /// files that are not there or half written, and what a model wrote is what was saved.
+    fn may_start(&self, order: &Order) -> Result<(), String> {
+        let holds = order.work.holds(order.owner, order.project);
+        for other in self.running.values() {
+            let theirs = other.order.work.holds(other.order.owner, other.order.project);
+            for hold in &holds {
+                let clash = match hold {
+                    Hold::WorktreeExclusive(id) => {
+                        theirs.contains(&Hold::WorktreeShared(*id)) || theirs.contains(hold)
+                    }
+                    Hold::WorktreeShared(id) => theirs.contains(&Hold::WorktreeExclusive(*id)),
+                    Hold::Repository(_) => theirs.contains(hold),
+                    Hold::CallSlot(_) | Hold::AgentSlot | Hold::GateSlot => false,
+                };
+                check(!clash, || format!("it shares {hold:?} with {}", other.order.work))?;
+            }
+        }
+        let Owner::Loop(id) = order.owner else { return Ok(()) };
+        let subject = order.subject.as_ref().expect("a loop's work");
+        check(subject.iteration <= subject.max_iterations, || "too many iterations".to_owned())?;
+        if let Work::Prepare { base, mode: PrepareMode::Fresh } = &order.work {
+            return self.needs_are_there(id, *base);
+        }
+        if matches!(order.work, Work::Prepare { .. } | Work::Call { .. }) {
+            return Ok(());
+        }
+        let tree = self.worktrees.get(&id).ok_or("there is no worktree")?;
+        check(!tree.torn, || "the files are half written".to_owned())?;
+        let writes = matches!(order.work, Work::Gate | Work::Tool { reads: false, .. });
+        if writes && self.ledger.loops[&id].is_native() {
+            let saved = &self.git.get(subject.checkpoint.unwrap_or(subject.base)).files;
+            check(*saved == tree.files, || "the files are not what was saved".to_owned())?;
+        }
+        Ok(())
+    }
+
+    /// A loop begins on a commit that has what it needs.
+    fn needs_are_there(&self, id: LoopId, base: Oid) -> Result<(), String> {
+        let row = &self.ledger.loops[&id];
+        let project = self.ledger.plans[&id.plan()].project;
+        if self.muddled.contains(&project) {
+            return Ok(());
+        }
+        for need in &row.head.needs {
+            let mut need_id = id;
+            need_id.spec.index = *need;
+            let brought = &self.ledger.loops[&need_id].brought;
+            check(!brought.is_empty(), || format!("{need_id} was never brought anywhere"))?;
+            let there = |it: &Option<Oid>| it.is_none_or(|it| self.git.is_ancestor(it, base));
+            check(brought.iter().any(there), || format!("the work of {need_id} is not there"))?;
+        }
+        Ok(())
+    }
+
+    /// The runner was told to end something; it ends soon, in one way or another.
+    pub(crate) fn ask_to_end(&mut self, id: EffectId) {
+        let soon = self.now.plus_ms(self.rng.between(1, 1_500));
+        if let Some(job) = self.running.get_mut(&id) {
+            job.ending = true;
+            job.ends_at = job.ends_at.min(soon);
+        }
+    }
+
+    /// The next report of an effect, or its end.
+    pub(crate) fn advance(&mut self, id: EffectId) {
+        let job = self.running.get_mut(&id).expect("it runs");
+        if let Some((at, fact)) = job.observations.pop_front() {
+            if at <= job.ends_at {
+                return self.observe(id, fact);
+            }
+            job.observations.clear();
+        }
+        self.finish(id);
+    }
+
+    fn observe(&mut self, id: EffectId, fact: Observation) {
+        let job = self.running.get_mut(&id).expect("it runs");
+        let index = job.index;
+        job.index += 1;
+        let early = matches!(&fact, Observation::ToolCalled { call, .. } if call.reads);
+        let input = Input::Observed { effect: id, index, fact };
+        let before = self.core.open_effects().count();
+        self.input(&input);
+        let more = before < self.core.open_effects().count();
+        self.tally.early_reads += u64::from(early && more);
+        let at = self.core.head();
+        if let Some(job) = self.running.get_mut(&id) {
+            job.observed_at = Some(at);
+        }
+        if self.rng.chance(5) {
+            let before = self.core.head();
+            self.input(&input);
+            self.nothing_was_noted(before);
+        }
+    }
+
+    fn finish(&mut self, id: EffectId) {
+        // A rebase touches files only when what it saved is named in the log.
+        let job = &self.running[&id];
+        if job.saved.is_some() && job.observed_at.is_some_and(|it| !self.is_durable(it)) {
+            self.flush();
+        }
+        let outcome = outcomes::of(self, id);
+        self.running.remove(&id);
+        self.input(&Input::Ended { effect: id, outcome: outcome.clone() });
+        if self.rng.chance(2) {
+            self.ghosts.push((id, outcome));
+        }
+    }
+
+    /// The place stops: what it did until then is all there is.
+    pub(crate) fn give_up(&mut self, id: EffectId) {
+        let outcome = outcomes::cancelled(self, id);
+        self.running.remove(&id);
+        self.input(&Input::Ended { effect: id, outcome });
+    }
+
+    /// An outcome of another life, or a second one, says nothing.
+    pub(crate) fn haunt(&mut self) -> bool {
+        let Some((effect, outcome)) = self.ghosts.pop() else { return false };
+        self.tally.stale += 1;
+        let before = self.core.head();
+        self.input(&Input::Ended { effect, outcome });
+        self.nothing_was_noted(before);
+        true
+    }
+
+    fn nothing_was_noted(&mut self, before: Seq) {
+        if !self.is_unsettled_possible() && self.core.head() != before {
+            self.fail("something that was said before changed something");
+        }
+    }
+
+    /// Time may have come for something else.
+    fn is_unsettled_possible(&self) -> bool {
+        true
+    }
+
+    /// Everything that runs is gone; some of it had happened.
+    pub(crate) fn lose_place(&mut self) {
+        for (id, job) in std::mem::take(&mut self.running) {
+            let half = self.rng.chance(50);
+            let begun = job.observed_at.is_some_and(|it| self.is_durable(it));
+            match &job.order.work {
+                Work::Publish { op: taskd_model::QueueOp::Land(_), commit, expected } if half => {
+                    let target = (job.order.project, job.order.target.clone());
+                    if !self.dirty.contains(&job.order.project) {
+                        self.git.swap(&target, *expected, *commit);
+                        self.tally.publishes_lost += 1;
+                    }
+                }
+                Work::Tool { reads: false, .. } if half => self.tear(job.subject().id),
+                Work::Prepare { mode: PrepareMode::Fresh | PrepareMode::Restore(_), .. } if half => {
+                    self.tear(job.subject().id);
+                }
+                Work::Rebase { .. } if half && begun => self.tear(job.subject().id),
+                Work::Agent { .. } if half => self.scribble(job.subject().id),
+                _ => {}
+            }
+            let outcome = Outcome::Cancelled { usage: job.usage, checkpoint: None };
+            self.ghosts.push((id, outcome));
+        }
+        let gone: Vec<LoopId> = self.worktrees.keys().copied().collect();
+        for id in gone {
+            if self.rng.chance(10) {
+                self.worktrees.remove(&id);
+            }
+        }
+        self.seen.clear();
+    }
+
+    fn tear(&mut self, id: LoopId) {
+        if let Some(tree) = self.worktrees.get_mut(&id) {
+            tree.torn = true;
+        }
+    }
+
+    /// Somebody writes into a worktree.
+    pub(crate) fn scribble(&mut self, id: LoopId) {
+        let version = self.git.new_version();
+        let (file, kind) = (self.rng.below(6), self.rng.below(10));
+        let base = self.core_base(id);
+        let Some(tree) = self.worktrees.get_mut(&id) else { return };
+        if kind == 0 {
+            tree.files = base;
+            return;
+        }
+        tree.files.insert(u8::try_from(file).unwrap_or(0), version);
+        if kind < 7 {
+            // Whoever sees markers solves them.
+            tree.files.values_mut().filter(|it| crate::git::is_marked(**it)).for_each(|it| {
+                *it = version;
+            });
+        }
+    }
+
+    fn core_base(&self, id: LoopId) -> Files {
+        let job = self.running.values().find(|it| it.order.owner == Owner::Loop(id));
+        job.map(|it| self.git.files(it.subject().base)).unwrap_or_default()
+    }
+
+    /// The files of a worktree as a commit.
+    pub(crate) fn save(&mut self, id: LoopId, base: Oid) -> Oid {
+        let files = self.worktrees.get(&id).map(|it| it.files.clone()).unwrap_or_default();
+        self.git.commit(&[base], files)
+    }
+
+    pub(crate) fn set_files(&mut self, id: LoopId, files: Files) {
+        self.worktrees.insert(id, Worktree { files, torn: false });
+    }
+
+    fn tool_calls(&mut self) -> Vec<ToolCall> {
+        let count = self.rng.below(4);
+        let mut call = || {
+            let (name, reads) = *self
+                .rng
+                .pick(&[("read", true), ("grep", true), ("edit", false), ("run", false)])
+                .expect("some");
+            ToolCall { name: name.to_owned(), args: Digest::of(name.as_bytes()), reads }
+        };
+        let mut calls: Vec<ToolCall> = (0..count).map(|_| call()).collect();
+        if self.rng.chance(25) {
+            let args = Digest::of(b"finish");
+            calls.push(ToolCall { name: "finish".to_owned(), args, reads: true });
+        }
+        calls
+    }
+
+    fn usage(&mut self) -> Usage {
+        Usage {
+            input: self.rng.below(9_000),
+            output: self.rng.below(2_000),
+            micros: self.rng.below(60_000),
+            ..Usage::default()
+        }
+    }
+
+    pub(crate) fn failure(&mut self) -> Failure {
+        match self.rng.below(10) {
+            0 => Failure::Permanent,
+            1 => Failure::Auth,
+            2 | 3 => Failure::Resources,
+            _ => Failure::Transient,
+        }
+    }
+}
+
+fn part(usage: Usage) -> Usage {
+    Usage { input: usage.input / 2, output: usage.output / 3, micros: usage.micros / 2, ..usage }
+}

@@ -1,0 +1,174 @@
+//! The monitor at a terminal: keys and the daemon's items in, pictures out, at most sixty a second.
+//!
+//! Whatever happens, the terminal is given back as it was found.
+
+use std::{
+    future::{Future, pending},
+    io::{self, IsTerminal},
+    path::{Path, PathBuf},
+    pin::Pin,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use anyhow::{Context, bail};
+use crossterm::event::EventStream;
+use futures::{Stream, StreamExt, stream};
+use ratatui::DefaultTerminal;
+use taskd_api::{
+    ApiError, Client, Watch, Watched, codes,
+    v1::{ActRequest, ActResponse},
+};
+use taskd_model::Time;
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    time::{Instant, sleep_until, timeout},
+};
+
+use crate::{Act, App, Step};
+
+/// Time between two pictures.
+const FRAME: Duration = Duration::from_millis(16);
+
+/// How often ages are drawn anew while something works.
+const TICK: Duration = Duration::from_secs(1);
+
+/// How long the daemon may take to act.
+const ANSWER: Duration = Duration::from_secs(10);
+
+/// Shows the daemon on `socket` until somebody detaches. `scope` is the path of a project, or
+/// nothing for all.
+///
+/// # Errors
+///
+/// This is no terminal, no daemon answers at first, or it says that asking again is of no use.
+pub async fn run(socket: PathBuf, scope: String) -> anyhow::Result<()> {
+    if !(io::stdin().is_terminal() && io::stdout().is_terminal()) {
+        bail!("the monitor needs a terminal; without one: taskd ls, taskd logs -f");
+    }
+    let client = Client::connect(&socket).await?;
+    let items = items(client.watch(Vec::new(), true));
+    let signals = [SignalKind::terminate(), SignalKind::hangup()].map(signal);
+    let [end, hangup] = signals;
+    let mut session = Session {
+        app: App::new(scope),
+        socket,
+        items: Box::pin(items),
+        answer: None,
+        end: end.context("cannot listen for signals")?,
+        hangup: hangup.context("cannot listen for signals")?,
+        frame_at: Instant::now(),
+        tick_at: Instant::now(),
+        dirty: true,
+    };
+    // Restored when this ends, however it ends; a panic's message comes after that.
+    let _restored = Restored;
+    let mut terminal = ratatui::try_init().context("cannot set the terminal up")?;
+    session.go(&mut terminal).await
+}
+
+/// Gives the terminal back when dropped.
+struct Restored;
+
+impl Drop for Restored {
+    fn drop(&mut self) {
+        // Nobody is left to tell if this fails.
+        drop(ratatui::try_restore());
+    }
+}
+
+type Answer = Pin<Box<dyn Future<Output = (Act, Result<ActResponse, ApiError>)> + Send>>;
+
+/// What the monitor waits for.
+struct Session {
+    app: App,
+    socket: PathBuf,
+    items: Pin<Box<dyn Stream<Item = Watched> + Send>>,
+    answer: Option<Answer>,
+    end: Signal,
+    hangup: Signal,
+    frame_at: Instant,
+    tick_at: Instant,
+    dirty: bool,
+}
+
+impl Session {
+    async fn go(&mut self, terminal: &mut DefaultTerminal) -> anyhow::Result<()> {
+        let mut keys = EventStream::new();
+        loop {
+            self.dirty |= self.app.take_dirty();
+            let (draws, ticks) = (self.dirty, self.app.ticks());
+            tokio::select! {
+                key = keys.next() => {
+                    let Some(key) = key else { return Ok(()) };
+                    match self.app.on_event(&key.context("cannot read the terminal")?) {
+                        Step::GoOn => {}
+                        Step::Detach => return Ok(()),
+                        Step::Ask(act) => self.ask(act),
+                    }
+                }
+                Some(item) = self.items.next() => {
+                    self.app.on_watched(item);
+                    if let Some(error) = self.app.take_end() {
+                        return Err(error.into());
+                    }
+                }
+                (act, answer) = answered(&mut self.answer) => {
+                    self.answer = None;
+                    self.app.on_answer(&act, answer);
+                }
+                () = sleep_until(self.frame_at), if draws => self.draw(terminal)?,
+                () = sleep_until(self.tick_at), if ticks => {
+                    self.tick_at = Instant::now() + TICK;
+                    self.app.on_time(now());
+                }
+                _ = self.end.recv() => return Ok(()),
+                _ = self.hangup.recv() => return Ok(()),
+            }
+        }
+    }
+
+    fn draw(&mut self, terminal: &mut DefaultTerminal) -> anyhow::Result<()> {
+        self.dirty = false;
+        self.frame_at = Instant::now() + FRAME;
+        terminal.draw(|frame| self.app.draw(frame)).context("cannot draw")?;
+        Ok(())
+    }
+
+    fn ask(&mut self, act: Act) {
+        let (socket, scope) = (self.socket.clone(), self.app.scope().to_owned());
+        self.answer = Some(Box::pin(async move {
+            let answer = timeout(ANSWER, perform(&socket, &act, scope)).await;
+            let late = || ApiError::new(codes::TIMEOUT, "the daemon does not answer in time");
+            let answer = answer.unwrap_or_else(|_| Err(late()));
+            (act, answer)
+        }));
+    }
+}
+
+/// The items of a watch. An item that is being waited for survives that nobody waits for a while.
+fn items(watch: Watch) -> impl Stream<Item = Watched> + Send {
+    stream::unfold(watch, |mut watch| async move { Some((watch.next().await?, watch)) })
+}
+
+/// On a connection of its own: the one before may be to a daemon that is gone.
+async fn perform(socket: &Path, act: &Act, scope: String) -> Result<ActResponse, ApiError> {
+    let request = ActRequest {
+        verb: act.verb.into(),
+        ids: vec![act.name.clone()],
+        scope,
+        ..ActRequest::default()
+    };
+    Client::connect(socket).await?.act(request).await
+}
+
+async fn answered(answer: &mut Option<Answer>) -> (Act, Result<ActResponse, ApiError>) {
+    match answer {
+        Some(it) => it.await,
+        None => pending().await,
+    }
+}
+
+fn now() -> Time {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Time(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}

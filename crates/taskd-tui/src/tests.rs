@@ -1,0 +1,1 @@
+//! Pictures of the monitor, and what keys do to it.
