@@ -300,13 +300,23 @@ fn begin(engine: &LoopEngine, work: Work) -> Event {
 
 fn prepare_step(state: &State, engine: &LoopEngine, mode: PrepareMode) -> Event {
     let untouched = engine.checkpoint.is_none() && engine.iteration == 0;
-    let tip = state.plan(engine.id.plan()).integration;
-    let base = if untouched { tip } else { engine.base };
-    begin(engine, Work::Prepare { base, mode })
+    let work = if untouched {
+        // Whatever is there stands on an older tip: kept, it would undo what came since.
+        let base = state.plan(engine.id.plan()).integration;
+        Work::Prepare { base, mode: PrepareMode::Fresh }
+    } else {
+        Work::Prepare { base: engine.base, mode }
+    };
+    begin(engine, work)
 }
 
 fn tool_step(engine: &LoopEngine) -> Option<Event> {
     if engine.ending.is_some() || engine.status != Status::Running {
+        return None;
+    }
+    // What runs may end, but nothing joins it: the files are not ready, or it shall rest first.
+    let rests = engine.pause || engine.stuck.is_some() || engine.retry_at.is_some();
+    if rests || engine.prepare.is_some() {
         return None;
     }
     // Only the call of this turn and reads of it may run beside a tool.
@@ -393,7 +403,7 @@ pub(crate) fn wants_base_check(state: &State, id: PlanId) -> bool {
     plan.state == PlanState::Checking
         && plan.specs.len() == usize::from(plan.head.specs)
         && 0 < plan.open_loops
-        && !plan.checking
+        && plan.checking.is_none()
         && plan_step(state, id).is_none()
 }
 

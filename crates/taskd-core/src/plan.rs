@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
-use taskd_model::{LoopId, Oid, PlanHead, SpecHead, Time, Usage};
+use taskd_model::{EffectId, LoopId, Oid, PlanHead, SpecHead, Time, Usage};
 
 /// How far a plan is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,8 +47,8 @@ pub(crate) struct Plan {
     pub(crate) open_loops: u32,
     /// A refresh is in the landing queue.
     pub(crate) refreshing: bool,
-    /// Its base is being checked.
-    pub(crate) checking: bool,
+    /// The check of its base that is under way.
+    pub(crate) checking: Option<EffectId>,
 }
 
 /// One spec of a plan.

@@ -17,9 +17,8 @@ mod value;
 mod tests;
 
 pub(crate) use error::{ConfigError, ConfigProblem};
-pub(crate) use keys::{KeyDoc, Scope, keys};
-pub(crate) use load::{Places, load, person_layers, project_layers};
-pub(crate) use value::Kind;
+pub(crate) use keys::{KeyDoc, keys};
+pub(crate) use load::{Places, load};
 
 use layers::{Setting, Settings};
 
@@ -78,10 +77,9 @@ pub(crate) struct Config {
     pub(crate) plan_time_ms: u64,
     /// `[plan] budget`: spend of all loops of a plan, in micro-dollars. Default $20.
     pub(crate) plan_budget_micros: u64,
-    /// `[gate]`: what decides whether work passes, where it says so.
+    /// `[gate]`: what decides whether work passes, where it says so. The timeout is always set, by
+    /// default to 15 min.
     pub(crate) gate: GateSettings,
-    /// `[gate] timeout`: longest run of one command of a gate, in milliseconds. Default 15 min.
-    pub(crate) gate_timeout_ms: u64,
     /// `[land] policy`: how passed work lands. Default: ask.
     pub(crate) land: LandPolicy,
     /// `[land] follow`: a clean checkout of the target follows it. Default: true.
@@ -159,7 +157,6 @@ impl Config {
     fn of(from: &Settings) -> Self {
         let agent = from.text("work.agent").map(|run| AgentDoc::Agent { run });
         let model = || from.text("work.model").map(|name| AgentDoc::Model { name });
-        let gate_timeout_ms = from.amount("gate.timeout");
         Self {
             limits: Limits {
                 loops: from.count("limits.loops"),
@@ -183,10 +180,9 @@ impl Config {
             gate: GateSettings {
                 quick: from.text("gate.quick"),
                 run: from.texts("gate.command").unwrap_or_default(),
-                timeout_ms: Some(gate_timeout_ms),
+                timeout_ms: Some(from.amount("gate.timeout")),
                 protect: from.texts("gate.protect"),
             },
-            gate_timeout_ms,
             land: from.land("land.policy"),
             follow: from.flag("land.follow"),
             worker: agent.or_else(model),

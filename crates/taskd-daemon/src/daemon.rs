@@ -3,17 +3,18 @@
 //! Everything is built before anything runs. What cannot be built is one error that says what to do.
 
 use std::{
+    ffi::OsString,
     fs,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt},
     path::Path,
     sync::Arc,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use anyhow::{Context as _, anyhow};
 use taskd_api::{ApiError, TaskdServer, codes};
-use taskd_model::{Actor, Command, Input, Record, Seq};
+use taskd_model::{Actor, Command, Input, LoopId, LoopView, Record, Seq, Status};
 use taskd_store::{Filter, Options as StoreOptions, Recovered, SnapshotKind, Store, StoreError};
 use taskd_tools::supervise::Launcher;
 use tokio::{
@@ -86,7 +87,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         Err(other) => return Err(anyhow!(chain(&other))),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+        .worker_threads(4)
         .thread_name("taskd-io")
         .enable_all()
         .build()
@@ -147,7 +148,7 @@ async fn serve(
         info!(?identity, ?became, "left over from an earlier life");
     }
     clear_ref_locks(&ctx.context);
-    let alive = start(ctx, replayed, store.clone(), http, recovered.findings).await?;
+    let alive = start(ctx, replayed, store.clone(), http, &recovered.findings)?;
     let served = welcome(options, &alive, listener).await;
     end(options, alive, &store).await;
     served
@@ -215,24 +216,25 @@ fn clear_ref_locks(ctx: &Context) {
         view.projects.iter().filter(|(_, it)| !it.forgotten).map(|(id, _)| *id).collect()
     };
     for id in projects {
-        let cleared = ctx.repo(id).map_err(|it| it.message).and_then(|(repo, _)| {
-            repo.clear_stale_locks().map_err(|it| chain(&it))
-        });
+        let cleared = ctx
+            .repo(id)
+            .map_err(|it| it.message)
+            .and_then(|(repo, _)| repo.clear_stale_locks().map_err(|it| chain(&it)));
         if let Err(why) = cleared {
             warn!(project = id.0, "cannot look for left-over locks: {why}");
         }
     }
 }
 
-async fn start(
+fn start(
     made: Made,
     replayed: Replayed,
     store: Arc<Store>,
     http: tokio::net::TcpListener,
-    findings: Vec<taskd_store::Finding>,
+    findings: &[taskd_store::Finding],
 ) -> anyhow::Result<Alive> {
     let Made { context: ctx, inbox } = made;
-    for finding in &findings {
+    for finding in findings {
         warn!("{finding}");
     }
     let runner = Runner::new(Arc::clone(&ctx), tokio::runtime::Handle::current());
@@ -256,7 +258,6 @@ async fn start(
     });
     let facts = Facts {
         ctx,
-        began: Instant::now(),
         started_at: now_ms(),
         http: address,
         shutdown: watch::channel(None).0,
@@ -280,7 +281,6 @@ fn turn(driver: Driver<Runner>) {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "for people: when the daemon started")]
 fn now_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
@@ -294,13 +294,9 @@ async fn welcome(options: &Options, alive: &Alive, listener: UnixListener) -> an
     let version = env!("CARGO_PKG_VERSION").to_owned();
     let stopped = options.paths.stopped_file();
     ctx.handle.input(Input::Limits(limits)).await?.map_err(|it| anyhow!(it.to_string()))?;
-    if options.resume || !stopped.exists() {
-        let command = Command::Unpark;
-        let unpark = Input::Command { actor: Actor::Daemon, command };
-        ctx.handle.input(unpark).await?.map_err(|it| anyhow!(it.to_string()))?;
-    }
     let started = Input::Started { version };
     ctx.handle.input(started).await?.map_err(|it| anyhow!(it.to_string()))?;
+    unpark(ctx, options.resume || !stopped.exists()).await?;
     fs::remove_file(&stopped).ok();
     write_facts(options, facts)?;
     let (health_reporter, health_service) = tonic_health::server::health_reporter();
@@ -323,6 +319,28 @@ async fn welcome(options: &Options, alive: &Alive, listener: UnixListener) -> an
         served = server => served.context("serving the socket"),
         () = signals(Arc::clone(facts)) => Ok(()),
     }
+}
+
+/// Lets work go on. What a person's stop has parked goes on only if `resume` says so; otherwise
+/// its loops are paused, each for a person to resume, and new work runs beside them.
+async fn unpark(ctx: &Context, resume: bool) -> anyhow::Result<()> {
+    let act = async |command| -> anyhow::Result<()> {
+        let actor = Actor::Daemon;
+        let reply = ctx.handle.input(Input::Command { actor, command }).await?;
+        reply.map(|_| ()).map_err(|it| anyhow!(it.to_string()))
+    };
+    let parked: Vec<LoopId> = {
+        let view = ctx.hub.view();
+        let rests = |it: &LoopView| {
+            it.status.is_over() || matches!(it.status, Status::Paused | Status::Blocked)
+        };
+        view.loops.values().filter(|it| view.parked && !rests(it)).map(|it| it.id).collect()
+    };
+    if !resume && !parked.is_empty() {
+        info!(loops = parked.len(), "work of before the stop is paused; `taskd resume --all`");
+        act(Command::Pause(parked)).await?;
+    }
+    act(Command::Unpark).await
 }
 
 /// Connections of our own user; others are closed without a word.
@@ -439,9 +457,14 @@ fn bind_socket(paths: &Paths) -> anyhow::Result<UnixListener> {
 /// Effective configuration, of the person alone or of a project; or all that is wrong with it.
 fn load_config(paths: &Paths, root: Option<&Path>) -> Result<Arc<Config>, String> {
     let places = config::Places::new(&paths.config, root);
-    config::load(&places, std::env::vars().collect(), Vec::new()).map(Arc::new).map_err(|wrong| {
-        wrong.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
-    })
+    // A variable that is no text is none of ours.
+    let text = |(name, value): (OsString, OsString)| {
+        Some((name.into_string().ok()?, value.into_string().ok()?))
+    };
+    let env = std::env::vars_os().filter_map(text).collect();
+    config::load(&places, env, Vec::new())
+        .map(Arc::new)
+        .map_err(|wrong| wrong.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
 }
 
 /// Reads the configuration again, all or nothing, and says which keys changed.
@@ -456,7 +479,8 @@ pub(crate) async fn reload(ctx: &Arc<Context>) -> Result<Vec<String>, ApiError> 
     let before = std::mem::replace(&mut *lock(&ctx.config), Arc::clone(&config));
     let reply = ctx.handle.input(Input::Limits(config.limits())).await;
     reply.map_err(|it| ApiError::new(codes::INTERNAL, it.to_string()))?.ok();
-    let changed = config.entries().zip(before.entries()).filter(|(new, old)| new.value != old.value);
+    let changed =
+        config.entries().zip(before.entries()).filter(|(new, old)| new.value != old.value);
     Ok(changed.map(|(new, _)| new.doc.key.to_owned()).collect())
 }
 

@@ -17,10 +17,39 @@ pub(crate) struct Proposal {
     pub(crate) reason: String,
 }
 
+/// Every name that is looked at: more need not be listed.
+pub(crate) const NAMES: [&str; 24] = [
+    "Cargo.toml",
+    "package.json",
+    "pnpm-lock.yaml",
+    "yarn.lock",
+    "bun.lock",
+    "bun.lockb",
+    "package-lock.json",
+    "justfile",
+    "Justfile",
+    ".justfile",
+    "JUSTFILE",
+    ".Justfile",
+    "GNUmakefile",
+    "makefile",
+    "Makefile",
+    "go.mod",
+    "pytest.ini",
+    ".pytest.ini",
+    "tox.ini",
+    "conftest.py",
+    "pyproject.toml",
+    "uv.lock",
+    "poetry.lock",
+    "test.sh",
+];
+
 /// Commands that could be the gate, best first; each once. `names` are the files at the root and
 /// `read` gives the text of one of them, if it has any.
 #[must_use]
 pub(crate) fn propose(names: &[String], read: impl Fn(&str) -> Option<String>) -> Vec<Proposal> {
+    let names = NAMES.into_iter().filter(|it| names.iter().any(|name| name == it)).collect();
     let root = Root { names, read: &read };
     let rules =
         [Root::cargo, Root::package, Root::just, Root::make, Root::go, Root::python, Root::script];
@@ -34,7 +63,7 @@ pub(crate) fn propose(names: &[String], read: impl Fn(&str) -> Option<String>) -
 }
 
 struct Root<'a> {
-    names: &'a [String],
+    names: Vec<&'static str>,
     read: &'a dyn Fn(&str) -> Option<String>,
 }
 
@@ -75,9 +104,9 @@ impl Root<'_> {
     }
 
     fn just(&self) -> Option<Proposal> {
-        let is_it = |it: &&String| it.trim_start_matches('.').eq_ignore_ascii_case("justfile");
-        let name = self.names.iter().find(is_it)?;
-        let text = (self.read)(name)?;
+        let spelled = ["justfile", "Justfile", ".justfile", "JUSTFILE", ".Justfile"];
+        let name = spelled.into_iter().find(|it| self.has(it))?;
+        let text = self.text(name)?;
         let recipe = ["ci", "test"].into_iter().find(|it| has_recipe(&text, it))?;
         Some(proposal(&format!("just {recipe}"), &format!("found {name} with a recipe {recipe}")))
     }
@@ -113,7 +142,7 @@ impl Root<'_> {
     }
 
     fn has(&self, name: &str) -> bool {
-        self.names.iter().any(|it| it == name)
+        self.names.contains(&name)
     }
 
     /// The text of a file at the root; empty if it cannot be read as text.

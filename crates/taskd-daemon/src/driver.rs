@@ -40,7 +40,10 @@ type Question = Box<dyn FnOnce(&Coordinator, Time) + Send>;
 
 /// What reaches the loop.
 enum Message {
-    Input { input: Input, reply: Option<oneshot::Sender<Reply>> },
+    Input {
+        input: Input,
+        reply: Option<oneshot::Sender<Reply>>,
+    },
     Ask(Question),
     /// Finish what is undurable, write a snapshot, and end.
     Close(oneshot::Sender<()>),
@@ -130,7 +133,6 @@ struct Clock {
 }
 
 impl Clock {
-    #[expect(clippy::disallowed_methods, reason = "the one place where the daemon reads the clock")]
     fn new(last: Time) -> Self {
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let wall = u64::try_from(wall.as_millis()).unwrap_or(u64::MAX);
@@ -246,6 +248,7 @@ impl<W: Wanted> Driver<W> {
         hub: Arc<Hub>,
         wanted: W,
     ) -> Self {
+        #[expect(clippy::disallowed_methods, reason = "bounded by what is undurable")]
         let (durable_tx, durable) = mpsc::unbounded_channel();
         Self {
             core: replayed.core,
@@ -321,7 +324,11 @@ impl<W: Wanted> Driver<W> {
     }
 
     /// Decides, appends, and remembers what to release. `Err` is what a panic said.
-    fn decide(&mut self, input: &Input, reply: Option<oneshot::Sender<Reply>>) -> Result<(), String> {
+    fn decide(
+        &mut self,
+        input: &Input,
+        reply: Option<oneshot::Sender<Reply>>,
+    ) -> Result<(), String> {
         let now = self.clock.now();
         let decided = catch_unwind(AssertUnwindSafe(|| self.core.handle(now, input)))
             .map_err(|panic| panic_text(&*panic))?;

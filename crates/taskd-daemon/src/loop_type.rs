@@ -19,9 +19,6 @@ mod tests;
 pub(crate) const KNOWN_TOOLS: [&str; 8] =
     ["read", "write", "edit", "list", "glob", "grep", "run", "finish"];
 
-/// The type of specs that name none.
-pub(crate) const DEFAULT_TYPE: &str = "ralph";
-
 /// Largest definition, in bytes.
 pub(crate) const MAX_TYPE_BYTES: usize = 256 * 1024;
 
@@ -147,11 +144,6 @@ impl Types {
         let meant = nearest(name, &known).map(|it| format!("did you mean `{it}`? "));
         let hint = format!("{}known: {}", meant.unwrap_or_default(), known.join(", "));
         Err(TypeError::Unknown { name: owned, hint })
-    }
-
-    /// All types that can be used, by name.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &TypeDoc> {
-        self.good.values()
     }
 }
 

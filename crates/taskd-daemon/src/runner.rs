@@ -27,12 +27,12 @@ use serde::de::DeserializeOwned;
 use taskd_git::{GitError, Identity, Repo};
 use taskd_llm::Models;
 use taskd_model::{
-    Delta, Digest, EffectId, Failure, Input, Observation, Order, Outcome, PlanDoc,
-    ProjectId, SpecDoc, Subject, Usage, View, Work, decode_doc, encode_doc,
+    Delta, Digest, EffectId, Failure, Input, Observation, Order, Outcome, PlanDoc, ProjectId,
+    SpecDoc, Subject, Usage, View, Work, decode_doc, encode_doc,
 };
 use taskd_store::Store;
 use taskd_tools::supervise::Launcher;
-use tokio::{runtime, sync::watch};
+use tokio::{runtime, sync::watch, task::block_in_place};
 use tracing::error;
 
 use crate::{
@@ -66,7 +66,6 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    #[expect(clippy::too_many_arguments, reason = "the one place where it is put together")]
     pub(crate) fn new(
         store: Arc<Store>,
         hub: Arc<Hub>,
@@ -105,9 +104,20 @@ impl Context {
         Ok((repo, root))
     }
 
+    /// Reads a blob. Like every step that waits for the disk it says so to the runtime, which lets
+    /// other tasks go on meanwhile.
+    pub(crate) fn blob(&self, digest: &Digest) -> Result<Vec<u8>, Trouble> {
+        Ok(block_in_place(|| self.store.get_blob(digest))?)
+    }
+
+    /// Stores a blob; it is durable when this returns.
+    pub(crate) fn put_blob(&self, bytes: &[u8]) -> Result<Digest, Trouble> {
+        Ok(block_in_place(|| self.store.put_blob(bytes))?)
+    }
+
     /// Reads a document.
     pub(crate) fn doc<T: DeserializeOwned>(&self, digest: &Digest) -> Result<T, Trouble> {
-        let bytes = self.store.get_blob(digest)?;
+        let bytes = self.blob(digest)?;
         decode_doc(&bytes).map_err(|it| Trouble::permanent(format!("document {digest}: {it}")))
     }
 
@@ -176,10 +186,12 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
 
 impl From<GitError> for Trouble {
     fn from(error: GitError) -> Self {
-        let failure = match &error {
-            GitError::RefLocked { .. } | GitError::Unsettled { .. } => Failure::Transient,
-            GitError::Io { .. } => Failure::Resources,
-            _ => Failure::Permanent,
+        let failure = if matches!(error, GitError::RefLocked { .. } | GitError::Unsettled { .. }) {
+            Failure::Transient
+        } else if matches!(error, GitError::Io { .. }) {
+            Failure::Resources
+        } else {
+            Failure::Permanent
         };
         Self { failure, message: chain(&error) }
     }
@@ -217,8 +229,11 @@ impl Wanted for Runner {
                 Err(panic) => {
                     let why = panic_text(&*panic);
                     error!(%effect, "defect in an effect: {why}");
-                    Trouble::permanent(format!("internal error in {}: {why}", job.order.work.verb()))
-                        .outcome(Usage::default())
+                    Trouble::permanent(format!(
+                        "internal error in {}: {why}",
+                        job.order.work.verb()
+                    ))
+                    .outcome(Usage::default())
                 }
             };
             if !ctx.closing.load(Ordering::SeqCst) {
@@ -261,9 +276,7 @@ impl Job {
             Work::Rebase { onto } => self.rebase(*onto).await,
             Work::BuildCandidate { op, onto, merges } => self.build(*op, *onto, *merges).await,
             Work::GateCandidate { commit, .. } => self.gate_candidate(*commit).await,
-            Work::Publish { op, commit, expected } => {
-                self.publish(*op, *commit, *expected).await
-            }
+            Work::Publish { op, commit, expected } => self.publish(*op, *commit, *expected).await,
         };
         result.unwrap_or_else(|trouble| trouble.outcome(Usage::default()))
     }
@@ -317,14 +330,12 @@ impl Job {
     /// What people call the loop.
     pub(crate) fn name(&self, view: &View) -> String {
         let id = self.order.subject.as_ref().map(|it| it.id);
-        id.and_then(|id| view.loops.get(&id)).map_or_else(
-            || self.order.plan.to_string(),
-            |it| it.name.clone(),
-        )
+        id.and_then(|id| view.loops.get(&id))
+            .map_or_else(|| self.order.plan.to_string(), |it| it.name.clone())
     }
 
     pub(crate) fn put_doc<T: serde::Serialize>(&self, doc: &T) -> Result<Digest, Trouble> {
-        Ok(self.ctx.store.put_blob(&encode_doc(doc))?)
+        self.ctx.put_blob(&encode_doc(doc))
     }
 
     /// Runs a blocking step off the async threads.
@@ -351,7 +362,6 @@ pub(crate) fn worktree_name(id: taskd_model::LoopId, spec: &str) -> String {
 }
 
 /// The person's identity, now.
-#[expect(clippy::disallowed_methods, reason = "commits carry the time they are made at")]
 pub(crate) fn identity(repo: &Repo) -> Result<Identity, GitError> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     repo.identity(i64::try_from(now).unwrap_or(i64::MAX))

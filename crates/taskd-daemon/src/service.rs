@@ -11,7 +11,6 @@ mod watch;
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
-    time::Instant,
 };
 
 use taskd_api::{ApiError, Taskd, VERSION_HEADER, codes, v1};
@@ -33,7 +32,6 @@ const STREAM_ITEMS: usize = 64;
 #[derive(Debug)]
 pub(crate) struct Facts {
     pub(crate) ctx: Arc<Context>,
-    pub(crate) began: Instant,
     pub(crate) started_at: u64,
     pub(crate) http: Option<std::net::SocketAddr>,
     /// Set to end the daemon; the value is the grace in milliseconds.
@@ -92,6 +90,7 @@ impl Service {
 }
 
 /// A name that means nothing, or too much.
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 pub(crate) fn unresolved(error: ResolveError) -> ApiError {
     let code = match &error {
         ResolveError::NotFound { .. } => codes::NOT_FOUND,
@@ -154,7 +153,7 @@ impl Taskd for Service {
     type WatchStream = Items<v1::WatchItem>;
 
     async fn watch(&self, request: Request<v1::WatchRequest>) -> Answer<Self::WatchStream> {
-        answer(self.do_watch(request.into_inner()))
+        answer(self.do_watch(&request.into_inner()))
     }
 
     type EventsStream = Items<v1::Event>;
@@ -188,7 +187,10 @@ impl Taskd for Service {
         answer(blocking(move || this.do_path(&request.into_inner().id)).await)
     }
 
-    async fn projects(&self, request: Request<v1::ProjectsRequest>) -> Answer<v1::ProjectsResponse> {
+    async fn projects(
+        &self,
+        request: Request<v1::ProjectsRequest>,
+    ) -> Answer<v1::ProjectsResponse> {
         let actor = Self::actor(&request);
         answer(self.do_projects(actor, request.into_inner()).await)
     }
@@ -208,7 +210,10 @@ impl Taskd for Service {
         answer(changed.map(|changed| v1::ReloadResponse { changed, needs_restart: Vec::new() }))
     }
 
-    async fn shutdown(&self, request: Request<v1::ShutdownRequest>) -> Answer<v1::ShutdownResponse> {
+    async fn shutdown(
+        &self,
+        request: Request<v1::ShutdownRequest>,
+    ) -> Answer<v1::ShutdownResponse> {
         let effects = u32::try_from(self.ctx().effects_running()).unwrap_or(u32::MAX);
         self.0.shutdown.send_replace(Some(request.into_inner().grace_ms));
         answer(Ok(v1::ShutdownResponse { effects }))

@@ -26,39 +26,14 @@ use crate::{
     runner::{Context, chain},
 };
 
-/// A gate without a limit of its own is ended after this long, in milliseconds.
-const GATE_TIMEOUT_MS: u64 = 15 * 60 * 1000;
 /// The spec of a plan that came as one sentence.
 const SINGLE_SPEC: &str = "task";
-/// Files at the root of a repository that suggest a gate.
-const GATE_SIGNS: &[&str] = &[
-    "Cargo.toml",
-    "package.json",
-    "pnpm-lock.yaml",
-    "yarn.lock",
-    "package-lock.json",
-    "bun.lock",
-    "justfile",
-    "Justfile",
-    ".justfile",
-    "Makefile",
-    "makefile",
-    "GNUmakefile",
-    "go.mod",
-    "pyproject.toml",
-    "pytest.ini",
-    "tox.ini",
-    "setup.cfg",
-    "setup.py",
-    "test.sh",
-];
 /// Longest title of a plan that came as one sentence, in characters.
 const MAX_TITLE_CHARS: usize = 100;
 
 /// Everything that was found out about a submission.
 struct Draft {
     probe: Probe,
-    base: Oid,
     head: PlanHead,
     doc: PlanDoc,
     specs: Vec<(SpecHead, SpecDoc)>,
@@ -108,8 +83,7 @@ async fn store(
         }
         Ok::<_, taskd_store::StoreError>((plan, heads))
     });
-    let (doc, specs) =
-        stored.await.map_err(|it| internal(&it))?.map_err(|it| internal(&it))?;
+    let (doc, specs) = stored.await.map_err(|it| internal(&it))?.map_err(|it| internal(&it))?;
     head.doc = doc;
     head.project = project;
     let key = head.key;
@@ -253,10 +227,11 @@ impl<'a> Look<'a> {
         if self.options.no_gate {
             return Some(GateDoc { origin: "--no-gate".to_owned(), ..GateDoc::default() });
         }
-        let flag = self.options.gate.clone().map(|run| GateSettings {
-            run: vec![run],
-            ..GateSettings::default()
-        });
+        let flag = self
+            .options
+            .gate
+            .clone()
+            .map(|run| GateSettings { run: vec![run], ..GateSettings::default() });
         let of_plan = head.gate.as_ref().map(|it| it.value.clone());
         let of_config = config.gate.clone();
         let origin = if flag.is_some() {
@@ -266,13 +241,12 @@ impl<'a> Look<'a> {
         } else {
             config.origin("gate.command").unwrap_or("configuration").to_owned()
         };
-        let merged =
-            flag.unwrap_or_default().over(of_plan.unwrap_or_default()).over(of_config);
+        let merged = flag.unwrap_or_default().over(of_plan.unwrap_or_default()).over(of_config);
         if !merged.run.is_empty() {
             return Some(GateDoc {
                 quick: merged.quick,
                 run: merged.run,
-                timeout_ms: merged.timeout_ms.unwrap_or(GATE_TIMEOUT_MS),
+                timeout_ms: merged.timeout_ms.unwrap_or_default(),
                 protect: merged.protect.unwrap_or_default(),
                 origin,
             });
@@ -392,9 +366,7 @@ impl<'a> Look<'a> {
             return None;
         };
         let trouble = match &found {
-            AgentDoc::Model { name } => {
-                self.ctx.models.resolve(name).err().map(|it| chain(&it))
-            }
+            AgentDoc::Model { name } => self.ctx.models.resolve(name).err().map(|it| chain(&it)),
             AgentDoc::Agent { run } => missing_program(run, &self.request.environment),
         };
         if let Some(trouble) = trouble {
@@ -406,24 +378,20 @@ impl<'a> Look<'a> {
 
     fn finish(self, found: Found) -> Draft {
         let Found { probe, base, target, plan, single, config, gate, specs } = found;
-        let asked = self.options.land.and_then(|it| {
-            v1::LandPolicy::try_from(it).ok().and_then(v1::LandPolicy::model)
-        });
-        let land = asked
-            .or(plan.head.land.as_ref().map(|it| it.value))
-            .unwrap_or(config.land);
+        let asked = self
+            .options
+            .land
+            .and_then(|it| v1::LandPolicy::try_from(it).ok().and_then(v1::LandPolicy::model));
+        let land = asked.or(plan.head.land.as_ref().map(|it| it.value)).unwrap_or(config.land);
         // Work without a gate never lands by itself.
-        let land = if gate.run.is_empty() && land == LandPolicy::OnGate {
-            LandPolicy::Ask
-        } else {
-            land
-        };
-        let asked = self.options.priority.and_then(|it| {
-            v1::Priority::try_from(it).ok().and_then(v1::Priority::model)
-        });
-        let priority = asked
-            .or(plan.head.priority.as_ref().map(|it| it.value))
-            .unwrap_or(Priority::Normal);
+        let land =
+            if gate.run.is_empty() && land == LandPolicy::OnGate { LandPolicy::Ask } else { land };
+        let asked = self
+            .options
+            .priority
+            .and_then(|it| v1::Priority::try_from(it).ok().and_then(v1::Priority::model));
+        let priority =
+            asked.or(plan.head.priority.as_ref().map(|it| it.value)).unwrap_or(Priority::Normal);
         let budget = plan.head.budget_micros.as_ref().map(|it| it.value);
         let time = plan.head.time_ms.as_ref().map(|it| it.value);
         let (default_time, default_budget) = (config.plan_time_ms, config.plan_budget_micros);
@@ -455,7 +423,7 @@ impl<'a> Look<'a> {
             env,
             root: probe.root.to_string_lossy().into_owned(),
         };
-        Draft { probe, base, head, doc, specs, response }
+        Draft { probe, head, doc, specs, response }
     }
 
     /// Same key, same plan: the client's, or else everything that makes the plan what it is.
@@ -534,10 +502,7 @@ fn workers(specs: &[(SpecHead, SpecDoc)]) -> String {
 }
 
 /// Evidence binds to what is run and to the environment it is run in.
-fn gate_key(
-    gate: Option<&GateDoc>,
-    env: &BTreeMap<String, String>,
-) -> Digest {
+fn gate_key(gate: Option<&GateDoc>, env: &BTreeMap<String, String>) -> Digest {
     let env: BTreeMap<&String, &String> = env.iter().collect();
     let env = encode_doc(&env);
     let gate = gate.map(encode_doc).unwrap_or_default();
@@ -592,10 +557,7 @@ fn small(n: usize) -> u16 {
 }
 
 /// Why an agent program cannot be started, as far as one can see without starting it.
-fn missing_program(
-    run: &str,
-    env: &BTreeMap<String, String>,
-) -> Option<String> {
+fn missing_program(run: &str, env: &BTreeMap<String, String>) -> Option<String> {
     let preset = Preset::builtin(run)?;
     let program = preset.argv.first()?;
     let path = env.get("PATH").map(String::as_str).unwrap_or_default();
@@ -609,11 +571,8 @@ fn propose(repo: &Repo, base: Oid) -> Vec<detect::Proposal> {
         let bytes = repo.file_at(base, name.as_ref()).ok().flatten()?;
         Some(String::from_utf8_lossy(&bytes).into_owned())
     };
-    let names: Vec<String> = GATE_SIGNS
-        .iter()
-        .filter(|it| read(it).is_some())
-        .map(|it| (*it).to_owned())
-        .collect();
+    let names: Vec<String> =
+        detect::NAMES.iter().filter(|it| read(it).is_some()).map(|it| (*it).to_owned()).collect();
     detect::propose(&names, read)
 }
 
@@ -643,8 +602,8 @@ fn layer(dir: &Path, shown: &str) -> Layer {
 
 fn as_problem(it: &Problem) -> v1::Problem {
     v1::Problem {
-        line: u32::try_from(it.at.line).unwrap_or(0),
-        column: u32::try_from(it.at.column).unwrap_or(0),
+        line: it.at.line,
+        column: it.at.column,
         message: it.what.clone(),
         hint: it.hint.clone().unwrap_or_default(),
         warning: false,

@@ -658,7 +658,10 @@ impl fmt::Display for Outcome {
             Self::PublishHeld { .. } => write!(f, "not moved, checkout has changes"),
             Self::Failed { failure, .. } => match failure {
                 Failure::NotBefore(ms) => write!(f, "failed, not before {ms} ms"),
-                other => write!(f, "failed, {other:?}"),
+                Failure::Transient => f.write_str("failed, for now"),
+                Failure::Permanent => f.write_str("failed"),
+                Failure::Auth => f.write_str("failed, not accepted"),
+                Failure::Resources => f.write_str("failed, short of resources"),
             },
             Self::Cancelled { .. } => write!(f, "cancelled"),
         }

@@ -51,22 +51,39 @@ impl Status {
     /// The table: may a loop in this status change to `to`?
     #[must_use]
     pub fn allows(self, to: Self) -> bool {
-        use Status as S;
         match self {
-            S::Draft => matches!(to, S::Pending | S::Paused | S::Blocked | S::Stopped | S::Failed),
-            S::Pending => {
-                matches!(to, S::Running | S::Paused | S::Blocked | S::Stopped | S::Failed)
-            }
-            S::Running => matches!(
+            Self::Draft => matches!(
                 to,
-                S::Rebasing | S::Paused | S::Blocked | S::Complete | S::Failed | S::Stopped
+                Self::Pending | Self::Paused | Self::Blocked | Self::Stopped | Self::Failed
             ),
-            S::Paused => matches!(to, S::Pending | S::Running | S::Stopped | S::Failed),
-            S::Rebasing => {
-                matches!(to, S::Running | S::Paused | S::Blocked | S::Stopped | S::Failed)
+            Self::Pending => {
+                matches!(
+                    to,
+                    Self::Running | Self::Paused | Self::Blocked | Self::Stopped | Self::Failed
+                )
             }
-            S::Blocked => matches!(to, S::Running | S::Pending | S::Stopped | S::Failed),
-            S::Complete | S::Failed | S::Stopped => false,
+            Self::Running => matches!(
+                to,
+                Self::Rebasing
+                    | Self::Paused
+                    | Self::Blocked
+                    | Self::Complete
+                    | Self::Failed
+                    | Self::Stopped
+            ),
+            Self::Paused => {
+                matches!(to, Self::Pending | Self::Running | Self::Stopped | Self::Failed)
+            }
+            Self::Rebasing => {
+                matches!(
+                    to,
+                    Self::Running | Self::Paused | Self::Blocked | Self::Stopped | Self::Failed
+                )
+            }
+            Self::Blocked => {
+                matches!(to, Self::Running | Self::Pending | Self::Stopped | Self::Failed)
+            }
+            Self::Complete | Self::Failed | Self::Stopped => false,
         }
     }
 

@@ -72,12 +72,7 @@ impl Git {
     }
 
     /// Moves a target from `expected` to `new`; looks first whether that has happened.
-    pub(crate) fn swap(
-        &mut self,
-        target: &(ProjectId, String),
-        expected: Oid,
-        new: Oid,
-    ) -> Swap {
+    pub(crate) fn swap(&mut self, target: &(ProjectId, String), expected: Oid, new: Oid) -> Swap {
         let actual = self.targets[target];
         if actual == new || (actual != expected && self.is_ancestor(new, actual)) {
             return Swap::Already;

@@ -83,7 +83,8 @@ impl Ledger {
             }
             (Event::PlanEnded { plan }, _) => {
                 self.ended.insert(*plan);
-                let over = |(id, it): (&LoopId, &LoopRow)| id.plan() != *plan || it.status.is_over();
+                let over =
+                    |(id, it): (&LoopId, &LoopRow)| id.plan() != *plan || it.status.is_over();
                 check(self.loops.iter().all(over), || format!("{plan} ended before its loops"))?;
             }
             (Event::IntegrationMoved { .. }, _) => tally.resets += 1,
@@ -95,7 +96,7 @@ impl Ledger {
                 self.effect_ended(*effect, outcome, record, tally)?;
             }
             (Event::QueueEntered { op }, _) => self.entered(*op)?,
-            (Event::QueueLeft { op, end, .. }, _) => self.left(*op, end, tally)?,
+            (Event::QueueLeft { entry, op, end }, _) => self.left(*entry, *op, end, tally)?,
             (event, Some(id)) => self.of_loop(id, event, tally)?,
             _ => {}
         }
@@ -216,7 +217,10 @@ impl Ledger {
         self.free(&open.work);
         self.book(open.owner, open.booked, outcome.usage());
         match (outcome, &open.work) {
-            (Outcome::Failed { failure: Failure::NotBefore(ms), .. }, Work::Call { bucket, .. }) => {
+            (
+                Outcome::Failed { failure: Failure::NotBefore(ms), .. },
+                Work::Call { bucket, .. },
+            ) => {
                 tally.rate_limits += 1;
                 let bucket = self.buckets.entry(bucket.clone()).or_default();
                 bucket.closed_until = bucket.closed_until.max(record.at.plus_ms(*ms));
@@ -232,6 +236,10 @@ impl Ledger {
             (Outcome::Rebased { conflicts: 0, .. }, _) => tally.rebases += 1,
             (Outcome::Rebased { .. } | Outcome::BuildConflict { .. }, _) => tally.conflicts += 1,
             (Outcome::PublishMoved { .. }, _) => tally.swaps_lost += 1,
+            (
+                Outcome::Cancelled { .. },
+                Work::BuildCandidate { .. } | Work::GateCandidate { .. } | Work::CheckBase { .. },
+            ) => tally.evictions += u64::from(!self.parked),
             _ => {}
         }
         Ok(())
@@ -255,8 +263,15 @@ impl Ledger {
         Ok(())
     }
 
-    fn left(&mut self, op: QueueOp, end: &QueueEnd, tally: &mut Tally) -> Result<(), String> {
+    fn left(
+        &mut self,
+        entry: Seq,
+        op: QueueOp,
+        end: &QueueEnd,
+        tally: &mut Tally,
+    ) -> Result<(), String> {
         if let QueueEnd::Done { evidence, .. } = end {
+            tally.evidence_reused += u64::from(evidence.seq < entry);
             let green = self.green.get(&evidence.seq) == Some(&evidence.tree);
             check(green, || format!("{op} without evidence for its tree"))?;
         }
@@ -303,7 +318,9 @@ impl Ledger {
             }
             Event::IterationStarted { n } => {
                 let next = *n == row.iteration + 1 && *n <= row.head.limits.iterations;
-                check(next && !row.iteration_open, || format!("{id} counts {n} after {}", row.iteration))?;
+                check(next && !row.iteration_open, || {
+                    format!("{id} counts {n} after {}", row.iteration)
+                })?;
                 (row.iteration, row.iteration_open) = (*n, true);
                 (row.passed, row.approved, row.held) = (false, false, false);
             }

@@ -1,1 +1,36 @@
-//! Being written.
+//! The simulator: a whole world from a seed, with everything that can go wrong in it.
+//!
+//! [`run`] plays projects, plans, people, crashes and a model of git against the coordinator, and
+//! checks after every input what must always hold. The same seed is the same world, so a failure
+//! is its seed.
+//!
+//! It knows nothing of processes, files or time; those are proven where they are.
+
+mod crowd;
+mod git;
+mod holds;
+mod ledger;
+mod outcomes;
+mod people;
+mod rng;
+mod runner;
+mod tally;
+#[cfg(test)]
+mod tests;
+mod world;
+
+pub use crowd::crowd;
+pub use tally::Tally;
+
+/// Seeds that once failed; they are played first.
+pub const PAST: &str = include_str!("../seeds.txt");
+
+/// Runs one world to its end.
+///
+/// # Panics
+///
+/// Something does not hold. The story is printed, and the message names the seed.
+#[must_use]
+pub fn run(seed: u64) -> Tally {
+    world::World::new(seed).run()
+}

@@ -45,7 +45,7 @@ pub(crate) fn cancelled(world: &mut World, id: EffectId) -> Outcome {
 /// What half done work leaves behind.
 fn spoil(world: &mut World, id: EffectId) {
     let job = &world.running[&id];
-    let begun = job.saved.is_some();
+    let begun = job.saved.is_some() && world.may_touch(job);
     match &job.order.work {
         Work::Tool { reads: false, .. } | Work::Agent { .. } => {
             let loop_id = job.subject().id;
@@ -141,13 +141,7 @@ fn rebase(world: &mut World, id: EffectId, onto: Oid) -> Outcome {
     Outcome::Rebased { checkpoint, conflicts, files: names }
 }
 
-fn build(
-    world: &mut World,
-    id: EffectId,
-    op: QueueOp,
-    onto: Oid,
-    merges: Option<Oid>,
-) -> Outcome {
+fn build(world: &mut World, id: EffectId, op: QueueOp, onto: Oid, merges: Option<Oid>) -> Outcome {
     let (base, theirs, parents) = match merges {
         Some(target) => {
             if world.git.is_ancestor(target, onto) {
@@ -176,18 +170,10 @@ fn build(
     }
     let tree = git::tree_of(&files);
     let commit = world.git.commit(&parents, files);
-    let known = world.has_green(tree, gate_of(world, op));
-    world.tally.evidence_reused += u64::from(known);
     Outcome::Built { commit, tree }
 }
 
-fn publish(
-    world: &mut World,
-    id: EffectId,
-    op: QueueOp,
-    commit: Oid,
-    expected: Oid,
-) -> Outcome {
+fn publish(world: &mut World, id: EffectId, op: QueueOp, commit: Oid, expected: Oid) -> Outcome {
     let order = world.running[&id].order.clone();
     let made = world.git.get(commit).clone();
     let fits = commit == expected || world.git.is_ancestor(expected, commit);

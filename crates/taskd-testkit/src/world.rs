@@ -3,12 +3,15 @@
 //! The driver decides ahead of the disk: starts and ends are released when their batch is durable,
 //! and a crash cuts the log somewhere among the batches that are not.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    panic::{AssertUnwindSafe, catch_unwind},
+};
 
 use taskd_core::{Coordinator, Decided, Rejected, Snapshot};
 use taskd_model::{
-    Actor, Command, EffectId, Input, LoopId, Oid, Outcome, PlanHead, ProjectId, Record, Seq,
-    SpecHead, Time, Work,
+    Actor, Command, Digest, EffectId, Event, Input, LoopId, Oid, Outcome, PlanHead, ProjectId,
+    Record, Seq, SpecHead, Time, Work,
 };
 
 use crate::{
@@ -91,6 +94,8 @@ pub(crate) struct World {
     pub(crate) muddled: Vec<ProjectId>,
     pub(crate) dirty: Vec<ProjectId>,
     pub(crate) submissions: Vec<(PlanHead, Vec<SpecHead>)>,
+    /// Trees that were green, under which gate.
+    pub(crate) greens: BTreeSet<(Oid, Digest)>,
     pub(crate) weather: Weather,
     pub(crate) stuck: u64,
     pub(crate) tally: Tally,
@@ -102,10 +107,10 @@ impl World {
         let weather = Weather {
             failures: rng.below(12),
             rate_limits: rng.below(12),
-            red: rng.between(10, 50),
-            people: rng.between(1, 9),
-            crashes_per_mille: rng.below(25),
-            history: rng.chance(30),
+            red: rng.between(2, 35),
+            people: rng.between(1, 8),
+            crashes_per_mille: rng.below(45),
+            history: rng.chance(45),
         };
         let mut core = Coordinator::default();
         if rng.chance(40) {
@@ -131,6 +136,7 @@ impl World {
             muddled: Vec::new(),
             dirty: Vec::new(),
             submissions: Vec::new(),
+            greens: BTreeSet::new(),
             weather,
             stuck: 0,
             tally: Tally::default(),
@@ -161,7 +167,7 @@ impl World {
 
     fn is_over(&self) -> bool {
         let ended = self.ledger.plans.keys().all(|it| self.ledger.ended.contains(it));
-        self.submissions.is_empty() && ended && self.running.is_empty() && self.settled()
+        self.next_submission().is_none() && ended && self.running.is_empty() && self.settled()
     }
 
     pub(crate) fn settled(&self) -> bool {
@@ -183,8 +189,10 @@ impl World {
             return self.flush();
         }
         let Some(at) = at else { return self.decide() };
+        self.tally.unsettled += u64::from(due.is_some_and(|it| it <= self.now));
         self.now = self.now.max(at);
-        if job.is_some_and(|it| it.0 <= self.now) && due.is_none_or(|it| job.map_or(it, |j| j.0) <= it)
+        if job.is_some_and(|it| it.0 <= self.now)
+            && due.is_none_or(|it| job.map_or(it, |j| j.0) <= it)
         {
             let id = job.expect("just compared").1;
             return self.advance(id);
@@ -193,7 +201,6 @@ impl World {
             return self.look();
         }
         let before = (self.core.head(), self.core.next_deadline());
-        self.tally.unsettled += u64::from(due.is_some_and(|it| it < self.now));
         self.input(&Input::Tick);
         if (self.core.head(), self.core.next_deadline()) == before {
             self.fail("a tick at its deadline changes nothing: a busy loop");
@@ -216,19 +223,18 @@ impl World {
     fn try_input(&mut self, input: &Input) -> Result<(), Rejected> {
         self.tally.inputs += 1;
         let before = self.core.head();
-        let decided = match self.core.handle(self.now, input) {
-            Ok(decided) => decided,
-            Err(error) => {
+        let (core, now) = (&mut self.core, self.now);
+        let decided = match catch_unwind(AssertUnwindSafe(|| core.handle(now, input))) {
+            Ok(Ok(decided)) => decided,
+            Err(_) => self.fail(&format!("the core panicked on {input:?}")),
+            Ok(Err(error)) => {
                 if self.core.head() != before || !self.core.same_state(&self.shadow) {
                     self.fail("a refused command changed something");
                 }
                 return Err(error);
             }
         };
-        let whole = matches!(
-            input,
-            Input::Command { command: Command::SubmitPlan { .. }, .. }
-        );
+        let whole = matches!(input, Input::Command { command: Command::SubmitPlan { .. }, .. });
         self.take(decided, whole);
         if MAX_PENDING <= self.pending.len() || self.rng.chance(60) {
             self.flush();
@@ -302,6 +308,20 @@ impl World {
         }
     }
 
+    /// What was said for the second time, or from another life, left no trace.
+    pub(crate) fn nothing_is_said_of(&self, effect: EffectId, since: Seq) {
+        let from = usize::try_from(since.0).expect("small");
+        let of_it = |record: &Record| match &record.event {
+            Event::EffectEnded { effect: it, .. } | Event::EffectObserved { effect: it, .. } => {
+                *it == effect
+            }
+            _ => false,
+        };
+        if self.log[from..].iter().any(of_it) {
+            self.fail(&format!("{effect} was heard again"));
+        }
+    }
+
     pub(crate) fn is_durable(&self, seq: Seq) -> bool {
         seq <= self.durable
     }
@@ -347,6 +367,7 @@ impl World {
         self.shadow = Coordinator::replay(&self.log);
         self.reload();
         self.now = self.now.plus_ms(self.rng.below(20_000));
+        self.look_everywhere();
         self.input(&Input::Started { version: "0.1.0".to_owned() });
     }
 
@@ -386,7 +407,8 @@ impl World {
     /// Prints the story and panics with the seed.
     #[expect(clippy::print_stderr, reason = "the story of the failure")]
     pub(crate) fn fail(&self, problem: &str) -> ! {
-        let from = self.log.len().saturating_sub(70);
+        let lines = std::env::var("STORY").ok().and_then(|it| it.parse().ok()).unwrap_or(60);
+        let from = self.log.len().saturating_sub(lines);
         for record in &self.log[from..] {
             let at = record.at.ms_since(self.log[0].at);
             eprintln!("{:>5} {at:>8}  {record}", record.seq.0);
@@ -395,7 +417,9 @@ impl World {
             eprintln!("      open {id} {work}{}", if ending { ", ending" } else { "" });
         }
         for (id, row) in &self.ledger.loops {
-            eprintln!("      {id} {} {:?} passed {}", row.status, row.reason, row.passed);
+            let reason = row.reason.as_ref().map(ToString::to_string).unwrap_or_default();
+            let reason: String = reason.chars().take(60).collect();
+            eprintln!("      {id} {}: {reason}, passed {}", row.status, row.passed);
         }
         panic!("seed {}: {problem}", self.seed)
     }

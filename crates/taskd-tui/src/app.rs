@@ -5,12 +5,12 @@
 
 use std::mem;
 
-use crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+use crossterm::event::{self, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use taskd_api::{
     ApiError, Watched,
     v1::{ActResponse, Verb},
 };
-use taskd_model::{Group, LoopView, Record, Seq, Time, View};
+use taskd_model::{Delta, EffectId, Event, Group, LoopView, Record, Time, View};
 
 use crate::{
     log::Logs,
@@ -157,8 +157,8 @@ impl App {
     }
 
     /// Something happened at the terminal.
-    pub fn on_event(&mut self, event: &Event) -> Step {
-        if let Event::Resize(..) = event {
+    pub fn on_event(&mut self, event: &event::Event) -> Step {
+        if let event::Event::Resize(..) = event {
             self.dirty = true;
         }
         event.as_key_event().map_or(Step::GoOn, |key| self.on_key(key))
@@ -191,7 +191,7 @@ impl App {
 
     /// The daemon said something.
     pub fn on_watched(&mut self, item: Watched) {
-        self.dirty = true;
+        let was = mem::replace(&mut self.dirty, true);
         match item {
             Watched::Connected { version } => {
                 self.version = version.or(self.version.take());
@@ -204,11 +204,12 @@ impl App {
                 self.notice = Some(format!("event {seq} is of a newer taskd; not shown"));
             }
             Watched::Delta { name, effect, delta } => {
-                if self.dirty_by_noise(&name) {
-                    self.logs.stream(&self.view, &name, effect, &delta);
-                }
+                self.dirty = self.on_noise(&name, effect, &delta) || was;
             }
-            Watched::Heartbeat { at, head } => self.on_heartbeat(at, head),
+            Watched::Heartbeat { at, .. } => {
+                self.dirty = at > self.now || was;
+                self.now = self.now.max(at);
+            }
             Watched::Disconnected { error, attempt } => {
                 self.lost = Some((clean(&error.message), attempt));
             }
@@ -344,18 +345,22 @@ impl App {
         }
         self.view.apply(record);
         self.now = self.now.max(self.view.at);
-        self.arrange();
+        // What an effect reports on the way moves nothing to another group.
+        if !matches!(record.event, Event::EffectObserved { .. }) {
+            self.arrange();
+        }
     }
 
-    fn on_heartbeat(&mut self, at: Time, head: Seq) {
-        self.dirty = at > self.now || self.view.seq < head;
-        self.now = self.now.max(at);
-    }
-
-    /// Noise is kept for everyone in scope; only that of the selected one is seen.
-    fn dirty_by_noise(&mut self, name: &str) -> bool {
-        self.dirty = self.log_name().as_deref() == Some(name);
-        self.view.resolve(name).is_ok()
+    /// Noise is kept for everyone; says whether it is seen.
+    fn on_noise(&mut self, name: &str, effect: EffectId, delta: &Delta) -> bool {
+        if self.view.resolve(name).is_err() {
+            return false;
+        }
+        self.logs.stream(&self.view, name, effect, delta);
+        let Some(selected) = self.log_name() else { return false };
+        // However many others talk, this one's lines stay.
+        self.logs.open(&self.view, &selected);
+        selected == name
     }
 
     /// Puts the rows in order and keeps the selection where it was.
@@ -388,7 +393,7 @@ impl App {
     }
 
     fn turn(&mut self, back: usize) {
-        let log = self.log_name().and_then(|it| Some(self.logs.get(&it)?));
+        let log = self.log_name().and_then(|it| self.logs.get(&it));
         let (lines, written) = log.map_or((0, 0), |it| (it.entries().len(), it.written()));
         self.back = back.min(lines.saturating_sub(1));
         self.back_at = written;

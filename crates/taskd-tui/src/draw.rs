@@ -8,7 +8,7 @@ use ratatui::{
     layout::{Constraint, Layout, Rect},
     style::{Color, Modifier, Style},
     text::{Line, Span},
-    widgets::{Block, Clear, Paragraph},
+    widgets::{Block, Clear, Padding, Paragraph},
 };
 use taskd_model::{Group, LoopId, PlanId, Time, format_clock_ms};
 
@@ -81,7 +81,7 @@ impl App {
         }
         let wanted = u16::try_from(self.rows.len()).unwrap_or(u16::MAX);
         let height =
-            if area.height < 6 { area.height } else { wanted.clamp(3, area.height / 2) };
+            if area.height < 6 { area.height } else { wanted.clamp(3, area.height / 5 * 3) };
         let [tree, log] =
             Layout::vertical([Constraint::Length(height), Constraint::Fill(1)]).areas(area);
         self.draw_tree(frame, tree);
@@ -96,7 +96,10 @@ impl App {
 
     fn header(&self, columns: usize) -> String {
         let version = self.version.as_deref().unwrap_or(&self.view.daemon_version);
-        let mut left = format!("taskd {}  seq {}", clean(version), self.view.seq);
+        let mut left = format!("taskd {}", clean(version));
+        if self.attached {
+            left.push_str(&format!("  seq {}", self.view.seq));
+        }
         if self.view.parked {
             left.push_str("  PARKED");
         }
@@ -105,7 +108,7 @@ impl App {
         }
         let groups = self.rows.iter().filter_map(|it| match it {
             Row::Group(Group::Done, _) | Row::Plan(..) | Row::Loop { .. } | Row::More(_) => None,
-            Row::Group(group, n) => Some(format!("{n} {group}")),
+            Row::Group(group, n) => Some(format!("{group} {n}")),
         });
         let right = groups.collect::<Vec<_>>().join(", ");
         let room = columns.saturating_sub(width(&left) + 2);
@@ -115,7 +118,8 @@ impl App {
     fn draw_tree(&self, frame: &mut Frame<'_>, area: Rect) {
         let (height, columns) = (usize::from(area.height), columns(area));
         if self.rows.is_empty() {
-            let text = if self.attached { "nothing here yet; taskd run \"...\"" } else { "..." };
+            let text =
+                if self.attached { "nothing here yet; taskd run \"...\"" } else { "connecting" };
             one_line(frame, area, text, dim());
             return;
         }
@@ -127,8 +131,7 @@ impl App {
                 let selected = self.selected.is_some() && place == self.at;
                 let mark = if selected { "> " } else { "  " };
                 let (text, style) = self.row(*row, columns.saturating_sub(2));
-                let style =
-                    if selected { style.add_modifier(Modifier::REVERSED) } else { style };
+                let style = if selected { style.add_modifier(Modifier::REVERSED) } else { style };
                 let mark = if matches!(row, Row::Group(..)) { "" } else { mark };
                 Line::styled(pad(&format!("{mark}{text}"), columns), style)
             })
@@ -139,7 +142,8 @@ impl App {
     fn row(&self, row: Row, columns: usize) -> (String, Style) {
         match row {
             Row::Group(group, n) => {
-                let style = if group == Group::NeedsYou { bold().fg(Color::Yellow) } else { bold() };
+                let style =
+                    if group == Group::NeedsYou { bold().fg(Color::Yellow) } else { bold() };
                 (format!("{} ({n})", group.to_string().to_uppercase()), style)
             }
             Row::More(n) => (format!("and {n} more: taskd ls -a"), dim()),
@@ -167,15 +171,21 @@ impl App {
             state = format!("{state}  {}", it.title);
         }
         let age = format!(" {}", pad_left(&words::age(self.now, words::since(it)), 5));
-        let iterations = pad_left(&format!("{}/{}", it.iteration, it.max()), 6);
-        let cost = words::cost(it.spent.micros, it.uncounted);
+        let iterations = match it.group() {
+            Group::Working => {
+                format!(" {}", pad_left(&format!("{}/{}", it.iteration, it.max()), 6))
+            }
+            Group::NeedsYou | Group::Waiting | Group::Done => String::new(),
+        };
+        let cost = pad_left(&words::cost(it.spent.micros, it.uncounted), 8);
         let right = match columns {
             0..40 => String::new(),
             40..60 => age,
-            60.. => format!("{age} {iterations} {}", pad_left(&cost, 8)),
+            60.. => format!("{iterations}{age} {cost}"),
         };
-        let room = columns.saturating_sub(NAME + 1 + width(&right));
-        let text = format!("{} {}{right}", pad(&clean(&name), NAME), pad(&clean(&state), room));
+        let named = NAME.min(columns / 2);
+        let room = columns.saturating_sub(named + 1 + width(&right));
+        let text = format!("{} {}{right}", pad(&clean(&name), named), pad(&clean(&state), room));
         (text, if it.group() == Group::Done { dim() } else { Style::new() })
     }
 
@@ -235,16 +245,17 @@ fn entry_lines(entry: &Entry, start: Time, columns: usize) -> Vec<Line<'static>>
         entry.text.clone()
     } else {
         let column = if columns < 60 { 0 } else { 26_usize.saturating_sub(indent.len()) };
-        let text = if width(&entry.text) < column { pad(&entry.text, column) } else { entry.text.clone() };
+        let text =
+            if width(&entry.text) < column { pad(&entry.text, column) } else { entry.text.clone() };
         format!("{text}  {}", entry.detail)
     };
-    let room = columns.saturating_sub(clock + indent.len());
+    let room = columns.saturating_sub(clock);
     let style = style(entry);
-    let lines = wrap(&format!("{who}{text}"), room).into_iter().enumerate();
+    let lines = wrap(&format!("{who}{indent}{text}"), room).into_iter().enumerate();
     lines
         .map(|(index, part)| {
             let time = if index == 0 { time.clone() } else { " ".repeat(clock) };
-            Line::from(vec![Span::styled(time, dim()), Span::styled(format!("{indent}{part}"), style)])
+            Line::from(vec![Span::styled(time, dim()), Span::styled(part, style)])
         })
         .collect()
 }
@@ -278,7 +289,7 @@ fn popup(frame: &mut Frame<'_>, title: &str, text: &str) {
         width: w,
         height: h,
     };
-    let block = Block::bordered().title(format!(" {title} ")).padding(ratatui::widgets::Padding::horizontal(1));
+    let block = Block::bordered().title(format!(" {title} ")).padding(Padding::horizontal(1));
     let lines: Vec<Line<'_>> = lines.into_iter().map(Line::from).collect();
     frame.render_widget(Clear, place);
     frame.render_widget(Paragraph::new(lines).block(block), place);

@@ -169,7 +169,9 @@ impl Logs {
             let plan = plan_of(name).and_then(|it| it.strip_prefix('p')?.parse().ok());
             let plan = plan.and_then(|it| view.plans.get(&PlanId(it)));
             let lands_there = |it: &PlanView| {
-                Some(it.project) == record.project && it.target == line.name && it.ended_at.is_none()
+                Some(it.project) == record.project
+                    && it.target == line.name
+                    && it.ended_at.is_none()
             };
             if line.name.is_empty() || plan.is_some_and(lands_there) {
                 log.push(entry.clone());

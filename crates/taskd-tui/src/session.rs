@@ -52,7 +52,7 @@ pub async fn run(socket: PathBuf, scope: String) -> anyhow::Result<()> {
     let mut session = Session {
         app: App::new(scope),
         socket,
-        items: Box::pin(items),
+        items: Box::pin(items.fuse()),
         answer: None,
         end: end.context("cannot listen for signals")?,
         hangup: hangup.context("cannot listen for signals")?,

@@ -75,7 +75,9 @@ pub(crate) fn wrap(text: &str, columns: usize) -> Vec<String> {
             }
         }
     }
-    lines.push(rest.to_owned());
+    if !rest.is_empty() || lines.is_empty() {
+        lines.push(rest.to_owned());
+    }
     lines
 }
 

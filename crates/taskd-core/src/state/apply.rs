@@ -64,11 +64,13 @@ impl State {
             Event::SpecAdded { spec, head } => self.add_spec(*spec, head, record),
             Event::PlanReleased { plan, .. } => {
                 self.plan_mut(*plan).state = PlanState::Open;
+                self.evict_check(*plan);
                 self.touch_whole_plan(*plan);
             }
             Event::IntegrationMoved { plan, to } => self.move_integration(*plan, *to),
             Event::PlanEnded { plan } => {
                 self.plan_mut(*plan).state = PlanState::Ended;
+                self.evict_check(*plan);
                 self.touch_plan(*plan);
                 self.evict(self.plan(*plan).head.project);
             }
@@ -185,7 +187,7 @@ impl State {
             spent: Usage::default(),
             open_loops: 0,
             refreshing: false,
-            checking: false,
+            checking: None,
         };
         let before = self.plans.insert(id, plan);
         assert!(before.is_none(), "{id} submitted twice");
@@ -238,7 +240,7 @@ impl State {
         match owner {
             Owner::Loop(loop_id) => self.engine_mut(loop_id).effect_started(id, &work),
             Owner::Queue(project) => self.lane_effect_started(project, id, &work),
-            Owner::Plan(plan) => self.plan_mut(plan).checking = true,
+            Owner::Plan(plan) => self.plan_mut(plan).checking = Some(id),
         }
         let open =
             Open { owner, project, work, ending: false, observed: 0, booked: Usage::default() };
@@ -267,7 +269,10 @@ impl State {
                 let free = active.is_none_or(|it| it.open.is_none());
                 assert!(free, "queue of project {} is busy", id.0);
             }
-            Owner::Plan(id) => assert!(!self.plan(id).checking, "{id} is being checked already"),
+            Owner::Plan(id) => {
+                let free = self.plan(id).checking.is_none();
+                assert!(free, "{id} is being checked already");
+            }
         }
     }
 

@@ -116,9 +116,9 @@ impl State {
     fn end_base_check(&mut self, id: PlanId, open: &Open, outcome: &Outcome, seq: Seq) {
         let Work::CheckBase { base } = open.work else { unreachable!("plans only check bases") };
         let plan = self.plan_mut(id);
-        plan.checking = false;
+        plan.checking = None;
         // A base that is no longer the plan's says nothing against it.
-        let present = base == plan.integration;
+        let present = !open.ending && base == plan.integration;
         let (project, gate, red_ok) = (plan.head.project, plan.head.gate, plan.head.base_red_ok);
         match outcome {
             Outcome::BaseChecked(report) if report.green || red_ok => {
@@ -127,6 +127,10 @@ impl State {
                 let check = BaseCheck { base, gate, seq, green, tests };
                 let project = self.projects.get_mut(&project).expect("known");
                 project.remember_check(check);
+                let others: Vec<PlanId> = project.plans.iter().copied().collect();
+                for other in others {
+                    self.touch_plan(other);
+                }
             }
             Outcome::BaseChecked(_) if present => plan.state = PlanState::Refused,
             Outcome::Failed { failure, message, .. } if present => {

@@ -69,8 +69,20 @@ impl State {
             }
         }
         let project = self.plan(id).head.project;
+        self.evict_check(id);
         self.touch_whole_plan(id);
         self.evict(project);
+    }
+
+    /// A check of a base that the plan no longer has, or no longer asks about, shall end.
+    pub(super) fn evict_check(&mut self, id: PlanId) {
+        let plan = self.plan(id);
+        let Some(effect) = plan.checking else { return };
+        let present = Work::CheckBase { base: plan.integration };
+        let wanted = plan.state == PlanState::Checking && self.effects[&effect].work == present;
+        if !wanted {
+            self.end_wanted(effect);
+        }
     }
 
     /// Passed work goes back to its loop: by a person, or because it could not land.

@@ -32,7 +32,7 @@ impl State {
                     let lane = &mut self.projects.get_mut(&project).expect("known").lane;
                     lane.active.as_mut().expect("its effects have an entry").open = None;
                 }
-                Owner::Plan(plan) => self.plan_mut(plan).checking = false,
+                Owner::Plan(plan) => self.plan_mut(plan).checking = None,
             }
         }
         for engine in self.loops.values_mut() {

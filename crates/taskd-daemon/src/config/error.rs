@@ -12,7 +12,6 @@ pub(crate) struct ConfigError {
     /// The place in the file; variables and flags have none.
     pub(crate) at: Option<Pos>,
     /// What is wrong.
-    #[source]
     pub(crate) problem: ConfigProblem,
     /// What would be right.
     pub(crate) hint: Option<String>,

@@ -65,7 +65,7 @@ pub(crate) fn load(
 }
 
 /// Files of the system and of the user, as far as there are any.
-pub(crate) fn person_layers(places: &Places, errors: &mut Vec<ConfigError>) -> Vec<Layer> {
+fn person_layers(places: &Places, errors: &mut Vec<ConfigError>) -> Vec<Layer> {
     let user = places.user_dir.join("config.toml");
     let read = |path: &Path, errors: &mut Vec<ConfigError>| {
         read(path, &path.display().to_string(), Owner::Person, errors)
@@ -75,7 +75,7 @@ pub(crate) fn person_layers(places: &Places, errors: &mut Vec<ConfigError>) -> V
 
 /// Files of a project's checkout, as far as there are any: the committed one and the local one.
 /// Both are the project's: a repository can carry either.
-pub(crate) fn project_layers(root: &Path, errors: &mut Vec<ConfigError>) -> Vec<Layer> {
+fn project_layers(root: &Path, errors: &mut Vec<ConfigError>) -> Vec<Layer> {
     let names = [".taskd/config.toml", ".taskd/local.toml"];
     let read = names.map(|name| read(&root.join(name), name, Owner::Project, errors));
     read.into_iter().flatten().collect()

@@ -45,7 +45,7 @@ fn without_any_file_the_defaults_of_the_model_are_in_effect() {
     assert_eq!(config.limits(), Limits { gates: 8, ..Limits::default() });
     assert_eq!(config.run_limits(), LoopLimits::default());
     assert_eq!((config.plan_time_ms, config.plan_budget_micros), (21_600_000, 20_000_000));
-    assert_eq!((config.gate_timeout_ms, config.gate.run.len()), (900_000, 0));
+    assert_eq!((config.gate.timeout_ms, config.gate.run.len()), (Some(900_000), 0));
     assert_eq!((config.land, config.follow), (LandPolicy::Ask, true));
     assert_eq!((config.worker.clone(), config.setup.clone()), (None, None));
     assert_eq!((config.loop_type.as_str(), config.log_level.as_str()), ("ralph", "info"));
@@ -306,7 +306,7 @@ fn every_key_refuses_every_other_type() {
     for doc in keys() {
         for value in ["1.5", "1979-05-27", "{}", "[[1]]", "-1", "true", "\"\\u0000\""] {
             let text = format!("{} = {value}", doc.key);
-            let allowed = doc.kind == Kind::Flag && value == "true";
+            let allowed = doc.kind == value::Kind::Flag && value == "true";
             let read = Config::resolve(&sources(vec![person(&text)]));
             assert_eq!(read.is_ok(), allowed, "{text}");
             let errors = read.err().unwrap_or_default();

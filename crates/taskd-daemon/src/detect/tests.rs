@@ -6,6 +6,8 @@ use super::*;
 
 /// Commands and reasons for these files with these texts.
 fn proposals(files: &[(&str, &str)]) -> Vec<(String, String)> {
+    let strange = |it: &&str| !["README.md", "src"].contains(it) && !NAMES.contains(it);
+    assert_eq!(files.iter().map(|it| it.0).find(strange), None, "a name missing in NAMES");
     let names: Vec<String> = files.iter().map(|(name, _)| (*name).to_owned()).collect();
     let texts: BTreeMap<&str, &str> = files.iter().copied().collect();
     let read = |name: &str| texts.get(name).map(|it| (*it).to_owned());

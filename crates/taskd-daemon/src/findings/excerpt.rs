@@ -1,7 +1,6 @@
 //! The part of an output the next prompt shows: windows around what failed, else the last lines.
 
 use super::MAX_EXCERPT_BYTES;
-use super::clean;
 use super::tally::is_error;
 
 /// Longest line of an excerpt, in characters.
@@ -108,7 +107,7 @@ fn window(line: &str) -> Option<(u8, usize, usize)> {
     if line.starts_with("E   ") {
         return Some((0, 6, 1));
     }
-    if begins(&["--- FAIL:", "panic: ", "\u{25cf} ", "not ok "]) {
+    if begins(&["--- FAIL:", "panic: ", "\u{2716} ", "\u{25cf} ", "not ok "]) {
         return Some((0, 2, 12));
     }
     if begins(&["Traceback (most recent call last)", "AssertionError", "FAIL "]) {

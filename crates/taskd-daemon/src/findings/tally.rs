@@ -52,6 +52,8 @@ struct Counter {
     tap: Counts,
     /// How many TAP announced.
     tap_plan: Option<u32>,
+    /// Nextest runs: sums are those of single tests, until its own.
+    in_nextest: bool,
     /// The final list of nextest has begun, where only what failed for good is named.
     after_nextest: bool,
     names: Names,
@@ -87,7 +89,7 @@ pub(super) fn is_error(line: &str) -> bool {
 impl Counter {
     fn line(&mut self, line: &str) {
         let text = line.trim();
-        let _known = self.rust(text)
+        let _known = self.rust(line, text)
             || self.go(line, text)
             || self.python(text)
             || self.javascript(line, text)
@@ -95,11 +97,18 @@ impl Counter {
             || self.plain(text);
     }
 
-    fn rust(&mut self, text: &str) -> bool {
+    fn rust(&mut self, line: &str, text: &str) -> bool {
         if let Some(result) = text.strip_prefix("test result: ") {
-            return self.add(lines::counts(result));
+            // Indented ones are what a test printed.
+            let inner = self.in_nextest || text.len() < line.len();
+            return inner || self.add(lines::counts(result));
+        }
+        if text.starts_with("Nextest run ID ") {
+            self.in_nextest = true;
+            return true;
         }
         if text.starts_with("Summary [") && text.contains(" run: ") {
+            self.in_nextest = false;
             self.after_nextest = true;
             return self.add(lines::counts(text));
         }

@@ -82,6 +82,34 @@ error: test run failed
     assert_eq!(findings.failed, ["limit::refill"]);
 }
 
+/// What nextest 0.9 prints on a terminal, where what the tests printed has sums of its own.
+const NEXTEST: &str = "\
+\u{1b}[32;1m Nextest run\u{1b}[0m ID \u{1b}[1m29bdf28e\u{1b}[0m with nextest profile: default
+\u{1b}[32;1m        PASS\u{1b}[0m [   0.005s] (1/3) proj t::a
+\u{1b}[31;1m     SIGABRT\u{1b}[0m [   0.004s] (2/3) proj t::c
+    (test aborted with signal 6: SIGABRT)
+\u{1b}[31;1m        FAIL\u{1b}[0m [   0.078s] (3/3) \u{1b}[35;1mproj\u{1b}[0m \u{1b}[36mt::\u{1b}[34;1mb\u{1b}[0m
+\u{1b}[31;1m \u{1b}[0m \u{1b}[31;1mstdout\u{1b}[0m \u{1b}[31;1m───\u{1b}[0m
+
+    running 1 test
+    test t::b ... FAILED
+
+    test result: FAILED. 0 passed; 1 failed; 0 ignored; 0 measured; 2 filtered out
+test result: FAILED. 0 passed; 1 failed; 0 ignored; 0 measured; 2 filtered out
+
+────────────
+     Summary [   0.079s] 3 tests run: 1 passed, 2 failed, 0 skipped
+     SIGABRT [   0.004s] (2/3) proj t::c
+        FAIL [   0.078s] (3/3) proj t::b
+error: test run failed
+test result: ok. 4 passed; 0 failed; 0 ignored
+";
+
+#[test]
+fn tests_that_print_sums_are_not_counted_twice() {
+    assert_eq!(summary(NEXTEST, 100), "2 of 7: t::c, t::b");
+}
+
 #[test]
 fn pytest() {
     let text = "
@@ -221,8 +249,8 @@ fn the_exit_code_decides_and_the_last_line_tells() {
     assert_eq!(summary("", 0), "no output, exit 0");
     assert_eq!(summary("checked\nall good\n\n", 0), "all good");
     assert_eq!(summary("", 3), "exit 3: no output");
-    assert_eq!(summary("first\n  cannot open db  \n\n", 3), "exit 3: cannot open db");
     assert_eq!(read(b"working", None).summary, "ended by a signal: working");
+    assert_eq!(summary("first\n  cannot open db  \n\n", 3), "exit 3: cannot open db");
     let late = "test result: ok. 219 passed; 0 failed; 0 ignored\nno license header in a.rs";
     assert_eq!(summary(late, 1), "219 tests passed, but exit 1: no license header in a.rs");
     assert_eq!(summary(CARGO, 0), "219 tests, 2 failed, yet exit 0");
@@ -249,9 +277,9 @@ fn everything_is_bounded() {
     assert_eq!(findings.failed.len(), MAX_FAILED);
     assert!(findings.excerpt.len() <= MAX_EXCERPT_BYTES && findings.excerpt.len() > 5_000);
 
-    let mut huge = vec![b'x'; 20 * 1024 * 1024];
-    huge.extend(b"\ntest result: ok. 3 passed; 0 failed\n");
-    let findings = read(&huge, Some(0));
+    let huge = "xé".repeat(7 * 1024 * 1024);
+    let findings =
+        read(format!("{huge}\ntest result: ok. 3 passed; 0 failed\n").as_bytes(), Some(0));
     assert_eq!((findings.tests, findings.summary.as_str()), (Some(3), "3 tests"));
     assert!(findings.excerpt.len() <= MAX_EXCERPT_BYTES);
 }
@@ -336,7 +364,7 @@ proptest! {
         times in 1..40_usize,
         exit in prop::option::of(-2..3_i32),
     ) {
-        for output in [bytes.repeat(times), text.repeat(times).into_bytes()] {
+                for output in [bytes.repeat(times), text.repeat(times).into_bytes()] {
             let findings = read(&output, exit);
             prop_assert!(findings.summary.chars().count() <= MAX_SUMMARY_CHARS);
             prop_assert!(!findings.summary.trim().is_empty());

@@ -41,7 +41,7 @@ impl Job {
         usage: &mut Option<Usage>,
     ) -> Result<Outcome, Trouble> {
         let preset = self.preset()?;
-        let text = String::from_utf8_lossy(&self.ctx.store.get_blob(prompt)?).into_owned();
+        let text = String::from_utf8_lossy(&self.ctx.blob(prompt)?).into_owned();
         let file = PromptFile::write(&self.ctx.paths.run_dir(), self.order.effect.0.0, &text)?;
         let command = self.agent_command(&preset, &text, &file.0)?;
         let (facts, mut heard) = mpsc::sync_channel(FACTS);
@@ -62,7 +62,7 @@ impl Job {
         };
         self.report(&mut heard, usage).await;
         let saved = self.checkpoint(checkpoint).await?.commit;
-        let log = self.ctx.store.put_blob(finished.output.text().as_bytes())?;
+        let log = self.ctx.put_blob(finished.output.text().as_bytes())?;
         if !self.is_wanted() {
             let usage = usage.unwrap_or_default();
             return Ok(Outcome::Cancelled { usage, checkpoint: Some(saved) });
@@ -87,7 +87,12 @@ impl Job {
         }
     }
 
-    fn agent_command(&self, preset: &Preset, prompt: &str, file: &Path) -> Result<Command, Trouble> {
+    fn agent_command(
+        &self,
+        preset: &Preset,
+        prompt: &str,
+        file: &Path,
+    ) -> Result<Command, Trouble> {
         let session = self.subject()?.session.as_deref();
         let invocation = Invocation { prompt_path: file, prompt, session };
         let argv = preset.argv(&invocation).map_err(|it| Trouble::permanent(chain(&it)))?;
@@ -105,7 +110,15 @@ impl Job {
         let (_, root) = self.ctx.repo(self.order.project)?;
         let idle = Duration::from_millis(self.ctx.config_of(&root)?.agent_idle_ms);
         let ladder = Ladder::STOP;
-        Ok(Command { argv, cwd: self.worktree()?, env, stdin, timeout: None, idle: Some(idle), ladder })
+        Ok(Command {
+            argv,
+            cwd: self.worktree()?,
+            env,
+            stdin,
+            timeout: None,
+            idle: Some(idle),
+            ladder,
+        })
     }
 
     /// A consumer of output that reads the agent's own words; what it finds waits in `facts`.

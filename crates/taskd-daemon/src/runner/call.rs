@@ -32,7 +32,7 @@ impl Job {
         };
         let instructions = composed.map(|it| String::from_utf8_lossy(&it).into_owned());
         let prompt = self.render(instructions.as_deref())?;
-        let request = self.ctx.store.put_blob(&prompt.bytes())?;
+        let request = self.ctx.put_blob(&prompt.bytes())?;
         Ok(Outcome::Composed { request, tokens: prompt.tokens() })
     }
 
@@ -90,7 +90,7 @@ impl Job {
     }
 
     fn text(&self, blob: &Digest) -> Result<String, Trouble> {
-        Ok(String::from_utf8_lossy(&self.ctx.store.get_blob(blob)?).into_owned())
+        Ok(String::from_utf8_lossy(&self.ctx.blob(blob)?).into_owned())
     }
 
     fn turns(&self) -> Result<Vec<Turn>, Trouble> {
@@ -201,6 +201,7 @@ impl Job {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 fn trouble(error: LlmError) -> Trouble {
     Trouble { failure: error.class(), message: chain(&error) }
 }

@@ -50,7 +50,10 @@ impl Job {
         Ok(Outcome::BaseChecked(report))
     }
 
-    pub(super) async fn gate_candidate(&self, commit: taskd_model::Oid) -> Result<Outcome, Trouble> {
+    pub(super) async fn gate_candidate(
+        &self,
+        commit: taskd_model::Oid,
+    ) -> Result<Outcome, Trouble> {
         let plan = self.plan_doc()?;
         let accept = match &self.order.subject {
             Some(_) => self.spec_doc()?.accept,
@@ -124,10 +127,9 @@ impl Job {
             return Ok(gated(None));
         }
         if 0 < markers {
-            let names: Vec<_> =
-                saved.conflict_markers.iter().map(ToString::to_string).collect();
+            let names: Vec<_> = saved.conflict_markers.iter().map(ToString::to_string).collect();
             let text = format!("Conflict markers are left in: {}", names.join(", "));
-            let log = self.ctx.store.put_blob(text.as_bytes())?;
+            let log = self.ctx.put_blob(text.as_bytes())?;
             let summary = short(&text);
             return Ok(gated(Some(GateReport { green: false, summary, log, tests: None, ms: 0 })));
         }
@@ -160,8 +162,7 @@ impl Job {
         let commands = gate.quick.iter().chain(&gate.run).chain(accept);
         let mut green = true;
         for command in commands {
-            let spec =
-                Command::shell(command, PathBuf::from(dir), self.env(plan), timeout);
+            let spec = Command::shell(command, PathBuf::from(dir), self.env(plan), timeout);
             let finished = self.run(spec, self.lines_as_noise()).await;
             not_started(&finished)?;
             let output = finished.output.text();
@@ -170,10 +171,7 @@ impl Job {
             if !output.ends_with('\n') && !output.is_empty() {
                 log.push('\n');
             }
-            let code = match finished.how {
-                How::Exited(code) => Some(code),
-                _ => None,
-            };
+            let code = if let How::Exited(code) = finished.how { Some(code) } else { None };
             let found = findings::read(output.as_bytes(), code);
             if let Some(n) = found.tests {
                 tests = Some(tests.unwrap_or(0) + n);
@@ -189,7 +187,7 @@ impl Job {
             }
         }
         let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let log = self.ctx.store.put_blob(log.as_bytes())?;
+        let log = self.ctx.put_blob(log.as_bytes())?;
         Ok(GateReport { green, summary: short(&summary), log, tests, ms })
     }
 }

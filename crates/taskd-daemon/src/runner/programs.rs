@@ -141,8 +141,8 @@ pub(super) fn ending(finished: &Finished) -> Option<String> {
 
 /// A command that cannot even start will not start next time either.
 pub(super) fn not_started(finished: &Finished) -> Result<(), Trouble> {
-    match &finished.how {
-        How::NotStarted { reason } => Err(Trouble::permanent(reason.clone())),
-        _ => Ok(()),
+    if let How::NotStarted { reason } = &finished.how {
+        return Err(Trouble::permanent(reason.clone()));
     }
+    Ok(())
 }

@@ -26,7 +26,7 @@ impl Job {
     ) -> Result<Outcome, Trouble> {
         let spec = self.spec_doc()?;
         let allow = spec.loop_type.tools;
-        let args = String::from_utf8_lossy(&self.ctx.store.get_blob(args)?).into_owned();
+        let args = String::from_utf8_lossy(&self.ctx.blob(args)?).into_owned();
         let reads = catalog().iter().any(|it| it.name == name && it.reads);
         let output = if name == RUN {
             match self.run_tool(&args, &allow).await? {

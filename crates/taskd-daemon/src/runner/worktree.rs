@@ -53,7 +53,9 @@ impl Job {
             if let Some(how) = ending(&finished) {
                 let output = finished.output.text();
                 let last = output.lines().rev().find(|it| !it.trim().is_empty()).unwrap_or("");
-                return Err(Trouble::permanent(format!("setup `{command}` failed ({how}): {last}")));
+                return Err(Trouble::permanent(format!(
+                    "setup `{command}` failed ({how}): {last}"
+                )));
             }
         }
         Ok(())
@@ -109,6 +111,6 @@ impl Job {
         if text.is_empty() {
             return Ok(None);
         }
-        Ok(Some(self.ctx.store.put_blob(text.join("\n").as_bytes())?))
+        self.ctx.put_blob(text.join("\n").as_bytes()).map(Some)
     }
 }

@@ -152,7 +152,9 @@ impl Service {
                 let canonical = std::fs::canonicalize(path).unwrap_or_else(|_| path.into());
                 let canonical = canonical.to_string_lossy().into_owned();
                 let mut known = view.projects.iter().filter(|(_, it)| !it.forgotten);
-                known.find(|(_, it)| it.root == canonical || it.git_dir == canonical).map(|it| *it.0)
+                known
+                    .find(|(_, it)| it.root == canonical || it.git_dir == canonical)
+                    .map(|it| *it.0)
             };
             let Some(id) = id else {
                 let what = format!("{path} is no project of this daemon");
@@ -202,9 +204,7 @@ fn done_word(verb: v1::Verb) -> &'static str {
 }
 
 fn refused(rejected: &Rejected) -> ApiError {
-    let code = match rejected {
-        Rejected::NoLoop(_) | Rejected::NoProject(_) => codes::NOT_FOUND,
-        _ => codes::REFUSED,
-    };
+    let missing = matches!(rejected, Rejected::NoLoop(_) | Rejected::NoProject(_));
+    let code = if missing { codes::NOT_FOUND } else { codes::REFUSED };
     ApiError::new(code, rejected.to_string())
 }

@@ -128,9 +128,10 @@ impl Service {
         if view.waits_for(&view.loops[&one]).next().is_none() {
             not_the_cause.insert(0, "needs".to_owned());
         }
-        let next = match view.loops[&one].group() {
-            taskd_model::Group::NeedsYou => format!("you are needed: taskd show {id}"),
-            _ => "nothing is needed from you".to_owned(),
+        let next = if view.loops[&one].group() == taskd_model::Group::NeedsYou {
+            format!("you are needed: taskd show {id}")
+        } else {
+            "nothing is needed from you".to_owned()
         };
         Ok(v1::WhyResponse { chain, not_the_cause, next })
     }
@@ -285,7 +286,7 @@ fn find_program(name: &str) -> Option<PathBuf> {
 
 fn disk_free(path: &Path) -> Option<u64> {
     let stat = nix::sys::statvfs::statvfs(path).ok()?;
-    Some(u64::from(stat.blocks_available()) * u64::from(stat.fragment_size()))
+    Some(stat.blocks_available() * stat.fragment_size())
 }
 
 fn commands(gate: &GateDoc) -> Vec<String> {

@@ -81,8 +81,7 @@ impl Service {
     fn sections(&self, id: LoopId, request: &v1::LogsRequest) -> Result<Vec<Section>, ApiError> {
         let mut sections = self.all_sections(id)?;
         let wanted = request.kind();
-        let is_kind =
-            |it: &Section| wanted == v1::LogKind::Unspecified || it.kind == wanted;
+        let is_kind = |it: &Section| wanted == v1::LogKind::Unspecified || it.kind == wanted;
         sections.retain(|it| {
             is_kind(it) && (request.iteration == 0 || it.iteration == request.iteration)
         });
@@ -125,6 +124,7 @@ impl Service {
         }
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "most outcomes have no text to show")]
     fn section(&self, record: &Record, iteration: u32) -> Result<Option<Section>, ApiError> {
         let Event::EffectEnded { outcome, .. } = &record.event else { return Ok(None) };
         let (kind, what, text) = match outcome {
@@ -176,7 +176,8 @@ impl Service {
             }),
         };
         let (from, to) = (named(&request.from, base)?, named(&request.to, work)?);
-        let (repo, _) = self.ctx().repo(project).map_err(|it| ApiError::new(codes::REFUSED, it.message))?;
+        let (repo, _) =
+            self.ctx().repo(project).map_err(|it| ApiError::new(codes::REFUSED, it.message))?;
         let diff = repo
             .diff(from, to, MAX_DIFF_BYTES)
             .map_err(|it| ApiError::new(codes::REFUSED, chain(&it)))?;

@@ -33,6 +33,7 @@ impl Interest {
         self.loops.is_empty() && self.plans.is_empty()
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "named are those of one plan alone")]
     /// Whether an event concerns it; what concerns the whole daemon concerns everybody.
     fn wants(&self, record: &Record) -> bool {
         if self.is_everything() {
@@ -47,6 +48,7 @@ impl Interest {
             | Event::IntegrationMoved { plan, .. }
             | Event::PlanEnded { plan } => self.has_plan(*plan),
             Event::SpecAdded { spec, .. } => self.has_plan(spec.plan),
+            // The daemon's own events, and work of a queue, concern everybody.
             _ => true,
         }
     }
@@ -90,7 +92,7 @@ impl Service {
 
     pub(super) fn do_watch(
         &self,
-        request: v1::WatchRequest,
+        request: &v1::WatchRequest,
     ) -> Result<Items<v1::WatchItem>, ApiError> {
         let interest = self.interest(&request.ids)?;
         let from = parse_cursor(&request.cursor)?;

@@ -1,0 +1,373 @@
+//! People: they submit plans, meddle while work goes on, and decide what waits for them. Also the
+//! watcher, which tells late or twice what they did to a branch.
+
+use std::collections::BTreeSet;
+
+use taskd_model::{
+    Command, Digest, Input, LandPolicy, Limits, LoopId, LoopLimits, Oid, OnConflict, PlanHead,
+    Priority, ProjectId, Reason, SpecHead, Status, Worker,
+};
+
+use crate::{
+    git::Files,
+    world::{Look, Target, World},
+};
+
+impl World {
+    /// The first life: configuration, projects with their branches, and plans to come.
+    pub(crate) fn begin(&mut self) {
+        self.input(&Input::Started { version: "0.1.0".to_owned() });
+        self.reconfigure();
+        let projects = self.rng.small(1, 2);
+        for n in 1..=projects {
+            let id = ProjectId(n);
+            let (git_dir, root) = (format!("/repo/{n}/.git"), format!("/repo/{n}"));
+            let added = self.command(Command::AddProject { git_dir, root });
+            added.expect("new projects are welcome");
+            for branch in ["main", "dev"] {
+                let files: Files = (0..4).map(|name| (name, self.git.new_version())).collect();
+                let root = self.git.commit(&[], files);
+                self.git.targets.insert((id, branch.to_owned()), root);
+            }
+        }
+        self.flush();
+        let plans = self.rng.small(1, 4);
+        for n in 0..plans {
+            let plan = self.plan(n, projects);
+            self.submissions.push(plan);
+        }
+    }
+
+    fn plan(&mut self, n: u32, projects: u32) -> (PlanHead, Vec<SpecHead>) {
+        let project = ProjectId(self.rng.small(1, projects));
+        let target = if self.rng.chance(80) { "main" } else { "dev" };
+        let gate = Digest::of(&[u8::try_from(self.rng.below(2)).unwrap_or(0)]);
+        let count = u16::try_from(self.rng.between(1, 5)).unwrap_or(1);
+        let land = [LandPolicy::Never, LandPolicy::Ask, LandPolicy::OnGate, LandPolicy::OnGate];
+        let classes = [Priority::Low, Priority::Normal, Priority::High, Priority::Critical];
+        let head = PlanHead {
+            project,
+            title: "\u{1f600}".repeat(usize::try_from(self.rng.below(200)).unwrap_or(0)),
+            target: target.to_owned(),
+            base: Oid::from_bytes([0; 20]),
+            key: Digest::of(&n.to_le_bytes()),
+            doc: Digest::of(b"plan"),
+            gate,
+            base_red_ok: self.rng.chance(40),
+            land: *self.rng.pick(&land).expect("some"),
+            priority: *self.rng.pick(&classes).expect("some"),
+            budget_micros: self.rng.between(100_000, 6_000_000),
+            time_ms: self.rng.between(200_000, 20_000_000),
+            specs: count,
+            single: count == 1,
+        };
+        let specs = (0..count).map(|at| self.spec(at, gate)).collect();
+        (head, specs)
+    }
+
+    fn spec(&mut self, at: u16, gate: Digest) -> SpecHead {
+        let needs = (0..at).filter(|_| self.rng.chance(35)).collect();
+        let worker = match self.rng.below(4) {
+            0 => Worker::Agent("claude".to_owned()),
+            1 => Worker::Model("slow".to_owned()),
+            _ => Worker::Model("fast".to_owned()),
+        };
+        let conflict = if self.rng.chance(30) {
+            OnConflict::Block
+        } else {
+            OnConflict::Loop(self.rng.small(0, 3))
+        };
+        SpecHead {
+            name: format!("s{at}"),
+            title: "a spec".to_owned(),
+            needs,
+            doc: Digest::of(&at.to_le_bytes()),
+            gate: if self.rng.chance(80) { gate } else { Digest::of(b"own gate") },
+            accept: self.rng.chance(30),
+            worker,
+            type_name: "ralph".to_owned(),
+            limits: LoopLimits {
+                iterations: self.rng.small(1, 12),
+                time_ms: self.rng.between(60_000, 7_200_000),
+                budget_micros: self.rng.between(50_000, 2_000_000),
+                restarts: self.rng.small(0, 4),
+                conflict,
+            },
+        }
+    }
+
+    fn reconfigure(&mut self) {
+        let limits = Limits {
+            loops: self.rng.small(1, 8),
+            agents: self.rng.small(1, 3),
+            gates: self.rng.small(1, 3),
+            calls: self.rng.small(1, 4),
+            requests_per_minute: self.rng.small(3, 120),
+            request_burst: self.rng.small(1, 8),
+            backoff_ms: self.rng.between(1, 2_000),
+            backoff_max_ms: self.rng.between(2_000, 20_000),
+            call_attempts: self.rng.small(1, 6),
+            turns: self.rng.small(1, 8),
+            ageing_ms: self.rng.between(1, 60_000),
+        };
+        self.input(&Input::Limits(limits));
+    }
+
+    /// A plan that the log does not know: not submitted yet, or lost with an undurable batch.
+    pub(crate) fn next_submission(&self) -> Option<(PlanHead, Vec<SpecHead>)> {
+        let unknown =
+            |it: &&(PlanHead, Vec<SpecHead>)| self.core.plan_with_key(&it.0.key).is_none();
+        self.submissions.iter().find(unknown).cloned()
+    }
+
+    fn submit(&mut self) -> bool {
+        let Some((mut head, specs)) = self.next_submission() else { return false };
+        head.base = self.git.targets[&(head.project, head.target.clone())];
+        let command = Command::SubmitPlan { head: Box::new(head), specs };
+        if self.command(command.clone()).is_err() {
+            self.fail("a good plan was refused");
+        }
+        if self.rng.chance(20) {
+            self.tally.duplicates += 1;
+            if self.command(command).is_ok() {
+                self.fail("the same plan was taken twice");
+            }
+        }
+        true
+    }
+
+    /// Somebody does something, perhaps.
+    pub(crate) fn meddle(&mut self) -> bool {
+        if self.rng.chance(5) && self.haunt() {
+            return true;
+        }
+        if self.rng.chance(if self.is_quiet() { 100 } else { 10 }) && self.submit() {
+            return true;
+        }
+        if self.is_quiet() || !self.rng.chance(self.weather.people) {
+            return false;
+        }
+        self.act()
+    }
+
+    fn act(&mut self) -> bool {
+        let ids: Vec<LoopId> = self.ledger.loops.keys().copied().collect();
+        let Some(id) = self.rng.pick(&ids).copied() else { return false };
+        let some: Vec<LoopId> = ids.iter().copied().filter(|_| self.rng.chance(30)).collect();
+        let note = Digest::of(b"note");
+        let command = match self.rng.below(26) {
+            0..=2 => Command::Pause(some),
+            3 | 4 => Command::Resume(some),
+            5 if self.rng.chance(50) => Command::Stop(vec![id]),
+            6..=8 => Command::Land(vec![id]),
+            9 | 10 => Command::Reject { id, note },
+            11 => Command::Note { id, note },
+            12 => Command::Park,
+            13 => Command::Unpark,
+            14 => Command::ForgetProject(ProjectId(1)),
+            15..=18 => return self.move_main(),
+            19 => {
+                self.reconfigure();
+                return true;
+            }
+            20 => return self.soil(),
+            21 => {
+                self.restart_orderly();
+                return true;
+            }
+            22 if self.rng.chance(30) => {
+                let message = "\u{7f}\"".repeat(400);
+                self.input(&Input::Panicked { id, message });
+                return true;
+            }
+            23 => return self.look_back(),
+            _ => return false,
+        };
+        let forgets = matches!(command, Command::ForgetProject(_));
+        let done = self.command(command).is_ok();
+        if forgets && done {
+            // Nothing is open there; it comes back under another number if it must.
+            self.submissions.retain(|it| it.0.project != ProjectId(1));
+        }
+        true
+    }
+
+    /// A person commits on a target, or rewrites it.
+    fn move_main(&mut self) -> bool {
+        let targets: Vec<Target> = self.git.targets.keys().cloned().collect();
+        let target = self.rng.pick(&targets).expect("there are some").clone();
+        let mut tip = self.git.targets[&target];
+        if self.weather.history
+            && self.rng.chance(30)
+            && let Some(parent) = self.git.get(tip).parents.first()
+        {
+            tip = *parent;
+            self.tally.main_rewritten += 1;
+            self.muddled.push(target.0);
+        }
+        let mut files = self.git.files(tip);
+        if self.rng.chance(20)
+            && let Some(taken) = self.taken_by_hand(&files)
+        {
+            files = taken;
+        }
+        let name = u8::try_from(self.rng.below(6)).unwrap_or(0);
+        if self.rng.chance(70) {
+            files.insert(name, self.git.new_version());
+        }
+        let commit = self.git.commit(&[tip], files);
+        self.git.targets.insert(target.clone(), commit);
+        self.tally.main_moved += 1;
+        self.look_later(&target);
+        true
+    }
+
+    /// A person picks work from an integration ref by hand.
+    fn taken_by_hand(&mut self, ours: &Files) -> Option<Files> {
+        let brought: Vec<Oid> =
+            self.ledger.loops.values().filter_map(|it| *it.brought.last()?).collect();
+        let commit = self.git.get(*self.rng.pick(&brought)?).clone();
+        let base = self.git.files(*commit.parents.first()?);
+        let (files, conflicts) = self.git.merge(&base, ours, &commit.files);
+        (conflicts == 0).then_some(files)
+    }
+
+    /// A person's checkout of a target gets changes, or loses them.
+    fn soil(&mut self) -> bool {
+        let project = ProjectId(self.rng.small(1, 2));
+        if self.dirty.contains(&project) {
+            self.dirty.retain(|it| *it != project);
+        } else {
+            self.dirty.push(project);
+        }
+        true
+    }
+
+    /// The watcher will look here: late, and perhaps twice.
+    pub(crate) fn look_later(&mut self, target: &Target) {
+        for _ in 0..self.rng.between(1, 2) {
+            let at = self.now.plus_ms(self.rng.below(5_000));
+            self.looks.push(Look { at, target: target.clone(), stale: None });
+        }
+    }
+
+    pub(crate) fn look_everywhere(&mut self) {
+        self.looks.clear();
+        let targets: Vec<Target> = self.git.targets.keys().cloned().collect();
+        for target in &targets {
+            self.look_later(target);
+        }
+    }
+
+    /// What was read before we moved the target is told after; then it looks again.
+    fn look_back(&mut self) -> bool {
+        if !self.weather.history {
+            return false;
+        }
+        let targets: Vec<Target> = self.git.targets.keys().cloned().collect();
+        let target = self.rng.pick(&targets).expect("there are some").clone();
+        let stale = self.git.get(self.git.targets[&target]).parents.first().copied();
+        self.muddled.push(target.0);
+        self.looks.push(Look { at: self.now, target: target.clone(), stale });
+        self.look_later(&target);
+        true
+    }
+
+    pub(crate) fn look(&mut self) {
+        let first = (0..self.looks.len()).min_by_key(|it| self.looks[*it].at).expect("one is due");
+        let look = self.looks.remove(first);
+        let tip = look.stale.unwrap_or(self.git.targets[&look.target]);
+        let before = self.seen.insert(look.target.clone(), tip);
+        let rewritten = before.is_some_and(|it| !self.git.is_ancestor(it, tip));
+        let (project, target) = look.target;
+        self.input(&Input::MainSeen { project, target, tip, commits: 1, rewritten });
+    }
+
+    /// Nothing runs and nothing is due: whoever is asked decides.
+    pub(crate) fn decide(&mut self) {
+        self.stuck += 1;
+        if self.ledger.parked {
+            self.command(Command::Unpark).expect("always possible");
+            return;
+        }
+        if self.submit() {
+            return;
+        }
+        let rows: Vec<(LoopId, Status, bool)> =
+            self.ledger.loops.iter().map(|(id, row)| (*id, row.status, row.passed)).collect();
+        for (id, status, passed) in &rows {
+            let works = matches!(status, Status::Running | Status::Rebasing);
+            if works && !passed {
+                self.fail(&format!("{id} is {status}, and nothing will ever happen"));
+            }
+            self.waits_for_a_reason(*id);
+        }
+        let asked: Vec<LoopId> = rows
+            .iter()
+            .filter(|it| matches!(it.1, Status::Running | Status::Paused | Status::Blocked))
+            .map(|it| it.0)
+            .collect();
+        let Some(id) = self.rng.pick(&asked).copied() else {
+            self.fail("nothing runs, nothing is due, and nobody is asked");
+        };
+        let row = self.ledger.loops[&id].clone();
+        let patience = self.rng.chance(94) && self.stuck < 150;
+        let hopeless = row.reason == Some(Reason::NeedFailed);
+        let command = match row.status {
+            _ if !patience || (hopeless && row.status == Status::Blocked) => {
+                Command::Stop(vec![id])
+            }
+            Status::Running if row.passed && self.rng.chance(10) => {
+                Command::Reject { id, note: Digest::of(b"no") }
+            }
+            Status::Running => {
+                self.dirty.clear();
+                Command::Land(vec![id])
+            }
+            _ => Command::Resume(vec![id]),
+        };
+        if let Err(error) = self.command(command.clone()) {
+            self.fail(&format!("{command:?} was refused: {error}"));
+        }
+    }
+
+    /// Passed work that may land and needs nothing does not lie about.
+    fn waits_for_a_reason(&self, id: LoopId) {
+        let (row, plan) = (&self.ledger.loops[&id], &self.ledger.plans[&id.plan()]);
+        let may = plan.land == LandPolicy::Never || plan.land == LandPolicy::OnGate || row.approved;
+        let beside = self
+            .ledger
+            .loops
+            .iter()
+            .any(|(it, other)| *it != id && it.plan() == id.plan() && !other.status.is_over());
+        let waits = row.status == Status::Running && row.passed && !self.ledger.is_busy(id);
+        if waits && may && !row.held && row.head.needs.is_empty() && !beside {
+            self.fail(&format!("{id} passed, may land, and waits for nothing"));
+        }
+        if row.status == Status::Pending && row.head.needs.is_empty() && !row.deferred {
+            self.fail(&format!("{id} is pending, needs nothing, and does not start"));
+        }
+    }
+
+    /// Files of a commit both have.
+    pub(crate) fn merge_base(&self, one: Oid, other: Oid) -> Files {
+        let (mut seen, mut open) = (BTreeSet::new(), std::collections::VecDeque::from([one]));
+        while let Some(id) = open.pop_front() {
+            if self.git.is_ancestor(id, other) {
+                return self.git.files(id);
+            }
+            if seen.insert(id) {
+                open.extend(&self.git.get(id).parents);
+            }
+        }
+        Files::new()
+    }
+
+    pub(crate) fn remember_green(&mut self, tree: Oid, gate: Digest) {
+        self.greens.insert((tree, gate));
+    }
+
+    pub(crate) fn has_green(&self, tree: Oid, gate: Digest) -> bool {
+        self.greens.contains(&(tree, gate))
+    }
+}

@@ -1,0 +1,3 @@
+//! The product as a person meets it: the real binary, real repositories, real processes.
+
+mod support;
