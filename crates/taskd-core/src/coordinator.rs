@@ -21,7 +21,7 @@ const MAX_MESSAGE_BYTES: usize = 1_000;
 /// What one input led to.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Decided {
-    /// Events to append, in order.
+    /// Events to append, in order: one batch, written whole or not at all.
     pub records: Vec<Record>,
     /// Effects to start once the events are durable.
     pub start: Vec<EffectId>,

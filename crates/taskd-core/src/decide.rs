@@ -249,6 +249,9 @@ fn working_step(state: &State, engine: &LoopEngine) -> Option<Event> {
     if engine.retry_at.is_some() {
         return None;
     }
+    if waits_for_need(state, engine) {
+        return None;
+    }
     // Passed work is brought from its checkpoint; it needs no worktree until it is sent back.
     if engine.next == Next::Land {
         return land_step(state, engine);
@@ -269,6 +272,19 @@ fn working_step(state: &State, engine: &LoopEngine) -> Option<Event> {
         (_, true) => Some(status(Status::Running, Status::Rebasing, Reason::BaseMoved)),
         (_, false) => next_step(state, engine),
     }
+}
+
+/// What it needs was taken off the integration ref again and has not come back: it begins nothing
+/// and brings nothing until then.
+pub(crate) fn waits_for_need(state: &State, engine: &LoopEngine) -> bool {
+    let begins = match engine.next {
+        Next::Iterate | Next::Compose | Next::Land => true,
+        Next::Accept => engine.prepare.is_some(),
+        Next::Call { .. } | Next::Tools | Next::Agent { .. } | Next::Gate => false,
+    };
+    let works = matches!(engine.status, Status::Running | Status::Rebasing);
+    let idle = begins && works && engine.is_quiet() && engine.queued.is_none();
+    idle && state.plan(engine.id.plan()).needs_reach(engine.id) < Reach::Integrated
 }
 
 fn next_step(state: &State, engine: &LoopEngine) -> Option<Event> {

@@ -158,8 +158,6 @@ impl Coordinator {
     /// The indexes equal what a scan over all loops, plans and queues finds. For the simulator.
     #[must_use]
     pub fn indexes_are_exact(&self) -> bool {
-        let mut fresh = self.state().clone();
-        fresh.reindex();
-        fresh.index() == self.state().index()
+        self.state().index_afresh() == *self.state().index()
     }
 }

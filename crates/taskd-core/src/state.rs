@@ -278,19 +278,7 @@ impl State {
 
     /// Rebuilds what is derived, after loading a snapshot.
     pub(crate) fn reindex(&mut self) {
-        self.index = Index::default();
-        let loops: Vec<LoopId> = self.loops.keys().copied().collect();
-        for id in loops {
-            self.touch_loop(id);
-        }
-        let plans: Vec<PlanId> = self.plans.keys().copied().collect();
-        for id in plans {
-            self.touch_plan(id);
-        }
-        let projects: Vec<ProjectId> = self.projects.keys().copied().collect();
-        for id in projects {
-            self.touch_lane(id);
-        }
+        self.index = self.index_afresh();
     }
 }
 

@@ -3,7 +3,7 @@
 use taskd_model::{LoopId, Status, Time};
 
 use crate::{
-    Coordinator, Want, WhyRow,
+    Coordinator, Want, WhyRow, decide,
     engine::{LoopEngine, Next},
     plan::{PlanState, Reach},
 };
@@ -79,6 +79,10 @@ impl Coordinator {
         }
         if engine.queued.is_some() {
             return row(format!("{name} is in the landing queue"), None);
+        }
+        if decide::waits_for_need(self.state(), engine) {
+            let need = self.missing_need(id).map(|it| self.name_of(it)).unwrap_or_default();
+            return row(format!("{name} waits for {need} to pass again"), None);
         }
         match self.state().index().want(id) {
             Want::Call(bucket) => {

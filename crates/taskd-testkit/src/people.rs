@@ -312,6 +312,11 @@ impl World {
         };
         let row = self.ledger.loops[&id].clone();
         let patience = self.rng.chance(94) && self.stuck < 150;
+        if row.reason == Some(Reason::BaseRed) && self.rng.chance(60) {
+            // Somebody mends the branch first.
+            self.move_main();
+            return;
+        }
         let hopeless = row.reason == Some(Reason::NeedFailed);
         let command = match row.status {
             _ if !patience || (hopeless && row.status == Status::Blocked) => {

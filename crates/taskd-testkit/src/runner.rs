@@ -289,7 +289,7 @@ impl World {
     /// Somebody writes into a worktree.
     pub(crate) fn scribble(&mut self, id: LoopId) {
         let version = self.git.new_version();
-        let (file, kind) = (self.rng.below(6), self.rng.below(10));
+        let (file, kind) = (self.rng.below(6), self.rng.below(20));
         let base = self.core_base(id);
         let Some(tree) = self.worktrees.get_mut(&id) else { return };
         if kind == 0 {
@@ -297,7 +297,7 @@ impl World {
             return;
         }
         tree.files.insert(u8::try_from(file).unwrap_or(0), version);
-        if kind < 7 {
+        if kind < 14 {
             // Whoever sees markers solves them.
             tree.files.values_mut().filter(|it| crate::git::is_marked(**it)).for_each(|it| {
                 *it = version;

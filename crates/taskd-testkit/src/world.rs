@@ -1,7 +1,7 @@
 //! A world and its driver: what is decided, what is durable, what runs, and what a crash takes.
 //!
 //! The driver decides ahead of the disk: starts and ends are released when their batch is durable,
-//! and a crash cuts the log somewhere among the batches that are not.
+//! and a crash takes some of the batches that are not.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -43,8 +43,6 @@ pub(crate) struct Worktree {
 #[derive(Debug)]
 struct Batch {
     last: Seq,
-    /// It may not be cut: a submission is one batch, whole or not at all.
-    whole: bool,
     start: Vec<EffectId>,
     end: Vec<EffectId>,
 }
@@ -234,15 +232,14 @@ impl World {
                 return Err(error);
             }
         };
-        let whole = matches!(input, Input::Command { command: Command::SubmitPlan { .. }, .. });
-        self.take(decided, whole);
+        self.take(decided);
         if MAX_PENDING <= self.pending.len() || self.rng.chance(60) {
             self.flush();
         }
         Ok(())
     }
 
-    fn take(&mut self, decided: Decided, whole: bool) {
+    fn take(&mut self, decided: Decided) {
         let Decided { records, start, end } = decided;
         self.tally.events += records.len() as u64;
         self.tally.ends += end.len() as u64;
@@ -257,7 +254,7 @@ impl World {
             self.restored.apply(&back);
         }
         self.log.extend(records);
-        self.pending.push_back(Batch { last: self.core.head(), whole, start, end });
+        self.pending.push_back(Batch { last: self.core.head(), start, end });
         if let Err(problem) = self.invariants() {
             self.fail(&problem);
         }
@@ -339,18 +336,12 @@ impl World {
         self.restart();
     }
 
-    /// The last record that reached the disk.
+    /// The last record that reached the disk: the store writes a batch whole or not at all.
     fn cut(&mut self) -> Seq {
-        let from = self.durable.0;
-        let cut = Seq(self.rng.between(from, self.core.head().0));
-        let mut first = from;
-        for batch in &self.pending {
-            if batch.whole && first < cut.0 && cut < batch.last {
-                return Seq(first);
-            }
-            first = batch.last.0;
-        }
-        cut
+        let ends: Vec<Seq> = self.pending.iter().map(|it| it.last).collect();
+        let kept = self.rng.below(ends.len() as u64 + 1);
+        let last = kept.checked_sub(1).and_then(|it| usize::try_from(it).ok());
+        last.map_or(self.durable, |it| ends[it])
     }
 
     /// A new life begins on the log of the old one.

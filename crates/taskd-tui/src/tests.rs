@@ -279,13 +279,13 @@ fn the_selection_follows_its_loop() {
     assert!(story.screen(80, 24).contains(">   limiter"));
     story.status(at(8, 1), Status::Blocked, Reason::Conflict);
     let screen = story.screen(80, 24);
-    assert!(screen.contains(">   limiter         conflicts not solved"), "{screen}");
+    assert!(screen.contains(">   limiter       conflicts not solved"), "{screen}");
     story.keys("g");
     assert!(story.screen(80, 24).contains("> p7"));
     story.keys("k");
     assert!(story.screen(80, 24).contains("> p7"), "there is nothing above");
     story.keys("G");
-    assert!(story.screen(80, 24).contains(">   metrics"));
+    assert!(story.screen(80, 24).contains("> p9"));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use super::{State, Want};
 use crate::{
     decide,
     engine::{LoopEngine, Next},
-    index::{Keys, mark},
+    index::{Index, Keys, mark},
     plan::{PlanState, Reach},
 };
 
@@ -19,8 +19,25 @@ impl State {
             priority: plan.head.priority,
             since: engine.since,
             due: self.due_of(engine),
-            slot: engine.holds_slot(),
+            slot: engine.holds_slot() && !decide::waits_for_need(self, engine),
         }
+    }
+
+    /// The indexes as a scan over everything finds them.
+    pub(crate) fn index_afresh(&self) -> Index {
+        let mut index = Index::default();
+        for (id, engine) in &self.loops {
+            index.set(*id, Some(self.keys_of(engine)));
+        }
+        for id in self.plans.keys() {
+            mark(&mut index.plans, *id, decide::plan_step(self, *id).is_some());
+            mark(&mut index.checks, *id, decide::wants_base_check(self, *id));
+        }
+        for id in self.projects.keys() {
+            mark(&mut index.lanes, *id, decide::lane_step(self, *id).is_some());
+            mark(&mut index.lane_gates, *id, decide::lane_wants_gate(self, *id).is_some());
+        }
+        index
     }
 
     fn want_of(&self, engine: &LoopEngine) -> Want {

@@ -6,8 +6,7 @@ use taskd_api::Watched;
 use taskd_model::{
     Actor, Change, Delta, Digest, EffectId, Event, Evidence, GateReport, LandPolicy, LoopId,
     LoopLimits, Observation, Oid, Outcome, Owner, PlanHead, PlanId, Priority, ProjectId, QueueEnd,
-    QueueOp, Reason, Record, Seq, SpecHead, SpecId, Status, Time, Usage, Verdict, View, Work,
-    Worker,
+    QueueOp, Reason, Record, Seq, SpecHead, SpecId, Status, Time, Usage, Verdict, Work, Worker,
 };
 
 use crate::{App, Step};
@@ -26,7 +25,7 @@ impl Story {
     pub(crate) fn new() -> Self {
         let mut it = Self { app: App::new(""), seq: 0, now: 1_000_000 };
         it.app.on_watched(Watched::Connected { version: Some("0.1.0".to_owned()) });
-        it.app.on_watched(Watched::View(Box::new(View::default())));
+        it.app.on_watched(Watched::View(Box::default()));
         it.say(Event::DaemonStarted { version: "0.1.0".to_owned() });
         let (git_dir, root) = ("/r/.git".to_owned(), "/r".to_owned());
         it.say(Event::ProjectAdded { id: PROJECT, git_dir, root });

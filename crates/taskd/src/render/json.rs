@@ -1,0 +1,315 @@
+//! What programs read: documented fields that stay.
+//!
+//! Every object names `schema_version`. Times are RFC 3339 in UTC, durations milliseconds (`_ms`),
+//! money micro-dollars (`_micros`), ids text. Fields are added, never changed; what is not known is
+//! absent. `taskd help json` is this page in short.
+
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::{Value, json};
+use taskd_api::v1;
+use taskd_model::{LoopView, Status, Time, View, WaitVerdict};
+
+use super::words;
+
+/// Version of every object below.
+pub(crate) const SCHEMA_VERSION: u32 = 1;
+
+/// A loop, in `ls` and `show`.
+#[derive(Debug, Serialize)]
+pub(crate) struct LoopRow {
+    /// What people write: `p7.limiter`.
+    name: String,
+    /// Its plan: `p7`.
+    plan: String,
+    title: String,
+    /// `needs_you`, `working`, `waiting` or `done`.
+    group: &'static str,
+    /// One of the nine statuses.
+    status: Status,
+    /// One line for people: what it does, waits for or needs.
+    state: String,
+    worker: String,
+    iteration: u32,
+    iterations_max: u32,
+    /// Commits its base lacks.
+    behind: u64,
+    files: u32,
+    added: u32,
+    removed: u32,
+    cost_micros: u64,
+    /// Some of what it used nobody counted.
+    uncounted: bool,
+    /// Names of the loops it waits for.
+    waits_for: Vec<String>,
+    /// Since when it is in this state.
+    since: String,
+    last_sign: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    started: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ended: Option<String>,
+    /// The commit on the target.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    landed: Option<String>,
+}
+
+/// `ls --json`: one object.
+pub(crate) fn ls(view: &View, now: Time) -> Value {
+    let loops: Vec<LoopRow> = view.loops.values().map(|it| row(view, it, now)).collect();
+    let plans = view.plans.values().map(|it| {
+        json!({
+            "name": it.id.to_string(),
+            "title": it.title,
+            "target": it.target,
+            "state": it.state,
+            "land": it.land,
+            "specs": it.specs,
+            "landed": it.landed,
+            "cost_micros": it.spent.micros,
+            "uncounted": it.uncounted,
+            "budget_micros": it.budget_micros,
+            "submitted": time(it.submitted_at),
+            "root": view.projects.get(&it.project).map(|it| it.root.as_str()),
+        })
+    });
+    json!({
+        "schema_version": SCHEMA_VERSION,
+        "seq": view.seq,
+        "at": time(view.at),
+        "parked": view.parked,
+        "plans": plans.collect::<Vec<_>>(),
+        "loops": loops,
+    })
+}
+
+/// `show --json`: a loop with its iterations, or a plan with its loops.
+pub(crate) fn show(view: &View, loops: &[&LoopView], more: &v1::ShowResponse, now: Time) -> Value {
+    let loops = loops.iter().map(|it| {
+        let iterations = it.iterations.iter().map(|it| {
+            json!({
+                "n": it.n,
+                "verdict": it.verdict,
+                "summary": it.summary,
+                "files": it.change.files,
+                "added": it.change.added,
+                "removed": it.change.removed,
+                "ms": it.ms,
+                "cost_micros": it.micros,
+                "log": it.log,
+            })
+        });
+        let mut object = serde_json::to_value(row(view, it, now)).unwrap_or_default();
+        object["iterations"] = iterations.collect::<Vec<_>>().into();
+        object["base"] = it.base.commit.to_string().into();
+        object
+    });
+    json!({
+        "schema_version": SCHEMA_VERSION,
+        "name": more.name,
+        "text": more.text,
+        "accept": more.accept,
+        "gate": more.gate,
+        "gate_origin": more.gate_origin,
+        "ref": more.r#ref,
+        "worktree": more.worktree,
+        "worker": more.worker,
+        "touches": more.touches,
+        "notes": more.notes,
+        "warnings": more.warnings,
+        "loops": loops.collect::<Vec<_>>(),
+    })
+}
+
+/// `why --json`.
+pub(crate) fn why(answer: &v1::WhyResponse) -> Value {
+    let chain = answer.chain.iter().map(|it| {
+        json!({
+            "subject": it.subject,
+            "sentence": it.sentence,
+            "until": it.until.map(|it| time(Time(it))),
+            "since": it.since.map(|it| time(Time(it))),
+            "seq": it.seq,
+            "details": it.details,
+        })
+    });
+    json!({
+        "schema_version": SCHEMA_VERSION,
+        "chain": chain.collect::<Vec<_>>(),
+        "not_the_cause": answer.not_the_cause,
+        "next": answer.next,
+    })
+}
+
+/// `run --json --detach`, `plan submit --json` and `plan check --json`.
+pub(crate) fn submitted(answer: &v1::SubmitResponse) -> Value {
+    let graph = answer.graph.iter().map(|it| {
+        json!({
+            "name": it.name,
+            "title": it.title,
+            "needs": it.needs,
+            "worker": it.worker,
+            "accept": it.accept,
+            "accept_red": it.accept_red,
+        })
+    });
+    let problems = answer.problems.iter().map(|it| {
+        json!({
+            "line": it.line,
+            "column": it.column,
+            "message": it.message,
+            "hint": it.hint,
+            "warning": it.warning,
+        })
+    });
+    json!({
+        "schema_version": SCHEMA_VERSION,
+        "plan": answer.plan.map(|it| format!("p{it}")),
+        "names": answer.names,
+        "title": answer.title,
+        "target": answer.target,
+        "base": answer.base,
+        "dirty": answer.dirty,
+        "gate": answer.gate,
+        "gate_origin": answer.gate_origin,
+        "worker": answer.worker,
+        "land": land(answer.land()),
+        "budget_micros": answer.plan_budget_micros,
+        "time_ms": answer.plan_time_ms,
+        "already_known": answer.already_known,
+        "seq": answer.seq,
+        "graph": graph.collect::<Vec<_>>(),
+        "problems": problems.collect::<Vec<_>>(),
+    })
+}
+
+/// One line of a verb's answer.
+pub(crate) fn acted(it: &v1::ActResult) -> Value {
+    let error = it.error.as_ref();
+    let error = error.map(|it| json!({ "code": it.code, "message": it.message, "hint": it.hint }));
+    json!({
+        "schema_version": SCHEMA_VERSION,
+        "id": it.id,
+        "name": it.name,
+        "done": it.done,
+        "message": it.message,
+        "error": error,
+    })
+}
+
+/// One line of `wait --json`, and the last one of a run that was followed.
+pub(crate) fn waited(name: &str, verdict: WaitVerdict) -> Value {
+    let exit = verdict.exit();
+    json!({ "schema_version": SCHEMA_VERSION, "id": name, "verdict": verdict, "exit": exit })
+}
+
+/// `daemon status --json`.
+pub(crate) fn status(it: &v1::StatusResponse) -> Value {
+    let totals = it.totals.iter().map(|it| {
+        let status = it.status().as_str_name().trim_start_matches("STATUS_").to_lowercase();
+        (status, Value::from(it.count))
+    });
+    json!({
+        "schema_version": SCHEMA_VERSION,
+        "version": it.version,
+        "pid": it.pid,
+        "started": time(Time(it.started_at)),
+        "seq": it.seq,
+        "parked": it.parked,
+        "loops": totals.collect::<serde_json::Map<_, _>>(),
+        "projects": it.projects,
+        "effects": it.effects,
+        "watchers": it.watchers,
+        "sockets": it.sockets,
+        "store": it.store_path,
+        "store_bytes": it.store_bytes,
+        "disk_free_bytes": it.disk_free_bytes,
+        "healthy": it.driver.as_ref().is_some_and(|it| it.healthy),
+    })
+}
+
+/// One line of `projects ls --json`.
+pub(crate) fn project(it: &v1::ProjectRow) -> Value {
+    let targets = it.targets.iter().map(|(name, it)| (name.clone(), Value::from(it.tip.as_str())));
+    json!({
+        "schema_version": SCHEMA_VERSION,
+        "root": it.root,
+        "git_dir": it.git_dir,
+        "plans": it.plans,
+        "open_plans": it.open_plans,
+        "targets": targets.collect::<serde_json::Map<_, _>>(),
+    })
+}
+
+/// One line of `doctor --json`.
+pub(crate) fn check(it: &v1::CheckRow) -> Value {
+    let state = it.state().as_str_name().trim_start_matches("CHECK_STATE_").to_lowercase();
+    json!({
+        "schema_version": SCHEMA_VERSION,
+        "name": it.name,
+        "state": state,
+        "detail": it.detail,
+        "hint": it.hint,
+    })
+}
+
+/// `diff --json`.
+pub(crate) fn diff(it: &v1::DiffResponse) -> Value {
+    let change = it.change.unwrap_or_default();
+    json!({
+        "schema_version": SCHEMA_VERSION,
+        "from": it.from,
+        "to": it.to,
+        "files": change.files,
+        "added": change.added,
+        "removed": change.removed,
+        "truncated": it.truncated,
+        "text": it.text,
+    })
+}
+
+fn row(view: &View, it: &LoopView, now: Time) -> LoopRow {
+    use taskd_model::Group;
+    LoopRow {
+        name: it.name.clone(),
+        plan: it.id.plan().to_string(),
+        title: it.title.clone(),
+        group: match it.group() {
+            Group::NeedsYou => "needs_you",
+            Group::Working => "working",
+            Group::Waiting => "waiting",
+            Group::Done => "done",
+        },
+        status: it.status,
+        state: words::state(view, it, now),
+        worker: it.worker.to_string(),
+        iteration: it.iteration,
+        iterations_max: it.max(),
+        behind: view.behind(it),
+        files: it.change.files,
+        added: it.change.added,
+        removed: it.change.removed,
+        cost_micros: it.spent.micros,
+        uncounted: it.uncounted,
+        waits_for: view.waits_for(it).map(|it| it.name.clone()).collect(),
+        since: time(words::since(it)),
+        last_sign: time(it.last_sign),
+        started: it.started_at.map(time),
+        ended: it.ended_at.map(time),
+        landed: it.landed.map(|it| it.commit.to_string()),
+    }
+}
+
+fn land(policy: v1::LandPolicy) -> &'static str {
+    match policy {
+        v1::LandPolicy::Unspecified => "",
+        v1::LandPolicy::Never => "never",
+        v1::LandPolicy::Ask => "ask",
+        v1::LandPolicy::OnGate => "on-gate",
+    }
+}
+
+fn time(at: Time) -> String {
+    let ms = i64::try_from(at.0).unwrap_or(i64::MAX);
+    Timestamp::from_millisecond(ms).map(|it| it.to_string()).unwrap_or_default()
+}

@@ -1,0 +1,232 @@
+//! `taskd ls`: the four groups, what needs a person first.
+
+use std::{cmp::Reverse, collections::BTreeMap};
+
+use taskd_model::{
+    EffectKind, Group, LoopView, PlanState, PlanView, ProjectView, Status, View, format_micros,
+};
+
+use super::{
+    Scene,
+    table::Table,
+    text::{clean, cut},
+    words,
+};
+
+/// Names longer than this are cut.
+const NAME_MAX: usize = 28;
+
+/// Loops of one group that are shown unless all are asked for.
+const SHOWN: usize = 30;
+
+/// What `ls` is asked to show.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Show {
+    /// What is over, too, and all of it.
+    pub(crate) all: bool,
+    /// It is about every project.
+    pub(crate) everywhere: bool,
+}
+
+/// The picture.
+pub(crate) fn ls(view: &View, scene: &Scene, show: Show) -> String {
+    let mut out = vec![head(view, scene)];
+    if view.parked {
+        out.push("PARKED: nothing new starts until  taskd resume --all".to_owned());
+    }
+    let groups = groups(view);
+    let tables: Vec<(Group, Table, usize)> = [
+        (Group::NeedsYou, needs_you(view, scene, &groups, show)),
+        (Group::Working, working(view, scene, &groups, show)),
+        (Group::Waiting, waiting(view, scene, &groups, show)),
+        (Group::Done, done(scene, &groups, show)),
+    ]
+    .into_iter()
+    .map(|(group, table)| (group, table, groups.get(&group).map_or(0, Vec::len)))
+    .collect();
+    let shown = || tables.iter().filter(|(_, table, _)| !table.is_empty());
+    let first = shown().map(|(_, it, _)| it.natural(0)).max().unwrap_or(0);
+    let natural = shown().map(|(_, it, _)| it.total(first)).max().unwrap_or(0);
+    let line = natural.min(scene.width);
+    for (group, table, n) in shown() {
+        out.push(String::new());
+        let lines = table.draw(first, line, scene.width);
+        for (at, text) in lines.iter().enumerate() {
+            out.push(match (at, group) {
+                (0, Group::NeedsYou) => scene.paint("33;1", text),
+                (0, _) => scene.bold(text),
+                (_, _) => text.clone(),
+            });
+        }
+        if !show.all && SHOWN < *n {
+            out.push(format!("… {} more {group}: taskd ls -a", n - SHOWN));
+        }
+    }
+    out.push(String::new());
+    out.push(foot(view, scene, show));
+    out.join("\n") + "\n"
+}
+
+/// The command most worth typing next.
+pub(crate) fn next(view: &View) -> String {
+    let groups = groups(view);
+    let first = |group| groups.get(&group).and_then(|it: &Vec<&LoopView>| it.first());
+    if let Some(it) = first(Group::NeedsYou) {
+        return match it.status {
+            Status::Blocked => format!("taskd why {}", it.name),
+            _ => format!("taskd diff {}", it.name),
+        };
+    }
+    if let Some(it) = first(Group::Working) {
+        return format!("taskd logs -f {}", it.name);
+    }
+    match first(Group::Waiting) {
+        Some(it) => format!("taskd why {}", it.name),
+        None => "taskd run \"what to do\" --agent claude".to_owned(),
+    }
+}
+
+type Groups<'a> = BTreeMap<Group, Vec<&'a LoopView>>;
+
+fn groups(view: &View) -> Groups<'_> {
+    let mut groups = Groups::new();
+    for it in view.loops.values() {
+        groups.entry(it.group()).or_default().push(it);
+    }
+    // What waits longest for a person comes first, what ended last comes first; the rest keeps
+    // the order of its plans.
+    groups.entry(Group::NeedsYou).or_default().sort_by_key(|it| words::since(it));
+    groups.entry(Group::Done).or_default().sort_by_key(|it| Reverse((it.ended_at, it.id)));
+    groups
+}
+
+/// The loops of a group that are shown.
+fn shown<'a>(groups: &'a Groups<'a>, group: Group, show: Show) -> impl Iterator<Item = &'a LoopView> {
+    let most = if show.all { usize::MAX } else { SHOWN };
+    groups.get(&group).into_iter().flatten().take(most).copied()
+}
+
+/// `NEEDS YOU (2)`.
+fn heading(groups: &Groups<'_>, group: Group) -> String {
+    let n = groups.get(&group).map_or(0, Vec::len);
+    format!("{} ({n})", group.to_string().to_uppercase())
+}
+
+fn name(it: &LoopView) -> String {
+    cut(&clean(&it.name), NAME_MAX)
+}
+
+fn cost(it: &LoopView) -> String {
+    words::cost(it.spent.micros, it.uncounted)
+}
+
+fn needs_you(view: &View, scene: &Scene, groups: &Groups<'_>, show: Show) -> Table {
+    let heading = heading(groups, Group::NeedsYou);
+    let mut table = Table::new(&[&heading, "WHY", "SINCE", "COST"], 1, 2);
+    for it in shown(groups, Group::NeedsYou, show) {
+        let why = words::needs_you(view, it, scene.now);
+        table.row(vec![name(it), why, scene.age(words::since(it)), cost(it)]);
+    }
+    table
+}
+
+fn working(view: &View, scene: &Scene, groups: &Groups<'_>, show: Show) -> Table {
+    let heading = heading(groups, Group::Working);
+    let mut table = Table::new(&[&heading, "DOING", "LAST", "ITER", "BASE", "COST"], 1, 2);
+    for it in shown(groups, Group::Working, show) {
+        table.row(vec![
+            name(it),
+            words::doing(view, it, scene.now),
+            scene.age(it.last_sign),
+            format!("{}/{}", it.iteration, it.max()),
+            words::base(view, it),
+            cost(it),
+        ]);
+    }
+    table
+}
+
+fn waiting(view: &View, scene: &Scene, groups: &Groups<'_>, show: Show) -> Table {
+    let heading = heading(groups, Group::Waiting);
+    let mut table = Table::new(&[&heading, "FOR", "UNTIL"], 1, 2);
+    for it in shown(groups, Group::Waiting, show) {
+        table.row(vec![name(it), words::waits_for(view, it), words::until(it, scene)]);
+    }
+    table
+}
+
+fn done(scene: &Scene, groups: &Groups<'_>, show: Show) -> Table {
+    let heading = heading(groups, Group::Done);
+    let mut table = Table::new(&[&heading, "HOW", "ENDED", "COST"], 1, 2);
+    for it in shown(groups, Group::Done, show).filter(|_| show.all) {
+        let ended = it.ended_at.map(|at| scene.age(at)).unwrap_or_default();
+        table.row(vec![name(it), words::ended(it), ended, cost(it)]);
+    }
+    table
+}
+
+/// Where this is, what runs, what it costs.
+fn head(view: &View, scene: &Scene) -> String {
+    let projects: Vec<&ProjectView> = view.projects.values().filter(|it| !it.forgotten).collect();
+    let mut parts = Vec::new();
+    match projects.as_slice() {
+        [] => parts.push("no project yet".to_owned()),
+        [project] => parts.push(place(view, project, scene)),
+        several => parts.push(format!("{} projects", several.len())),
+    }
+    if let Some(limits) = &view.limits {
+        let agents = view.effects.values().filter(|it| it.kind == EffectKind::Agent).count();
+        if agents > 0 {
+            parts.push(format!("{agents} of {} agents running", limits.agents));
+        }
+    }
+    let open = || view.plans.values().filter(|it| it.state != PlanState::Ended);
+    if open().next().is_some() {
+        let sum = |of: fn(&PlanView) -> u64| open().map(of).fold(0, u64::saturating_add);
+        let (spent, budget) = (sum(|it| it.spent.micros), sum(|it| it.budget_micros));
+        let more = if open().any(|it| it.uncounted) { "+" } else { "" };
+        let spent = format_micros(spent);
+        parts.push(format!("open plans {spent}{more} of {}", format_micros(budget)));
+    }
+    cut(&parts.join("   "), scene.width)
+}
+
+/// `~/src/gate  main 91bc4de`.
+fn place(view: &View, project: &ProjectView, scene: &Scene) -> String {
+    let root = scene.path(&project.root);
+    let newest = view.plans.values().next_back().map(|it| it.target.as_str());
+    let target = newest.and_then(|name| project.targets.get_key_value(name));
+    match target.or_else(|| project.targets.iter().next()) {
+        Some((name, target)) => format!("{root}  {} {}", clean(name), target.tip.short()),
+        None => root,
+    }
+}
+
+/// What ended today, and how to see more.
+fn foot(view: &View, scene: &Scene, show: Show) -> String {
+    let midnight = scene.midnight();
+    let today = view.loops.values().filter(|it| it.ended_at.is_some_and(|at| midnight <= at));
+    let (mut landed, mut passed, mut failed, mut stopped) = (0_u64, 0_u64, 0_u64, 0_u64);
+    for it in today {
+        match it.status {
+            Status::Complete if it.landed.is_some() => landed += 1,
+            Status::Complete => passed += 1,
+            Status::Failed => failed += 1,
+            _ => stopped += 1,
+        }
+    }
+    let counts = [("landed", landed), ("passed", passed), ("failed", failed), ("stopped", stopped)];
+    let counts = counts.iter().filter(|(_, n)| *n > 0).map(|(word, n)| format!("{word} {n}"));
+    let counts = counts.collect::<Vec<_>>().join(", ");
+    let mut text = match counts.as_str() {
+        "" => "nothing ended today.".to_owned(),
+        counts => format!("{counts} today."),
+    };
+    if !show.all {
+        text.push_str("  ls -a: all");
+    }
+    if !show.everywhere {
+        text.push_str("   -A: every project");
+    }
+    cut(&text, scene.width)
+}

@@ -1,0 +1,224 @@
+//! The words for what a loop does, waits for and needs.
+//!
+//! One function for each column, so that `ls`, `show` and JSON say the same.
+
+use taskd_model::{
+    Change, Doing, Group, LoopView, PlanState, QueuePhase, Reason, Status, Time, Verdict, View,
+    Worker, format_micros,
+};
+
+use super::{Scene, text::{clean, count}};
+
+/// No sign of life for so long is worth a word, in milliseconds.
+const SILENT_MS: u64 = 60_000;
+
+/// Needs that are named before the rest is counted.
+const NEEDS_NAMED: usize = 3;
+
+/// What works: the first word of a command line, without its folder.
+pub(crate) fn worker(it: &Worker) -> String {
+    match it {
+        Worker::Model(name) => clean(name),
+        Worker::Agent(line) => {
+            let word = line.split_whitespace().next().unwrap_or(line);
+            clean(word.rsplit('/').next().unwrap_or(word))
+        }
+    }
+}
+
+/// What a loop is doing.
+pub(crate) fn doing(view: &View, it: &LoopView, now: Time) -> String {
+    let who = worker(&it.worker);
+    match &it.doing {
+        Doing::NotStarted => waits_for(view, it),
+        Doing::Preparing => "making its worktree".to_owned(),
+        Doing::Accept => "accept, before any work".to_owned(),
+        Doing::Composing => "writing its prompt".to_owned(),
+        Doing::QueuedForModel => format!("a call to {who}"),
+        Doing::Calling => format!("{who} replies"),
+        Doing::Tool(name) => format!("{who}: {}", clean(name)),
+        Doing::QueuedForAgent => format!("a slot for {who}"),
+        Doing::Agent(_) if now.ms_since(it.last_sign) >= SILENT_MS => format!("{who}, silent"),
+        Doing::Agent(Some(what)) => format!("{who}: {}", clean(what)),
+        Doing::Agent(None) => who,
+        Doing::QueuedForGate => "a slot for its gate".to_owned(),
+        Doing::Gate { since, estimate_ms } => {
+            let ran = now.ms_since(*since) / 1_000;
+            match estimate_ms {
+                Some(ms) => format!("gate, {ran} of about {} s", ms.div_ceil(1_000)),
+                None => format!("gate, {ran} s"),
+            }
+        }
+        Doing::Rebasing => "moving onto the new base".to_owned(),
+        Doing::ReadyToLand => ready(it),
+        Doing::InQueue { landing, phase } => queue(view, it, *landing, *phase),
+        Doing::Held(why) => format!("landing is held: {}", clean(why)),
+        Doing::Deferred { why, .. } => clean(why),
+        Doing::Idle => "between two steps".to_owned(),
+    }
+}
+
+/// What a waiting loop waits for.
+pub(crate) fn waits_for(view: &View, it: &LoopView) -> String {
+    match it.status {
+        Status::Paused => format!("you paused it: taskd resume {}", it.name),
+        Status::Draft | Status::Pending => {
+            let needs: Vec<&LoopView> = view.waits_for(it).collect();
+            let plan = view.plans.get(&it.id.plan());
+            if plan.is_some_and(|it| it.state == PlanState::Checking) {
+                let target = plan.map_or("the base", |it| it.target.as_str());
+                format!("gate on untouched {}", clean(target))
+            } else if needs.is_empty() {
+                if view.parked { "parked: taskd resume --all" } else { "a slot" }.to_owned()
+            } else {
+                let named = needs.iter().take(NEEDS_NAMED);
+                let named = named.map(|need| format!("{} ({})", clean(&need.name), need.group()));
+                let mut text = named.collect::<Vec<_>>().join(", ");
+                if NEEDS_NAMED < needs.len() {
+                    text.push_str(&format!(", {} more", needs.len() - NEEDS_NAMED));
+                }
+                text
+            }
+        }
+        Status::Running
+        | Status::Rebasing
+        | Status::Blocked
+        | Status::Complete
+        | Status::Failed
+        | Status::Stopped => doing(view, it, it.last_sign),
+    }
+}
+
+/// Until when a waiting loop waits, if that is known.
+pub(crate) fn until(it: &LoopView, scene: &Scene) -> String {
+    match &it.doing {
+        Doing::Deferred { until, .. } => scene.clock(*until),
+        Doing::NotStarted
+        | Doing::Preparing
+        | Doing::Accept
+        | Doing::Composing
+        | Doing::QueuedForModel
+        | Doing::Calling
+        | Doing::Tool(_)
+        | Doing::QueuedForAgent
+        | Doing::Agent(_)
+        | Doing::QueuedForGate
+        | Doing::Gate { .. }
+        | Doing::Rebasing
+        | Doing::ReadyToLand
+        | Doing::InQueue { .. }
+        | Doing::Held(_)
+        | Doing::Idle => String::new(),
+    }
+}
+
+/// Why a loop needs a person.
+pub(crate) fn needs_you(view: &View, it: &LoopView, now: Time) -> String {
+    if it.status != Status::Blocked {
+        return doing(view, it, now);
+    }
+    let reason = match &it.reason {
+        Some(Reason::Conflict) if it.conflicts > 0 => {
+            format!("{} not solved", count(u64::from(it.conflicts), "conflict"))
+        }
+        Some(reason) => reason.to_string(),
+        None => "blocked".to_owned(),
+    };
+    match &it.trouble {
+        Some(trouble) if !reason.contains(&trouble.message) => {
+            clean(&format!("{reason}: {}", trouble.message))
+        }
+        Some(_) | None => clean(&reason),
+    }
+}
+
+/// How a loop ended.
+pub(crate) fn ended(it: &LoopView) -> String {
+    let reason = it.reason.as_ref().map(ToString::to_string).unwrap_or_default();
+    match (it.status, &it.landed) {
+        (Status::Complete, Some(landed)) => format!("landed {}", landed.commit.short()),
+        (Status::Complete, None) if it.reason == Some(Reason::AlreadyThere) => clean(&reason),
+        (Status::Complete, None) => "passed, lands nowhere".to_owned(),
+        (Status::Failed, _) => format!("failed: {}", clean(&reason)),
+        (status, _) => status.to_string(),
+    }
+}
+
+/// One line on where a loop is, whichever group it is in.
+pub(crate) fn state(view: &View, it: &LoopView, now: Time) -> String {
+    match it.group() {
+        Group::NeedsYou => needs_you(view, it, now),
+        Group::Working => doing(view, it, now),
+        Group::Waiting => waits_for(view, it),
+        Group::Done => ended(it),
+    }
+}
+
+/// Since when a loop is where it is.
+pub(crate) fn since(it: &LoopView) -> Time {
+    it.approval_asked.unwrap_or(it.status_since.max(it.doing_since))
+}
+
+/// What a loop's base lacks.
+pub(crate) fn base(view: &View, it: &LoopView) -> String {
+    match view.behind(it) {
+        0 => {
+            let plan = view.plans.get(&it.id.plan());
+            plan.map_or_else(String::new, |plan| clean(&plan.target))
+        }
+        n => format!("{n} behind"),
+    }
+}
+
+/// Money spent, with a word for what nobody counted.
+pub(crate) fn cost(micros: u64, uncounted: bool) -> String {
+    match (micros, uncounted) {
+        (0, true) => "uncounted".to_owned(),
+        (_, true) => format!("{}+", format_micros(micros)),
+        (_, false) => format_micros(micros),
+    }
+}
+
+/// `+131 -9`.
+pub(crate) fn change(it: &Change) -> String {
+    format!("+{} -{}", it.added, it.removed)
+}
+
+/// How an iteration's gate ended.
+pub(crate) fn verdict(it: Option<Verdict>) -> &'static str {
+    match it {
+        None => "running",
+        Some(Verdict::Green) => "green",
+        Some(Verdict::Red) => "red",
+        Some(Verdict::Unchanged) => "nothing changed",
+        Some(Verdict::AgentFailed) => "agent failed",
+        Some(Verdict::Conflict) => "conflict",
+    }
+}
+
+fn ready(it: &LoopView) -> String {
+    let mut text = format!("ready to land, {}", change(&it.change));
+    match &it.passed {
+        Some(passed) => {
+            text.push_str(", gate green");
+            if let Some(n) = passed.tests {
+                text.push_str(&format!(", {}", count(u64::from(n), "test")));
+            }
+        }
+        None => text.push_str(", no gate"),
+    }
+    text
+}
+
+fn queue(view: &View, it: &LoopView, landing: bool, phase: QueuePhase) -> String {
+    let goal = if landing { "to land" } else { "to join its plan" };
+    match phase {
+        QueuePhase::Waiting => match view.queue_place(it) {
+            Some((1, _)) | None => format!("next {goal}"),
+            Some((place, of)) => format!("number {place} of {of} {goal}"),
+        },
+        QueuePhase::Building => format!("{goal}: making its commit"),
+        QueuePhase::Gating => format!("{goal}: gate on its commit"),
+        QueuePhase::Publishing => format!("{goal}: moving the ref"),
+    }
+}
