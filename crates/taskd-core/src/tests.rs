@@ -1,1 +1,419 @@
-//! Transcripts.
+//! Stories: inputs in text, events out. The helper here is the only one that knows the API.
+//!
+//! A line is `time words…`, times in milliseconds. Commits and trees are named in hexadecimal
+//! (`ba5e` is the first base); a loop is called by its spec's name, a plan `p1`, the landing queue
+//! `q`. `a to call` finishes what runs of `a`, well, until a call is open (or `gate`, `land`).
+
+mod landing;
+mod log;
+mod loops;
+mod people;
+mod recovery;
+mod scheduling;
+
+use taskd_model::{
+    Actor, Change, Command, Digest, EffectId, Event, Failure, GateReport, Input, LandPolicy,
+    Limits, LoopId, LoopLimits, Observation, Oid, OnConflict, Outcome, Owner, PlanHead, PlanId,
+    Priority, ProjectId, Record, SpecHead, SpecId, Status, Time, ToolCall, Usage, Work, Worker,
+};
+
+use crate::{Coordinator, Decided, Rejected};
+
+/// Plays a script and renders what was decided, what runs at the end, and where the loops are.
+fn story(script: &str) -> String {
+    let mut play = Play::default();
+    play.lines(script);
+    play.transcript()
+}
+
+/// Like [`story`], but tells only what happened from this line of the script on.
+fn story_from(before: &str, script: &str) -> String {
+    let mut play = Play::default();
+    play.lines(before);
+    play.told = play.log.len();
+    play.lines(script);
+    play.transcript()
+}
+
+/// A coordinator, its log, and what the last line led to.
+#[derive(Default)]
+struct Play {
+    core: Coordinator,
+    log: Vec<Record>,
+    names: Vec<(String, LoopId)>,
+    now: u64,
+    told: usize,
+    last: Decided,
+    refused: Option<Rejected>,
+}
+
+impl Play {
+    fn lines(&mut self, script: &str) {
+        for line in script.lines().flat_map(|it| it.split('|')).map(str::trim) {
+            if !line.is_empty() {
+                self.line(line);
+            }
+        }
+    }
+
+    fn line(&mut self, line: &str) {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        self.now = words[0].parse().expect(line);
+        match &words[1..] {
+            [name, "to", verb] => self.go_to(name, verb),
+            words => {
+                let input = self.parse(words);
+                self.input(&input);
+            }
+        }
+    }
+
+    fn input(&mut self, input: &Input) {
+        self.refused = None;
+        match self.core.handle(Time(self.now), input) {
+            Ok(decided) => {
+                self.log.extend(decided.records.iter().cloned());
+                self.last = decided;
+            }
+            Err(error) => self.refused = Some(error),
+        }
+    }
+
+    /// Ends what runs of a loop, well, until work of this kind is open or waited for.
+    fn go_to(&mut self, name: &str, verb: &str) {
+        for _ in 0..40 {
+            let Some((id, work)) = self.open_of(name) else { return };
+            if work.verb() == verb {
+                return;
+            }
+            self.end(id, good(&work));
+        }
+        panic!("{name} never comes to {verb}");
+    }
+
+    fn end(&mut self, effect: EffectId, outcome: Outcome) {
+        self.input(&Input::Ended { effect, outcome });
+    }
+
+    /// Ends the oldest open effect well; false if nothing runs.
+    fn finish_one(&mut self) -> bool {
+        let Some((id, work)) = self.core.open_effects().map(|it| (it.0, it.1.clone())).next()
+        else {
+            return false;
+        };
+        self.end(id, good(&work));
+        true
+    }
+
+    /// The latest open effect of a loop, a plan or the queue.
+    fn open_of(&self, name: &str) -> Option<(EffectId, Work)> {
+        let is_its = |id: &EffectId| match self.core.state().effects()[id].owner {
+            Owner::Loop(it) => self.names.iter().any(|(n, id)| n == name && *id == it),
+            Owner::Plan(it) => name == it.to_string(),
+            Owner::Queue(_) => name == "q",
+        };
+        let mut open = self.core.open_effects().filter(|it| is_its(&it.0));
+        open.next_back_open().map(|(id, work, _)| (id, work.clone()))
+    }
+
+    fn id(&self, name: &str) -> LoopId {
+        let found = self.names.iter().rev().find(|it| it.0 == name);
+        found.unwrap_or_else(|| panic!("no loop {name}")).1
+    }
+
+    fn status(&self, name: &str) -> Status {
+        self.core.state().loops()[&self.id(name)].status
+    }
+
+    fn calls_in_flight(&self) -> usize {
+        self.core.open_effects().filter(|it| matches!(it.1, Work::Call { .. })).count()
+    }
+
+    fn call_times(&self) -> Vec<u64> {
+        let is_call = |it: &&Record| {
+            matches!(&it.event, Event::EffectStarted { work: Work::Call { .. }, .. })
+        };
+        self.log.iter().filter(is_call).map(|it| it.at.0).collect()
+    }
+
+    fn transcript(&self) -> String {
+        let mut text = String::new();
+        for record in &self.log[self.told..] {
+            text.push_str(&format!("{:>3} {:>6}  {record}\n", record.seq.0, record.at.0));
+        }
+        if let Some(error) = &self.refused {
+            text.push_str(&format!("    refused: {error}\n"));
+        }
+        for (_, work, ending) in self.core.open_effects() {
+            text.push_str(&format!("    open: {work}{}\n", if ending { ", ending" } else { "" }));
+        }
+        for (name, id) in &self.names {
+            text.push_str(&format!("    {name} is {}\n", self.core.state().loops()[id].status));
+        }
+        text
+    }
+
+    fn parse(&mut self, words: &[&str]) -> Input {
+        let person = |command| Input::Command { actor: Actor::Person { uid: 1000 }, command };
+        let ids = |names: &[&str]| names.iter().map(|it| self.id(it)).collect::<Vec<LoopId>>();
+        match words {
+            ["start"] => Input::Started { version: "0.1.0".to_owned() },
+            ["restart"] => {
+                self.core = Coordinator::replay(&self.log);
+                Input::Started { version: "0.1.0".to_owned() }
+            }
+            ["tick"] => Input::Tick,
+            ["project"] => person(Command::AddProject {
+                git_dir: "/repo/.git".to_owned(),
+                root: "/repo".to_owned(),
+            }),
+            ["limits", settings @ ..] => Input::Limits(limits(settings)),
+            ["plan", words @ ..] => person(self.plan(words)),
+            ["main", tip, more @ ..] => Input::MainSeen {
+                project: ProjectId(1),
+                target: "main".to_owned(),
+                tip: oid(tip),
+                commits: 1,
+                rewritten: more == ["rewritten"],
+            },
+            ["pause", names @ ..] => person(Command::Pause(ids(names))),
+            ["resume", names @ ..] => person(Command::Resume(ids(names))),
+            ["stop", names @ ..] => person(Command::Stop(ids(names))),
+            ["land", names @ ..] => person(Command::Land(ids(names))),
+            ["reject", name] => {
+                person(Command::Reject { id: self.id(name), note: Digest::of(b"no") })
+            }
+            ["note", name] => person(Command::Note { id: self.id(name), note: Digest::of(b"hm") }),
+            ["park"] => person(Command::Park),
+            ["unpark"] => person(Command::Unpark),
+            ["panic", name] => {
+                Input::Panicked { id: self.id(name), message: "index out of bounds".to_owned() }
+            }
+            [name, "asks", index, tool] => {
+                let (effect, _) = self.open_of(name).expect("a call is open");
+                let index = index.parse().unwrap();
+                let fact = Observation::ToolCalled { index, call: tool_call(tool) };
+                Input::Observed { effect, index: u32::from(index), fact }
+            }
+            [name, "saved", commit] => {
+                let (effect, _) = self.open_of(name).expect("something is open");
+                let fact = Observation::Checkpoint(oid(commit));
+                Input::Observed { effect, index: 0, fact }
+            }
+            [name, verb, args @ ..] => {
+                let wants_call = matches!(*verb, "replies" | "429");
+                let open = self.core.open_effects().filter(|it| {
+                    self.core.state().effects()[&it.0].owner == self.owner(name)
+                        && (!wants_call || matches!(it.1, Work::Call { .. }))
+                        && (*verb != "tool" || it.1.to_string().ends_with(args[0]))
+                });
+                let effect = open.last().unwrap_or_else(|| panic!("nothing open: {words:?}")).0;
+                Input::Ended { effect, outcome: outcome(verb, args) }
+            }
+            other => panic!("unknown line {other:?}"),
+        }
+    }
+
+    fn owner(&self, name: &str) -> Owner {
+        match name {
+            "q" => Owner::Queue(ProjectId(1)),
+            "p1" | "p2" | "p3" => Owner::Plan(PlanId(name[1..].parse().unwrap())),
+            name => Owner::Loop(self.id(name)),
+        }
+    }
+
+    /// `a b<a,c land=ask accept agent …`
+    fn plan(&mut self, words: &[&str]) -> Command {
+        let plan = PlanId(self.core.state().plans().len() as u32 + 1);
+        let setting = |key: &str| words.iter().find_map(|it| it.strip_prefix(&format!("{key}=")));
+        let number = |key: &str| setting(key).map(|it| it.parse::<u64>().unwrap());
+        let flag = |key: &str| words.contains(&key);
+        let names: Vec<&str> = words
+            .iter()
+            .copied()
+            .filter(|it| !it.contains('=') && !["accept", "agent", "red-ok"].contains(it))
+            .collect();
+        let places: Vec<&str> = names.iter().map(|it| it.split('<').next().unwrap()).collect();
+        let place = |name: &str| places.iter().position(|it| *it == name).unwrap() as u16;
+        let mut specs = Vec::new();
+        for (index, name) in (0u16..).zip(&names) {
+            let needs =
+                name.split_once('<').map(|it| it.1).into_iter().flat_map(|it| it.split(','));
+            let limits = LoopLimits {
+                iterations: number("iterations").unwrap_or(10) as u32,
+                time_ms: number("time").unwrap_or(7_200_000),
+                budget_micros: number("budget").unwrap_or(5_000_000),
+                restarts: 1,
+                conflict: match setting("conflict") {
+                    Some("block") => OnConflict::Block,
+                    _ => OnConflict::default(),
+                },
+            };
+            let worker = setting("model").unwrap_or("fast").to_owned();
+            specs.push(SpecHead {
+                name: places[usize::from(index)].to_owned(),
+                title: "something".to_owned(),
+                needs: needs.map(place).collect(),
+                doc: Digest::of(b"spec"),
+                gate: Digest::of(b"gate"),
+                accept: flag("accept"),
+                worker: if flag("agent") { Worker::Agent(worker) } else { Worker::Model(worker) },
+                type_name: "ralph".to_owned(),
+                limits,
+            });
+            let id = LoopId { spec: SpecId { plan, index }, run: 1 };
+            self.names.push((places[usize::from(index)].to_owned(), id));
+        }
+        let head = PlanHead {
+            project: ProjectId(1),
+            title: "a plan".to_owned(),
+            target: "main".to_owned(),
+            base: oid(setting("base").unwrap_or("ba5e")),
+            key: Digest::of(setting("key").map_or(plan.to_string(), str::to_owned).as_bytes()),
+            doc: Digest::of(b"plan"),
+            gate: Digest::of(b"gate"),
+            base_red_ok: flag("red-ok"),
+            land: match setting("land") {
+                Some("never") => LandPolicy::Never,
+                Some("on-gate") => LandPolicy::OnGate,
+                _ => LandPolicy::Ask,
+            },
+            priority: match setting("priority") {
+                Some("low") => Priority::Low,
+                Some("high") => Priority::High,
+                Some("critical") => Priority::Critical,
+                _ => Priority::Normal,
+            },
+            budget_micros: number("plan-budget").unwrap_or(20_000_000),
+            time_ms: number("plan-time").unwrap_or(21_600_000),
+            specs: specs.len() as u16,
+            single: false,
+        };
+        Command::SubmitPlan { head: Box::new(head), specs }
+    }
+}
+
+/// The last item of an iterator that only goes forward.
+trait LastOpen: Iterator {
+    fn next_back_open(&mut self) -> Option<Self::Item> {
+        self.last()
+    }
+}
+
+impl<I: Iterator> LastOpen for I {}
+
+fn limits(settings: &[&str]) -> Limits {
+    let mut limits = Limits::default();
+    for setting in settings {
+        let (key, value) = setting.split_once('=').expect(setting);
+        let value: u32 = value.parse().expect(setting);
+        match key {
+            "loops" => limits.loops = value,
+            "agents" => limits.agents = value,
+            "gates" => limits.gates = value,
+            "calls" => limits.calls = value,
+            "rate" => limits.requests_per_minute = value,
+            "burst" => limits.request_burst = value,
+            "attempts" => limits.call_attempts = value,
+            "ageing" => limits.ageing_ms = u64::from(value),
+            other => panic!("no limit {other}"),
+        }
+    }
+    limits
+}
+
+/// How an effect ends, in words.
+fn outcome(verb: &str, args: &[&str]) -> Outcome {
+    let blob = Digest::of(verb.as_bytes());
+    let tree = |default: &str| oid(args.first().copied().unwrap_or(default));
+    let failed = |failure| Outcome::Failed {
+        failure,
+        message: "no luck".to_owned(),
+        usage: Usage::default(),
+    };
+    match verb {
+        "ready" => Outcome::Prepared { salvaged: None },
+        "composed" => Outcome::Composed { request: blob, tokens: 1_000 },
+        "replies" => Outcome::Replied {
+            reply: blob,
+            calls: args.iter().map(|it| tool_call(it)).collect(),
+            usage: Usage { micros: 10_000, ..Usage::default() },
+        },
+        "tool" => Outcome::ToolDone {
+            result: blob,
+            error: false,
+            checkpoint: args.get(1).map(|it| oid(it)),
+        },
+        "base-green" => Outcome::BaseChecked(report(true)),
+        "base-red" => Outcome::BaseChecked(report(false)),
+        "accept-green" => Outcome::AcceptRan { green: true, log: blob },
+        "accept-red" => Outcome::AcceptRan { green: false, log: blob },
+        "green" => gated(tree("7ee1"), 0, 2, true),
+        "red" => gated(tree("7ee2"), 0, 2, false),
+        "unchanged" => gated(tree("ba5e"), 0, 0, true),
+        "marked" => gated(tree("7ee3"), 1, 2, true),
+        "rebased" => Outcome::Rebased { checkpoint: tree("4eba"), conflicts: 0, files: None },
+        "conflicts" => {
+            Outcome::Rebased { checkpoint: tree("4eba"), conflicts: 2, files: Some(blob) }
+        }
+        "agent" => Outcome::AgentDone {
+            exit: args.first().map_or(0, |it| it.parse().unwrap()),
+            summary: "killed".to_owned(),
+            usage: None,
+            checkpoint: oid("a9e7"),
+            log: blob,
+        },
+        "built" => Outcome::Built { commit: oid(args[0]), tree: oid(args[1]) },
+        "empty" => Outcome::BuiltEmpty,
+        "conflict" => Outcome::BuildConflict { files: blob },
+        "candidate-green" => Outcome::CandidateGated(report(true)),
+        "candidate-red" => Outcome::CandidateGated(report(false)),
+        "published" => Outcome::Published,
+        "moved" => Outcome::PublishMoved { actual: oid(args[0]) },
+        "held" => Outcome::PublishHeld { why: "src/lib.rs has changes".to_owned() },
+        "429" => failed(Failure::NotBefore(args[0].parse().unwrap())),
+        "fails" => failed(Failure::Transient),
+        "fails-for-good" => failed(Failure::Permanent),
+        "cancelled" => Outcome::Cancelled { usage: Usage::default(), checkpoint: None },
+        other => panic!("unknown outcome {other}"),
+    }
+}
+
+/// How work ends that goes well and asks for nothing.
+fn good(work: &Work) -> Outcome {
+    match work {
+        Work::CheckBase { .. } => outcome("base-green", &[]),
+        Work::Prepare { .. } => outcome("ready", &[]),
+        Work::AcceptBefore => outcome("accept-red", &[]),
+        Work::Compose => outcome("composed", &[]),
+        Work::Call { .. } => outcome("replies", &[]),
+        Work::Tool { reads: true, .. } => outcome("tool", &[""]),
+        Work::Tool { .. } => outcome("tool", &["", "5afe"]),
+        Work::Agent { .. } => outcome("agent", &[]),
+        Work::Gate => outcome("green", &[]),
+        Work::Rebase { .. } => outcome("rebased", &[]),
+        Work::BuildCandidate { .. } => outcome("built", &["c1", "7ee1"]),
+        Work::GateCandidate { .. } => outcome("candidate-green", &[]),
+        Work::Publish { .. } => outcome("published", &[]),
+    }
+}
+
+fn gated(tree: Oid, markers: u32, files: u32, green: bool) -> Outcome {
+    let change = Change { files, added: 10, removed: 3 };
+    Outcome::Gated { checkpoint: oid("5afe"), tree, change, markers, report: Some(report(green)) }
+}
+
+fn report(green: bool) -> GateReport {
+    let summary = if green { "12 passed" } else { "1 failed" }.to_owned();
+    GateReport { green, summary, log: Digest::of(b"log"), tests: Some(12), ms: 900 }
+}
+
+/// Names that begin with `r` or `g` (`read`, `grep`) only read; `run` does not.
+fn tool_call(name: &str) -> ToolCall {
+    let reads = ["read", "grep", "finish"].contains(&name);
+    ToolCall { name: name.to_owned(), args: Digest::of(name.as_bytes()), reads }
+}
+
+fn oid(hex: &str) -> Oid {
+    format!("{hex:0<40}").parse().expect(hex)
+}

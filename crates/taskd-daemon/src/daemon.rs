@@ -19,7 +19,7 @@ use taskd_store::{Filter, Options as StoreOptions, Recovered, SnapshotKind, Stor
 use taskd_tools::supervise::Launcher;
 use tokio::{
     net::{UnixListener, UnixStream},
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     sync::watch,
 };
 use tokio_stream::{StreamExt as _, wrappers::UnixListenerStream};
@@ -148,9 +148,10 @@ async fn serve(
         info!(?identity, ?became, "left over from an earlier life");
     }
     clear_ref_locks(&ctx.context);
+    let mut signals = Signals::listen()?;
     let alive = start(ctx, replayed, store.clone(), http, &recovered.findings)?;
-    let served = welcome(options, &alive, listener).await;
-    end(options, alive, &store).await;
+    let served = welcome(options, &alive, listener, &mut signals).await;
+    end(options, alive, &store, signals).await;
     served
 }
 
@@ -287,7 +288,12 @@ fn now_ms() -> u64 {
 }
 
 /// Tells the core that a life begins, then opens the door, and waits for a reason to end.
-async fn welcome(options: &Options, alive: &Alive, listener: UnixListener) -> anyhow::Result<()> {
+async fn welcome(
+    options: &Options,
+    alive: &Alive,
+    listener: UnixListener,
+    signals: &mut Signals,
+) -> anyhow::Result<()> {
     let facts = &alive.facts;
     let ctx = &facts.ctx;
     let limits = lock(&ctx.config).limits();
@@ -311,13 +317,14 @@ async fn welcome(options: &Options, alive: &Alive, listener: UnixListener) -> an
         .add_service(TaskdServer::new(Service(Arc::clone(facts))))
         .add_service(health_service)
         .add_service(reflection)
-        .serve_with_incoming_shutdown(ours_only(listener), async move {
-            ends.wait_for(Option::is_some).await.ok();
-        });
+        .serve_with_incoming(ours_only(listener));
     info!(socket = %options.paths.socket.display(), http = ?facts.http, "ready");
+    // Connections are not waited for: a watch ends only with its client or with us, and so it
+    // sees how everything ends. They live until the runtime does.
     tokio::select! {
         served = server => served.context("serving the socket"),
-        () = signals(Arc::clone(facts)) => Ok(()),
+        () = signals.end_asked(ctx) => Ok(()),
+        _ = ends.wait_for(Option::is_some) => Ok(()),
     }
 }
 
@@ -361,40 +368,54 @@ fn ours_only(
     })
 }
 
-/// TERM and INT end the daemon, a second one at once; HUP reads the configuration again.
-async fn signals(facts: Arc<Facts>) {
-    let streams = (
-        signal(SignalKind::terminate()),
-        signal(SignalKind::interrupt()),
-        signal(SignalKind::hangup()),
-    );
-    let (Ok(mut term), Ok(mut int), Ok(mut hup)) = streams else {
-        return std::future::pending().await;
-    };
-    loop {
-        tokio::select! {
-            _ = term.recv() => break,
-            _ = int.recv() => break,
-            _ = hup.recv() => match reload(&facts.ctx).await {
-                Ok(changed) => info!(?changed, "configuration read again"),
-                Err(why) => error!("configuration not taken: {why}"),
-            },
+/// TERM and INT end the daemon, one more while it ends does so at once; HUP reads the configuration
+/// again.
+struct Signals {
+    term: Signal,
+    int: Signal,
+    hup: Signal,
+}
+
+impl Signals {
+    fn listen() -> anyhow::Result<Self> {
+        let on = |kind| signal(kind).context("listening for signals");
+        Ok(Self {
+            term: on(SignalKind::terminate())?,
+            int: on(SignalKind::interrupt())?,
+            hup: on(SignalKind::hangup())?,
+        })
+    }
+
+    /// Returns when the daemon is asked to end.
+    async fn end_asked(&mut self, ctx: &Arc<Context>) {
+        loop {
+            tokio::select! {
+                _ = self.term.recv() => return,
+                _ = self.int.recv() => return,
+                _ = self.hup.recv() => match reload(ctx).await {
+                    Ok(changed) => info!(?changed, "configuration read again"),
+                    Err(why) => error!("configuration not taken: {why}"),
+                },
+            }
         }
     }
-    facts.tasks.spawn(async move {
+
+    /// The daemon ends already, however it was asked to.
+    async fn end_at_once(mut self) {
         tokio::select! {
-            _ = term.recv() => {}
-            _ = int.recv() => {}
+            _ = self.term.recv() => {}
+            _ = self.int.recv() => {}
         }
-        warn!("second signal: ending at once");
+        warn!("asked again: ending at once");
         std::process::exit(130);
-    });
+    }
 }
 
 /// Ends in order: nothing new, what runs, the log, the socket.
-async fn end(options: &Options, alive: Alive, store: &Store) {
+async fn end(options: &Options, alive: Alive, store: &Store, signals: Signals) {
     let facts = alive.facts;
     let ctx = &facts.ctx;
+    facts.tasks.spawn(signals.end_at_once());
     let asked = *facts.shutdown.borrow();
     if asked.is_some() {
         // A person stopped it: it stays stopped, and its work waits, until somebody says so.

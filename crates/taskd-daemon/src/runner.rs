@@ -27,8 +27,8 @@ use serde::de::DeserializeOwned;
 use taskd_git::{GitError, Identity, Repo};
 use taskd_llm::Models;
 use taskd_model::{
-    Delta, Digest, EffectId, Failure, Input, Observation, Order, Outcome, PlanDoc, ProjectId,
-    SpecDoc, Subject, Usage, View, Work, decode_doc, encode_doc,
+    Delta, Digest, EffectId, Failure, Input, Observation, Order, Outcome, Owner, PlanDoc,
+    ProjectId, SpecDoc, Subject, Usage, View, Work, decode_doc, encode_doc,
 };
 use taskd_store::Store;
 use taskd_tools::supervise::Launcher;
@@ -226,15 +226,7 @@ impl Wanted for Runner {
         self.runtime.spawn(async move {
             let outcome = match AssertUnwindSafe(job.perform()).catch_unwind().await {
                 Ok(outcome) => outcome,
-                Err(panic) => {
-                    let why = panic_text(&*panic);
-                    error!(%effect, "defect in an effect: {why}");
-                    Trouble::permanent(format!(
-                        "internal error in {}: {why}",
-                        job.order.work.verb()
-                    ))
-                    .outcome(Usage::default())
-                }
+                Err(panic) => job.defect(&panic_text(&*panic)).await,
             };
             if !ctx.closing.load(Ordering::SeqCst) {
                 // Only a loop that is gone does not take it; then the next life asks again.
@@ -279,6 +271,19 @@ impl Job {
             Work::Publish { op, commit, expected } => self.publish(*op, *commit, *expected).await,
         };
         result.unwrap_or_else(|trouble| trouble.outcome(Usage::default()))
+    }
+
+    /// A panic in an effect of a loop fails that loop and nothing else; elsewhere it is a failure
+    /// a person must look at.
+    async fn defect(&self, why: &str) -> Outcome {
+        let verb = self.order.work.verb();
+        error!(effect = %self.order.effect, "defect in {verb}: {why}");
+        let message = format!("{verb}: {why}").chars().take(400).collect();
+        if let Owner::Loop(id) = self.order.owner {
+            self.ctx.handle.tell(Input::Panicked { id, message }).await.ok();
+            return Outcome::Cancelled { usage: Usage::default(), checkpoint: None };
+        }
+        Trouble::permanent(format!("internal error: {message}")).outcome(Usage::default())
     }
 
     /// Reports a fact and waits until it is durable.

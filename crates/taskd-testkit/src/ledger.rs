@@ -62,7 +62,6 @@ pub(crate) struct Ledger {
 impl Ledger {
     /// Folds one record, and says what is wrong with it.
     pub(crate) fn apply(&mut self, record: &Record, tally: &mut Tally) -> Result<(), String> {
-        self.survives_storage(record)?;
         let resumed = matches!(record.event, Event::ResumeAsked);
         match (&record.event, record.loop_id) {
             (Event::DaemonStarted { .. }, _) => self.place_lost(tally),
@@ -102,13 +101,6 @@ impl Ledger {
         }
         self.last = Some((record.loop_id, resumed));
         Ok(())
-    }
-
-    fn survives_storage(&self, record: &Record) -> Result<(), String> {
-        let text = record.encode();
-        check(text.len() <= MAX_EVENT_BYTES, || format!("{} bytes: {record}", text.len()))?;
-        let back = Record::decode(&text).map_err(|error| format!("{error}: {text}"))?;
-        check(back == *record, || format!("comes back different: {text}"))
     }
 
     fn place_lost(&mut self, tally: &mut Tally) {
@@ -396,6 +388,15 @@ fn count(tally: &mut Tally, to: Status, reason: &Reason) {
         (Status::Complete, _) => tally.complete += 1,
         _ => {}
     }
+}
+
+/// The record as it is read back from storage: the same.
+pub(crate) fn read_back(record: &Record) -> Result<Record, String> {
+    let text = record.encode();
+    check(text.len() <= MAX_EVENT_BYTES, || format!("{} bytes: {record}", text.len()))?;
+    let back = Record::decode(&text).map_err(|error| format!("{error}: {text}"))?;
+    check(back == *record, || format!("comes back different: {text}"))?;
+    Ok(back)
 }
 
 pub(crate) fn check(holds: bool, otherwise: impl FnOnce() -> String) -> Result<(), String> {

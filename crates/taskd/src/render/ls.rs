@@ -230,3 +230,29 @@ fn foot(view: &View, scene: &Scene, show: Show) -> String {
     }
     cut(&text, scene.width)
 }
+
+/// `taskd plan ls`: newest last.
+pub(crate) fn plans(view: &View, scene: &Scene) -> String {
+    let mut table = Table::new(&["PLAN", "TITLE", "STATE", "LANDED", "AGE", "COST"], 1, 3);
+    for it in view.plans.values() {
+        let needs = view.loops_of(it.id).filter(|it| it.group() == Group::NeedsYou).count();
+        let state = match it.state {
+            _ if needs > 0 => "needs you",
+            PlanState::Checking => "checking its base",
+            PlanState::Open => "open",
+            PlanState::Ended => "ended",
+        };
+        table.row(vec![
+            it.id.to_string(),
+            clean(&it.title),
+            state.to_owned(),
+            format!("{} of {}", it.landed, it.specs),
+            scene.age(it.submitted_at),
+            words::cost(it.spent.micros, it.uncounted),
+        ]);
+    }
+    if table.is_empty() {
+        return "no plan yet: taskd run \"what to do\", or taskd plan submit FILE\n".to_owned();
+    }
+    table.draw(0, table.total(0).min(scene.width), scene.width).join("\n") + "\n"
+}

@@ -1,3 +1,4 @@
 //! The product as a person meets it: the real binary, real repositories, real processes.
 
+mod landing;
 mod support;

@@ -7,7 +7,8 @@
 use std::{
     collections::BTreeMap,
     fs,
-    io::{BufRead as _, BufReader},
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    os::fd::AsFd as _,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::Duration,
@@ -353,3 +354,49 @@ for file in bad*; do
 done
 echo \"$n passed, 0 failed\"
 ";
+
+/// A place in a script where it waits for the test: it says that it is there, then waits until the
+/// door is opened. Scripts may meet at one door; each opening lets one of them through.
+pub(crate) struct Door {
+    here: PathBuf,
+    go: PathBuf,
+    // Open for both directions, so that neither side waits for the other to open it.
+    heard: fs::File,
+    said: fs::File,
+}
+
+impl Door {
+    /// Makes a door, in files beside the repository.
+    pub(crate) fn new(world: &World, name: &str) -> Self {
+        let pipe = |end: &str| {
+            let path = world.dir.path().join(format!("door-{name}-{end}"));
+            let mode = nix::sys::stat::Mode::from_bits_truncate(0o600);
+            nix::unistd::mkfifo(&path, mode).expect("a pipe can be made");
+            let file = fs::File::options().read(true).write(true).open(&path).expect("it is ours");
+            (path, file)
+        };
+        let ((here, heard), (go, said)) = (pipe("here"), pipe("go"));
+        Self { here, go, heard, said }
+    }
+
+    /// What a shell does at the door.
+    pub(crate) fn sh(&self) -> String {
+        format!("echo > {}; read _ < {}", self.here.display(), self.go.display())
+    }
+
+    /// Returns when one more script stands at the door.
+    #[track_caller]
+    pub(crate) fn reached(&self) {
+        let wanted = nix::poll::PollFlags::POLLIN;
+        let mut polled = [nix::poll::PollFd::new(self.heard.as_fd(), wanted)];
+        let patience = u16::try_from(PATIENCE.as_millis()).expect("about a minute");
+        let n = nix::poll::poll(&mut polled, patience).expect("pollable");
+        assert_eq!(n, 1, "nothing came to the door {}", self.here.display());
+        (&self.heard).read_exact(&mut [0]).expect("readable");
+    }
+
+    /// Lets one through, now or when it comes.
+    pub(crate) fn open(&self) {
+        (&self.said).write_all(b"\n").expect("writable");
+    }
+}

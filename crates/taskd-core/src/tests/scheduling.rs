@@ -1,0 +1,173 @@
+//! Who may call a model, and when.
+
+use proptest::prelude::*;
+use taskd_model::{Limits, Status, Time};
+
+use super::{Play, outcome, story_from};
+use crate::scheduler::Bucket;
+
+fn fifty(limits: &str) -> Play {
+    let mut play = Play::default();
+    play.lines("0 start | 0 project");
+    play.line(&format!("0 limits {limits}"));
+    let names: Vec<String> = (0..50).map(|n| format!("s{n}")).collect();
+    play.line(&format!("0 plan {} land=never", names.join(" ")));
+    play
+}
+
+/// Proves T1.3a.
+#[test]
+fn fifty_loops_under_a_cap_of_ten_all_finish() {
+    let mut play = fifty("calls=10 rate=60000 burst=50");
+    let mut most = 0;
+    while play.finish_one() {
+        most = most.max(play.calls_in_flight());
+        play.now += 1;
+    }
+    assert_eq!(most, 10);
+    let loops = play.core.state().loops();
+    assert!(loops.values().all(|it| it.status == Status::Complete), "{}", play.transcript());
+}
+
+/// Proves T1.3f.
+#[test]
+fn a_configured_cap_is_the_cap() {
+    let mut play = fifty("calls=3 rate=60000 burst=50");
+    let mut most = 0;
+    while play.finish_one() {
+        most = most.max(play.calls_in_flight());
+        play.now += 1;
+    }
+    assert_eq!(most, 3);
+}
+
+proptest! {
+    /// Proves T1.3b.
+    #[test]
+    fn no_window_has_more_sends_than_the_bucket_held_and_gained(
+        rate in 1..2_000_u32,
+        burst in 1..60_u32,
+        gaps in prop::collection::vec(0..3_000_u64, 1..300),
+    ) {
+        let limits = Limits {
+            requests_per_minute: rate,
+            request_burst: burst,
+            calls: u32::MAX,
+            ..Limits::default()
+        };
+        let mut bucket = Bucket::default();
+        let (mut now, mut sends) = (Time(1_700_000_000_000), Vec::<Time>::new());
+        for gap in gaps {
+            now = now.plus_ms(gap);
+            while bucket.ready_at(&limits, now) <= now {
+                bucket.send(&limits, now);
+                sends.push(now);
+            }
+            let ready = bucket.ready_at(&limits, now);
+            prop_assert!(ready.ms_since(now) <= 60_000 / u64::from(rate) + 1, "it waits too long");
+        }
+        for (n, from) in sends.iter().enumerate() {
+            for (count, to) in (1u64..).zip(&sends[n..]) {
+                let gained = to.ms_since(*from) * u64::from(rate) / 60_000;
+                prop_assert!(count <= u64::from(burst) + gained);
+            }
+        }
+    }
+}
+
+/// One slot, taken by `x`; `n1` and `n2` wait, then `c` comes.
+const FULL: &str = "0 start | 0 project | 0 limits calls=1 ageing=1000
+    0 plan x | 0 p1 base-green | 0 x to call
+    0 plan n1 n2 | 1 n1 to call | 2 n2 to call";
+
+/// Proves T1.3c.
+#[test]
+fn critical_goes_first_and_low_is_not_forgotten() {
+    insta::assert_snapshot!(
+        story_from(
+            &format!("{FULL} | 3 plan c priority=critical | 4 c to call"),
+            "10 x replies | 20 c replies | 30 n1 replies"
+        ),
+        @""
+    );
+    // A low call is admitted before critical ones that come three ageing steps later, however many.
+    let mut play = Play::default();
+    play.lines(FULL);
+    play.lines("3 plan l priority=low | 4 l to call | 10 x replies | 20 n1 replies");
+    for n in 0..8 {
+        let at = 3_100 + n * 100;
+        play.line(&format!("{at} plan c{n} priority=critical"));
+        play.line(&format!("{at} c{n} to call"));
+    }
+    play.line("4000 n2 replies");
+    assert!(play.open_of("l").is_some(), "{}", play.transcript());
+}
+
+/// Proves T1.3d.
+#[test]
+fn every_slot_comes_back() {
+    for end in ["cancelled", "fails", "fails-for-good", "429", "panic", "stop waiting"] {
+        let mut play = Play::default();
+        play.lines(FULL);
+        let before = play.core.buckets().next().map(|it| (it.1, it.2));
+        assert_eq!(before, Some((1, 2)));
+        match end {
+            "panic" => play.lines("10 panic x | 11 x cancelled"),
+            "stop waiting" => play.lines("10 stop n1 | 11 x replies"),
+            "429" => play.line("10 x 429 60000"),
+            end => play.lines(&format!("10 stop x | 11 x {end}")),
+        }
+        let (_, in_flight, waiting) = play.core.buckets().next().unwrap();
+        let closed = end == "429";
+        assert_eq!(in_flight, u32::from(!closed), "{end}");
+        assert_eq!(
+            waiting,
+            if closed {
+                2
+            } else if end == "stop waiting" {
+                0
+            } else {
+                1
+            },
+            "{end}"
+        );
+        play.line("100000 tick");
+        while play.finish_one() {
+            play.now += 10;
+        }
+        let (_, in_flight, waiting) = play.core.buckets().next().unwrap();
+        assert_eq!((in_flight, waiting), (0, 0), "{end}");
+    }
+}
+
+/// Proves T1.3e.
+#[test]
+fn after_a_429_nobody_calls_before_its_time() {
+    let mut play = Play::default();
+    play.lines("0 start | 0 project | 0 plan a b c | 0 p1 base-green | 0 a to call | 0 b to call");
+    let (effect, _) = play.open_of("a").unwrap();
+    play.now = 1_000;
+    play.end(effect, outcome("429", &["20000"]));
+    play.lines("1100 c to call | 1200 b replies read | 1300 b tool read | 1400 b composed");
+    let before = play.call_times().len();
+    while let Some(due) = play.core.next_deadline()
+        && play.call_times().len() < before + 3
+    {
+        play.now = due.0;
+        play.line(&format!("{} tick", due.0));
+    }
+    let times = play.call_times();
+    assert_eq!(times.len(), before + 3, "{}", play.transcript());
+    assert!(times[before..].iter().all(|it| 21_000 <= *it), "{times:?}");
+}
+
+#[test]
+fn a_loop_without_a_slot_waits_for_one() {
+    insta::assert_snapshot!(
+        story_from(
+            "0 start | 0 project | 0 limits loops=1 | 0 plan a b land=never | 1 p1 base-green",
+            "10 pause a | 20 a ready | 30 resume a | 40 b to publish | 50 q to publish | 60 q published"
+        ),
+        @""
+    );
+}

@@ -1,0 +1,4 @@
+# One word a line.
+words() {
+  tr -cs '[:alnum:]' '\n' | sed '/^$/d'
+}

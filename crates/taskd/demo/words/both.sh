@@ -1,0 +1,21 @@
+#!/bin/sh
+# A word counter: reads a text, prints what its option asks for.
+set -eu
+LC_ALL=C
+export LC_ALL
+. "$(dirname "$0")/lib/parse.sh"
+. "$(dirname "$0")/lib/top.sh"
+. "$(dirname "$0")/lib/json.sh"
+
+usage() {
+  echo "usage: words.sh --help | --words | --count | --top N | --json"
+}
+
+case "${1-}" in
+  --help) usage ;;
+  --words) words ;;
+  --count) words | wc -l | tr -d ' ' ;;
+  --top) top "${2-10}" ;;
+  --json) json ;;
+  *) usage >&2; exit 2 ;;
+esac

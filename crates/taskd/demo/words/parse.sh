@@ -1,0 +1,16 @@
+#!/bin/sh
+# A word counter: reads a text, prints what its option asks for.
+set -eu
+LC_ALL=C
+export LC_ALL
+. "$(dirname "$0")/lib/parse.sh"
+
+usage() {
+  echo "usage: words.sh --help | --words"
+}
+
+case "${1-}" in
+  --help) usage ;;
+  --words) words ;;
+  *) usage >&2; exit 2 ;;
+esac

@@ -1,0 +1,113 @@
+//! The command line: what is typed becomes calls of the API, what comes back becomes pictures.
+//!
+//! It holds no truth and decides nothing about loops. Errors are printed here, once; exit codes
+//! come from here and nowhere else.
+
+mod act;
+mod args;
+mod daemon;
+mod failure;
+mod follow;
+mod help;
+mod here;
+mod look;
+mod out;
+mod start;
+mod stream;
+mod submit;
+mod wait;
+
+use std::{ffi::OsString, process::ExitCode};
+
+use clap::{Parser as _, error::ErrorKind};
+use taskd_api::v1::Verb;
+
+use args::{Cli, Command, DaemonCommand, PlanCommand, ProjectsCommand};
+use failure::{Done, Failure};
+use here::Here;
+
+/// Reads the command line, does what it says, and tells how that ended.
+pub(crate) fn main() -> ExitCode {
+    let args = match Cli::try_parse() {
+        Ok(args) => args,
+        Err(error) => return usage(&error),
+    };
+    let json = args.json;
+    match run(args) {
+        Ok(code) => ExitCode::from(code),
+        Err(failure) => ExitCode::from(failure.report(json)),
+    }
+}
+
+/// Help is an answer; everything else clap says is an error of usage.
+fn usage(error: &clap::Error) -> ExitCode {
+    let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+    // A reader that went away is no error.
+    error.print().ok();
+    ExitCode::from(if asked { 0 } else { taskd_api::exit::USAGE })
+}
+
+fn run(args: Cli) -> Done {
+    let here = Here::new(&args)?;
+    // The daemon makes a runtime of its own, after it has a session of its own.
+    if let Some(Command::Daemon(DaemonCommand::Run(run))) = &args.command {
+        return daemon::run(&here, run);
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let done = runtime.block_on(Box::pin(dispatch(&here, args.command)));
+    // A terminal that is being read from is not waited for.
+    runtime.shutdown_background();
+    done
+}
+
+async fn dispatch(here: &Here, command: Option<Command>) -> Done {
+    let Some(command) = command else { return look::overview(here).await };
+    match command {
+        Command::Run(it) => submit::run(here, it).await,
+        Command::Plan(PlanCommand::Submit(it)) => submit::plan_submit(here, it).await,
+        Command::Plan(PlanCommand::Check(it)) => submit::plan_check(here, it).await,
+        Command::Plan(PlanCommand::Show { id }) => look::show(here, &id).await,
+        Command::Plan(PlanCommand::Ls(it)) => look::plans(here, it).await,
+        Command::Ls(it) => look::ls(here, it).await,
+        Command::Show { id } => look::show(here, &id).await,
+        Command::Why { id } => look::why(here, &id).await,
+        Command::Logs(it) => stream::logs(here, it).await,
+        Command::Diff(it) => look::diff(here, it).await,
+        Command::Steer { id, text } => act::text(here, Verb::Note, vec![id], text.join(" ")).await,
+        Command::Approve(it) | Command::Land(it) => act::verb(here, Verb::Land, it).await,
+        Command::Reject(it) => act::text(here, Verb::Reject, it.ids, it.message).await,
+        Command::Pause(it) => act::verb(here, Verb::Pause, it).await,
+        Command::Resume(it) => act::verb(here, Verb::Resume, it).await,
+        Command::Stop(it) => act::verb(here, Verb::Stop, it).await,
+        Command::Wait(it) => wait::wait(here, it).await,
+        Command::Costs(it) => look::costs(here, it).await,
+        Command::Tui(it) => look::tui(here, it).await,
+        Command::Doctor => look::doctor(here).await,
+        Command::Daemon(it) => daemon::dispatch(here, it).await,
+        Command::Path { id } => look::path(here, &id).await,
+        Command::Events(it) => stream::events(here, it).await,
+        Command::Projects(ProjectsCommand::Ls) => look::projects(here).await,
+        Command::Projects(ProjectsCommand::Add { path }) => look::project_add(here, path).await,
+        Command::Projects(ProjectsCommand::Forget { path }) => {
+            look::project_forget(here, path).await
+        }
+        Command::Help { topic } => help::help(here, topic.as_deref()),
+    }
+}
+
+/// A text of the command line, which must be UTF-8 to be sent.
+fn utf8(text: OsString) -> Result<String, Failure> {
+    text.into_string().map_err(|it| {
+        Failure::usage(format!("{} is not UTF-8", it.to_string_lossy()), "rename it, or cd there")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        super::Cli::command().debug_assert();
+    }
+}

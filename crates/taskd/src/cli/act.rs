@@ -1,0 +1,57 @@
+//! Verbs: what a person does to loops and plans.
+
+use taskd_api::{ApiError, codes, v1};
+
+use super::{args::VerbArgs, failure::Done, here::Here};
+use crate::render::{json, text::clean};
+
+/// A verb with ids, or for all.
+pub(crate) async fn verb(here: &Here, verb: v1::Verb, args: VerbArgs) -> Done {
+    let request = v1::ActRequest {
+        verb: verb.into(),
+        scope: if args.all { here.scope(args.scope)? } else { String::new() },
+        ids: args.ids,
+        all: args.all,
+        dry_run: args.dry_run,
+        ..v1::ActRequest::default()
+    };
+    act(here, request).await
+}
+
+/// A verb that says something.
+pub(crate) async fn text(here: &Here, verb: v1::Verb, ids: Vec<String>, text: String) -> Done {
+    act(here, v1::ActRequest { verb: verb.into(), ids, text, ..v1::ActRequest::default() }).await
+}
+
+async fn act(here: &Here, request: v1::ActRequest) -> Done {
+    let client = here.client().await?;
+    let all = request.all;
+    let answer = client.act(request).await?;
+    here.skew(&client);
+    if answer.results.is_empty() && all && !here.out.json {
+        here.out.remark("nothing of it applies here");
+    }
+    let mut exit = 0;
+    for it in &answer.results {
+        if here.out.json {
+            here.out.object(&json::acted(it))?;
+        } else if it.error.is_none() {
+            let same = it.id == it.name || it.name.is_empty();
+            let name = if same { clean(&it.id) } else { clean(&it.name) };
+            here.out.print(&format!("{name}  {}\n", clean(&it.message)))?;
+        }
+        if let Some(error) = &it.error {
+            let error = ApiError::from(error.clone());
+            exit = if exit == 0 { error.exit } else { exit };
+            if !here.out.json {
+                let unknown = error.code == codes::NOT_FOUND;
+                let name = if unknown { String::new() } else { format!("{}: ", clean(&it.id)) };
+                here.out.complain(&format!("error: {name}{}", clean(&error.message)));
+                if !error.hint.is_empty() {
+                    here.out.complain(&format!("hint: {}", clean(&error.hint)));
+                }
+            }
+        }
+    }
+    Ok(exit)
+}

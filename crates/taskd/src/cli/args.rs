@@ -1,0 +1,407 @@
+//! What may be typed.
+
+use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use taskd_api::v1;
+use taskd_model::{parse_duration_ms, parse_micros};
+
+/// Plans in, landed commits out. Alone it lists what goes on, like `taskd ls`.
+#[derive(Debug, Parser)]
+#[command(
+    name = "taskd",
+    version,
+    disable_help_subcommand = true,
+    infer_subcommands = true,
+    max_term_width = 100,
+    after_help = "All commands: taskd help all.  Topics: plan-file, ids, exit, json, start"
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+    /// Answer in JSON: one object, or one a line where there are several
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Say only what was asked for
+    #[arg(short, long, global = true)]
+    pub(crate) quiet: bool,
+    /// No colours (NO_COLOR does the same)
+    #[arg(long, global = true)]
+    pub(crate) no_color: bool,
+    /// Act as if started in this directory
+    #[arg(short = 'C', global = true, value_name = "DIR")]
+    pub(crate) directory: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Have one task done: taskd run "fix the flaky test" --agent claude
+    Run(RunArgs),
+    /// Submit, check, show or list plans
+    #[command(subcommand)]
+    Plan(PlanCommand),
+    /// List what needs you, works, waits
+    #[command(visible_alias = "list")]
+    Ls(LsArgs),
+    /// Show a loop or a plan
+    Show {
+        /// p7, p7.limiter, or what is unique of that
+        id: String,
+    },
+    /// Say why something does not go on
+    Why {
+        /// A loop or plan
+        id: String,
+    },
+    /// Print what gates, agents and tools printed
+    Logs(LogsArgs),
+    /// Print the work of a loop as a patch
+    Diff(DiffArgs),
+    /// Tell a loop something: its next prompt says it
+    Steer {
+        /// A loop or plan
+        id: String,
+        /// What to tell it
+        #[arg(required = true)]
+        text: Vec<String>,
+    },
+    /// Say yes to what asks: lands passed work
+    Approve(VerbArgs),
+    /// Send passed work back, with what is wrong
+    Reject(RejectArgs),
+    /// Bring passed work to its target
+    Land(VerbArgs),
+    /// Pause at the next safe point
+    Pause(VerbArgs),
+    /// Go on: after a pause, a question, or a stop of the daemon (--all)
+    Resume(VerbArgs),
+    /// End, and keep the work
+    Stop(VerbArgs),
+    /// Wait until it is over or needs you; `taskd help exit` lists the codes
+    Wait(WaitArgs),
+    /// Say what was spent
+    Costs(ScopeArgs),
+    /// Watch everything, full screen
+    Tui(ScopeArgs),
+    /// Check git, disk, agents, the daemon
+    Doctor,
+    /// Start, stop or look at the daemon
+    #[command(subcommand)]
+    Daemon(DaemonCommand),
+    /// Print where a loop's worktree is
+    #[command(hide = true)]
+    Path {
+        /// A loop
+        id: String,
+    },
+    /// Print stored events
+    #[command(hide = true)]
+    Events(EventsArgs),
+    /// List, add or forget repositories
+    #[command(hide = true, subcommand)]
+    Projects(ProjectsCommand),
+    /// Explain a command or a topic
+    Help {
+        /// A command, or: all, plan-file, ids, exit, json, start, types
+        topic: Option<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PlanCommand {
+    /// Submit a plan file; the same file again is the same plan
+    Submit(PlanArgs),
+    /// Say what a plan file would do, and store nothing
+    Check(PlanArgs),
+    /// Show a plan
+    Show {
+        /// p7
+        id: String,
+    },
+    /// List plans
+    Ls(ScopeArgs),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ProjectsCommand {
+    /// List repositories
+    Ls,
+    /// Add a repository
+    Add {
+        /// A path in it; the current directory otherwise
+        path: Option<OsString>,
+    },
+    /// Serve a repository no longer; nothing in it is touched
+    Forget {
+        /// A path in it; the current directory otherwise
+        path: Option<OsString>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DaemonCommand {
+    /// Start it in the background
+    Start(StartArgs),
+    /// Be the daemon, in the foreground
+    Run(DaemonRunArgs),
+    /// End it; work is kept, and waits
+    Stop(StopArgs),
+    /// End it and start it again; work goes on
+    Restart(StopArgs),
+    /// Say how it is
+    Status,
+    /// Print its log
+    Logs {
+        /// Go on with what is written from now on
+        #[arg(short, long)]
+        follow: bool,
+        /// Only the last lines
+        #[arg(short = 'n', long, default_value_t = 50)]
+        lines: usize,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StartArgs {
+    /// Go on with work that a stop has parked
+    #[arg(long)]
+    pub(crate) resume: bool,
+    /// Where health and metrics are served
+    #[arg(long)]
+    pub(crate) http: Option<SocketAddr>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DaemonRunArgs {
+    #[command(flatten)]
+    pub(crate) start: StartArgs,
+    /// What is logged: info, debug, taskd_daemon=trace
+    #[arg(long)]
+    pub(crate) log_level: Option<String>,
+    /// Be the leader of a session of its own
+    #[arg(long, hide = true)]
+    pub(crate) detached: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StopArgs {
+    /// How long running work may take to come to a safe point
+    #[arg(long, value_parser = parse_duration_ms, value_name = "10s")]
+    pub(crate) grace: Option<u64>,
+}
+
+/// Who works, what decides, what lands, how much it may take.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct WorkArgs {
+    /// An agent program: claude, codex, aider, or a command line
+    #[arg(long, conflicts_with = "model")]
+    pub(crate) agent: Option<String>,
+    /// A model: scripted:replies.yaml
+    #[arg(long)]
+    pub(crate) model: Option<String>,
+    /// The command that decides whether it passes
+    #[arg(long, conflicts_with = "no_gate")]
+    pub(crate) gate: Option<String>,
+    /// Nothing decides; always asks before landing
+    #[arg(long)]
+    pub(crate) no_gate: bool,
+    /// How passed work lands
+    #[arg(long, value_enum)]
+    pub(crate) land: Option<Land>,
+    /// A loop type
+    #[arg(long = "type", value_name = "TYPE")]
+    pub(crate) type_name: Option<String>,
+    /// An input of the loop type
+    #[arg(long, value_name = "KEY=VALUE", value_parser = parse_pair)]
+    pub(crate) set: Vec<(String, String)>,
+    /// The branch it starts from and lands on
+    #[arg(long, value_name = "BRANCH")]
+    pub(crate) target: Option<String>,
+    /// Whose calls come first
+    #[arg(long, value_enum)]
+    pub(crate) priority: Option<Priority>,
+    /// Most it may spend
+    #[arg(long, value_parser = parse_money, value_name = "$5")]
+    pub(crate) budget: Option<u64>,
+    /// Most time it may take
+    #[arg(long, value_parser = parse_duration_ms, value_name = "2h")]
+    pub(crate) time: Option<u64>,
+    /// Most iterations of each loop
+    #[arg(long, value_name = "N")]
+    pub(crate) iterations: Option<u32>,
+    /// Work although the gate is red on the untouched base
+    #[arg(long)]
+    pub(crate) base_red_ok: bool,
+    /// Do not follow it; print its name
+    #[arg(short, long)]
+    pub(crate) detach: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Ends with what `taskd wait` would say (`taskd help exit`); on a terminal \
+                        with 0 when it asks you to land. Ctrl-C detaches and ends with 0.")]
+pub(crate) struct RunArgs {
+    /// What to do; `-` reads it from stdin
+    pub(crate) task: String,
+    #[command(flatten)]
+    pub(crate) work: WorkArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PlanArgs {
+    /// A plan file (Markdown or YAML); `-` reads it from stdin
+    pub(crate) file: OsString,
+    #[command(flatten)]
+    pub(crate) work: WorkArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LsArgs {
+    /// What is over, too
+    #[arg(short, long)]
+    pub(crate) all: bool,
+    #[command(flatten)]
+    pub(crate) scope: ScopeArgs,
+}
+
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct ScopeArgs {
+    /// Every project
+    #[arg(short = 'A', long)]
+    pub(crate) all_projects: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LogsArgs {
+    /// A loop
+    pub(crate) id: String,
+    /// Go on with what is written from now on
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+    /// Only this iteration
+    #[arg(short, long, value_name = "N")]
+    pub(crate) iteration: Option<u32>,
+    /// Only the gate
+    #[arg(long, group = "kind")]
+    pub(crate) gate: bool,
+    /// Only the agent or model
+    #[arg(long, group = "kind")]
+    pub(crate) agent: bool,
+    /// Only tools
+    #[arg(long, group = "kind")]
+    pub(crate) tools: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DiffArgs {
+    /// A loop
+    pub(crate) id: String,
+    /// Names and counts only
+    #[arg(long)]
+    pub(crate) stat: bool,
+    /// A commit, `base`, or an iteration
+    #[arg(long)]
+    pub(crate) from: Option<String>,
+    /// A commit or an iteration
+    #[arg(long)]
+    pub(crate) to: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VerbArgs {
+    /// Loops or plans
+    #[arg(required_unless_present = "all")]
+    pub(crate) ids: Vec<String>,
+    /// All of this project it applies to
+    #[arg(long, conflicts_with = "ids")]
+    pub(crate) all: bool,
+    #[command(flatten)]
+    pub(crate) scope: ScopeArgs,
+    /// Say what would happen, and do nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RejectArgs {
+    /// Loops
+    #[arg(required = true)]
+    pub(crate) ids: Vec<String>,
+    /// What is wrong: the next prompt says it
+    #[arg(short, long)]
+    pub(crate) message: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WaitArgs {
+    /// Loops or plans
+    #[arg(required = true)]
+    pub(crate) ids: Vec<String>,
+    /// Give up after so long, with exit code 124
+    #[arg(long, value_parser = parse_duration_ms, value_name = "10m")]
+    pub(crate) timeout: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EventsArgs {
+    /// Only of these loops or plans
+    pub(crate) ids: Vec<String>,
+    /// The first one
+    #[arg(long, default_value_t = 1, value_name = "SEQ")]
+    pub(crate) from: u64,
+    /// Go on with what happens from now on
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+    /// Only of this kind: status_changed
+    #[arg(long)]
+    pub(crate) kind: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Land {
+    /// Passed is the end
+    Never,
+    /// You say so
+    Ask,
+    /// As soon as the gate is green
+    OnGate,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Priority {
+    Low,
+    Normal,
+    High,
+    Critical,
+}
+
+impl From<Land> for v1::LandPolicy {
+    fn from(it: Land) -> Self {
+        match it {
+            Land::Never => Self::Never,
+            Land::Ask => Self::Ask,
+            Land::OnGate => Self::OnGate,
+        }
+    }
+}
+
+impl From<Priority> for v1::Priority {
+    fn from(it: Priority) -> Self {
+        match it {
+            Priority::Low => Self::Low,
+            Priority::Normal => Self::Normal,
+            Priority::High => Self::High,
+            Priority::Critical => Self::Critical,
+        }
+    }
+}
+
+fn parse_pair(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("write KEY=VALUE")?;
+    Ok((key.to_owned(), value.to_owned()))
+}
+
+/// `$5`, and `5` too: shells eat dollars.
+fn parse_money(text: &str) -> Result<u64, taskd_model::ParseUnitError> {
+    parse_micros(text).or_else(|error| parse_micros(&format!("${text}")).map_err(|_| error))
+}

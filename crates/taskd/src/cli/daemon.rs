@@ -1,0 +1,260 @@
+//! `taskd daemon …`: being it, starting it, ending it, asking how it is.
+
+use std::{
+    collections::VecDeque,
+    fs::File,
+    io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom},
+    time::Duration,
+};
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use taskd_api::{ApiError, Client, v1};
+use taskd_tools::supervise::identity_of;
+use tokio::time::Instant;
+
+use super::{
+    args::{DaemonCommand, DaemonRunArgs, StartArgs, StopArgs},
+    failure::{Done, Failure},
+    here::Here,
+    start::{self, How},
+};
+use crate::render::{self, json, text::clean_lines};
+
+/// What running work gets to come to a safe point, unless somebody says.
+const GRACE_MS: u64 = 10_000;
+
+/// Ending in order takes so much more than the grace.
+const MARGIN: Duration = Duration::from_secs(10);
+
+/// How often a process is looked for, and a log for more.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+const READ_EVERY: Duration = Duration::from_millis(200);
+
+/// `taskd daemon run`.
+pub(crate) fn run(here: &Here, args: &DaemonRunArgs) -> Done {
+    taskd_daemon::daemon::run(&taskd_daemon::daemon::Options {
+        paths: here.paths.clone(),
+        detached: args.detached,
+        resume: args.start.resume,
+        http: args.start.http,
+        log_level: args.log_level.clone(),
+    })?;
+    Ok(0)
+}
+
+pub(crate) async fn dispatch(here: &Here, command: DaemonCommand) -> Done {
+    match command {
+        DaemonCommand::Start(args) => begin(here, args).await,
+        DaemonCommand::Run(args) => run(here, &args),
+        DaemonCommand::Stop(args) => stop(here, &args).await,
+        DaemonCommand::Restart(args) => restart(here, &args).await,
+        DaemonCommand::Status => status(here).await,
+        DaemonCommand::Logs { follow, lines } => logs(here, follow, lines).await,
+    }
+}
+
+async fn begin(here: &Here, args: StartArgs) -> Done {
+    let how = How { resume: args.resume, http: args.http };
+    let started = start::start(here, &how).await?;
+    let (pid, version) = (started.status.pid, &started.status.version);
+    if here.out.json {
+        here.out.object(&json::status(&started.status))?;
+    } else {
+        let how = if started.already { "runs already" } else { "started" };
+        here.out.print(&format!("taskd {version} {how}, pid {pid}\n"))?;
+    }
+    here.skew(&started.client);
+    unpark(here, &started.client, &started.status, args.resume).await?;
+    Ok(0)
+}
+
+/// After a stop everything waits. It goes on if there is nothing to go on with, if the command says
+/// so, or if the person does.
+pub(crate) async fn unpark(
+    here: &Here,
+    client: &Client,
+    status: &v1::StatusResponse,
+    resume: bool,
+) -> Result<(), Failure> {
+    if !status.parked {
+        return Ok(());
+    }
+    let open = open_loops(status);
+    let go = resume || open == 0 || {
+        let loops = render::text::count(open, "loop");
+        let is = if open == 1 { "is" } else { "are" };
+        let question = format!("{loops} of before {is} parked. Go on with them? [y/N] ");
+        if here.out.can_ask {
+            matches!(here.out.ask(&question)?.as_str(), "y" | "Y" | "yes")
+        } else {
+            false
+        }
+    };
+    if go {
+        let verb = v1::Verb::Unpark.into();
+        client.act(v1::ActRequest { verb, ..v1::ActRequest::default() }).await?;
+        if open > 0 {
+            here.out.remark("work goes on");
+        }
+    } else {
+        here.out.complain("everything is parked: nothing starts until  taskd resume --all");
+    }
+    Ok(())
+}
+
+fn open_loops(status: &v1::StatusResponse) -> u64 {
+    let over = [v1::Status::Complete, v1::Status::Failed, v1::Status::Stopped];
+    status.totals.iter().filter(|it| !over.contains(&it.status())).map(|it| it.count).sum()
+}
+
+async fn stop(here: &Here, args: &StopArgs) -> Done {
+    let Some((client, status)) = found(here).await? else {
+        here.out.remark("no taskd daemon runs");
+        return Ok(0);
+    };
+    let grace_ms = args.grace.unwrap_or(GRACE_MS);
+    let process = Process::new(status.pid)?;
+    client.shutdown(v1::ShutdownRequest { grace_ms }).await?;
+    drop(client);
+    process.gone(here, Duration::from_millis(grace_ms) + MARGIN).await?;
+    here.out.remark("stopped; work is kept and waits for  taskd daemon start");
+    Ok(0)
+}
+
+/// Ends it by a signal: that is not a person's stop, so its work goes on by itself.
+async fn restart(here: &Here, args: &StopArgs) -> Done {
+    if let Some((client, status)) = found(here).await? {
+        drop(client);
+        let process = Process::new(status.pid)?;
+        process.signal(Signal::SIGTERM)?;
+        let grace = Duration::from_millis(args.grace.unwrap_or(GRACE_MS));
+        process.gone(here, grace + MARGIN).await?;
+    }
+    begin(here, StartArgs { resume: false, http: None }).await
+}
+
+async fn status(here: &Here) -> Done {
+    let client = here.client().await?;
+    let status = client.status(v1::StatusRequest {}).await?;
+    if here.out.json {
+        here.out.object(&json::status(&status))?;
+    } else {
+        here.out.print(&render::daemon::status(&status, &here.scene()))?;
+    }
+    here.skew(&client);
+    Ok(0)
+}
+
+/// The daemon that runs, if one does.
+async fn found(here: &Here) -> Result<Option<(Client, v1::StatusResponse)>, Failure> {
+    let asked = async {
+        let client = Client::connect(&here.paths.socket).await?;
+        let status = client.status(v1::StatusRequest {}).await?;
+        Ok::<_, ApiError>((client, status))
+    };
+    match asked.await {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if error.is_unreachable() => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// A daemon's process, told apart from any later one with its number.
+struct Process {
+    pid: Pid,
+    identity: Option<taskd_tools::supervise::ProcessIdentity>,
+}
+
+impl Process {
+    fn new(pid: u32) -> Result<Self, Failure> {
+        // Zero and what does not fit would mean more than one process.
+        let number = i32::try_from(pid).ok().filter(|it| 1 < *it);
+        let number = number.ok_or_else(|| Failure::failed(format!("{pid} is no daemon"), ""))?;
+        Ok(Self { pid: Pid::from_raw(number), identity: identity_of(pid).ok() })
+    }
+
+    fn is_alive(&self) -> bool {
+        match &self.identity {
+            Some(it) => it.is_alive(),
+            None => kill(self.pid, None).is_ok(),
+        }
+    }
+
+    fn signal(&self, signal: Signal) -> Result<(), Failure> {
+        if !self.is_alive() {
+            return Ok(());
+        }
+        kill(self.pid, signal).or_else(|error| match error {
+            nix::Error::ESRCH => Ok(()),
+            other => Err(Failure::failed(format!("cannot end pid {}: {other}", self.pid), "")),
+        })
+    }
+
+    /// Waits until it is gone; one that does not go is told louder.
+    async fn gone(&self, here: &Here, within: Duration) -> Result<(), Failure> {
+        if self.gone_within(within).await {
+            return Ok(());
+        }
+        here.out.complain(&format!("pid {} does not end; sending TERM", self.pid));
+        self.signal(Signal::SIGTERM)?;
+        if self.gone_within(Duration::from_secs(5)).await {
+            return Ok(());
+        }
+        here.out.complain(&format!("pid {} does not end; sending KILL", self.pid));
+        self.signal(Signal::SIGKILL)?;
+        if self.gone_within(Duration::from_secs(5)).await {
+            return Ok(());
+        }
+        Err(Failure::failed(format!("pid {} cannot be ended", self.pid), "taskd daemon logs"))
+    }
+
+    async fn gone_within(&self, within: Duration) -> bool {
+        let until = Instant::now() + within;
+        let mut looks = tokio::time::interval(LOOK_EVERY);
+        while self.is_alive() {
+            if until < Instant::now() {
+                return false;
+            }
+            looks.tick().await;
+        }
+        true
+    }
+}
+
+async fn logs(here: &Here, follow: bool, lines: usize) -> Done {
+    let path = here.paths.log_file();
+    let file = File::open(&path).map_err(|it| {
+        Failure::failed(format!("cannot read {}: {it}", path.display()), "taskd daemon start")
+    })?;
+    let mut reader = BufReader::new(file);
+    let mut last = VecDeque::new();
+    let mut line = Vec::new();
+    while 0 < reader.read_until(b'\n', &mut line)? {
+        if lines <= last.len() {
+            last.pop_front();
+        }
+        last.push_back(std::mem::take(&mut line));
+    }
+    let text: Vec<u8> = last.into_iter().take(lines).flatten().collect();
+    here.out.print(&clean_lines(&String::from_utf8_lossy(&text)))?;
+    let mut ticks = tokio::time::interval(READ_EVERY);
+    while follow {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            _ = tokio::signal::ctrl_c() => return Ok(0),
+        }
+        let (at, len) = (reader.stream_position()?, reader.get_ref().metadata()?.len());
+        if len < at {
+            reader.seek(SeekFrom::Start(0))?;
+        }
+        let mut more = Vec::new();
+        reader.read_to_end(&mut more)?;
+        if !more.is_empty() {
+            here.out.print(&clean_lines(&String::from_utf8_lossy(&more)))?;
+        }
+    }
+    Ok(0)
+}

@@ -1,0 +1,146 @@
+//! `taskd help`: commands, and a few topics that belong to none.
+
+use clap::CommandFactory as _;
+
+use super::{
+    args::Cli,
+    failure::{Done, Failure},
+    here::Here,
+};
+
+/// Prints the help of a command or the text of a topic.
+pub(crate) fn help(here: &Here, topic: Option<&str>) -> Done {
+    let mut cli = Cli::command();
+    let text = match topic {
+        None => cli.render_help().to_string(),
+        Some("all") => all(&cli),
+        Some(topic) => match TOPICS.iter().find(|(name, _)| *name == topic) {
+            Some((_, text)) => (*text).to_owned(),
+            None => of_command(&mut cli, topic)?,
+        },
+    };
+    here.out.print(&text)?;
+    Ok(0)
+}
+
+fn of_command(cli: &mut clap::Command, topic: &str) -> Result<String, Failure> {
+    if let Some(command) = cli.find_subcommand_mut(topic) {
+        return Ok(command.clone().bin_name(format!("taskd {topic}")).render_help().to_string());
+    }
+    let names = cli.get_subcommands().map(|it| it.get_name().to_owned());
+    let names = names.chain(TOPICS.iter().map(|(name, _)| (*name).to_owned()));
+    let near = names.min_by_key(|it| strsim::osa_distance(it, topic));
+    let near = near.filter(|it| strsim::osa_distance(it, topic) <= 2);
+    let hint = near.map_or_else(|| "taskd help all".to_owned(), |it| format!("taskd help {it}"));
+    Err(Failure::usage(format!("there is no help about {topic:?}"), hint))
+}
+
+/// Every command with those below it.
+fn all(cli: &clap::Command) -> String {
+    let mut text = String::new();
+    for it in cli.get_subcommands() {
+        let about = it.get_about().map(ToString::to_string).unwrap_or_default();
+        text.push_str(&format!("{:<18} {about}\n", it.get_name()));
+        for below in it.get_subcommands() {
+            let about = below.get_about().map(ToString::to_string).unwrap_or_default();
+            let name = format!("{} {}", it.get_name(), below.get_name());
+            text.push_str(&format!("  {name:<16} {about}\n"));
+        }
+    }
+    let topics: Vec<&str> = TOPICS.iter().map(|(name, _)| *name).collect();
+    text.push_str(&format!("\ntopics: {}\n", topics.join(", ")));
+    text
+}
+
+const TOPICS: &[(&str, &str)] = &[
+    ("plan-file", PLAN),
+    ("ids", IDS),
+    ("exit", EXIT),
+    ("json", JSON),
+    ("start", START),
+    ("types", TYPES),
+];
+
+const START: &str = "\
+cd your-repository
+taskd run \"what to do\" --agent claude     one task; you see each step, and are asked to land
+taskd                                     what needs you, works, waits
+taskd diff p1 && taskd land p1            read it, land it
+taskd plan submit plan.md                 several tasks that need each other: taskd help plan-file
+";
+
+const PLAN: &str = "\
+---
+plan: Rate limits                 front matter is the plan
+target: main                      where it starts and lands
+agent: claude                     or  model: NAME
+gate: cargo test                  decides whether work passes
+land: ask                         never | ask | on-gate
+limits: {budget: $15, time: 6h}
+---
+What every task shall know.
+
+## spec limiter: Token bucket per API key
+accept: cargo test -p limit bucket
+touches: crates/limit/**
+
+The task, word for word.
+
+## spec headers: Tell clients what is left
+needs: limiter
+
+`taskd plan check FILE` says what it would do. The same file again is the same plan.
+";
+
+const IDS: &str = "\
+p7             a plan, or its one loop if it came as one sentence
+p7.limiter     the loop of a spec
+p7.lim         the same, if nothing else begins so; numbers are never shortened
+p7.limiter.2   its second run
+A plan stands for all its loops the verb applies to. Most verbs take several ids.
+";
+
+const EXIT: &str = "\
+0    done; landed, or passed where it lands nowhere
+1    a task or an operation failed, or was stopped
+2    asked for wrongly: usage, a plan file with errors
+3    a limit was reached: iterations, time, budget
+4    a person is needed; `run` on a terminal ends with 0 instead, since you were asked
+5    no such thing, or several
+69   no daemon answers
+75   a rate or a quota is used up; later it works
+77   not allowed
+78   configuration is wrong
+124  the time of `wait --timeout` is up
+130  interrupted; following a run, Ctrl-C detaches and ends with 0
+";
+
+const JSON: &str = "\
+--json answers with one object, or with one a line (events, logs, wait, verbs, projects, doctor).
+Every object has `schema_version`. Times are RFC 3339 in UTC, durations `_ms`, money `_micros` (a
+millionth of a dollar), ids text. Fields are added, never changed. Errors go to stderr as
+{\"error\": {\"code\", \"message\", \"hint\"}}.
+
+ls      seq, at, parked, plans[], loops[]: name, plan, title, group (needs_you, working, waiting,
+        done), status, state, worker, iteration, iterations_max, behind, files, added, removed,
+        cost_micros, uncounted, waits_for[], since, last_sign, started, ended, landed
+show    name, text, accept[], gate[], gate_origin, ref, worktree, worker, touches[], notes[],
+        warnings[], loops[]: as above, and base, iterations[]
+why     chain[]: subject, sentence, until, since, seq, details[]; not_the_cause[], next
+run     plan, names[], title, target, base, gate, worker, land, ...; then the stored events, then
+        id, verdict, exit
+events  the stored events as they are: seq, at (milliseconds), kind, data, ...
+";
+
+const TYPES: &str = "\
+A loop type says how a loop works: agent, gate, limits, prompt. `ralph` is built in. Your own are
+YAML files in .taskd/types/ or ~/.config/taskd/types/; their names go behind --type.
+
+extends: ralph
+description: What it is for
+agent: claude
+limits: {iterations: 8, time: 2h, budget: $5}
+prompt: |
+  # {{ spec.title }}
+  {{ spec.text }}
+";

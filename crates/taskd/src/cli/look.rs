@@ -1,0 +1,261 @@
+//! Questions: what there is, how it is, why, what it cost. They change nothing and start nothing.
+
+use std::{ffi::OsString, path::PathBuf};
+
+use taskd_api::{ApiError, codes, v1};
+use taskd_model::{LoopId, LoopView, PlanId, Target};
+
+use super::{
+    args::{DiffArgs, LsArgs, ScopeArgs},
+    failure::{Done, Failure},
+    here::Here,
+    utf8,
+};
+use crate::render::{self, json, ls::Show, text};
+
+/// `taskd` alone: `ls`, and one command worth typing next.
+pub(crate) async fn overview(here: &Here) -> Done {
+    let client = here.client().await?;
+    let scope = ScopeArgs { all_projects: false };
+    let view = here.view(&client, scope).await?;
+    let scene = here.scene();
+    if here.out.json {
+        here.out.object(&json::ls(&view, scene.now))?;
+        return Ok(0);
+    }
+    here.out.print(&render::ls::ls(&view, &scene, Show::default()))?;
+    here.out.print(&format!("next: {}\n", render::ls::next(&view)))?;
+    Ok(0)
+}
+
+/// `taskd ls`.
+pub(crate) async fn ls(here: &Here, args: LsArgs) -> Done {
+    let client = here.client().await?;
+    let view = here.view(&client, args.scope).await?;
+    let scene = here.scene();
+    if here.out.json {
+        here.out.object(&json::ls(&view, scene.now))?;
+    } else if here.out.quiet {
+        let over = |it: &&LoopView| args.all || !it.status.is_over();
+        let names = view.loops.values().filter(over).map(|it| format!("{}\n", it.name));
+        here.out.print(&names.collect::<String>())?;
+    } else {
+        let show = Show { all: args.all, everywhere: args.scope.all_projects };
+        here.out.print(&render::ls::ls(&view, &scene, show))?;
+    }
+    Ok(0)
+}
+
+/// `taskd plan ls`.
+pub(crate) async fn plans(here: &Here, args: ScopeArgs) -> Done {
+    let client = here.client().await?;
+    let view = here.view(&client, args).await?;
+    let scene = here.scene();
+    if here.out.json {
+        let value = json::ls(&view, scene.now);
+        for plan in value["plans"].as_array().into_iter().flatten() {
+            here.out.object(plan)?;
+        }
+        return Ok(0);
+    }
+    here.out.print(&render::ls::plans(&view, &scene))?;
+    Ok(0)
+}
+
+/// `taskd show`.
+pub(crate) async fn show(here: &Here, id: &str) -> Done {
+    let client = here.client().await?;
+    let more = client.show(v1::ShowRequest { id: id.to_owned() }).await?;
+    let view = client.view("").await?;
+    here.skew(&client);
+    let scene = here.scene();
+    let plan = PlanId(more.plan);
+    let one = match more.r#loop {
+        Some(it) => Some(LoopId::try_from(it).map_err(ApiError::from)?),
+        None => None,
+    };
+    // A plan with one spec is more than that spec, unless it came as one sentence.
+    let asked_for_plan = matches!(view.resolve(id), Ok(Target::Plan(_)));
+    let one = one.filter(|_| !asked_for_plan);
+    if here.out.json {
+        let loops: Vec<&LoopView> = match one {
+            Some(id) => view.loops.get(&id).into_iter().collect(),
+            None => view.loops_of(plan).collect(),
+        };
+        here.out.object(&json::show(&view, &loops, &more, scene.now))?;
+        return Ok(0);
+    }
+    here.out.print(&match one {
+        Some(id) => render::show::one(&view, id, &more, &scene),
+        None => render::show::plan(&view, plan, &more, &scene),
+    })?;
+    Ok(0)
+}
+
+/// `taskd why`.
+pub(crate) async fn why(here: &Here, id: &str) -> Done {
+    let client = here.client().await?;
+    let answer = client.why(v1::WhyRequest { id: id.to_owned() }).await?;
+    here.skew(&client);
+    if here.out.json {
+        here.out.object(&json::why(&answer))?;
+    } else {
+        here.out.print(&render::why::why(&answer, &here.scene()))?;
+    }
+    Ok(0)
+}
+
+/// `taskd diff`.
+pub(crate) async fn diff(here: &Here, args: DiffArgs) -> Done {
+    let client = here.client().await?;
+    let request = v1::DiffRequest {
+        id: args.id,
+        from: args.from.unwrap_or_default(),
+        to: args.to.unwrap_or_default(),
+        stat: args.stat,
+    };
+    let answer = client.diff(request).await?;
+    if here.out.json {
+        here.out.object(&json::diff(&answer))?;
+    } else if here.out.terminal {
+        here.out.print(&painted(&answer.text, here))?;
+    } else {
+        here.out.print(&answer.text)?;
+    }
+    if answer.text.is_empty() {
+        here.out.remark("no difference");
+    }
+    if answer.truncated {
+        here.out.complain("warning: the patch is longer than the daemon sends; the rest is missing");
+    }
+    Ok(0)
+}
+
+/// A patch for a terminal.
+fn painted(patch: &str, here: &Here) -> String {
+    let scene = here.scene();
+    let line = |line: &str| match line.bytes().next() {
+        Some(b'+') => scene.paint("32", line),
+        Some(b'-') => scene.paint("31", line),
+        Some(b'@') => scene.paint("36", line),
+        Some(_) | None => line.to_owned(),
+    };
+    text::clean_lines(patch).lines().map(|it| line(it) + "\n").collect()
+}
+
+/// `taskd path`.
+pub(crate) async fn path(here: &Here, id: &str) -> Done {
+    let answer = here.client().await?.path(v1::PathRequest { id: id.to_owned() }).await?;
+    if here.out.json {
+        let (version, path) = (json::SCHEMA_VERSION, &answer.path);
+        let value = serde_json::json!({ "schema_version": version, "path": path });
+        here.out.object(&value)?;
+    } else {
+        here.out.print(&format!("{}\n", answer.path))?;
+    }
+    Ok(0)
+}
+
+/// `taskd costs`.
+pub(crate) async fn costs(here: &Here, args: ScopeArgs) -> Done {
+    let client = here.client().await?;
+    let view = here.view(&client, args).await?;
+    let scene = here.scene();
+    if here.out.json {
+        here.out.object(&json::ls(&view, scene.now))?;
+    } else {
+        here.out.print(&render::costs::costs(&view, &scene))?;
+    }
+    Ok(0)
+}
+
+/// `taskd tui`.
+pub(crate) async fn tui(here: &Here, args: ScopeArgs) -> Done {
+    if !here.out.can_ask {
+        return Err(Failure::usage("the monitor needs a terminal", "taskd ls"));
+    }
+    let client = here.client().await?;
+    let scope = here.scope(args)?;
+    taskd_tui::run(client.socket().to_path_buf(), scope).await?;
+    Ok(0)
+}
+
+/// `taskd doctor`: what the daemon finds, and whether it answers at all.
+pub(crate) async fn doctor(here: &Here) -> Done {
+    let repository = here.repository().map(|it| it.as_os_str().to_owned());
+    let repository = repository.map(utf8).transpose()?.unwrap_or_default();
+    let (rows, exit) = match here.client().await {
+        Ok(client) => {
+            let mut rows = client.doctor(v1::DoctorRequest { repository }).await?.checks;
+            let version = client.server_version().unwrap_or("of an unknown version");
+            let (state, hint) = match client.skew() {
+                Some(_) => (v1::CheckState::Warning, "taskd daemon restart"),
+                None => (v1::CheckState::Ok, ""),
+            };
+            rows.insert(0, check("daemon", state, &format!("taskd {version} answers"), hint));
+            let failed = rows.iter().any(|it| it.state() == v1::CheckState::Failed);
+            (rows, if failed { taskd_api::exit::FAILED } else { 0 })
+        }
+        Err(Failure::Api(error)) if error.code == codes::UNREACHABLE => {
+            let state = v1::CheckState::Failed;
+            (vec![check("daemon", state, &error.message, &error.hint)], error.exit)
+        }
+        Err(other) => return Err(other),
+    };
+    if here.out.json {
+        rows.iter().try_for_each(|it| here.out.object(&json::check(it)))?;
+    } else {
+        here.out.print(&render::daemon::checks(&rows, &here.scene()))?;
+    }
+    Ok(exit)
+}
+
+fn check(name: &str, state: v1::CheckState, detail: &str, hint: &str) -> v1::CheckRow {
+    let (name, detail, hint) = (name.to_owned(), detail.to_owned(), hint.to_owned());
+    v1::CheckRow { name, state: state.into(), detail, hint }
+}
+
+/// `taskd projects ls`.
+pub(crate) async fn projects(here: &Here) -> Done {
+    project_list(here, v1::projects_request::What::List(v1::ListProjects {}), None).await
+}
+
+/// `taskd projects add`.
+pub(crate) async fn project_add(here: &Here, path: Option<OsString>) -> Done {
+    let path = utf8(absolute(here, path).into_os_string())?;
+    project_list(here, v1::projects_request::What::Add(path), Some("added")).await
+}
+
+/// `taskd projects forget`.
+pub(crate) async fn project_forget(here: &Here, path: Option<OsString>) -> Done {
+    let path = utf8(absolute(here, path).into_os_string())?;
+    let told = "forgotten; nothing in it was touched";
+    project_list(here, v1::projects_request::What::Forget(path), Some(told)).await
+}
+
+async fn project_list(
+    here: &Here,
+    what: v1::projects_request::What,
+    told: Option<&str>,
+) -> Done {
+    let client = here.client().await?;
+    let answer = client.projects(v1::ProjectsRequest { what: Some(what) }).await?;
+    here.skew(&client);
+    if let Some(told) = told {
+        here.out.remark(told);
+    }
+    if here.out.json {
+        answer.projects.iter().try_for_each(|it| here.out.object(&json::project(it)))?;
+    } else {
+        here.out.print(&render::daemon::projects(&answer.projects, &here.scene()))?;
+    }
+    Ok(0)
+}
+
+/// A named path, or the repository we are in.
+fn absolute(here: &Here, path: Option<OsString>) -> PathBuf {
+    match path {
+        Some(path) => here.directory.join(path),
+        None => here.repository().unwrap_or(&here.directory).to_path_buf(),
+    }
+}

@@ -1,0 +1,379 @@
+//! `taskd run` and `taskd plan`: what a person hands in, checked first, told, then followed.
+//!
+//! Everything is asked of the daemon once without storing, so that questions come before facts and
+//! a credential travels only for a worker that needs one.
+
+use std::{
+    collections::BTreeMap,
+    env,
+    ffi::OsStr,
+    io::Read as _,
+    path::Path,
+};
+
+use taskd_api::{Client, v1};
+use taskd_model::Digest;
+use taskd_tools::agents::{ALLOWED, Preset};
+
+use super::{
+    args::{Land, PlanArgs, RunArgs, WorkArgs},
+    daemon,
+    failure::{Done, Failure},
+    follow,
+    here::{Here, now},
+    utf8,
+};
+use crate::render::{json, submit as picture};
+
+/// Largest plan file that is sent, in bytes.
+const MAX_DOCUMENT_BYTES: u64 = 4 << 20;
+
+/// `taskd run`.
+pub(crate) async fn run(here: &Here, args: RunArgs) -> Done {
+    let task = match args.task.as_str() {
+        "-" => read_stdin()?,
+        _ => args.task,
+    };
+    let mut request = request(here, &args.work)?;
+    request.source = Some(v1::submit_request::Source::Request(task));
+    request.idempotency_key = fresh_key();
+    let client = here.client_or_start().await?;
+    submit(here, &client, request, &args.work, "").await
+}
+
+/// `taskd plan submit`: without a key of its own, the content is the key.
+pub(crate) async fn plan_submit(here: &Here, args: PlanArgs) -> Done {
+    let (mut request, name) = plan_request(here, &args)?;
+    request.file_name.clone_from(&name);
+    let client = here.client_or_start().await?;
+    submit(here, &client, request, &args.work, &name).await
+}
+
+/// `taskd plan check`: stores nothing.
+pub(crate) async fn plan_check(here: &Here, args: PlanArgs) -> Done {
+    let (mut request, name) = plan_request(here, &args)?;
+    request.check_only = true;
+    let client = here.client().await?;
+    let answer = client.submit(request).await?;
+    here.skew(&client);
+    if here.out.json {
+        here.out.object(&json::submitted(&answer))?;
+    } else {
+        here.out.complain_block(&picture::problems(&answer, &name));
+        if is_right(&answer) {
+            here.out.print(&picture::check(&answer, &here.scene()))?;
+        }
+    }
+    Ok(if is_right(&answer) { 0 } else { taskd_api::exit::USAGE })
+}
+
+fn plan_request(here: &Here, args: &PlanArgs) -> Result<(v1::SubmitRequest, String), Failure> {
+    let (text, name) = if args.file == "-" {
+        (read_stdin()?, "stdin".to_owned())
+    } else {
+        (read_file(here, &args.file)?, utf8(args.file.clone())?)
+    };
+    let mut request = request(here, &args.work)?;
+    request.source = Some(v1::submit_request::Source::Document(text));
+    Ok((request, name))
+}
+
+/// Checks, asks, submits, tells, follows.
+async fn submit(
+    here: &Here,
+    client: &Client,
+    mut request: v1::SubmitRequest,
+    work: &WorkArgs,
+    file: &str,
+) -> Done {
+    let status = client.status(v1::StatusRequest {}).await?;
+    here.skew(client);
+    let checked = check(here, client, &mut request, file).await?;
+    ask_landing(here, &mut request, &checked, work)?;
+    let before = if follows(here, work) { Some(client.view("").await?) } else { None };
+    daemon::unpark(here, client, &status, false).await?;
+    let (credentials, pays) = credentials(&checked);
+    request.credentials = credentials;
+    let answer = client.submit(request).await?;
+    if !is_right(&answer) {
+        return refuse(here, &answer, file);
+    }
+    here.out.complain_block(&picture::problems(&answer, file));
+    let name = answer.plan.map(|it| format!("p{it}")).unwrap_or_default();
+    let label = match (&work.agent, &work.model) {
+        (Some(_), _) => "agent",
+        (None, Some(_)) => "model",
+        (None, None) => "worker",
+    };
+    if here.out.json {
+        here.out.object(&json::submitted(&answer))?;
+    } else if here.out.quiet {
+        here.out.print(&format!("{name}\n"))?;
+    } else {
+        let label = label.to_owned();
+        let who = picture::Who { label, pays, detached: before.is_none() };
+        here.out.print(&picture::head(&answer, &who, &here.scene()))?;
+        if answer.already_known {
+            here.out.remark(&format!("the same plan was here before: {name}; nothing was stored"));
+        }
+    }
+    match (before, answer.plan) {
+        (Some(before), Some(plan)) => follow::follow(here, client, before, plan).await,
+        (None, _) | (_, None) => Ok(0),
+    }
+}
+
+/// Asks what would happen; where the daemon proposes a gate, the person may take it.
+async fn check(
+    here: &Here,
+    client: &Client,
+    request: &mut v1::SubmitRequest,
+    file: &str,
+) -> Result<v1::SubmitResponse, Failure> {
+    let ask = |request: &v1::SubmitRequest| {
+        client.submit(v1::SubmitRequest { check_only: true, ..request.clone() })
+    };
+    let mut answer = ask(request).await?;
+    if let Some(gate) = proposed_gate(&answer).filter(|_| here.out.can_ask) {
+        let why = answer.problems.iter().find(|it| !it.warning).map(|it| it.message.as_str());
+        here.out.complain(&crate::render::text::clean(why.unwrap_or_default()));
+        let question = format!("gate [Enter: {gate}; or another command; n: none] ");
+        let said = here.out.ask(&question)?;
+        let options = request.options.get_or_insert_default();
+        match said.as_str() {
+            "" => options.gate = Some(gate),
+            "n" | "no" | "none" => options.no_gate = true,
+            other => options.gate = Some(other.to_owned()),
+        }
+        answer = ask(request).await?;
+    }
+    if is_right(&answer) {
+        return Ok(answer);
+    }
+    refuse(here, &answer, file).and(Err(Failure::Said(taskd_api::exit::USAGE)))
+}
+
+/// How to land is asked once, on a terminal, when no flag says so and the gate may decide.
+fn ask_landing(
+    here: &Here,
+    request: &mut v1::SubmitRequest,
+    checked: &v1::SubmitResponse,
+    work: &WorkArgs,
+) -> Result<(), Failure> {
+    let open = work.land.is_none() && checked.land() == v1::LandPolicy::Ask;
+    if !here.out.can_ask || !open || work.detach || checked.gate.is_empty() {
+        return Ok(());
+    }
+    let question = "landing [Enter: ask me; g: by itself when the gate is green; n: never] ";
+    let land = match here.out.ask(question)?.as_str() {
+        "g" | "gate" | "on-gate" => Land::OnGate,
+        "n" | "never" => Land::Never,
+        _ => return Ok(()),
+    };
+    request.options.get_or_insert_default().land = Some(v1::LandPolicy::from(land).into());
+    Ok(())
+}
+
+/// A gate that may be taken as it is: the hint is nothing but the flag.
+fn proposed_gate(answer: &v1::SubmitResponse) -> Option<String> {
+    let mut errors = answer.problems.iter().filter(|it| !it.warning);
+    let (only, None) = (errors.next()?, errors.next()) else { return None };
+    let gate = only.hint.strip_prefix("--gate '")?.strip_suffix('\'')?;
+    (!gate.contains('\'')).then(|| gate.to_owned())
+}
+
+fn is_right(answer: &v1::SubmitResponse) -> bool {
+    answer.problems.iter().all(|it| it.warning)
+}
+
+fn refuse(here: &Here, answer: &v1::SubmitResponse, file: &str) -> Done {
+    if here.out.json {
+        here.out.object(&json::submitted(answer))?;
+    } else {
+        here.out.complain_block(&picture::problems(answer, file));
+    }
+    Err(Failure::Said(taskd_api::exit::USAGE))
+}
+
+/// Somebody reads what happens next.
+fn follows(here: &Here, work: &WorkArgs) -> bool {
+    !work.detach && !here.out.quiet
+}
+
+/// What every submission carries.
+fn request(here: &Here, work: &WorkArgs) -> Result<v1::SubmitRequest, Failure> {
+    let agent = work.agent.as_deref().map(|it| agent(&here.directory, it)).transpose()?;
+    let model = work.model.as_deref().map(|it| model(&here.directory, it)).transpose()?;
+    let options = v1::SubmitOptions {
+        agent,
+        model,
+        gate: work.gate.clone(),
+        no_gate: work.no_gate,
+        land: work.land.map(|it| v1::LandPolicy::from(it).into()),
+        type_name: work.type_name.clone(),
+        inputs: work.set.iter().cloned().collect(),
+        base_red_ok: work.base_red_ok,
+        priority: work.priority.map(|it| v1::Priority::from(it).into()),
+        target: work.target.clone(),
+        budget_micros: work.budget,
+        time_ms: work.time,
+        iterations: work.iterations,
+    };
+    Ok(v1::SubmitRequest {
+        repository: utf8(here.directory.clone().into_os_string())?,
+        options: Some(options),
+        environment: environment(),
+        ..v1::SubmitRequest::default()
+    })
+}
+
+/// What the daemon may know of our environment.
+fn environment() -> BTreeMap<String, String> {
+    let one = |name: &&str| Some(((*name).to_owned(), env::var(name).ok()?));
+    ALLOWED.iter().filter_map(one).collect()
+}
+
+/// The secrets the workers of a checked plan need, if we have them, and what is said about that.
+fn credentials(checked: &v1::SubmitResponse) -> (BTreeMap<String, String>, String) {
+    let wanted: Vec<String> =
+        checked.graph.iter().filter_map(|it| credential_of(&it.worker)).collect();
+    let found: BTreeMap<String, String> = wanted
+        .iter()
+        .filter_map(|name| {
+            Some((name.clone(), env::var(name).ok().filter(|it| !it.is_empty())?))
+        })
+        .collect();
+    let names = found.keys().cloned().collect::<Vec<_>>().join(", ");
+    let pays = match (wanted.is_empty(), found.is_empty()) {
+        (true, _) => String::new(),
+        (false, true) => " (no API key is handed on)".to_owned(),
+        (false, false) => format!(" ({names} is handed on, and pays)"),
+    };
+    (found, pays)
+}
+
+/// The variable a worker's secret is in. Plain commands and scripted models have none.
+fn credential_of(worker: &str) -> Option<String> {
+    if let Some(preset) = Preset::builtin(worker) {
+        return preset.credential;
+    }
+    let provider = worker.split(['/', ':']).next()?;
+    match provider {
+        "anthropic" => Some("ANTHROPIC_API_KEY".to_owned()),
+        "openai" => Some("OPENAI_API_KEY".to_owned()),
+        _ => None,
+    }
+}
+
+/// `./x.sh` means the file that is here, wherever the agent is started.
+fn agent(directory: &Path, line: &str) -> Result<String, Failure> {
+    let (program, rest) = line.split_once(' ').unwrap_or((line, ""));
+    let relative = program.starts_with("./") || program.starts_with("../");
+    if !relative {
+        return Ok(line.to_owned());
+    }
+    let path = directory.join(program).canonicalize().map_err(|it| {
+        Failure::usage(format!("the agent {program} cannot be started: {it}"), "")
+    })?;
+    let path = shell_word(&utf8(path.into_os_string())?);
+    Ok(if rest.is_empty() { path } else { format!("{path} {rest}") })
+}
+
+/// `scripted:replies.yaml` means the file that is here.
+fn model(directory: &Path, name: &str) -> Result<String, Failure> {
+    let Some(path) = name.strip_prefix("scripted:").filter(|it| Path::new(it).is_relative()) else {
+        return Ok(name.to_owned());
+    };
+    let path = directory.join(path).canonicalize().map_err(|it| {
+        Failure::usage(format!("the script {path} cannot be read: {it}"), "")
+    })?;
+    Ok(format!("scripted:{}", utf8(path.into_os_string())?))
+}
+
+/// A word a shell takes as it is.
+fn shell_word(text: &str) -> String {
+    let plain = |it: char| it.is_ascii_alphanumeric() || "/._-+@%".contains(it);
+    if text.chars().all(plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', "'\\''"))
+}
+
+/// A key no other run has.
+fn fresh_key() -> String {
+    let nanos = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_nanos();
+    let (pid, now) = (std::process::id(), now().0);
+    let parts = [&pid.to_le_bytes()[..], &now.to_le_bytes()[..], &nanos.to_le_bytes()[..]];
+    Digest::of_parts(&parts).to_string()
+}
+
+fn read_stdin() -> Result<String, Failure> {
+    let mut text = String::new();
+    std::io::stdin().lock().take(MAX_DOCUMENT_BYTES + 1).read_to_string(&mut text)?;
+    fits(&text, "stdin")?;
+    Ok(text)
+}
+
+fn read_file(here: &Here, name: &OsStr) -> Result<String, Failure> {
+    let path = here.directory.join(name);
+    let cannot = |why: String| {
+        Failure::usage(format!("cannot read {}: {why}", path.display()), "taskd help plan-file")
+    };
+    let file = std::fs::File::open(&path).map_err(|it| cannot(it.to_string()))?;
+    let mut text = String::new();
+    let read = file.take(MAX_DOCUMENT_BYTES + 1).read_to_string(&mut text);
+    read.map_err(|it| cannot(it.to_string()))?;
+    fits(&text, &path.to_string_lossy())?;
+    Ok(text)
+}
+
+fn fits(text: &str, name: &str) -> Result<(), Failure> {
+    if text.len() as u64 <= MAX_DOCUMENT_BYTES {
+        return Ok(());
+    }
+    Err(Failure::usage(format!("{name} is longer than {MAX_DOCUMENT_BYTES} bytes"), ""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem(message: &str, hint: &str) -> v1::Problem {
+        let (message, hint) = (message.to_owned(), hint.to_owned());
+        v1::Problem { message, hint, ..v1::Problem::default() }
+    }
+
+    #[test]
+    fn only_a_whole_gate_is_offered() {
+        let answer = |problems| v1::SubmitResponse { problems, ..v1::SubmitResponse::default() };
+        let found = answer(vec![problem("no gate is set; …", "--gate 'cargo test'")]);
+        assert_eq!(proposed_gate(&found).as_deref(), Some("cargo test"));
+        let none = answer(vec![problem("no gate", "--gate 'COMMAND', or --no-gate")]);
+        assert_eq!(proposed_gate(&none), None);
+        let more = answer(vec![problem("no gate", "--gate 'a'"), problem("no agent", "")]);
+        assert_eq!(proposed_gate(&more), None, "asking would not be enough");
+    }
+
+    #[test]
+    fn relative_agents_and_scripts_are_found_from_here() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().canonicalize().unwrap();
+        std::fs::write(root.join("it's.sh"), "").unwrap();
+        std::fs::write(root.join("x.yaml"), "").unwrap();
+        let found = agent(&root, "./it's.sh --fast").unwrap();
+        assert_eq!(found, format!("'{}/it'\\''s.sh' --fast", root.display()));
+        assert_eq!(agent(&root, "claude").unwrap(), "claude");
+        assert!(agent(&root, "./none.sh").is_err());
+        let found = model(&root, "scripted:x.yaml").unwrap();
+        assert_eq!(found, format!("scripted:{}/x.yaml", root.display()));
+        assert_eq!(model(&root, "anthropic/x").unwrap(), "anthropic/x");
+    }
+
+    #[test]
+    fn a_credential_goes_only_to_who_needs_it() {
+        assert_eq!(credential_of("claude").as_deref(), Some("ANTHROPIC_API_KEY"));
+        assert_eq!(credential_of("openai/gpt").as_deref(), Some("OPENAI_API_KEY"));
+        assert_eq!(credential_of("scripted:/x.yaml"), None);
+        assert_eq!(credential_of("./x.sh"), None);
+    }
+}

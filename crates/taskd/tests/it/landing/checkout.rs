@@ -1,0 +1,197 @@
+//! The checkout a person works in: never touched, except that a clean one on the target follows.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+};
+
+use super::{agent, line_of_main, plan, until_landed, until_loop, worktree};
+use crate::support::{Door, World};
+
+/// Every file below a directory with its bytes, mode and time of change.
+fn files(root: &Path, skip: &dyn Fn(&str) -> bool) -> BTreeMap<PathBuf, (Vec<u8>, u32, i64)> {
+    let mut found = BTreeMap::new();
+    let mut todo = vec![root.to_owned()];
+    while let Some(dir) = todo.pop() {
+        for entry in fs::read_dir(&dir).expect("readable") {
+            let path = entry.expect("readable").path();
+            let name = path.strip_prefix(root).expect("below it").to_string_lossy().into_owned();
+            if skip(&name) {
+                continue;
+            }
+            let meta = fs::symlink_metadata(&path).expect("it is there");
+            if meta.is_dir() {
+                todo.push(path);
+            } else {
+                let bytes = fs::read(&path).expect("readable");
+                found.insert(path, (bytes, meta.mode(), meta.mtime_nsec()));
+            }
+        }
+    }
+    found
+}
+
+/// Everything of a repository that is the person's: the files, and all of `.git` but objects, our
+/// refs and worktrees, and the target with its log.
+fn persons(world: &World) -> BTreeMap<PathBuf, (Vec<u8>, u32, i64)> {
+    let ours = [
+        ".git/objects",
+        ".git/refs/taskd",
+        ".git/worktrees",
+        ".git/refs/heads/main",
+        ".git/logs/refs/heads/main",
+    ];
+    files(&world.repo, &|name| ours.contains(&name))
+}
+
+/// A checkout on another branch with staged, unstaged, untracked and stashed changes.
+fn make_dirty(world: &World) {
+    world.git(&["checkout", "-q", "-b", "side"]);
+    world.write("a.txt", "stashed\n");
+    world.git(&["stash", "-q"]);
+    world.write("a.txt", "staged\n");
+    world.git(&["add", "a.txt"]);
+    world.write("a.txt", "staged, then changed\n");
+    world.write("untracked.txt", "mine alone\n");
+    world.write("deep/er/untracked.txt", "mine alone\n");
+}
+
+#[track_caller]
+fn assert_same(
+    before: &BTreeMap<PathBuf, (Vec<u8>, u32, i64)>,
+    after: &BTreeMap<PathBuf, (Vec<u8>, u32, i64)>,
+) {
+    let names = |it: &BTreeMap<PathBuf, _>| it.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(names(before), names(after));
+    for (path, was) in before {
+        assert!(*was == after[path], "{} has changed", path.display());
+    }
+}
+
+/// Proves N3: while work lands on main, a dirty checkout of another branch stays as it is, byte
+/// for byte and time for time: HEAD, index, files, stash, config, everything that is not ours.
+#[test]
+fn a_dirty_checkout_of_another_branch_stays_byte_identical() {
+    let mut world = World::new();
+    make_dirty(&world);
+    let before = persons(&world);
+    assert!(before.keys().any(|it| it.ends_with(".git/refs/stash")), "the premise");
+    let old = world.git(&["rev-parse", "main"]);
+    let run = agent(&world, "agent.sh", "echo x > mine.txt\necho agent > a.txt");
+    world.start();
+    world.submit(&plan(&format!("agent: {run}\nland: on-gate\ntarget: main"), &[("one", "")]));
+    let landed = until_landed(&world, "p1.one");
+    world.taskd(&["ls", "-a"]).ok();
+    world.taskd(&["show", "p1.one"]).ok();
+    world.taskd(&["diff", "p1.one"]).ok();
+    assert_same(&before, &persons(&world));
+    // Main moved all the same.
+    let main = fs::read_to_string(world.repo.join(".git/refs/heads/main")).expect("loose");
+    assert_eq!(main.trim(), landed);
+    assert_ne!(old, landed);
+    world.stop();
+    assert_same(&before, &persons(&world));
+}
+
+/// Proves A-1: removing what a loop worked in, by stopping it, ending the daemon and forgetting the
+/// project, leaves the person's checkout and git directory byte-identical, and the work where it was.
+#[test]
+fn stopping_and_forgetting_leaves_everything_of_the_persons() {
+    let mut world = World::new();
+    make_dirty(&world);
+    let before = persons(&world);
+    let door = Door::new(&world, "work");
+    let run = agent(&world, "agent.sh", &format!("echo x > mine.txt\n{}", door.sh()));
+    world.start();
+    world.submit(&plan(&format!("agent: {run}\ntarget: main"), &[("one", "")]));
+    door.reached();
+    let dir = worktree(&world, "p1.one");
+    world.taskd(&["stop", "p1"]).ok();
+    until_loop(&world, "p1.one", "to be over", |it| it.status.is_over());
+    world.taskd(&["projects", "forget"]).ok();
+    assert!(!world.taskd(&["projects", "ls"]).ok().contains("repo"));
+    world.stop();
+    assert_same(&before, &persons(&world));
+    assert_eq!(fs::read_to_string(dir.join("mine.txt")).expect("kept"), "x\n");
+    let own = super::own_ref(&world, "/loops/p1-one-1");
+    assert_eq!(world.git(&["show", &format!("{own}:mine.txt")]), "x");
+}
+
+/// A clean checkout of the target follows: files, index and HEAD agree, and nothing is dirty.
+#[test]
+fn a_clean_checkout_of_the_target_follows() {
+    let mut world = World::new();
+    let run = agent(&world, "agent.sh", "echo x > mine.txt\nrm a.txt");
+    world.write(".gitignore", "*.log\n");
+    world.git(&["add", "-A"]);
+    world.git(&["commit", "-q", "-m", "ignore"]);
+    world.write("build.log", "ignored and kept\n");
+    world.start();
+    world.submit(&plan(&format!("agent: {run}\nland: on-gate"), &[("one", "")]));
+    let landed = until_landed(&world, "p1.one");
+    assert_eq!(world.git(&["symbolic-ref", "HEAD"]), "refs/heads/main");
+    assert_eq!(world.git(&["rev-parse", "HEAD"]), landed);
+    assert_eq!(world.git(&["status", "--porcelain"]), "");
+    assert_eq!(fs::read_to_string(world.repo.join("mine.txt")).expect("it followed"), "x\n");
+    assert!(!world.repo.join("a.txt").exists());
+    assert!(world.repo.join("build.log").exists());
+}
+
+/// Brings a loop to where its landing is held by the person's changes.
+fn held(world: &mut World, file: &str, text: &str) {
+    let run = agent(world, "agent.sh", "echo x > mine.txt");
+    world.write(file, text);
+    world.start();
+    world.submit(&plan(&format!("agent: {run}\nland: on-gate"), &[("one", "")]));
+    let old = world.git(&["rev-parse", "main"]);
+    let it = until_loop(world, "p1.one", "to be held", |it| it.held.is_some());
+    let why = it.held.expect("just seen");
+    assert!(why.contains("with changes") && why.contains(file), "{why}");
+    let ls = world.taskd(&["ls"]).ok();
+    assert!(ls.contains("NEEDS YOU (1)"), "{ls}");
+    assert!(ls.contains("not yet in main"), "{ls}");
+    assert_eq!(world.git(&["rev-parse", "main"]), old, "main stays where it is");
+    assert_eq!(fs::read_to_string(world.repo.join(file)).expect("kept"), text);
+    assert_eq!(world.taskd(&["wait", "p1"]).code, 4);
+}
+
+/// Work does not land over a person's changes; it says so, waits, and lands on their commit.
+#[test]
+fn changes_hold_landing_until_they_are_committed() {
+    let mut world = World::new();
+    held(&mut world, "a.txt", "changed by the person\n");
+    world.git(&["commit", "-q", "-a", "-m", "mine"]);
+    let mine = world.git(&["rev-parse", "HEAD"]);
+    world.taskd(&["land", "p1"]).ok();
+    until_landed(&world, "p1.one");
+    assert_eq!(world.git(&["rev-parse", "main^"]), mine);
+    assert_eq!(line_of_main(&world), ["one: Work on one", "mine", "first"]);
+    assert_eq!(world.git(&["status", "--porcelain"]), "");
+    assert_eq!(world.git(&["show", "main:a.txt"]), "changed by the person");
+}
+
+/// The same with a stash instead of a commit.
+#[test]
+fn changes_hold_landing_until_they_are_stashed() {
+    let mut world = World::new();
+    held(&mut world, "a.txt", "changed by the person\n");
+    world.git(&["stash", "-q"]);
+    world.taskd(&["land", "p1"]).ok();
+    until_landed(&world, "p1.one");
+    assert_eq!(world.git(&["status", "--porcelain"]), "");
+    world.git(&["stash", "pop", "-q"]);
+    assert_eq!(world.git(&["diff", "--name-only"]), "a.txt");
+}
+
+/// An untracked file that the work would overwrite holds it as well, and stays.
+#[test]
+fn an_untracked_file_in_the_way_holds_landing() {
+    let mut world = World::new();
+    held(&mut world, "mine.txt", "the person's own\n");
+    fs::rename(world.repo.join("mine.txt"), world.repo.join("theirs.txt")).expect("ours");
+    world.taskd(&["land", "p1"]).ok();
+    until_landed(&world, "p1.one");
+    assert_eq!(world.git(&["status", "--porcelain"]), "?? theirs.txt");
+}
