@@ -22,8 +22,8 @@ pub(crate) type Step = (Option<LoopId>, Event);
 /// Asked until it answers `None`, so every input leaves the coordinator settled.
 pub(crate) fn next_event(state: &State, now: Time) -> Option<Step> {
     due(state, now)
-        .or_else(|| first_loop_step(state))
         .or_else(|| first_plan_step(state))
+        .or_else(|| first_loop_step(state))
         .or_else(|| first_lane_step(state))
         .or_else(|| admit_gate(state))
         .or_else(|| admit_call(state, now))
@@ -275,16 +275,16 @@ fn working_step(state: &State, engine: &LoopEngine) -> Option<Event> {
 }
 
 /// What it needs was taken off the integration ref again and has not come back: it begins nothing
-/// and brings nothing until then.
+/// until then.
 pub(crate) fn waits_for_need(state: &State, engine: &LoopEngine) -> bool {
     let begins = match engine.next {
-        Next::Iterate | Next::Compose | Next::Land => true,
+        Next::Iterate | Next::Compose => true,
         Next::Accept => engine.prepare.is_some(),
-        Next::Call { .. } | Next::Tools | Next::Agent { .. } | Next::Gate => false,
+        Next::Call { .. } | Next::Tools | Next::Agent { .. } | Next::Gate | Next::Land => false,
     };
     let works = matches!(engine.status, Status::Running | Status::Rebasing);
     let idle = begins && works && engine.is_quiet() && engine.queued.is_none();
-    idle && state.plan(engine.id.plan()).needs_reach(engine.id) < Reach::Integrated
+    idle && !state.plan(engine.id.plan()).needs_are_there(engine.id)
 }
 
 fn next_step(state: &State, engine: &LoopEngine) -> Option<Event> {
@@ -359,6 +359,9 @@ fn land_step(state: &State, engine: &LoopEngine) -> Option<Event> {
         return Some(Event::QueueEntered { op: QueueOp::Land(id) });
     }
     if engine.integrated.is_none() {
+        if !plan.needs_are_there(id) {
+            return None;
+        }
         return Some(Event::QueueEntered { op: QueueOp::Integrate(id) });
     }
     if policy == LandPolicy::Never {

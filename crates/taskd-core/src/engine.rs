@@ -52,6 +52,8 @@ pub(crate) struct LoopEngine {
     pub(crate) retry_at: Option<Time>,
     /// Failures in a row of what it does now.
     pub(crate) attempts: u32,
+    /// Times the present request was sent, this time counted.
+    pub(crate) sends: u32,
     /// Runs of the agent begun again after a crash.
     pub(crate) restarts: u32,
     pub(crate) pause: bool,
@@ -177,6 +179,7 @@ impl LoopEngine {
             started_at: None,
             retry_at: None,
             attempts: 0,
+            sends: 0,
             restarts: 0,
             pause: false,
             ending: None,

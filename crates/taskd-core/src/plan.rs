@@ -34,6 +34,8 @@ pub(crate) struct Plan {
     pub(crate) refreshed: Oid,
     /// Loops whose work is on the integration ref but not on the target.
     pub(crate) unlanded: BTreeSet<LoopId>,
+    /// Specs that landed and are not on the integration ref yet.
+    pub(crate) ahead: BTreeSet<u16>,
     /// Work that is no longer wanted is on the integration ref: start it again from the target.
     pub(crate) reset: bool,
     /// Complete loops whose work a reset took off the integration ref: it is brought there again.
@@ -93,6 +95,12 @@ impl Plan {
     pub(crate) fn needs_reach(&self, id: LoopId) -> Reach {
         let needs = self.spec(id).head.needs.iter();
         needs.map(|n| self.specs[usize::from(*n)].reach).min().unwrap_or(Reach::Landed)
+    }
+
+    /// Everything `id` needs is on the integration ref.
+    pub(crate) fn needs_are_there(&self, id: LoopId) -> bool {
+        let needs = &self.spec(id).head.needs;
+        Reach::Integrated <= self.needs_reach(id) && !needs.iter().any(|it| self.ahead.contains(it))
     }
 
     /// What people call a loop of this plan: `p7.limiter`, or `p7` if it came as one sentence.

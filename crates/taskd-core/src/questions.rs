@@ -75,7 +75,7 @@ impl Coordinator {
             notes: engine.notes.clone(),
             conflicts: engine.conflict_files.filter(|_| 0 < engine.conflicts),
             rebase_from: engine.rebase_from,
-            attempt: engine.attempts,
+            attempt: engine.sends.saturating_sub(1),
             session: engine.session.clone(),
         }
     }

@@ -139,7 +139,7 @@ impl Play {
     fn transcript(&self) -> String {
         let mut text = String::new();
         for record in &self.log[self.told..] {
-            text.push_str(&format!("{:>3} {:>6}  {record}\n", record.seq.0, record.at.0));
+            text.push_str(&format!("{:<3} {:>6}  {record}\n", record.seq.0, record.at.0));
         }
         if let Some(error) = &self.refused {
             text.push_str(&format!("    refused: {error}\n"));
@@ -190,7 +190,11 @@ impl Play {
                 Input::Panicked { id: self.id(name), message: "index out of bounds".to_owned() }
             }
             [name, "asks", index, tool] => {
-                let (effect, _) = self.open_of(name).expect("a call is open");
+                let of_it = |it: &(EffectId, &Work, bool)| {
+                    let its = self.core.state().effects()[&it.0].owner == self.owner(name);
+                    its && matches!(it.1, Work::Call { .. })
+                };
+                let effect = self.core.open_effects().find(of_it).expect("a call is open").0;
                 let index = index.parse().unwrap();
                 let fact = Observation::ToolCalled { index, call: tool_call(tool) };
                 Input::Observed { effect, index: u32::from(index), fact }
@@ -201,7 +205,7 @@ impl Play {
                 Input::Observed { effect, index: 0, fact }
             }
             [name, verb, args @ ..] => {
-                let wants_call = matches!(*verb, "replies" | "429");
+                let wants_call = matches!(*verb, "replies" | "429" | "call-fails");
                 let open = self.core.open_effects().filter(|it| {
                     self.core.state().effects()[&it.0].owner == self.owner(name)
                         && (!wants_call || matches!(it.1, Work::Call { .. }))
@@ -372,7 +376,7 @@ fn outcome(verb: &str, args: &[&str]) -> Outcome {
         "moved" => Outcome::PublishMoved { actual: oid(args[0]) },
         "held" => Outcome::PublishHeld { why: "src/lib.rs has changes".to_owned() },
         "429" => failed(Failure::NotBefore(args[0].parse().unwrap())),
-        "fails" => failed(Failure::Transient),
+        "fails" | "call-fails" => failed(Failure::Transient),
         "fails-for-good" => failed(Failure::Permanent),
         "cancelled" => Outcome::Cancelled { usage: Usage::default(), checkpoint: None },
         other => panic!("unknown outcome {other}"),

@@ -5,7 +5,7 @@ use taskd_model::{LoopId, Status, Time};
 use crate::{
     Coordinator, Want, WhyRow, decide,
     engine::{LoopEngine, Next},
-    plan::{PlanState, Reach},
+    plan::{PlanState, Reach, Spec},
 };
 
 /// Longest chain that is followed.
@@ -114,6 +114,8 @@ impl Coordinator {
         let plan = self.state().plan(id.plan());
         let needs = plan.spec(id).head.needs.iter();
         let missing = needs.map(|n| &plan.specs[usize::from(*n)]);
-        missing.filter(|it| it.reach < Reach::Integrated).map(|it| it.latest).next()
+        let not_there =
+            |it: &&Spec| it.reach < Reach::Integrated || plan.ahead.contains(&it.latest.spec.index);
+        missing.filter(not_there).map(|it| it.latest).next()
     }
 }

@@ -144,9 +144,18 @@ async fn serve(
     let http = health::bind(address).await.context("binding http.listen")?;
     let replayed = rebuild(&store, &recovered)?;
     let ctx = make_context(options, config, &store, &recovered, &replayed)?;
-    for (identity, became) in ctx.context.launcher.end_previous_life().await {
+    let left_over = ctx.context.launcher.end_previous_life().await;
+    for (identity, became) in &left_over {
         info!(?identity, ?became, "left over from an earlier life");
     }
+    info!(
+        events = replayed.view.seq.0,
+        replayed = recovered.tail.len(),
+        clean = recovered.clean,
+        findings = recovered.findings.len(),
+        programs_ended = left_over.len(),
+        "recovered"
+    );
     clear_ref_locks(&ctx.context);
     let mut signals = Signals::listen()?;
     let alive = start(ctx, replayed, store.clone(), http, &recovered.findings)?;
@@ -424,6 +433,7 @@ async fn end(options: &Options, alive: Alive, store: &Store, signals: Signals) {
         fs::write(options.paths.stopped_file(), "stopped by a person\n").ok();
     }
     let grace = asked.filter(|ms| *ms != 0).map_or(DEFAULT_GRACE, Duration::from_millis);
+    info!(effects = ctx.effects_running(), ?grace, "ending");
     ctx.begin_closing();
     if tokio::time::timeout(grace, ctx.end_all()).await.is_err() {
         warn!("{} effects did not end within the grace", ctx.effects_running());

@@ -5,6 +5,7 @@
 
 mod agent;
 mod call;
+mod fault;
 mod gate;
 mod land;
 mod programs;
@@ -61,6 +62,8 @@ pub(crate) struct Context {
     scratch: Mutex<BTreeSet<(ProjectId, u32)>>,
     running: Mutex<BTreeMap<EffectId, watch::Sender<bool>>>,
     idle: tokio::sync::Notify,
+    /// Only in tests.
+    fault: fault::Fault,
     /// The daemon ends: effects are ended without an outcome, and the next life asks again.
     closing: AtomicBool,
 }
@@ -88,6 +91,7 @@ impl Context {
             scratch: Mutex::default(),
             running: Mutex::default(),
             idle: tokio::sync::Notify::new(),
+            fault: fault::Fault::from_env(),
             closing: AtomicBool::new(false),
         }
     }
@@ -254,6 +258,10 @@ pub(crate) struct Job {
 
 impl Job {
     async fn perform(&self) -> Outcome {
+        self.ctx.fault.strike(self.order.work.verb(), || {
+            let view = self.ctx.hub.view();
+            self.name(&view)
+        });
         let result = match &self.order.work {
             Work::CheckBase { base } => self.check_base(*base).await,
             Work::Prepare { base, mode } => self.prepare(*base, *mode).await,

@@ -100,9 +100,13 @@ impl View {
         self.projects.get(&plan.project)?.targets.get(&plan.target)
     }
 
-    /// How many commits the loop's base lacks of what it will be landed on.
+    /// How many commits the loop's base lacks of what it will be landed on. Passed work lacks
+    /// nothing: the landing queue puts it on the tip.
     #[must_use]
     pub fn behind(&self, it: &LoopView) -> u64 {
+        if it.passed.is_some() {
+            return 0;
+        }
         let Some(plan) = self.plans.get(&it.id.plan()) else { return 0 };
         self.reach(plan).saturating_sub(it.base.height)
     }

@@ -50,6 +50,7 @@ pub(crate) struct Ledger {
     pub(crate) loops: BTreeMap<LoopId, LoopRow>,
     pub(crate) plans: BTreeMap<PlanId, PlanHead>,
     pub(crate) ended: BTreeSet<PlanId>,
+    released: BTreeSet<PlanId>,
     open: BTreeMap<EffectId, OpenRow>,
     buckets: BTreeMap<String, BucketRow>,
     /// Trees with a green outcome, by the event that holds it.
@@ -86,6 +87,7 @@ impl Ledger {
                     |(id, it): (&LoopId, &LoopRow)| id.plan() != *plan || it.status.is_over();
                 check(self.loops.iter().all(over), || format!("{plan} ended before its loops"))?;
             }
+            (Event::PlanReleased { plan, .. }, _) => _ = self.released.insert(*plan),
             (Event::IntegrationMoved { .. }, _) => tally.resets += 1,
             (Event::EffectStarted { owner, work }, _) => {
                 self.started(EffectId(record.seq), *owner, work, record.at, tally)?;
@@ -138,6 +140,8 @@ impl Ledger {
             let works = matches!(row.status, Status::Running | Status::Rebasing);
             check(works, || format!("{loop_id} starts {work} while {}", row.status))?;
             check(!row.landed, || format!("{loop_id} starts {work} after it landed"))?;
+            let released = self.released.contains(&loop_id.plan());
+            check(released, || format!("{loop_id} starts {work} before its base was checked"))?;
         }
         match work {
             Work::Call { bucket, cap_micros, .. } => {
@@ -251,6 +255,12 @@ impl Ledger {
                 LandPolicy::OnGate => true,
             };
             check(may && !row.held, || format!("{op} without a person's word"))?;
+            let landed = |need: &u16| {
+                let mut need_id = id;
+                need_id.spec.index = *need;
+                self.loops[&need_id].landed
+            };
+            check(row.head.needs.iter().all(landed), || format!("{op} before what it needs"))?;
         }
         Ok(())
     }

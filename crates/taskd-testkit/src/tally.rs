@@ -86,7 +86,7 @@ tally! {
     held,
     /// Targets merged into an integration ref.
     refreshed,
-    /// Integration refs started again.
+    /// Integration refs moved to their target: to follow it, or to start again.
     resets,
     /// Targets moved by a person.
     main_moved,

@@ -34,7 +34,7 @@ pub(crate) fn main() -> ExitCode {
     };
     let json = args.json;
     match run(args) {
-        Ok(code) => ExitCode::from(code),
+        Ok(code) => code,
         Err(failure) => ExitCode::from(failure.report(json)),
     }
 }
@@ -47,14 +47,19 @@ fn usage(error: &clap::Error) -> ExitCode {
     ExitCode::from(if asked { 0 } else { taskd_api::exit::USAGE })
 }
 
-fn run(args: Cli) -> Done {
+fn run(args: Cli) -> Result<ExitCode, Failure> {
     let here = Here::new(&args)?;
     // The daemon makes a runtime of its own, after it has a session of its own.
     if let Some(Command::Daemon(DaemonCommand::Run(run))) = &args.command {
-        return daemon::run(&here, run);
+        return Ok(daemon::run(&here, run)?.into());
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let done = runtime.block_on(Box::pin(dispatch(&here, args.command)));
+    let done = match args.command {
+        Some(Command::Demo(args)) => {
+            runtime.block_on(Box::pin(crate::demo::run(args))).map_err(Failure::from)
+        }
+        command => runtime.block_on(Box::pin(dispatch(&here, command))).map(ExitCode::from),
+    };
     // A terminal that is being read from is not waited for.
     runtime.shutdown_background();
     done
@@ -91,6 +96,7 @@ async fn dispatch(here: &Here, command: Option<Command>) -> Done {
         Command::Projects(ProjectsCommand::Forget { path }) => {
             look::project_forget(here, path).await
         }
+        Command::Demo(_) => Ok(0),
         Command::Help { topic } => help::help(here, topic.as_deref()),
     }
 }

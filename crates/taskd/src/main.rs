@@ -3,6 +3,7 @@
 //! `taskd supervise …` comes first: it must not share a process with threads.
 
 mod cli;
+mod demo;
 mod render;
 
 use std::process::ExitCode;

@@ -79,11 +79,6 @@ impl Scene {
         self.paint("1", text)
     }
 
-    /// Dim, if there are colours.
-    pub(crate) fn dim(&self, text: &str) -> String {
-        self.paint("2", text)
-    }
-
     /// The words a verdict is known by, in their colours.
     pub(crate) fn verdicts(&self, line: &str) -> String {
         if !self.colour {

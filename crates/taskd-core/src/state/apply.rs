@@ -180,6 +180,7 @@ impl State {
             integration: head.base,
             refreshed: head.base,
             unlanded: BTreeSet::new(),
+            ahead: BTreeSet::new(),
             reset: false,
             again: BTreeSet::new(),
             attempts: 0,
@@ -457,7 +458,10 @@ impl LoopEngine {
     fn effect_started(&mut self, id: EffectId, work: &Work) {
         self.open.insert(id);
         match work {
-            Work::Call { .. } => self.turn.call = Some(id),
+            Work::Call { .. } => {
+                self.turn.call = Some(id);
+                self.sends += 1;
+            }
             Work::Tool { index, .. } => {
                 self.turn.tools[usize::from(*index)].state = ToolState::Running(id);
             }

@@ -209,6 +209,7 @@ impl LoopEngine {
                 self.set_next(Next::Iterate, since);
             }
             (Work::Compose, Outcome::Composed { request, .. }) => {
+                self.sends = 0;
                 let next = match self.worker {
                     Worker::Model(_) => Next::Call { request: *request },
                     Worker::Agent(_) => Next::Agent { prompt: *request },

@@ -7,7 +7,7 @@ use crate::{
     decide,
     engine::{LoopEngine, Next},
     index::{Index, Keys, mark},
-    plan::{PlanState, Reach},
+    plan::PlanState,
 };
 
 impl State {
@@ -47,13 +47,14 @@ impl State {
         let plan = self.plan(engine.id.plan());
         if engine.status == Status::Pending {
             let may = plan.state == PlanState::Open
-                && Reach::Integrated <= plan.needs_reach(engine.id)
+                && plan.needs_are_there(engine.id)
                 && engine.ending.is_none();
             return if may { Want::Slot } else { Want::Nothing };
         }
         let works = engine.status == Status::Running
             && engine.is_quiet()
             && engine.retry_at.is_none()
+            && engine.prepare.is_none()
             && engine.ending.is_none();
         if !works {
             return Want::Nothing;

@@ -54,6 +54,7 @@ impl State {
         let plan = self.plan_mut(id);
         plan.integration = to;
         plan.refreshed = to;
+        plan.ahead.clear();
         if std::mem::take(&mut plan.reset) {
             for loop_id in std::mem::take(&mut plan.unlanded) {
                 let engine = self.engine_mut(loop_id);
@@ -171,14 +172,16 @@ impl State {
         plan.refreshing = false;
         plan.refreshed = merges.unwrap_or(tip);
         match end {
-            QueueEnd::Done { commit, .. } => plan.integration = *commit,
+            QueueEnd::Done { commit, .. } => {
+                plan.integration = *commit;
+                plan.ahead.clear();
+            }
+            QueueEnd::Empty => plan.ahead.clear(),
             // What is complete has nobody to mend it; better on the old base than not at all.
-            QueueEnd::Red { .. } | QueueEnd::Conflict { .. } if complete => {}
-            QueueEnd::Red { .. } | QueueEnd::Conflict { .. } => plan.reset = true,
-            QueueEnd::Empty
-            | QueueEnd::Held { .. }
-            | QueueEnd::Failed { .. }
-            | QueueEnd::Withdrawn => {}
+            QueueEnd::Red { .. } | QueueEnd::Conflict { .. } | QueueEnd::Failed { .. } => {
+                plan.reset |= !complete;
+            }
+            QueueEnd::Held { .. } | QueueEnd::Withdrawn => {}
         }
     }
 
@@ -239,7 +242,12 @@ impl State {
         let engine = self.engine_mut(id);
         engine.landed = Some(commit);
         engine.already_there = *end == QueueEnd::Empty;
+        let was_integrated = engine.integrated.is_some();
+        let tip = self.target_tip(self.plan(id.plan()));
         let plan = self.plan_mut(id.plan());
+        if !was_integrated && plan.refreshed != tip {
+            plan.ahead.insert(id.spec.index);
+        }
         plan.unlanded.remove(&id);
         plan.spec_mut(id).reach = Reach::Landed;
     }
@@ -247,6 +255,10 @@ impl State {
     /// The queue could not bring a loop's work: the loop mends it, or a person does.
     fn not_brought(&mut self, id: LoopId, end: &QueueEnd) {
         let since = (self.now, Seq(self.next.0 - 1));
+        if !decide::is_wanted(self, QueueOp::Land(id)) {
+            // It was sent back or ended meanwhile; what the queue says of it is about the past.
+            return;
+        }
         let plan = self.plan_mut(id.plan());
         if plan.again.remove(&id) {
             plan.spec_mut(id).reach = Reach::Lost;

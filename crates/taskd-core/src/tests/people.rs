@@ -13,7 +13,13 @@ fn stop_within_a_tool() {
             &format!("{AT_CALL} | 3 a replies run edit"),
             "10 stop a | 900 a cancelled"
         ),
-        @""
+        @"
+18      10  p1/0/1 asked to stop
+19     900  p1/0/1 e17 cancelled
+20     900  p1/0/1 running -> stopped: by a person
+21     900  p1 ended
+    a is stopped
+"
     );
 }
 
@@ -22,7 +28,6 @@ fn stop_is_possible_in_every_phase() {
     let phases = [
         ("", "p1"),
         ("1 p1 base-green", "a"),
-        ("1 p1 base-green | 2 a to accept", "a"),
         ("1 p1 base-green | 2 a to compose", "a"),
         ("1 p1 base-green | 2 a to call", "a"),
         ("1 p1 base-green | 2 a to gate", "a"),
@@ -54,7 +59,15 @@ fn stopped_while_its_publish_may_have_happened_it_is_what_happened() {
              3 a green 7ee1 | 4 q built c1 7ee1",
             "10 stop a | 20 q published"
         ),
-        @""
+        @"
+25      10  p1/0/1 asked to stop
+26      20  e24 published
+27      20  p1/0/1 q21 land p1/0/1: done: c100000 on ba5e000
+28      20  p1 integrates at c100000
+29      20  p1/0/1 running -> complete: done
+30      20  p1 ended
+    a is complete
+"
     );
 }
 
@@ -65,7 +78,18 @@ fn pause_waits_for_the_turn_to_end() {
             AT_CALL,
             "10 pause a | 20 a replies edit | 30 resume a | 40 a tool edit 5afe"
         ),
-        @""
+        @"
+16      10  p1/0/1 asked to pause
+17      20  p1/0/1 e15 replied, asks for 1 tools
+18      20  p1/0/1 running -> paused: by a person
+19      30  p1/0/1 asked to go on
+20      30  p1/0/1 paused -> running: by a person
+21      30  p1/0/1 tool 0 edit started
+22      40  p1/0/1 e21 tool done
+23      40  p1/0/1 compose started
+    open: compose
+    a is running
+"
     );
 }
 
@@ -73,7 +97,15 @@ fn pause_waits_for_the_turn_to_end() {
 fn parked_nothing_starts_and_what_runs_may_end() {
     insta::assert_snapshot!(
         story_from(AT_CALL, "10 park | 20 a replies edit | 30 stop a | 40 unpark"),
-        @""
+        @"
+16      10  work parked
+17      20  p1/0/1 e15 replied, asks for 1 tools
+18      30  p1/0/1 asked to stop
+19      30  p1/0/1 running -> stopped: by a person
+20      30  p1 ended
+21      40  work goes on
+    a is stopped
+"
     );
 }
 
@@ -89,7 +121,13 @@ fn what_cannot_be_followed_is_refused() {
         assert_eq!(play.core.head(), before, "a refused command changes nothing");
         text.push_str(&format!("{line}: {}\n", play.refused.expect(line)));
     }
-    insta::assert_snapshot!(text, @"");
+    insta::assert_snapshot!(text, @"
+land a: p1.a has not passed its gate, so there is nothing to land or send back yet
+reject a: p1.a has not passed its gate, so there is nothing to land or send back yet
+resume a: p1.a is running; there is nothing to resume
+plan z key=p1: this plan was submitted before as p1
+plan y<y: spec 0 needs spec 0, which does not come before it
+");
 }
 
 /// Proves N8.
@@ -99,13 +137,24 @@ fn a_status_changes_by_the_table_only() {
         .iter()
         .map(|from| {
             let to = Status::ALL.iter().filter(|to| from.allows(**to));
-            format!("{from}: {}", to.map(ToString::to_string).collect::<Vec<_>>().join(" "))
+            let to = to.map(ToString::to_string).collect::<Vec<_>>().join(" ");
+            format!("{from}: {to}").trim_end().to_owned()
         })
         .collect();
-    insta::assert_snapshot!(table.join("\n"), @"");
+    insta::assert_snapshot!(table.join("\n"), @"
+draft: pending paused blocked failed stopped
+pending: running paused blocked failed stopped
+running: paused rebasing blocked complete failed stopped
+paused: pending running failed stopped
+rebasing: running paused blocked failed stopped
+blocked: pending running failed stopped
+complete: 
+failed: 
+stopped:
+");
     let (from, to) = (Status::Complete, Status::Running);
     assert_eq!(from.check(to), Err(InvalidTransition { from, to }));
-    insta::assert_snapshot!(from.check(to).unwrap_err(), @"");
+    insta::assert_snapshot!(from.check(to).unwrap_err(), @"a loop that is complete cannot become running");
     // And no log that says otherwise is taken.
     let mut play = Play::default();
     play.lines(AT_CALL);

@@ -88,7 +88,23 @@ fn critical_goes_first_and_low_is_not_forgotten() {
             &format!("{FULL} | 3 plan c priority=critical | 4 c to call"),
             "10 x replies | 20 c replies | 30 n1 replies"
         ),
-        @""
+        @"
+45      10  p1/0/1 e16 replied, asks for 0 tools
+46      10  p1/0/1 gate started
+47      10  p3/0/1 call started
+48      20  p3/0/1 e47 replied, asks for 0 tools
+49      20  p3/0/1 gate started
+50      20  p2/0/1 call started
+51      30  p2/0/1 e50 replied, asks for 0 tools
+52      30  p2/1/1 call started
+    open: gate
+    open: gate
+    open: call
+    x is running
+    n1 is running
+    n2 is running
+    c is running
+"
     );
     // A low call is admitted before critical ones that come three ageing steps later, however many.
     let mut play = Play::default();
@@ -168,6 +184,37 @@ fn a_loop_without_a_slot_waits_for_one() {
             "0 start | 0 project | 0 limits loops=1 | 0 plan a b land=never | 1 p1 base-green",
             "10 pause a | 20 a ready | 30 resume a | 40 b to publish | 50 q to publish | 60 q published"
         ),
-        @""
+        @"
+14      10  p1/0/1 asked to pause
+15      20  p1/0/1 e13 worktree ready
+16      20  p1/0/1 running -> paused: by a person
+17      20  p1/1/1 pending -> running: started
+18      20  p1/1/1 prepare worktree started
+19      30  p1/0/1 asked to go on
+20      30  p1/0/1 paused -> pending: by a person
+21      40  p1/1/1 e18 worktree ready
+22      40  p1/1/1 iteration 1
+23      40  p1/1/1 compose started
+24      40  p1/1/1 e23 composed, about 1000 tokens
+25      40  p1/1/1 call started
+26      40  p1/1/1 e25 replied, asks for 0 tools
+27      40  p1/1/1 gate started
+28      40  p1/1/1 e27 gate green
+29      40  p1/1/1 iteration 1 ended: green
+30      40  p1/1/1 passed on tree 7ee1000
+31      40  queued to integrate p1/1/1
+32      40  queue 1 build candidate to integrate p1/1/1 on ba5e000 started
+33      50  e32 built c100000
+34      50  queue 1 publish integrate p1/1/1 c100000 started
+35      60  e34 published
+36      60  p1/1/1 q31 integrate p1/1/1: done: c100000 on ba5e000
+37      60  p1/1/1 running -> complete: done
+38      60  p1/0/1 pending -> running: started
+39      60  p1/0/1 running -> rebasing: base moved
+40      60  p1/0/1 rebase onto c100000 started
+    open: rebase onto c100000
+    a is rebasing
+    b is complete
+"
     );
 }

@@ -22,6 +22,8 @@ use super::{
 
 /// How often the tree is saved while an agent works.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(20);
+/// The preset of agents that are a command line of the person's own.
+const COMMAND: &str = "command";
 /// Facts the parser may be ahead of the loop that reports them.
 const FACTS: usize = 1_024;
 
@@ -68,12 +70,34 @@ impl Job {
             return Ok(Outcome::Cancelled { usage, checkpoint: Some(saved) });
         }
         let exit = match &finished.how {
+            How::Exited(code @ (126 | 127)) if preset.name == COMMAND => {
+                return Err(self.cannot_be_run(*code, &finished.output.text()));
+            }
             How::Exited(code) => *code,
             How::NotStarted { reason } => return Err(Trouble::permanent(reason.clone())),
             How::Signalled(_) | How::TimedOut | How::Idle | How::Ended | How::Lost => 128,
         };
-        let summary = agent_summary(ending(&finished), &finished.output.text());
+        let summary = agent_summary(ending(&finished, finished.wall), &finished.output.text());
         Ok(Outcome::AgentDone { exit, summary, usage: *usage, checkpoint: saved, log })
+    }
+
+    /// The shell says that there is no such program, or that it is none. That is no iteration that
+    /// failed: the next one would end the same way.
+    fn cannot_be_run(&self, code: i32, output: &str) -> Trouble {
+        let run = match self.spec_doc().map(|it| it.agent) {
+            Ok(AgentDoc::Agent { run }) => run,
+            Ok(AgentDoc::Model { .. }) | Err(_) => String::new(),
+        };
+        let name = {
+            let view = self.ctx.hub.view();
+            self.name(&view)
+        };
+        let said = agent_summary(Some(format!("exit {code}")), output);
+        let run: String = run.chars().take(120).collect();
+        Trouble::permanent(format!(
+            "the agent `{run}` cannot be run ({said}); \
+             install it on the PATH the plan was submitted with, then `taskd resume {name}`"
+        ))
     }
 
     fn preset(&self) -> Result<Preset, Trouble> {

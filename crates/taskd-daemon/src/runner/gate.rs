@@ -166,7 +166,7 @@ impl Job {
             let finished = self.run(spec, self.lines_as_noise()).await;
             not_started(&finished)?;
             let output = finished.output.text();
-            let how = ending(&finished);
+            let how = ending(&finished, timeout);
             log.push_str(&format!("$ {command}\n{output}"));
             if !output.ends_with('\n') && !output.is_empty() {
                 log.push('\n');
@@ -176,7 +176,12 @@ impl Job {
             if let Some(n) = found.tests {
                 tests = Some(tests.unwrap_or(0) + n);
             }
-            summary = found.summary;
+            summary = match (tests, how.is_some()) {
+                // All commands together are the gate; the last one alone is not.
+                (Some(1), false) => "1 test".to_owned(),
+                (Some(n), false) => format!("{n} tests"),
+                (_, _) => found.summary,
+            };
             if let Some(how) = how {
                 log.push_str(&format!("[{how}]\n"));
                 if matches!(finished.how, How::TimedOut) {

@@ -8,6 +8,9 @@ use taskd_model::{Oid, Outcome, QueueOp};
 
 use super::{Job, Trouble, identity};
 
+/// Longest reason why a checkout holds landing, in characters: it goes into the log.
+const MAX_WHY_CHARS: usize = 200;
+
 impl Job {
     pub(super) async fn build(
         &self,
@@ -153,16 +156,21 @@ fn held_by(
     follow: bool,
 ) -> Result<Option<String>, Trouble> {
     let place = checkout.display();
-    if !follow {
-        return Ok(Some(format!("{target} is checked out at {place} and land.follow is off")));
-    }
-    Ok(match follow_checkout(checkout, target, from, to)? {
-        Follow::Followed | Follow::NotOnBranch | Follow::Moved { .. } => None,
-        Follow::Dirty { files } => {
-            let first = files.first().map(ToString::to_string).unwrap_or_default();
-            let n = files.len();
-            Some(format!("{target} is checked out at {place} with changes ({n}, {first})"))
+    let why = if !follow {
+        format!("land.follow is off and your checkout {place} is on {target}")
+    } else {
+        match follow_checkout(checkout, target, from, to)? {
+            Follow::Followed | Follow::NotOnBranch | Follow::Moved { .. } => return Ok(None),
+            Follow::Dirty { files } => {
+                let first = files.first().map(ToString::to_string).unwrap_or_default();
+                let more = match files.len() {
+                    0 | 1 => String::new(),
+                    n => format!(" and {} more", n - 1),
+                };
+                format!("{first}{more} changed in your checkout {place}")
+            }
+            Follow::Busy { with } => format!("{with} in your checkout {place}"),
         }
-        Follow::Busy { with } => Some(format!("{target} is checked out at {place}: {with}")),
-    })
+    };
+    Ok(Some(why.chars().take(MAX_WHY_CHARS).collect()))
 }

@@ -125,14 +125,14 @@ impl Job {
     }
 }
 
-/// Says in one line how a command ended, if it did not end well.
-pub(super) fn ending(finished: &Finished) -> Option<String> {
+/// Says in one line how a command ended, if it did not end well. `limit` is the time it had.
+pub(super) fn ending(finished: &Finished, limit: Duration) -> Option<String> {
     match &finished.how {
         How::Exited(0) => None,
         How::Exited(code) => Some(format!("exit {code}")),
         How::Signalled(signal) => Some(format!("killed by signal {signal}")),
         How::NotStarted { reason } => Some(reason.clone()),
-        How::TimedOut => Some(format!("timed out after {} s", finished.wall.as_secs())),
+        How::TimedOut => Some(format!("timed out after {} s", limit.as_secs())),
         How::Idle => Some("silent for too long".to_owned()),
         How::Ended => Some("ended because it was no longer wanted".to_owned()),
         How::Lost => Some("lost: its supervisor was killed".to_owned()),

@@ -101,7 +101,7 @@ impl Job {
             return Ok(None);
         }
         let mut text = shown(&finished.output.text());
-        let how = ending(&finished);
+        let how = ending(&finished, asked.timeout);
         text.push_str(&match &how {
             None => "[exit 0]".to_owned(),
             Some(how) => format!("[{how}]"),

@@ -50,7 +50,7 @@ impl Job {
             let spec = Command::shell(command, dir.clone(), self.env(&plan), SETUP_TIMEOUT);
             let finished = self.run(spec, self.lines_as_noise()).await;
             not_started(&finished)?;
-            if let Some(how) = ending(&finished) {
+            if let Some(how) = ending(&finished, SETUP_TIMEOUT) {
                 let output = finished.output.text();
                 let last = output.lines().rev().find(|it| !it.trim().is_empty()).unwrap_or("");
                 return Err(Trouble::permanent(format!(

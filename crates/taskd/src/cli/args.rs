@@ -6,6 +6,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use taskd_api::v1;
 use taskd_model::{parse_duration_ms, parse_micros};
 
+use crate::demo::DemoArgs;
+
 /// Plans in, landed commits out. Alone it lists what goes on, like `taskd ls`.
 #[derive(Debug, Parser)]
 #[command(
@@ -88,6 +90,8 @@ pub(crate) enum Command {
     /// Start, stop or look at the daemon
     #[command(subcommand)]
     Daemon(DaemonCommand),
+    /// Watch it work without a key: scripted, in a place of its own
+    Demo(DemoArgs),
     /// Print where a loop's worktree is
     #[command(hide = true)]
     Path {

@@ -19,7 +19,7 @@ use super::{
     args::{DaemonCommand, DaemonRunArgs, StartArgs, StopArgs},
     failure::{Done, Failure},
     here::Here,
-    start::{self, How},
+    start::{self, How, Started},
 };
 use crate::render::{self, json, text::clean_lines};
 
@@ -67,47 +67,37 @@ async fn begin(here: &Here, args: StartArgs) -> Done {
         here.out.print(&format!("taskd {version} {how}, pid {pid}\n"))?;
     }
     here.skew(&started.client);
-    unpark(here, &started.client, &started.status, args.resume).await?;
+    offer_to_resume(here, &started, args.resume).await?;
     Ok(0)
 }
 
-/// After a stop everything waits. It goes on if there is nothing to go on with, if the command says
-/// so, or if the person does.
-pub(crate) async fn unpark(
+/// After a person's stop, work of before goes on if the command says so, or the person does.
+pub(crate) async fn offer_to_resume(
     here: &Here,
-    client: &Client,
-    status: &v1::StatusResponse,
+    started: &Started,
     resume: bool,
 ) -> Result<(), Failure> {
-    if !status.parked {
+    let paused = started.status.totals.iter().filter(|it| it.status() == v1::Status::Paused);
+    let paused: u64 = paused.map(|it| it.count).sum();
+    let waits = started.after_stop && paused > 0;
+    // One that was just started with --resume needs no second word.
+    if !(waits && !resume || started.already && resume) {
         return Ok(());
     }
-    let open = open_loops(status);
-    let go = resume || open == 0 || {
-        let loops = render::text::count(open, "loop");
-        let is = if open == 1 { "is" } else { "are" };
-        let question = format!("{loops} of before {is} parked. Go on with them? [y/N] ");
-        if here.out.can_ask {
+    let loops = render::text::count(paused, "loop");
+    let go = resume
+        || here.out.can_ask && {
+            let question = format!("{loops} of before the stop: go on? [y/N] ");
             matches!(here.out.ask(&question)?.as_str(), "y" | "Y" | "yes")
-        } else {
-            false
-        }
-    };
-    if go {
-        let verb = v1::Verb::Unpark.into();
-        client.act(v1::ActRequest { verb, ..v1::ActRequest::default() }).await?;
-        if open > 0 {
-            here.out.remark("work goes on");
-        }
-    } else {
-        here.out.complain("everything is parked: nothing starts until  taskd resume --all");
+        };
+    if !go {
+        here.out.complain(&format!("{loops} paused since the stop: taskd resume --all -A"));
+        return Ok(());
     }
+    let verb = v1::Verb::Resume.into();
+    started.client.act(v1::ActRequest { verb, all: true, ..v1::ActRequest::default() }).await?;
+    here.out.remark("work goes on");
     Ok(())
-}
-
-fn open_loops(status: &v1::StatusResponse) -> u64 {
-    let over = [v1::Status::Complete, v1::Status::Failed, v1::Status::Stopped];
-    status.totals.iter().filter(|it| !over.contains(&it.status())).map(|it| it.count).sum()
 }
 
 async fn stop(here: &Here, args: &StopArgs) -> Done {
@@ -120,7 +110,7 @@ async fn stop(here: &Here, args: &StopArgs) -> Done {
     client.shutdown(v1::ShutdownRequest { grace_ms }).await?;
     drop(client);
     process.gone(here, Duration::from_millis(grace_ms) + MARGIN).await?;
-    here.out.remark("stopped; work is kept and waits for  taskd daemon start");
+    here.out.remark("stopped; work is kept and waits for  taskd daemon start --resume");
     Ok(0)
 }
 

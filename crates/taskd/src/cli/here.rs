@@ -13,6 +13,7 @@ use taskd_model::{Time, View};
 
 use super::{
     args::{Cli, ScopeArgs},
+    daemon,
     failure::Failure,
     out::Out,
     start, utf8,
@@ -36,9 +37,9 @@ impl Here {
         let directory = match &args.directory {
             Some(named) => {
                 let directory = current.join(named);
-                directory.canonicalize().map_err(|it| {
-                    Failure::usage(format!("-C {}: {it}", directory.display()), "")
-                })?
+                directory
+                    .canonicalize()
+                    .map_err(|it| Failure::usage(format!("-C {}: {it}", directory.display()), ""))?
             }
             None => current,
         };
@@ -57,11 +58,12 @@ impl Here {
 
     /// The daemon, started if need be.
     pub(crate) async fn client_or_start(&self) -> Result<Client, Failure> {
-        match self.client().await {
-            Ok(client) => Ok(client),
-            Err(error) if env::var_os("TASKD_NO_AUTOSTART").is_some() => Err(error),
-            Err(_) => Ok(start::start(self, &start::How::default()).await?.client),
+        if env::var_os("TASKD_NO_AUTOSTART").is_some() {
+            return self.client().await;
         }
+        let started = start::start(self, &start::How::default()).await?;
+        daemon::offer_to_resume(self, &started, false).await?;
+        Ok(started.client)
     }
 
     /// What to say when nobody answers.

@@ -126,7 +126,8 @@ pub(crate) async fn diff(here: &Here, args: DiffArgs) -> Done {
         here.out.remark("no difference");
     }
     if answer.truncated {
-        here.out.complain("warning: the patch is longer than the daemon sends; the rest is missing");
+        here.out
+            .complain("warning: the patch is longer than the daemon sends; the rest is missing");
     }
     Ok(0)
 }
@@ -233,11 +234,7 @@ pub(crate) async fn project_forget(here: &Here, path: Option<OsString>) -> Done 
     project_list(here, v1::projects_request::What::Forget(path), Some(told)).await
 }
 
-async fn project_list(
-    here: &Here,
-    what: v1::projects_request::What,
-    told: Option<&str>,
-) -> Done {
+async fn project_list(here: &Here, what: v1::projects_request::What, told: Option<&str>) -> Done {
     let client = here.client().await?;
     let answer = client.projects(v1::ProjectsRequest { what: Some(what) }).await?;
     here.skew(&client);

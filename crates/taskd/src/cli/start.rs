@@ -48,27 +48,30 @@ pub(crate) struct Started {
     pub(crate) status: v1::StatusResponse,
     /// It was there before.
     pub(crate) already: bool,
+    /// A person had stopped it: work of before is paused, unless it was told to go on.
+    pub(crate) after_stop: bool,
 }
 
 /// Makes sure that one runs.
 pub(crate) async fn start(here: &Here, how: &How) -> Result<Started, Failure> {
     // Most often it runs, and no lock is needed to see that.
     if let Some((client, status)) = answering(here).await? {
-        return Ok(Started { client, status, already: true });
+        return Ok(Started { client, status, already: true, after_stop: false });
     }
     make_private(&here.paths.state)?;
     let place = here.paths.state.join("start.lock");
     let turn = tokio::task::spawn_blocking(move || take_turn(&place)).await;
     let turn = turn.map_err(|it| Failure::failed(it.to_string(), ""))??;
     if let Some((client, status)) = answering(here).await? {
-        return Ok(Started { client, status, already: true });
+        return Ok(Started { client, status, already: true, after_stop: false });
     }
+    let after_stop = here.paths.stopped_file().exists();
     let log = here.paths.log_file();
     let before = fs::metadata(&log).map_or(0, |it| it.len());
     let child = spawn(here, how, &log)?;
     let (client, status) = ready(here, child, &log, before).await?;
     drop(turn);
-    Ok(Started { client, status, already: false })
+    Ok(Started { client, status, already: false, after_stop })
 }
 
 /// The daemon that answers now; anything but silence is an error.

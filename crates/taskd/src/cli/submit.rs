@@ -3,13 +3,7 @@
 //! Everything is asked of the daemon once without storing, so that questions come before facts and
 //! a credential travels only for a worker that needs one.
 
-use std::{
-    collections::BTreeMap,
-    env,
-    ffi::OsStr,
-    io::Read as _,
-    path::Path,
-};
+use std::{collections::BTreeMap, env, ffi::OsStr, io::Read as _, path::Path};
 
 use taskd_api::{Client, v1};
 use taskd_model::Digest;
@@ -17,7 +11,6 @@ use taskd_tools::agents::{ALLOWED, Preset};
 
 use super::{
     args::{Land, PlanArgs, RunArgs, WorkArgs},
-    daemon,
     failure::{Done, Failure},
     follow,
     here::{Here, now},
@@ -86,12 +79,10 @@ async fn submit(
     work: &WorkArgs,
     file: &str,
 ) -> Done {
-    let status = client.status(v1::StatusRequest {}).await?;
     here.skew(client);
     let checked = check(here, client, &mut request, file).await?;
     ask_landing(here, &mut request, &checked, work)?;
     let before = if follows(here, work) { Some(client.view("").await?) } else { None };
-    daemon::unpark(here, client, &status, false).await?;
     let (credentials, pays) = credentials(&checked);
     request.credentials = credentials;
     let answer = client.submit(request).await?;
@@ -118,7 +109,12 @@ async fn submit(
         }
     }
     match (before, answer.plan) {
-        (Some(before), Some(plan)) => follow::follow(here, client, before, plan).await,
+        (Some(before), Some(plan)) => {
+            if !here.out.json {
+                here.out.print("\n")?;
+            }
+            follow::follow(here, client, before, plan).await
+        }
         (None, _) | (_, None) => Ok(0),
     }
 }
@@ -239,9 +235,7 @@ fn credentials(checked: &v1::SubmitResponse) -> (BTreeMap<String, String>, Strin
         checked.graph.iter().filter_map(|it| credential_of(&it.worker)).collect();
     let found: BTreeMap<String, String> = wanted
         .iter()
-        .filter_map(|name| {
-            Some((name.clone(), env::var(name).ok().filter(|it| !it.is_empty())?))
-        })
+        .filter_map(|name| Some((name.clone(), env::var(name).ok().filter(|it| !it.is_empty())?)))
         .collect();
     let names = found.keys().cloned().collect::<Vec<_>>().join(", ");
     let pays = match (wanted.is_empty(), found.is_empty()) {
@@ -272,9 +266,10 @@ fn agent(directory: &Path, line: &str) -> Result<String, Failure> {
     if !relative {
         return Ok(line.to_owned());
     }
-    let path = directory.join(program).canonicalize().map_err(|it| {
-        Failure::usage(format!("the agent {program} cannot be started: {it}"), "")
-    })?;
+    let path = directory
+        .join(program)
+        .canonicalize()
+        .map_err(|it| Failure::usage(format!("the agent {program} cannot be started: {it}"), ""))?;
     let path = shell_word(&utf8(path.into_os_string())?);
     Ok(if rest.is_empty() { path } else { format!("{path} {rest}") })
 }
@@ -284,9 +279,10 @@ fn model(directory: &Path, name: &str) -> Result<String, Failure> {
     let Some(path) = name.strip_prefix("scripted:").filter(|it| Path::new(it).is_relative()) else {
         return Ok(name.to_owned());
     };
-    let path = directory.join(path).canonicalize().map_err(|it| {
-        Failure::usage(format!("the script {path} cannot be read: {it}"), "")
-    })?;
+    let path = directory
+        .join(path)
+        .canonicalize()
+        .map_err(|it| Failure::usage(format!("the script {path} cannot be read: {it}"), ""))?;
     Ok(format!("scripted:{}", utf8(path.into_os_string())?))
 }
 

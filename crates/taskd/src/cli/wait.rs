@@ -9,7 +9,11 @@ use taskd_api::{ApiError, Watched, codes};
 use taskd_model::{ResolveError, Target, View, WaitVerdict};
 use tokio::time::{Instant, timeout_at};
 
-use super::{args::WaitArgs, failure::{Done, Failure}, here::Here};
+use super::{
+    args::WaitArgs,
+    failure::{Done, Failure},
+    here::Here,
+};
 use crate::render::json;
 
 pub(crate) async fn wait(here: &Here, args: WaitArgs) -> Done {

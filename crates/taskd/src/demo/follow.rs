@@ -106,9 +106,8 @@ impl Follower {
             match timeout_at(deadline, self.watch.next()).await {
                 Ok(Some(Watched::Event(record))) => self.take(*record, choices)?,
                 Ok(Some(Watched::Ended(why))) => return Err(why.into()),
-                Ok(Some(Watched::View(_))) if !self.told.is_empty() && self.kill.is_some() => {
-                    bail!("the daemon does not know any more what it had told before the kill");
-                }
+                // After a gap it tells where everything is; the log is compared in the end anyway.
+                Ok(Some(Watched::View(view))) => self.view = *view,
                 Ok(Some(_)) => {}
                 Ok(None) => bail!("the watch ended"),
                 Err(_) if self.armed.is_some() => self.kill(server).await?,

@@ -246,9 +246,7 @@ fn make_executable(path: &Path) -> anyhow::Result<()> {
 /// The plan with its models named and its specs in the seed's order.
 pub(super) fn plan_text(template: &str, choices: &Choices, dir: &Path) -> String {
     let at = |name: &str| dir.join(name).to_string_lossy().into_owned();
-    let text = template
-        .replace("@MODEL@", &at("model.json"))
-        .replace("@BUSY@", &at("busy.json"));
+    let text = template.replace("@MODEL@", &at("model.json")).replace("@BUSY@", &at("busy.json"));
     let mut parts = text.split("\n## spec ");
     let head = parts.next().unwrap_or_default().trim_end();
     let specs: Vec<&str> = parts.map(str::trim_end).collect();

@@ -86,19 +86,22 @@ impl Pen<'_> {
     fn parse(&mut self) -> Value {
         let first = vec![
             turn("I look around first.", vec![list("."), read("words.sh"), read("test.sh")]),
-            turn("I write the splitter and its tests.", vec![
-                write("lib/parse.sh", asset!("lib/parse-first.sh")),
-                write("words.sh", asset!("words/parse.sh")),
-                write("tests/parse.sh", asset!("tests/parse.sh")),
-            ]),
+            turn(
+                "I write the splitter and its tests.",
+                vec![
+                    write("lib/parse.sh", asset!("lib/parse-first.sh")),
+                    write("words.sh", asset!("words/parse.sh")),
+                    write("tests/parse.sh", asset!("tests/parse.sh")),
+                ],
+            ),
             turn("That should be all.", vec![finish("Splits input into words.")]),
         ];
         let mut second = vec![turn("The gate names two failures.", vec![read("lib/parse.sh")])];
         if !self.choices.break_fix {
-            second.push(turn("Lower case and the apostrophe were missing.", vec![
-                write("lib/parse.sh", asset!("lib/parse.sh")),
-                run("sh test.sh"),
-            ]));
+            second.push(turn(
+                "Lower case and the apostrophe were missing.",
+                vec![write("lib/parse.sh", asset!("lib/parse.sh")), run("sh test.sh")],
+            ));
         }
         second.push(turn("Mended.", vec![finish("Lower case, apostrophes.")]));
         json!([self.iteration("parse", 1, first), self.iteration("parse", 2, second)])
@@ -107,10 +110,13 @@ impl Pen<'_> {
     fn count(&mut self) -> Value {
         let turns = vec![
             turn("I read what is there.", vec![read("words.sh"), read("tests/parse.sh")]),
-            turn("Counting is one line.", vec![
-                write("words.sh", asset!("words/count.sh")),
-                write("tests/count.sh", asset!("tests/count.sh")),
-            ]),
+            turn(
+                "Counting is one line.",
+                vec![
+                    write("words.sh", asset!("words/count.sh")),
+                    write("tests/count.sh", asset!("tests/count.sh")),
+                ],
+            ),
             turn("I run the tests.", vec![run("sh test.sh")]),
             turn("Done.", vec![finish("Counts words.")]),
         ];
@@ -124,11 +130,14 @@ impl Pen<'_> {
             turn("I read what is there.", vec![read("words.sh"), read("lib/parse.sh")]),
             Draft {
                 fail: busy,
-                ..turn("Sort, count, sort again.", vec![
-                    write("lib/top.sh", asset!("lib/top.sh")),
-                    write("words.sh", asset!("words/top.sh")),
-                    write("tests/top.sh", asset!("tests/top.sh")),
-                ])
+                ..turn(
+                    "Sort, count, sort again.",
+                    vec![
+                        write("lib/top.sh", asset!("lib/top.sh")),
+                        write("words.sh", asset!("words/top.sh")),
+                        write("tests/top.sh", asset!("tests/top.sh")),
+                    ],
+                )
             },
             turn("I run the tests.", vec![run("sh test.sh")]),
             turn("Done.", vec![finish("Prints the most common words.")]),
@@ -140,11 +149,14 @@ impl Pen<'_> {
     fn json(&mut self) -> Value {
         let turns = vec![
             turn("I read what is there.", vec![read("words.sh"), read("lib/parse.sh")]),
-            turn("An object with a count for each word.", vec![
-                write("lib/json.sh", asset!("lib/json.sh")),
-                write("words.sh", asset!("words/json.sh")),
-                write("tests/json.sh", asset!("tests/json.sh")),
-            ]),
+            turn(
+                "An object with a count for each word.",
+                vec![
+                    write("lib/json.sh", asset!("lib/json.sh")),
+                    write("words.sh", asset!("words/json.sh")),
+                    write("tests/json.sh", asset!("tests/json.sh")),
+                ],
+            ),
             turn("I run the tests.", vec![run("sh test.sh")]).slow(1_800),
             turn("I look at it once more.", vec![read("lib/json.sh")]).slow(1_800),
             turn("Done.", vec![finish("Prints counts as JSON.")]),
@@ -157,10 +169,10 @@ impl Pen<'_> {
     fn merge(&mut self, spec: &'static str) -> Value {
         let turns = vec![
             turn("Another option landed in the same lines.", vec![read("words.sh")]),
-            turn("Both options are wanted.", vec![
-                write("words.sh", asset!("words/both.sh")),
-                run("sh test.sh"),
-            ]),
+            turn(
+                "Both options are wanted.",
+                vec![write("words.sh", asset!("words/both.sh")), run("sh test.sh")],
+            ),
             turn("Both are there.", vec![finish("Merged both options.")]),
         ];
         self.iteration(spec, 2, turns)

@@ -3,7 +3,11 @@
 use taskd_api::v1;
 use taskd_model::{Time, format_duration_ms};
 
-use super::{Scene, table::Table, text::{clean, count}};
+use super::{
+    Scene,
+    table::Table,
+    text::{clean, count},
+};
 
 /// `taskd daemon status`.
 pub(crate) fn status(it: &v1::StatusResponse, scene: &Scene) -> String {
@@ -20,7 +24,8 @@ pub(crate) fn status(it: &v1::StatusResponse, scene: &Scene) -> String {
     let totals = if totals.is_empty() { "none".to_owned() } else { totals };
     out.push(format!("loops     {totals}"));
     let projects = count(it.projects.into(), "project");
-    let (effects, watchers) = (count(it.effects.into(), "effect"), count(it.watchers.into(), "watcher"));
+    let (effects, watchers) =
+        (count(it.effects.into(), "effect"), count(it.watchers.into(), "watcher"));
     out.push(format!("serving   {projects}, {effects} running, {watchers}"));
     let place = scene.path(&it.store_path);
     let (size, free) = (bytes(it.store_bytes), bytes(it.disk_free_bytes));
@@ -53,7 +58,8 @@ pub(crate) fn checks(rows: &[v1::CheckRow], scene: &Scene) -> String {
 /// `taskd projects ls`.
 pub(crate) fn projects(rows: &[v1::ProjectRow], scene: &Scene) -> String {
     if rows.is_empty() {
-        return "no project yet; `taskd run` registers the current repository by itself\n".to_owned();
+        return "no project yet; `taskd run` registers the current repository by itself\n"
+            .to_owned();
     }
     let mut table = Table::new(&["PROJECT", "TARGETS", "OPEN", "PLANS"], 0, 2);
     for it in rows {

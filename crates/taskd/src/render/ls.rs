@@ -19,6 +19,9 @@ const NAME_MAX: usize = 28;
 /// Loops of one group that are shown unless all are asked for.
 const SHOWN: usize = 30;
 
+/// Narrower than this, there is no room for everything about working loops.
+const WIDE: usize = 64;
+
 /// What `ls` is asked to show.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Show {
@@ -101,7 +104,11 @@ fn groups(view: &View) -> Groups<'_> {
 }
 
 /// The loops of a group that are shown.
-fn shown<'a>(groups: &'a Groups<'a>, group: Group, show: Show) -> impl Iterator<Item = &'a LoopView> {
+fn shown<'a>(
+    groups: &'a Groups<'a>,
+    group: Group,
+    show: Show,
+) -> impl Iterator<Item = &'a LoopView> {
     let most = if show.all { usize::MAX } else { SHOWN };
     groups.get(&group).into_iter().flatten().take(most).copied()
 }
@@ -132,16 +139,21 @@ fn needs_you(view: &View, scene: &Scene, groups: &Groups<'_>, show: Show) -> Tab
 
 fn working(view: &View, scene: &Scene, groups: &Groups<'_>, show: Show) -> Table {
     let heading = heading(groups, Group::Working);
-    let mut table = Table::new(&[&heading, "DOING", "LAST", "ITER", "BASE", "COST"], 1, 2);
+    let wide = WIDE <= scene.width;
+    let mut table = if wide {
+        Table::new(&[&heading, "DOING", "LAST", "ITER", "BASE", "COST"], 1, 2)
+    } else {
+        Table::new(&[&heading, "DOING", "ITER", "COST"], 1, 2)
+    };
     for it in shown(groups, Group::Working, show) {
-        table.row(vec![
-            name(it),
-            words::doing(view, it, scene.now),
-            scene.age(it.last_sign),
-            format!("{}/{}", it.iteration, it.max()),
-            words::base(view, it),
-            cost(it),
-        ]);
+        let doing = words::doing(view, it, scene.now);
+        let iteration = format!("{}/{}", it.iteration, it.max());
+        table.row(if wide {
+            let (last, base) = (scene.age(it.last_sign), words::base(view, it));
+            vec![name(it), doing, last, iteration, base, cost(it)]
+        } else {
+            vec![name(it), doing, iteration, cost(it)]
+        });
     }
     table
 }
@@ -219,6 +231,7 @@ fn foot(view: &View, scene: &Scene, show: Show) -> String {
     let counts = counts.iter().filter(|(_, n)| *n > 0).map(|(word, n)| format!("{word} {n}"));
     let counts = counts.collect::<Vec<_>>().join(", ");
     let mut text = match counts.as_str() {
+        "" if view.loops.is_empty() => "nothing here yet.".to_owned(),
         "" => "nothing ended today.".to_owned(),
         counts => format!("{counts} today."),
     };

@@ -28,6 +28,9 @@ const ITERATIONS: usize = 12;
 /// Lines of the task that are shown.
 const TASK_LINES: usize = 6;
 
+/// Lines of what it prints now that are shown.
+const TAIL: usize = 5;
+
 /// The picture of a loop.
 pub(crate) fn one(view: &View, id: LoopId, more: &v1::ShowResponse, scene: &Scene) -> String {
     let (Some(it), Some(plan)) = (view.loops.get(&id), view.plans.get(&id.plan())) else {
@@ -58,7 +61,8 @@ pub(crate) fn one(view: &View, id: LoopId, more: &v1::ShowResponse, scene: &Scen
     out.extend(iterations(it, scene));
     out.extend(remarks(it, more, scene));
     out.push(next(it, more));
-    let lines = out.iter().flat_map(|it| it.lines()).map(|it| scene.verdicts(&cut(it, scene.width)));
+    let lines = out.iter().flat_map(|it| it.split('\n'));
+    let lines = lines.map(|it| scene.verdicts(&cut(it, scene.width)));
     lines.collect::<Vec<_>>().join("\n") + "\n"
 }
 
@@ -118,14 +122,17 @@ fn head(it: &LoopView, scene: &Scene) -> String {
 fn plan_line(view: &View, it: &LoopView, plan: &PlanView) -> String {
     if plan.single {
         let base = clean(&plan.target);
-        return pair("plan", &format!("one task for {base}"), &format!("landing: {}", landing(plan)));
+        return pair(
+            "plan",
+            &format!("one task for {base}"),
+            &format!("landing: {}", landing(plan)),
+        );
     }
     let names = |loops: Vec<&LoopView>| {
         loops.iter().map(|it| clean(&it.spec)).collect::<Vec<_>>().join(", ")
     };
     let unblocks = names(view.unblocks(it).collect());
-    let unblocks =
-        if unblocks.is_empty() { String::new() } else { format!("unblocks {unblocks}") };
+    let unblocks = if unblocks.is_empty() { String::new() } else { format!("unblocks {unblocks}") };
     let (id, title) = (plan.id, clean(&plan.title));
     pair("plan", &format!("{id} {title}, {} of {} landed", plan.landed, plan.specs), &unblocks)
 }
@@ -227,11 +234,19 @@ fn remarks(it: &LoopView, more: &v1::ShowResponse, scene: &Scene) -> Vec<String>
     let mut out = vec![String::new()];
     if let Some(trouble) = &it.trouble {
         let age = scene.age(trouble.at);
-        out.push(format!("trouble: {} ({age} ago, event {})", clean(&trouble.message), trouble.seq));
+        out.push(format!(
+            "trouble: {} ({age} ago, event {})",
+            clean(&trouble.message),
+            trouble.seq
+        ));
     }
     out.extend(more.warnings.iter().map(|it| format!("watch: {}", clean(it))));
     out.extend(more.notes.iter().map(|it| format!("told:  {}", clean(it))));
-    out.extend(more.tail.iter().rev().take(5).rev().map(|it| scene.dim(&format!("  | {}", clean(it)))));
+    let tail = more.tail.len().saturating_sub(TAIL);
+    out.extend(more.tail.iter().skip(tail).map(|it| format!("  | {}", clean(it))));
+    if out.len() > 1 {
+        out.push(String::new());
+    }
     out
 }
 

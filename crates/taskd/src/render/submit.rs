@@ -16,16 +16,19 @@ const SECOND: usize = 38;
 /// The head of a run.
 pub(crate) fn head(answer: &v1::SubmitResponse, who: &Who, scene: &Scene) -> String {
     let plan = answer.plan.map(|it| format!("p{it}")).unwrap_or_default();
-    let mut out = vec![format!("{}  {}", scene.bold(&plan), cut(&clean(&answer.title), title_room(scene)))];
+    let mut out =
+        vec![format!("{}  {}", scene.bold(&plan), cut(&clean(&answer.title), title_room(scene)))];
     out.push(line("from", &from(answer), "", scene));
-    out.push(line(&who.label, &format!("{}{}", clean(&answer.worker), who.pays), "", scene));
+    out.push(line(&who.label, &format!("{}{}", scene.path(&answer.worker), who.pays), "", scene));
     out.push(gate(answer, scene));
     out.push(limits(answer, scene));
     if answer.names.len() > 1 {
         out.push(line("specs", &specs(answer), "", scene));
     }
     if !who.detached {
-        out.push(format!("    Ctrl-C leaves it running. `taskd stop {plan}` ends it and keeps the work."));
+        out.push(format!(
+            "    Ctrl-C leaves it running. `taskd stop {plan}` ends it and keeps the work."
+        ));
     }
     out.join("\n") + "\n"
 }
@@ -94,7 +97,7 @@ pub(crate) fn landing(policy: v1::LandPolicy) -> &'static str {
     match policy {
         v1::LandPolicy::Never => "never",
         v1::LandPolicy::Ask | v1::LandPolicy::Unspecified => "asks you first",
-        v1::LandPolicy::OnGate => "by itself when the gate is green",
+        v1::LandPolicy::OnGate => "when the gate is green",
     }
 }
 

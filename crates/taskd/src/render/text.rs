@@ -126,7 +126,10 @@ mod tests {
 
     #[test]
     fn text_fits() {
-        assert_eq!((cut("abc", 3), cut("abcd", 3), cut("abc", 0)), ("abc".into(), "ab…".into(), String::new()));
+        assert_eq!(
+            (cut("abc", 3), cut("abcd", 3), cut("abc", 0)),
+            ("abc".into(), "ab…".into(), String::new())
+        );
         assert_eq!((width("日本"), cut("日本語", 5)), (4, "日本…".into()));
         assert_eq!((pad("é", 3), pad_left("ab", 3)), ("é  ".into(), " ab".into()));
         assert_eq!(wrap("one two three", 7), ["one two", "three"]);

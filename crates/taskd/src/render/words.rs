@@ -7,7 +7,10 @@ use taskd_model::{
     Worker, format_micros,
 };
 
-use super::{Scene, text::{clean, count}};
+use super::{
+    Scene,
+    text::{clean, count},
+};
 
 /// No sign of life for so long is worth a word, in milliseconds.
 const SILENT_MS: u64 = 60_000;
@@ -52,7 +55,11 @@ pub(crate) fn doing(view: &View, it: &LoopView, now: Time) -> String {
         Doing::Rebasing => "moving onto the new base".to_owned(),
         Doing::ReadyToLand => ready(it),
         Doing::InQueue { landing, phase } => queue(view, it, *landing, *phase),
-        Doing::Held(why) => format!("landing is held: {}", clean(why)),
+        Doing::Held(why) => {
+            let plan = view.plans.get(&it.id.plan());
+            let target = plan.map_or("the target", |it| it.target.as_str());
+            clean(&format!("passed, not yet in {target}: {why}"))
+        }
         Doing::Deferred { why, .. } => clean(why),
         Doing::Idle => "between two steps".to_owned(),
     }

@@ -14,7 +14,7 @@ use taskd_model::{Event, LoopView, Outcome, Record, View};
 use crate::support::World;
 
 /// A plan file: a head, then specs of `id`, settings, and a text.
-fn plan(head: &str, specs: &[(&str, &str)]) -> String {
+pub(crate) fn plan(head: &str, specs: &[(&str, &str)]) -> String {
     let mut text = format!("---\nplan: Test plan\ngate: sh test.sh\n{head}\n---\n");
     for (id, settings) in specs {
         let settings = if settings.is_empty() { String::new() } else { format!("{settings}\n") };
@@ -25,7 +25,7 @@ fn plan(head: &str, specs: &[(&str, &str)]) -> String {
 
 /// A shell script beside the repository, executable; returns its path. Its prompts are kept in
 /// `prompt-LOOP-ITERATION` beside it.
-fn agent(world: &World, name: &str, body: &str) -> String {
+pub(crate) fn agent(world: &World, name: &str, body: &str) -> String {
     let dir = world.dir.path().display();
     let keep = format!("cat > \"{dir}/prompt-$TASKD_LOOP-$TASKD_ITERATION\"");
     let path = world.aside(name, &format!("#!/bin/sh\nset -e\n{keep}\n{body}\n"));
@@ -35,14 +35,14 @@ fn agent(world: &World, name: &str, body: &str) -> String {
 
 /// What an agent was told.
 #[track_caller]
-fn prompt(world: &World, name: &str, iteration: u32) -> String {
+pub(crate) fn prompt(world: &World, name: &str, iteration: u32) -> String {
     let path = world.dir.path().join(format!("prompt-{name}-{iteration}"));
     fs::read_to_string(&path).unwrap_or_else(|why| panic!("{}: {why}", path.display()))
 }
 
 /// Commits a file in the person's checkout and waits until the daemon knows.
 #[track_caller]
-fn person_commits(world: &World, file: &str, text: &str) -> String {
+pub(crate) fn person_commits(world: &World, file: &str, text: &str) -> String {
     world.write(file, text);
     world.git(&["add", file]);
     world.git(&["commit", "-q", "-m", &format!("person: {file}")]);
@@ -53,7 +53,7 @@ fn person_commits(world: &World, file: &str, text: &str) -> String {
 
 /// Waits until the daemon has seen main there.
 #[track_caller]
-fn until_main_is(world: &World, tip: &str) {
+pub(crate) fn until_main_is(world: &World, tip: &str) {
     world.until(&format!("main to be seen at {tip}"), |view| {
         view.projects.values().any(|it| it.targets["main"].tip.to_string() == tip)
     });
@@ -61,7 +61,7 @@ fn until_main_is(world: &World, tip: &str) {
 
 /// Waits until a loop is as `done` says.
 #[track_caller]
-fn until_loop(world: &World, name: &str, what: &str, done: impl Fn(&LoopView) -> bool) -> LoopView {
+pub(crate) fn until_loop(world: &World, name: &str, what: &str, done: impl Fn(&LoopView) -> bool) -> LoopView {
     let found = |view: &View| view.loops.values().find(|it| it.name == name).cloned();
     let view =
         world.until(&format!("{name} {what}"), |view| found(view).is_some_and(|it| done(&it)));
@@ -70,14 +70,14 @@ fn until_loop(world: &World, name: &str, what: &str, done: impl Fn(&LoopView) ->
 
 /// Waits until a loop's work is on the target; returns the commit.
 #[track_caller]
-fn until_landed(world: &World, name: &str) -> String {
+pub(crate) fn until_landed(world: &World, name: &str) -> String {
     let it = until_loop(world, name, "to land", |it| it.landed.is_some() && it.status.is_over());
     it.landed.expect("just seen").commit.to_string()
 }
 
 /// Waits until a loop asks to land.
 #[track_caller]
-fn until_ready(world: &World, name: &str) -> LoopView {
+pub(crate) fn until_ready(world: &World, name: &str) -> LoopView {
     until_loop(world, name, "to ask", |it| it.approval_asked.is_some() && it.integrated.is_some())
 }
 

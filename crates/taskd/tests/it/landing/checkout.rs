@@ -7,6 +7,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use taskd_model::Group;
+
 use super::{agent, line_of_main, plan, until_landed, until_loop, worktree};
 use crate::support::{Door, World};
 
@@ -111,7 +113,7 @@ fn stopping_and_forgetting_leaves_everything_of_the_persons() {
     world.taskd(&["stop", "p1"]).ok();
     until_loop(&world, "p1.one", "to be over", |it| it.status.is_over());
     world.taskd(&["projects", "forget"]).ok();
-    assert!(!world.taskd(&["projects", "ls"]).ok().contains("repo"));
+    assert!(world.taskd(&["projects", "ls"]).ok().starts_with("no project yet"));
     world.stop();
     assert_same(&before, &persons(&world));
     assert_eq!(fs::read_to_string(dir.join("mine.txt")).expect("kept"), "x\n");
@@ -146,12 +148,16 @@ fn held(world: &mut World, file: &str, text: &str) {
     world.start();
     world.submit(&plan(&format!("agent: {run}\nland: on-gate"), &[("one", "")]));
     let old = world.git(&["rev-parse", "main"]);
-    let it = until_loop(world, "p1.one", "to be held", |it| it.held.is_some());
+    let it = until_loop(world, "p1.one", "to be held", |it| {
+        it.held.is_some() && it.integrated.is_some() && it.group() == Group::NeedsYou
+    });
     let why = it.held.expect("just seen");
-    assert!(why.contains("with changes") && why.contains(file), "{why}");
+    assert!(why.contains(file) && why.contains("your checkout"), "{why}");
     let ls = world.taskd(&["ls"]).ok();
     assert!(ls.contains("NEEDS YOU (1)"), "{ls}");
-    assert!(ls.contains("not yet in main"), "{ls}");
+    assert!(ls.contains("passed, not yet in main") && ls.contains(file), "{ls}");
+    let why = world.taskd(&["why", "p1.one"]).ok();
+    assert!(why.contains("your checkout of the target has changes"), "{why}");
     assert_eq!(world.git(&["rev-parse", "main"]), old, "main stays where it is");
     assert_eq!(fs::read_to_string(world.repo.join(file)).expect("kept"), text);
     assert_eq!(world.taskd(&["wait", "p1"]).code, 4);

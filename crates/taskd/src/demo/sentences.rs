@@ -1,0 +1,155 @@
+//! One sentence about each loop, made of what happened to it and cut to the width of a terminal.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use taskd_model::{LoopId, LoopView, Status, Verdict, Worker};
+
+use super::{
+    follow::seconds,
+    story::{Clash, Cut, CutOff, Story, Tale, Wait},
+};
+
+/// What is left of 80 columns beside name and iterations.
+const MAX_CHARS: usize = 55;
+
+/// A part of the sentence. Its place in the sentence is where it is pushed; if there is no room for
+/// all, those of the highest weight stay.
+struct Part {
+    weight: u8,
+    text: String,
+}
+
+/// The sentence about a loop. `files` says what each commit of main changed.
+pub(super) fn sentence(
+    story: &Story,
+    it: &LoopView,
+    files: &BTreeMap<String, BTreeSet<String>>,
+) -> String {
+    let nothing = Tale::default();
+    let tale = story.tales.get(&it.id).unwrap_or(&nothing);
+    let mut parts = Vec::new();
+    let mut push = |weight, text: Option<String>| {
+        parts.extend(text.map(|text| Part { weight, text }));
+    };
+    push(9, ended(it));
+    push(1, after(story, it));
+    for wait in &tale.waits {
+        push(7, waited(wait));
+    }
+    for clash in &tale.clashes {
+        push(8, Some(clashed(story, it.id, clash, files)));
+    }
+    for cut in &tale.cuts {
+        push(if cut.what == CutOff::Agent { 3 } else { 6 }, Some(was_cut(cut)));
+    }
+    push(6, gates(tale));
+    push(4, moved(story, tale));
+    push(5, agent(&it.worker));
+    fitted(parts)
+}
+
+/// How it ended, if it did not land.
+fn ended(it: &LoopView) -> Option<String> {
+    let reason = it.reason.as_ref().map(ToString::to_string).unwrap_or_default();
+    match it.status {
+        Status::Complete => None,
+        status if reason.is_empty() => Some(format!("{status}")),
+        status => Some(format!("{status}: {reason}")),
+    }
+}
+
+fn after(story: &Story, it: &LoopView) -> Option<String> {
+    let needs: Vec<&str> = story.view.needs(it).map(|it| it.spec.as_str()).collect();
+    (!needs.is_empty()).then(|| format!("after {}", needs.join(" and ")))
+}
+
+fn waited(wait: &Wait) -> Option<String> {
+    let what = if wait.why.contains("429") { "a 429" } else { "its provider" };
+    let kept = if wait.same_iteration { "no iteration lost" } else { "an iteration lost" };
+    Some(format!("waited {} for {what}, {kept}", seconds(wait.ms?)))
+}
+
+fn clashed(
+    story: &Story,
+    id: LoopId,
+    clash: &Clash,
+    files: &BTreeMap<String, BTreeSet<String>>,
+) -> String {
+    let changed = |place: &usize| {
+        let commit = story.landings.get(*place).map(|it| it.commit.to_string());
+        commit.and_then(|it| files.get(&it))
+    };
+    let own = story.landing(id).and_then(|it| files.get(&it.commit.to_string()));
+    // Of all that landed meanwhile, only what changed the same files can be in conflict.
+    let shares = |place: &&usize| match (own, changed(place)) {
+        (Some(own), Some(other)) => !own.is_disjoint(other),
+        _ => true,
+    };
+    let with: BTreeSet<usize> = clash.with.iter().filter(shares).copied().collect();
+    let with = names(story, &with).unwrap_or_else(|| "main".to_owned());
+    match clash.solved_by {
+        Some(n) => format!("conflict with {with}, solved by iteration {n}"),
+        None => format!("conflict with {with}, not solved"),
+    }
+}
+
+fn was_cut(cut: &Cut) -> String {
+    let Cut { turn, .. } = cut;
+    match (cut.what, cut.went_on) {
+        (CutOff::Call, Some(on)) => {
+            format!("daemon killed during turn {turn}, went on from turn {on}")
+        }
+        (CutOff::Command, Some(on)) => {
+            format!("daemon killed during a command, went on from turn {on}")
+        }
+        (CutOff::Agent, _) if cut.again => "run again after the kill".to_owned(),
+        (_, _) => format!("daemon killed during turn {turn}"),
+    }
+}
+
+/// Red gates before a green one.
+fn gates(tale: &Tale) -> Option<String> {
+    let red = tale.verdicts.iter().filter(|it| **it == Verdict::Red).count();
+    let green = tale.verdicts.last() == Some(&Verdict::Green);
+    let times = if red == 1 { String::new() } else { format!(" {red} times") };
+    (0 < red).then(|| format!("gate red{times}{}", if green { ", then green" } else { "" }))
+}
+
+fn moved(story: &Story, tale: &Tale) -> Option<String> {
+    names(story, &tale.moved).map(|it| format!("rebased when {it} landed"))
+}
+
+fn agent(worker: &Worker) -> Option<String> {
+    match worker {
+        Worker::Agent(run) => Some(format!("agent: {run}")),
+        Worker::Model(_) => None,
+    }
+}
+
+/// Who landed at these places: `top`, `top and docs`, `top and 2 others`.
+fn names(story: &Story, places: &BTreeSet<usize>) -> Option<String> {
+    let landed = places.iter().filter_map(|it| story.landings.get(*it));
+    let names: Vec<&str> = landed.map(|it| story.spec(it.id)).collect();
+    match names[..] {
+        [] => None,
+        [one] => Some(one.to_owned()),
+        [one, two] => Some(format!("{one} and {two}")),
+        [one, .., _] => Some(format!("{one} and {} others", names.len() - 1)),
+    }
+}
+
+/// Leaves out the lightest parts until the rest fits.
+fn fitted(mut parts: Vec<Part>) -> String {
+    loop {
+        let texts: Vec<&str> = parts.iter().map(|it| it.text.as_str()).collect();
+        let text = texts.join("; ");
+        if text.chars().count() <= MAX_CHARS {
+            return text;
+        }
+        let lightest = parts.iter().enumerate().min_by_key(|(_, it)| it.weight);
+        match lightest {
+            Some((place, _)) if 1 < parts.len() => drop(parts.remove(place)),
+            _ => return text.chars().take(MAX_CHARS).collect(),
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! Configuration: what it changes, and when it is read again.
+
+use nix::sys::signal::Signal;
+use taskd_model::{Event, LandPolicy, Status, Verdict};
+
+use super::{all_of, configure, ended, held, pid, plan, script, serving, signal};
+use crate::support::{Door, World};
+
+/// A hangup reads the configuration again: what is wrong is refused whole and named, and what was
+/// in effect stays; what is right is in effect at once.
+#[test]
+fn a_hangup_reads_the_configuration_again() {
+    let world = World::new();
+    configure(&world, "[limits]\ncalls = 7\n");
+    let mut command = world.command(&["daemon", "run"]);
+    let mut daemon = command.stderr(std::process::Stdio::piped()).spawn().expect("taskd runs");
+    let err = daemon.stderr.take().expect("piped");
+    let mut said = std::io::BufRead::lines(std::io::BufReader::new(err));
+    let mut until = |what: &str| {
+        let line = said.by_ref().map(|it| it.expect("text")).find(|it| it.contains(what));
+        line.unwrap_or_else(|| panic!("the daemon ended without saying {what:?}"))
+    };
+    until("ready socket=");
+    let calls = || world.view().limits.expect("set").calls;
+    assert_eq!(calls(), 7);
+
+    configure(&world, "[limits]\ncalls = 3\nloops = 4\ncolour = 1\n");
+    signal(daemon.id(), Signal::SIGHUP);
+    let line = until("configuration not taken");
+    let rest = until("colour");
+    assert!(format!("{line}{rest}").contains("colour"), "{line} {rest}");
+    assert_eq!(calls(), 7, "all or nothing");
+
+    configure(&world, "[limits]\ncalls = 3\n");
+    signal(daemon.id(), Signal::SIGHUP);
+    let line = until("configuration read again");
+    assert!(line.contains("limits.calls"), "{line}");
+    assert_eq!(calls(), 3);
+    assert_eq!(pid(&world), daemon.id());
+    signal(daemon.id(), Signal::SIGTERM);
+    assert!(ended(daemon).success());
+
+    configure(&world, "[limits]\ncalls = \"many\"\n");
+    let mut command = world.command(&["daemon", "run"]);
+    let mut daemon = command.stderr(std::process::Stdio::piped()).spawn().expect("taskd runs");
+    let said = all_of(daemon.stderr.take().expect("piped"));
+    assert_eq!(ended(daemon).code(), Some(78), "{said}");
+    assert!(said.contains("config.toml") && said.contains("limits.calls"), "{said}");
+}
+
+/// Proves X42: every section of the configuration changes something that can be seen.
+#[test]
+fn every_section_of_the_configuration_is_wired() {
+    let world = World::new();
+    let address = {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        listener.local_addr().expect("bound").to_string()
+    };
+    let agent = script(&world, "a.sh", "test $TASKD_ITERATION = 1 || sleep 1000\necho a > bad.txt");
+    configure(
+        &world,
+        &format!(
+            "[limits]\nloops = 3\n[run]\niterations = 4\n[plan]\nbudget = \"$3\"\n\
+             [gate]\ncommand = \"sh test.sh\"\n[land]\npolicy = \"never\"\n\
+             [work]\nagent = \"{agent}\"\n[agent]\nidle = \"1s\"\n[git]\npoll = \"100ms\"\n\
+             [http]\nlisten = \"{address}\"\n[log]\nlevel = \"debug\"\n"
+        ),
+    );
+    world.taskd(&["daemon", "start"]).ok();
+    assert_eq!(serving::get(&address, "/healthz").0, 200, "http");
+    let view = world.view();
+    assert_eq!(view.limits.expect("set").loops, 3, "limits");
+    let file = world.aside("p.md", "---\nplan: P\n---\n\n## spec a: Work on a\n\nDo a.\n");
+    world.taskd(&["plan", "submit", &file, "-q"]).ok();
+    let plan = world.view().plans.into_values().next().expect("a plan");
+    assert_eq!(plan.land, LandPolicy::Never, "land");
+    assert_eq!(plan.budget_micros, 3_000_000, "plan");
+    let row = world.row("p1.a");
+    assert_eq!(row.limits.iterations, 4, "run");
+    assert_eq!(row.worker.to_string(), agent, "work");
+    // The first iteration is red by the gate's word; the second agent says nothing for a second.
+    let gated = world.until_event("the gate's word", |it| {
+        matches!(&it.event, Event::IterationEnded { n: 1, .. })
+    });
+    let Event::IterationEnded { verdict, summary, .. } = gated.event else { unreachable!() };
+    assert!(matches!(verdict, Verdict::Red { .. }), "gate: {verdict:?} {summary}");
+    world.until_event("the silent agent's end", |it| {
+        matches!(&it.event, Event::EffectEnded { .. }) && it.to_string().contains("silent")
+    });
+    world.taskd(&["stop", "p1"]).ok();
+    world.until_status("p1.a", &[Status::Stopped]);
+    world.taskd(&["daemon", "stop"]).ok();
+    let log = std::fs::read_to_string(world.state().join("daemon.log")).expect("the log");
+    assert!(log.contains("DEBUG"), "log");
+    sees_main_by_polling(&world);
+}
+
+/// With `git.poll = "100ms"` a target that moves where no watch of files sees it is seen again and
+/// again; by default that takes five seconds each time.
+fn sees_main_by_polling(world: &World) {
+    let door = Door::new(world, "poll");
+    world.taskd(&["daemon", "start", "--resume"]).ok();
+    world.submit(&held(world, &door));
+    door.reached();
+    let first = world.git(&["rev-parse", "main"]);
+    let second = world.git(&["commit-tree", "-p", "main", "-m", "moved", "main^{tree}"]);
+    // A watch of a folder hears of what is done to the file there, not under its other name.
+    let link = world.dir.path().join("main");
+    std::fs::hard_link(world.repo.join(".git/refs/heads/main"), &link).expect("a loose ref");
+    let mut began = None;
+    for tip in [&second, &first, &second] {
+        use std::io::Write as _;
+        let mut file = std::fs::File::options().write(true).open(&link).expect("ours");
+        file.write_all(format!("{tip}\n").as_bytes()).expect("written");
+        world.until("main to be seen", |it| {
+            it.projects.values().any(|it| it.targets["main"].tip.to_string() == *tip)
+        });
+        began.get_or_insert_with(std::time::Instant::now);
+    }
+    let took = began.expect("just set").elapsed();
+    assert!(took.as_secs() < 8, "git: two more looks took {took:?}");
+    world.taskd(&["stop", "p2"]).ok();
+    world.taskd(&["daemon", "stop"]).ok();
+}
+
+/// Projects' own files count too, and cannot speak for the daemon.
+#[test]
+fn a_project_says_what_is_its_own_business() {
+    let mut world = World::new();
+    let door = Door::new(&world, "a");
+    world.write(".taskd/config.toml", "[run]\niterations = 2\n");
+    world.start();
+    world.submit(&held(&world, &door));
+    assert_eq!(world.row("p1.a").limits.iterations, 2);
+    door.reached();
+    world.write(".taskd/config.toml", "[limits]\ncalls = 999\n");
+    let file = world.aside("q.md", &plan("Q", "", &[("q", "agent: true".to_owned())]));
+    let said = world.taskd(&["plan", "submit", &file, "-q"]).fails(78);
+    assert!(said.contains("limits.calls"), "{said}");
+    world.taskd(&["stop", "p1"]).ok();
+}
