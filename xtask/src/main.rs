@@ -3,6 +3,7 @@
 //! One file per command. Refuses to hold product code: nothing here is linked into `taskd`.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a build tool talks to a terminal")]
 
+mod bench;
 mod ci;
 mod demo;
 mod features;
@@ -25,6 +26,7 @@ cargo xtask <command>
   layers                      the arrows between crates, against `cargo metadata`
   features [--check]          docs/features.md from docs/rows.txt and the tests' `Proves` lines
   sim [--seeds N] [--seed S]  simulated worlds; --seed runs one of them again
+  bench                       docs/benchmarks.md: how fast and how large, on this machine
   demo [ARGS…]                `taskd demo` from this tree: no key, no network
 ";
 
@@ -49,6 +51,7 @@ fn run(args: &[String]) -> Result<()> {
         ("layers", []) => layers::run(),
         ("features", _) => features::run(flag(rest, "--check")?),
         ("sim", _) => sim::run(&sim::Seeds::parse(rest)?),
+        ("bench", _) => bench::run(rest),
         ("demo", _) => demo::run(rest),
         ("help" | "--help" | "-h", _) => {
             print!("{HELP}");

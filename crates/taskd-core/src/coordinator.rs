@@ -2,21 +2,20 @@
 
 use serde::{Deserialize, Serialize};
 use taskd_model::{
-    Actor, Change, EffectId, Event, Evidence, Failure, Input, LoopId, Oid, Outcome, Owner,
-    ProjectId, QueueOp, Record, Seq, SpecId, Time, Verdict, Work,
+    Actor, EffectId, Event, Input, LoopId, Oid, Owner, PlanId, ProjectId, QueueOp, Record, Seq,
+    SpecId, Time,
 };
 
 use crate::{
     Rejected, decide,
     queue::Stage,
-    scheduler,
     state::{State, WantedChange},
 };
 
 /// Most events one input settles at once; the rest follows at the next tick, at once.
 const MAX_EVENTS_PER_INPUT: usize = 1_000;
 /// Longest message an event carries, in bytes.
-const MAX_MESSAGE_BYTES: usize = 1_000;
+pub(crate) const MAX_MESSAGE_BYTES: usize = 1_000;
 
 /// What one input led to.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -143,28 +142,53 @@ impl Coordinator {
     }
 
     pub(crate) fn emit(&mut self, now: Time, actor: Actor, loop_id: Option<LoopId>, event: Event) {
-        let project = match (&event, loop_id) {
-            (_, Some(id)) => Some(self.state.plan(id.plan()).head.project),
-            (Event::PlanSubmitted { head, .. }, None) => Some(head.project),
-            (Event::ProjectAdded { id, .. } | Event::ProjectForgotten { id }, None) => Some(*id),
-            (Event::EffectStarted { owner: Owner::Queue(id), .. }, None) => Some(*id),
-            (
-                Event::SpecAdded { spec: SpecId { plan, .. }, .. }
-                | Event::PlanReleased { plan, .. }
-                | Event::IntegrationMoved { plan, .. }
-                | Event::PlanEnded { plan }
-                | Event::EffectStarted { owner: Owner::Plan(plan), .. },
-                None,
-            ) => Some(self.state.plan(*plan).head.project),
-            (Event::QueueEntered { op } | Event::QueueLeft { op, .. }, None) => {
-                Some(self.state.plan(op.plan()).head.project)
-            }
-            (Event::EffectEnded { effect, .. } | Event::EffectObserved { effect, .. }, None) => {
+        let project = self.project_of(&event, loop_id);
+        self.emit_for(now, actor, project, loop_id, event);
+    }
+
+    /// The project an event belongs to, if to one.
+    fn project_of(&self, event: &Event, loop_id: Option<LoopId>) -> Option<ProjectId> {
+        let of_plan = |plan: &PlanId| Some(self.state.plan(*plan).head.project);
+        if let Some(id) = loop_id {
+            return of_plan(&id.plan());
+        }
+        match event {
+            Event::ProjectAdded { id, .. }
+            | Event::ProjectForgotten { id }
+            | Event::EffectStarted { owner: Owner::Queue(id), .. } => Some(*id),
+            Event::PlanSubmitted { head, .. } => Some(head.project),
+            Event::SpecAdded { spec: SpecId { plan, .. }, .. }
+            | Event::PlanReleased { plan, .. }
+            | Event::IntegrationMoved { plan, .. }
+            | Event::PlanEnded { plan }
+            | Event::EffectStarted { owner: Owner::Plan(plan), .. } => of_plan(plan),
+            Event::EffectStarted { owner: Owner::Loop(id), .. } => of_plan(&id.plan()),
+            Event::QueueEntered { op } | Event::QueueLeft { op, .. } => of_plan(&op.plan()),
+            Event::EffectEnded { effect, .. } | Event::EffectObserved { effect, .. } => {
                 Some(self.state.effects()[effect].project)
             }
-            _ => None,
-        };
-        self.emit_for(now, actor, project, loop_id, event);
+            Event::DaemonStarted { .. }
+            | Event::DaemonStopped
+            | Event::WorkParked
+            | Event::WorkUnparked
+            | Event::LimitsSet { .. }
+            | Event::MainMoved { .. }
+            | Event::StatusChanged { .. }
+            | Event::IterationStarted { .. }
+            | Event::IterationEnded { .. }
+            | Event::Deferred { .. }
+            | Event::DeferralOver
+            | Event::LimitReached { .. }
+            | Event::InternalError { .. }
+            | Event::Passed { .. }
+            | Event::ApprovalAsked
+            | Event::Approved
+            | Event::Rejected { .. }
+            | Event::NoteAdded { .. }
+            | Event::PauseAsked
+            | Event::ResumeAsked
+            | Event::StopAsked => None,
+        }
     }
 
     pub(crate) fn emit_for(
@@ -175,10 +199,12 @@ impl Coordinator {
         loop_id: Option<LoopId>,
         event: Event,
     ) {
-        let loop_id = loop_id.or_else(|| match &event {
-            Event::QueueEntered { op } | Event::QueueLeft { op, .. } => op.loop_id(),
-            _ => None,
-        });
+        let op = if let Event::QueueEntered { op } | Event::QueueLeft { op, .. } = &event {
+            Some(*op)
+        } else {
+            None
+        };
+        let loop_id = loop_id.or_else(|| op.and_then(QueueOp::loop_id));
         let cause = self.out.first().map(|first| first.seq);
         let seq = self.state.next();
         let record = Record { seq, at, shard: 0, project, loop_id, v: 1, cause, actor, event };
@@ -246,112 +272,10 @@ impl Coordinator {
         });
         it.targets.get(target).is_some_and(|known| known != tip) && !publishing
     }
-
-    /// An effect ended: the fact, and what it means in the words of its loop.
-    fn ended(&mut self, now: Time, effect: EffectId, outcome: &Outcome) {
-        // An effect that is not open ended before, or belongs to an earlier life.
-        let Some(open) = self.state.effects().get(&effect) else { return };
-        let (owner, work, was_ending) = (open.owner, open.work.clone(), open.ending);
-        let id = loop_of(owner);
-        let mut outcome = outcome.clone();
-        if let Outcome::Failed { message, .. } = &mut outcome {
-            *message = truncate(std::mem::take(message), MAX_MESSAGE_BYTES);
-        }
-        let event = Event::EffectEnded { effect, outcome: outcome.clone() };
-        self.emit(now, Actor::Runner, id, event);
-        let seq = self.head();
-        if let Some(id) = id
-            && !was_ending
-        {
-            self.interpret(now, id, effect, seq, &work, &outcome);
-        }
-    }
-
-    fn interpret(
-        &mut self,
-        now: Time,
-        id: LoopId,
-        effect: EffectId,
-        seq: Seq,
-        work: &Work,
-        outcome: &Outcome,
-    ) {
-        let n = self.state.loops()[&id].iteration;
-        let attempts = self.state.loops()[&id].attempts;
-        match outcome {
-            Outcome::Gated { checkpoint, tree, change, markers, report } => {
-                let verdict = match report {
-                    _ if change.files == 0 => Verdict::Unchanged,
-                    _ if 0 < *markers => Verdict::Conflict,
-                    Some(report) if report.green => Verdict::Green,
-                    Some(_) | None => Verdict::Red,
-                };
-                let summary = report.as_ref().map(|it| it.summary.clone()).unwrap_or_default();
-                let log = report.as_ref().map(|it| it.log);
-                let change = *change;
-                let event = Event::IterationEnded { n, verdict, summary, log, change };
-                self.emit(now, Actor::Core, Some(id), event);
-                if verdict == Verdict::Green {
-                    let evidence = Evidence { seq, tree: *tree };
-                    let tests = report.as_ref().and_then(|it| it.tests);
-                    let event = Event::Passed { checkpoint: *checkpoint, evidence, tests };
-                    self.emit(now, Actor::Core, Some(id), event);
-                }
-            }
-            Outcome::AgentDone { exit, summary, log, .. } if *exit != 0 => {
-                let event = Event::IterationEnded {
-                    n,
-                    verdict: Verdict::AgentFailed,
-                    summary: summary.clone(),
-                    log: Some(*log),
-                    change: Change::default(),
-                };
-                self.emit(now, Actor::Core, Some(id), event);
-                let in_a_row = self.agent_failures(id);
-                let why = format!("the agent ended with {exit}");
-                self.defer(
-                    now,
-                    id,
-                    scheduler::backoff_ms(self.state.limits(), in_a_row, seq.0),
-                    why,
-                );
-            }
-            Outcome::Failed { failure, message, .. } => {
-                if self.state.loops()[&id].stuck.is_some() {
-                    return;
-                }
-                let salt = effect.0.0 ^ u64::from(attempts);
-                let wait = match failure {
-                    // Never before the time that was named; the jitter only adds.
-                    Failure::NotBefore(ms) => {
-                        ms.saturating_add(scheduler::jittered((ms / 4).clamp(10, 2_000), salt))
-                    }
-                    Failure::Transient
-                    | Failure::Resources
-                    | Failure::Permanent
-                    | Failure::Auth => scheduler::backoff_ms(self.state.limits(), attempts, salt),
-                };
-                self.defer(now, id, wait, format!("{}: {message}", work.verb()));
-            }
-            _ => {}
-        }
-    }
-
-    fn agent_failures(&self, id: LoopId) -> u32 {
-        let history = self.state.loops()[&id].history.iter().rev();
-        let in_a_row = history.take_while(|it| it.verdict == Verdict::AgentFailed).count();
-        u32::try_from(in_a_row).unwrap_or(u32::MAX)
-    }
-
-    fn defer(&mut self, now: Time, id: LoopId, wait_ms: u64, why: String) {
-        let why = truncate(why, 200);
-        let event = Event::Deferred { until: now.plus_ms(wait_ms), why };
-        self.emit(now, Actor::Core, Some(id), event);
-    }
 }
 
 /// Cuts `text` to at most `max` bytes, on a character boundary.
-fn truncate(mut text: String, max: usize) -> String {
+pub(crate) fn truncate(mut text: String, max: usize) -> String {
     if max < text.len() {
         let end = (0..=max).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
         text.truncate(end);
@@ -359,7 +283,7 @@ fn truncate(mut text: String, max: usize) -> String {
     text
 }
 
-fn loop_of(owner: Owner) -> Option<LoopId> {
+pub(crate) fn loop_of(owner: Owner) -> Option<LoopId> {
     match owner {
         Owner::Loop(id) => Some(id),
         Owner::Plan(_) | Owner::Queue(_) => None,

@@ -88,12 +88,15 @@ fn first_lane_step(state: &State) -> Option<Step> {
 
 /// Parked work may end, but nothing of it starts or goes on.
 fn may_follow(state: &State, event: &Event) -> bool {
-    let goes_on = match event {
-        Event::StatusChanged { to, .. } => matches!(to, Status::Running | Status::Rebasing),
-        Event::QueueLeft { .. } | Event::PlanEnded { .. } | Event::LimitReached { .. } => false,
-        _ => true,
+    let ends = if let Event::StatusChanged { to, .. } = event {
+        !matches!(to, Status::Running | Status::Rebasing)
+    } else {
+        matches!(
+            event,
+            Event::QueueLeft { .. } | Event::PlanEnded { .. } | Event::LimitReached { .. }
+        )
     };
-    !state.is_parked() || !goes_on
+    ends || !state.is_parked()
 }
 
 fn admit_gate(state: &State) -> Option<Step> {

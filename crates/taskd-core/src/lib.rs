@@ -11,6 +11,7 @@ mod coordinator;
 mod decide;
 mod engine;
 mod index;
+mod outcomes;
 mod plan;
 mod questions;
 mod queue;

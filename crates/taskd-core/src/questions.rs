@@ -38,12 +38,15 @@ impl Coordinator {
         let (plan_id, subject) = match open.owner {
             Owner::Loop(id) => (id.plan(), Some(id)),
             Owner::Plan(id) => (id, None),
-            Owner::Queue(_) => match &open.work {
-                Work::BuildCandidate { op, .. }
+            Owner::Queue(_) => {
+                let (Work::BuildCandidate { op, .. }
                 | Work::GateCandidate { op, .. }
-                | Work::Publish { op, .. } => (op.plan(), op.loop_id()),
-                _ => return None,
-            },
+                | Work::Publish { op, .. }) = &open.work
+                else {
+                    return None;
+                };
+                (op.plan(), op.loop_id())
+            }
         };
         let plan = self.state().plan(plan_id);
         Some(Order {

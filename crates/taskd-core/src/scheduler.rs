@@ -61,7 +61,7 @@ impl Bucket {
     pub(crate) fn send(&mut self, limits: &Limits, now: Time) {
         // A log written under other limits still folds: a send that today's limits would delay
         // is counted from now.
-        self.arrival = Some(check(self.arrival, limits, now).unwrap_or_else(|at| nanos(at)));
+        self.arrival = Some(check(self.arrival, limits, now).unwrap_or_else(nanos));
         self.in_flight += 1;
     }
 

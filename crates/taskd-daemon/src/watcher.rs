@@ -99,7 +99,12 @@ struct RefWatcher {
 
 impl RefWatcher {
     fn new(wake: Arc<Notify>) -> Self {
-        let inner = notify::recommended_watcher(move |_| wake.notify_one());
+        let inner = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+            // Our own looking opens and closes files; only what changes something is news.
+            if !event.is_ok_and(|it| it.kind.is_access()) {
+                wake.notify_one();
+            }
+        });
         let inner = inner.inspect_err(|why| warn!("refs are polled only: {why}")).ok();
         Self { inner, paths: Vec::new() }
     }

@@ -255,12 +255,10 @@ impl State {
         match owner {
             Owner::Loop(id) => {
                 let engine = &self.loops[&id];
-                let shares = |it: &EffectId| match &self.effects[it].work {
-                    Work::Call { .. } => true,
-                    Work::Tool { reads, .. } => {
-                        *reads && matches!(work, Work::Tool { reads: true, .. })
-                    }
-                    _ => false,
+                let reads = |it: &Work| matches!(it, Work::Tool { reads: true, .. });
+                let shares = |it: &EffectId| {
+                    let theirs = &self.effects[it].work;
+                    matches!(theirs, Work::Call { .. }) || (reads(theirs) && reads(work))
                 };
                 let free = engine.open.iter().all(shares);
                 assert!(free, "{id}: {work} would share the worktree with {:?}", engine.open);

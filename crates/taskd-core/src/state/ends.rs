@@ -63,10 +63,8 @@ impl State {
         outcome: &Outcome,
         record: &Record,
     ) {
-        let max_attempts = match &open.work {
-            Work::Call { .. } => self.limits.call_attempts,
-            _ => MAX_ATTEMPTS,
-        };
+        let is_call = matches!(open.work, Work::Call { .. });
+        let max_attempts = if is_call { self.limits.call_attempts } else { MAX_ATTEMPTS };
         let max_turns = self.limits.turns;
         let engine = self.engine_mut(id);
         engine.open.remove(&effect);
@@ -87,14 +85,14 @@ impl State {
         if given_up {
             engine.lost(effect, open);
             engine.finish_turn(since, max_turns);
-            if matches!(open.work, Work::Call { .. }) {
+            if is_call {
                 self.drop_turn(id);
             }
             return;
         }
         if let Outcome::Failed { failure, message, .. } = outcome {
             engine.failed(&open.work, *failure, message, max_attempts);
-            if matches!(open.work, Work::Call { .. }) {
+            if is_call {
                 self.drop_turn(id);
             }
             return;
@@ -120,32 +118,37 @@ impl State {
         // A base that is no longer the plan's says nothing against it.
         let present = !open.ending && base == plan.integration;
         let (project, gate, red_ok) = (plan.head.project, plan.head.gate, plan.head.base_red_ok);
-        match outcome {
-            Outcome::BaseChecked(report) if report.green || red_ok => {
-                plan.attempts = 0;
-                let (green, tests) = (report.green, report.tests);
-                let check = BaseCheck { base, gate, seq, green, tests };
-                let project = self.projects.get_mut(&project).expect("known");
-                project.remember_check(check);
-                let others: Vec<PlanId> = project.plans.iter().copied().collect();
-                for other in others {
-                    self.touch_plan(other);
-                }
+        if let Outcome::BaseChecked(report) = outcome {
+            plan.attempts = 0;
+            let (green, tests) = (report.green, report.tests);
+            if green || red_ok {
+                self.base_was_checked(project, BaseCheck { base, gate, seq, green, tests });
+            } else if present {
+                plan.state = PlanState::Refused;
             }
-            Outcome::BaseChecked(_) if present => plan.state = PlanState::Refused,
-            Outcome::Failed { failure, message, .. } if present => {
-                plan.attempts += 1;
-                let hopeless = matches!(failure, Failure::Permanent | Failure::Auth);
-                if hopeless || MAX_ATTEMPTS <= plan.attempts {
-                    plan.trouble = Some(message.clone());
-                    plan.state = PlanState::Refused;
-                }
+        } else if let Outcome::Failed { failure, message, .. } = outcome
+            && present
+        {
+            plan.attempts += 1;
+            let hopeless = matches!(failure, Failure::Permanent | Failure::Auth);
+            if hopeless || MAX_ATTEMPTS <= plan.attempts {
+                plan.trouble = Some(message.clone());
+                plan.state = PlanState::Refused;
             }
-            // It is checked again, on the base the plan has now.
-            Outcome::BaseChecked(_) | Outcome::Failed { .. } | Outcome::Cancelled { .. } => {}
-            other => unreachable!("a base check cannot end in {other}"),
         }
         self.touch_whole_plan(id);
+    }
+
+    /// Whoever waits for a check of the same base need not make its own.
+    fn base_was_checked(&mut self, id: ProjectId, check: BaseCheck) {
+        let project = self.projects.get_mut(&id).expect("known");
+        project.remember_check(check);
+        let plans: Vec<PlanId> = project.plans.iter().copied().collect();
+        for plan in plans {
+            if self.plan(plan).state == PlanState::Checking {
+                self.touch_plan(plan);
+            }
+        }
     }
 
     fn end_queue_effect(&mut self, id: ProjectId, open: &Open, outcome: &Outcome, seq: Seq) {
@@ -325,6 +328,18 @@ fn checkpoint_in(outcome: &Outcome) -> Option<Oid> {
         Outcome::AgentDone { checkpoint, .. }
         | Outcome::Gated { checkpoint, .. }
         | Outcome::Rebased { checkpoint, .. } => Some(*checkpoint),
-        _ => None,
+        Outcome::BaseChecked(_)
+        | Outcome::Prepared { .. }
+        | Outcome::AcceptRan { .. }
+        | Outcome::Composed { .. }
+        | Outcome::Replied { .. }
+        | Outcome::Built { .. }
+        | Outcome::BuiltEmpty
+        | Outcome::BuildConflict { .. }
+        | Outcome::CandidateGated(_)
+        | Outcome::Published
+        | Outcome::PublishMoved { .. }
+        | Outcome::PublishHeld { .. }
+        | Outcome::Failed { .. } => None,
     }
 }

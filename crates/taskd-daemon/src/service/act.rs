@@ -51,7 +51,7 @@ impl Service {
             return Err(ApiError::new(codes::INVALID, "no loop or plan was named").hint("taskd ls"));
         }
         let results = |done: bool| {
-            let message = if done { done_word(verb) } else { "would change" };
+            let message = if done { promise(verb) } else { "would change" };
             let row = |it: &(String, String, LoopId)| v1::ActResult {
                 id: it.0.clone(),
                 name: it.1.clone(),
@@ -188,6 +188,16 @@ fn applies(verb: v1::Verb, it: &LoopView) -> bool {
         v1::Verb::Stop | v1::Verb::Note => alive,
         v1::Verb::Land | v1::Verb::Reject => alive && it.passed.is_some(),
         v1::Verb::Unspecified | v1::Verb::Park | v1::Verb::Unpark | v1::Verb::Forget => false,
+    }
+}
+
+/// What a verb has set going; it is done at the next safe point, or when it is its turn.
+fn promise(verb: v1::Verb) -> &'static str {
+    match verb {
+        v1::Verb::Pause => "pauses at the next safe point",
+        v1::Verb::Stop => "stops; its work is kept",
+        v1::Verb::Land => "will land",
+        other => done_word(other),
     }
 }
 

@@ -177,10 +177,12 @@ impl Process {
         if !self.is_alive() {
             return Ok(());
         }
-        kill(self.pid, signal).or_else(|error| match error {
-            nix::Error::ESRCH => Ok(()),
-            other => Err(Failure::failed(format!("cannot end pid {}: {other}", self.pid), "")),
-        })
+        match kill(self.pid, signal) {
+            Err(error) if error != nix::Error::ESRCH => {
+                Err(Failure::failed(format!("cannot end pid {}: {error}", self.pid), ""))
+            }
+            Ok(()) | Err(_) => Ok(()),
+        }
     }
 
     /// Waits until it is gone; one that does not go is told louder.
@@ -230,8 +232,13 @@ async fn logs(here: &Here, follow: bool, lines: usize) -> Done {
     }
     let text: Vec<u8> = last.into_iter().take(lines).flatten().collect();
     here.out.print(&clean_lines(&String::from_utf8_lossy(&text)))?;
+    if follow { go_on(here, reader).await } else { Ok(0) }
+}
+
+/// Prints what is added to a file, until somebody has seen enough.
+async fn go_on(here: &Here, mut reader: BufReader<File>) -> Done {
     let mut ticks = tokio::time::interval(READ_EVERY);
-    while follow {
+    loop {
         tokio::select! {
             _ = ticks.tick() => {}
             _ = tokio::signal::ctrl_c() => return Ok(0),
@@ -246,5 +253,4 @@ async fn logs(here: &Here, follow: bool, lines: usize) -> Done {
             here.out.print(&clean_lines(&String::from_utf8_lossy(&more)))?;
         }
     }
-    Ok(0)
 }

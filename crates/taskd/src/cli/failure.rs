@@ -70,10 +70,10 @@ impl From<ApiError> for Failure {
 
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
-        match error.kind() {
-            io::ErrorKind::BrokenPipe => Self::Gone,
-            _ => Self::failed(error.to_string(), ""),
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            return Self::Gone;
         }
+        Self::failed(error.to_string(), "")
     }
 }
 

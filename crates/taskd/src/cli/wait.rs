@@ -65,7 +65,7 @@ fn look(
 ) -> Result<bool, Failure> {
     let mut all = true;
     for id in ids {
-        let verdict = match view.resolve(id).map_err(unresolved)? {
+        let verdict = match view.resolve(id).map_err(|it| unresolved(&it))? {
             Target::Plan(plan) => view.wait_plan(plan),
             Target::Loop(one) => view.wait_loop(one),
         };
@@ -84,8 +84,8 @@ fn look(
     Ok(all)
 }
 
-fn unresolved(error: ResolveError) -> ApiError {
-    let code = match &error {
+fn unresolved(error: &ResolveError) -> ApiError {
+    let code = match error {
         ResolveError::NotFound { .. } => codes::NOT_FOUND,
         ResolveError::Ambiguous { .. } => codes::AMBIGUOUS,
     };

@@ -229,7 +229,7 @@ impl Follower {
         let name = line.name.rsplit('.').next().unwrap_or_default();
         let time = seconds(record.at.ms_since(began));
         let text = format!("{time:>6}  {name:<6} {}  {}", line.text, line.detail);
-        Some(text.trim_end().chars().take(MAX_LINE_CHARS).collect())
+        Some(cut(text.trim_end(), MAX_LINE_CHARS))
     }
 }
 
@@ -260,6 +260,15 @@ async fn read_log(client: &Client, last: Seq) -> anyhow::Result<Vec<Record>> {
 pub(super) fn missing(told: &[Record], log: &[Record]) -> u64 {
     let log: BTreeMap<Seq, &Record> = log.iter().map(|it| (it.seq, it)).collect();
     told.iter().filter(|it| log.get(&it.seq) != Some(it)).count() as u64
+}
+
+/// At most `max` characters, with a sign that there was more.
+pub(super) fn cut(text: &str, max: usize) -> String {
+    if text.chars().count() <= max {
+        return text.to_owned();
+    }
+    let begin: String = text.chars().take(max.saturating_sub(1)).collect();
+    format!("{}…", begin.trim_end())
 }
 
 fn millis(time: Duration) -> u64 {

@@ -8,7 +8,7 @@ use std::{
 use taskd_model::{LoopView, PlanId, Record, Status, format_micros};
 
 use super::{
-    follow::{Kill, seconds},
+    follow::{Kill, cut, seconds},
     place::Main,
     seed::SPECS,
     sentences::sentence,
@@ -16,6 +16,7 @@ use super::{
 };
 
 /// Everything the summary is made of.
+#[derive(Debug)]
 pub(super) struct Report<'a> {
     story: Story,
     kill: Option<Kill>,
@@ -147,10 +148,7 @@ impl<'a> Report<'a> {
                 (self.story.view.loop_name(it.id), it.tests.map_or_else(String::new, count))
             });
             let branch = if lines.is_empty() { "(main) " } else { "" };
-            let left: String = format!("* {} {branch}{}", short(&commit.id), commit.subject)
-                .chars()
-                .take(50)
-                .collect();
+            let left = cut(&format!("* {} {branch}{}", short(&commit.id), commit.subject), 50);
             lines.push(format!("{left:<51} {name:<9} {gate}").trim_end().to_owned());
         }
         lines

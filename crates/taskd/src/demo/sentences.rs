@@ -10,7 +10,7 @@ use super::{
 };
 
 /// What is left of 80 columns beside name and iterations.
-const MAX_CHARS: usize = 55;
+const MAX_CHARS: usize = 56;
 
 /// A part of the sentence. Its place in the sentence is where it is pushed; if there is no room for
 /// all, those of the highest weight stay.
@@ -33,9 +33,7 @@ pub(super) fn sentence(
     };
     push(9, ended(it));
     push(1, after(story, it));
-    for wait in &tale.waits {
-        push(7, waited(wait));
-    }
+    push(7, waited(&tale.waits));
     for clash in &tale.clashes {
         push(8, Some(clashed(story, it.id, clash, files)));
     }
@@ -63,10 +61,18 @@ fn after(story: &Story, it: &LoopView) -> Option<String> {
     (!needs.is_empty()).then(|| format!("after {}", needs.join(" and ")))
 }
 
-fn waited(wait: &Wait) -> Option<String> {
-    let what = if wait.why.contains("429") { "a 429" } else { "its provider" };
-    let kept = if wait.same_iteration { "no iteration lost" } else { "an iteration lost" };
-    Some(format!("waited {} for {what}, {kept}", seconds(wait.ms?)))
+fn waited(waits: &[Wait]) -> Option<String> {
+    let ms = waits.iter().filter_map(|it| it.ms).sum();
+    let rate = waits.iter().all(|it| it.why.contains("429"));
+    let what = match (waits.len(), rate) {
+        (0, _) => return None,
+        (1, true) => "a 429".to_owned(),
+        (n, true) => format!("{n} 429s"),
+        (_, false) => "its provider".to_owned(),
+    };
+    let kept = waits.iter().all(|it| it.same_iteration);
+    let kept = if kept { "no iteration lost" } else { "an iteration lost" };
+    Some(format!("waited {} for {what}, {kept}", seconds(ms)))
 }
 
 fn clashed(
@@ -126,15 +132,15 @@ fn agent(worker: &Worker) -> Option<String> {
     }
 }
 
-/// Who landed at these places: `top`, `top and docs`, `top and 2 others`.
+/// Who landed at these places: `top`, `top, docs`, `3 others`.
 fn names(story: &Story, places: &BTreeSet<usize>) -> Option<String> {
     let landed = places.iter().filter_map(|it| story.landings.get(*it));
     let names: Vec<&str> = landed.map(|it| story.spec(it.id)).collect();
     match names[..] {
         [] => None,
         [one] => Some(one.to_owned()),
-        [one, two] => Some(format!("{one} and {two}")),
-        [one, .., _] => Some(format!("{one} and {} others", names.len() - 1)),
+        [one, two] => Some(format!("{one}, {two}")),
+        [..] => Some(format!("{} others", names.len())),
     }
 }
 

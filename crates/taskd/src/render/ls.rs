@@ -75,10 +75,8 @@ pub(crate) fn next(view: &View) -> String {
     let groups = groups(view);
     let first = |group| groups.get(&group).and_then(|it: &Vec<&LoopView>| it.first());
     if let Some(it) = first(Group::NeedsYou) {
-        return match it.status {
-            Status::Blocked => format!("taskd why {}", it.name),
-            _ => format!("taskd diff {}", it.name),
-        };
+        let verb = if it.status == Status::Blocked { "why" } else { "diff" };
+        return format!("taskd {verb} {}", it.name);
     }
     if let Some(it) = first(Group::Working) {
         return format!("taskd logs -f {}", it.name);
@@ -224,7 +222,13 @@ fn foot(view: &View, scene: &Scene, show: Show) -> String {
             Status::Complete if it.landed.is_some() => landed += 1,
             Status::Complete => passed += 1,
             Status::Failed => failed += 1,
-            _ => stopped += 1,
+            Status::Draft
+            | Status::Pending
+            | Status::Running
+            | Status::Paused
+            | Status::Rebasing
+            | Status::Blocked
+            | Status::Stopped => stopped += 1,
         }
     }
     let counts = [("landed", landed), ("passed", passed), ("failed", failed), ("stopped", stopped)];

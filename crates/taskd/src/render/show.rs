@@ -114,7 +114,7 @@ fn head(it: &LoopView, scene: &Scene) -> String {
     let state = match it.group() {
         Group::Working => format!("working, iteration {}/{}", it.iteration, it.max()),
         Group::Done => it.status.to_string(),
-        other => other.to_string(),
+        group @ (Group::NeedsYou | Group::Waiting) => group.to_string(),
     };
     title(&clean(&it.name), &clean(&it.title), &state, scene)
 }

@@ -68,7 +68,7 @@ pub(crate) fn doing(view: &View, it: &LoopView, now: Time) -> String {
 /// What a waiting loop waits for.
 pub(crate) fn waits_for(view: &View, it: &LoopView) -> String {
     match it.status {
-        Status::Paused => format!("you paused it: taskd resume {}", it.name),
+        Status::Paused => format!("paused: taskd resume {}", it.name),
         Status::Draft | Status::Pending => {
             let needs: Vec<&LoopView> = view.waits_for(it).collect();
             let plan = view.plans.get(&it.id.plan());

@@ -124,7 +124,7 @@ p8.docs        claude: edit li\u{1b}[31mmits.md     2s  1/10      main   $0.05
 p9             claude, silent                      94s  4/10      main  $1.90+
 
 WAITING (4)    FOR                                                       UNTIL
-p6.mail        you paused it: taskd resume p6.mail
+p6.mail        paused: taskd resume p6.mail
 p8.metrics     p8.limiter (working)
 p8.dashboard   p8.metrics (waiting)
 p10            claude 5-hour window                                      14:00
@@ -151,7 +151,7 @@ p8.docs        claude: edit li\u{1b…  1/10   $0.05
 p9             claude, silent         4/10  $1.90+
 
 WAITING (4)    FOR                           UNTIL
-p6.mail        you paused it: taskd resume…
+p6.mail        paused: taskd resume p6.mail
 p8.metrics     p8.limiter (working)
 p8.dashboard   p8.metrics (waiting)
 p10            claude 5-hour window          14:00

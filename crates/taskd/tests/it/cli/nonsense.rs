@@ -1,8 +1,6 @@
 //! What is typed wrongly: plans, ids, bytes. Every answer says what, where, and what to type next.
 
-use std::{
-    collections::BTreeSet, ffi::OsStr, fs, os::unix::ffi::OsStrExt as _, os::unix::fs::symlink,
-};
+use std::{collections::BTreeSet, ffi::OsStr, fs, os::unix::ffi::OsStrExt as _};
 
 use taskd_api::v1;
 use taskd_model::Status;
@@ -201,6 +199,7 @@ fn arguments_that_are_no_text_are_refused() {
         &["help"],
     ];
     let dir = world.dir.path().join(odd);
+    fs::write(world.repo.join(odd), plan("agent: 'true'", &[("one", "")])).expect("ours");
     for args in cases {
         let out = world.command(args).arg(odd).output().expect("it runs");
         let err = String::from_utf8_lossy(&out.stderr);
@@ -208,8 +207,6 @@ fn arguments_that_are_no_text_are_refused() {
         assert!(err.starts_with("error: ") && err.contains("UTF-8"), "{args:?}: {err}");
     }
     // A repository in a directory whose name is no text.
-    symlink(&world.repo, &dir).expect("ours");
-    fs::remove_file(&dir).expect("ours");
     fs::rename(&world.repo, &dir).expect("ours");
     let file = world.aside("plan.md", &plan("agent: 'true'", &[("one", "")]));
     let mut command = world.command(&["plan", "submit", &file]);

@@ -47,7 +47,7 @@ fn ls_shows_the_groups() {
     has(line(&out, "NEEDS YOU (1)"), &["WHY", "SINCE", "COST"]);
     has(line(&out, "p1.ready"), &["ready to land, +1 -0, gate green, 2 tests"]);
     has(line(&out, "WORKING (1)"), &["DOING", "LAST", "ITER", "BASE", "COST"]);
-    has(line(&out, "p1.works"), &["agent.sh", "1/10", "main"]);
+    has(line(&out, "p1.works"), &["agent.sh", "1/10", "1 behind"]);
     has(line(&out, "WAITING (1)"), &["FOR", "UNTIL"]);
     has(line(&out, "p1.later"), &["p1.works (working)"]);
     has(&out, &["ls -a: all", "-A: every project"]);

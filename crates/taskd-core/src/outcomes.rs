@@ -1,0 +1,108 @@
+//! What an outcome means, in the words of its loop: verdicts, evidence, and waits.
+//!
+//! The fact is written first, as the runner reported it; what is derived from it follows in the
+//! same batch.
+
+use taskd_model::{
+    Actor, Change, EffectId, Event, Evidence, Failure, LoopId, Outcome, Time, Verdict, Work,
+};
+
+use crate::{
+    Coordinator,
+    coordinator::{MAX_MESSAGE_BYTES, loop_of, truncate},
+    scheduler,
+};
+
+/// Longest reason for a wait, in bytes.
+const MAX_WHY_BYTES: usize = 200;
+
+impl Coordinator {
+    /// An effect ended: the fact, and what it means.
+    pub(crate) fn ended(&mut self, now: Time, effect: EffectId, outcome: &Outcome) {
+        // An effect that is not open ended before, or belongs to an earlier life.
+        let Some(open) = self.state().effects().get(&effect) else { return };
+        let (id, work, was_ending) = (loop_of(open.owner), open.work.clone(), open.ending);
+        let mut outcome = outcome.clone();
+        if let Outcome::Failed { message, .. } = &mut outcome {
+            *message = truncate(std::mem::take(message), MAX_MESSAGE_BYTES);
+        }
+        let event = Event::EffectEnded { effect, outcome: outcome.clone() };
+        self.emit(now, Actor::Runner, id, event);
+        let Some(id) = id.filter(|_| !was_ending) else { return };
+        self.gated(now, id, &outcome);
+        self.agent_failed(now, id, &outcome);
+        self.failed(now, id, effect, &work, &outcome);
+    }
+
+    /// A gate gives the iteration its verdict, and green work its evidence.
+    fn gated(&mut self, now: Time, id: LoopId, outcome: &Outcome) {
+        let Outcome::Gated { checkpoint, tree, change, markers, report } = outcome else { return };
+        let seq = self.head();
+        let verdict = match report {
+            _ if change.files == 0 => Verdict::Unchanged,
+            _ if 0 < *markers => Verdict::Conflict,
+            Some(report) if report.green => Verdict::Green,
+            Some(_) | None => Verdict::Red,
+        };
+        let n = self.state().loops()[&id].iteration;
+        let summary = report.as_ref().map(|it| it.summary.clone()).unwrap_or_default();
+        let log = report.as_ref().map(|it| it.log);
+        let event = Event::IterationEnded { n, verdict, summary, log, change: *change };
+        self.emit(now, Actor::Core, Some(id), event);
+        if verdict == Verdict::Green {
+            let evidence = Evidence { seq, tree: *tree };
+            let tests = report.as_ref().and_then(|it| it.tests);
+            let event = Event::Passed { checkpoint: *checkpoint, evidence, tests };
+            self.emit(now, Actor::Core, Some(id), event);
+        }
+    }
+
+    /// An agent that did not end normally ends its iteration; the next waits a little.
+    fn agent_failed(&mut self, now: Time, id: LoopId, outcome: &Outcome) {
+        let Outcome::AgentDone { exit, summary, log, .. } = outcome else { return };
+        if *exit == 0 {
+            return;
+        }
+        let seq = self.head();
+        let event = Event::IterationEnded {
+            n: self.state().loops()[&id].iteration,
+            verdict: Verdict::AgentFailed,
+            summary: summary.clone(),
+            log: Some(*log),
+            change: Change::default(),
+        };
+        self.emit(now, Actor::Core, Some(id), event);
+        let history = self.state().loops()[&id].history.iter().rev();
+        let in_a_row = history.take_while(|it| it.verdict == Verdict::AgentFailed).count();
+        let in_a_row = u32::try_from(in_a_row).unwrap_or(u32::MAX);
+        let wait = scheduler::backoff_ms(self.state().limits(), in_a_row, seq.0);
+        self.defer(now, id, wait, format!("the agent ended with {exit}"));
+    }
+
+    /// What failed is tried again later, unless it is hopeless.
+    fn failed(&mut self, now: Time, id: LoopId, effect: EffectId, work: &Work, outcome: &Outcome) {
+        let Outcome::Failed { failure, message, .. } = outcome else { return };
+        let engine = &self.state().loops()[&id];
+        if engine.stuck.is_some() {
+            return;
+        }
+        let attempts = engine.attempts;
+        let salt = effect.0.0 ^ u64::from(attempts);
+        let wait = match failure {
+            // Never before the time that was named; the jitter only adds.
+            Failure::NotBefore(ms) => {
+                ms.saturating_add(scheduler::jittered((ms / 4).clamp(10, 2_000), salt))
+            }
+            Failure::Transient | Failure::Resources | Failure::Permanent | Failure::Auth => {
+                scheduler::backoff_ms(self.state().limits(), attempts, salt)
+            }
+        };
+        self.defer(now, id, wait, format!("{}: {message}", work.verb()));
+    }
+
+    fn defer(&mut self, now: Time, id: LoopId, wait_ms: u64, why: String) {
+        let event =
+            Event::Deferred { until: now.plus_ms(wait_ms), why: truncate(why, MAX_WHY_BYTES) };
+        self.emit(now, Actor::Core, Some(id), event);
+    }
+}

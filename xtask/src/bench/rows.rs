@@ -1,0 +1,143 @@
+//! Every figure: what it is, how it is taken, what it should be, and why it is not.
+
+/// Figures that are taken together.
+pub(super) struct Group {
+    pub(super) title: &'static str,
+    /// How it is measured.
+    pub(super) how: &'static str,
+    pub(super) rows: &'static [Row],
+}
+
+/// One figure.
+pub(super) struct Row {
+    /// As the measuring program calls it.
+    pub(super) name: &'static str,
+    pub(super) what: &'static str,
+    pub(super) unit: &'static str,
+    pub(super) target: Option<Target>,
+    /// Why the target is missed, where it is known to be.
+    pub(super) miss: &'static str,
+}
+
+/// What a figure should be.
+#[derive(Clone, Copy)]
+pub(super) enum Target {
+    AtLeast(f64),
+    Below(f64),
+    None,
+}
+
+use Target::{AtLeast, Below};
+
+const UNKNOWN: &str = "nobody has looked into it yet.";
+
+const fn row(
+    name: &'static str,
+    what: &'static str,
+    unit: &'static str,
+    target: Option<Target>,
+) -> Row {
+    Row { name, what, unit, target, miss: UNKNOWN }
+}
+
+const fn because(row: Row, miss: &'static str) -> Row {
+    Row { miss, ..row }
+}
+
+pub(super) const GROUPS: &[Group] = &[
+    Group {
+        title: "Durable events",
+        how: "The real daemon with 100 loops in its state, over its socket, 64 connections with one \
+            call in flight each, for ten seconds; events are counted in the log. The driver cannot \
+            be reached from outside its crate; `a whole plan` is the nearest thing: one call notes \
+            100 loops, and the daemon hands its driver one note after the other, each when the one \
+            before is durable, so 64 inputs are in flight and the calls cost next to nothing. The \
+            other two make one call for each input: pausing or resuming a loop (two events), and a \
+            note (its text is made durable first, then the event). The times are those of the call \
+            at a steady 1,000 events a second; a call that is late counts from when it was due.",
+        rows: &[
+            row("durable.plan.rate", "64 writers, a whole plan", "/s", Some(AtLeast(10_000.0))),
+            row("durable.pause.rate", "64 writers, pause and resume", "/s", Some(AtLeast(10_000.0))),
+            row("durable.note.rate", "64 writers, notes", "/s", Some(AtLeast(10_000.0))),
+            row("store.rate", "the store alone, 64 appenders", "/s", None),
+            row("durable.pause.p99", "pause and resume at 1,000/s, p99", "ms", Some(Below(10.0))),
+            row("durable.pause.p50", "pause and resume at 1,000/s, median", "ms", None),
+            row("durable.note.p99", "notes at 1,000/s, p99", "ms", Some(Below(10.0))),
+            row("durable.note.p50", "notes at 1,000/s, median", "ms", None),
+        ],
+    },
+    Group {
+        title: "One input",
+        how: "`Coordinator::handle` in this process, without disk: the end of an effect, which \
+            starts the next one, in a state where every loop is at work. Each sample is taken on a \
+            fresh copy; a run is the median of 200.",
+        rows: &[
+            row("decide.100", "100 loops", "µs", Some(Below(20.0))),
+            row("decide.1000", "1,000 loops", "µs", Some(Below(20.0))),
+            row("decide.10000", "10,000 loops", "µs", Some(Below(20.0))),
+            row("decide.growth", "10,000 loops against 100", "×", Some(Below(2.0))),
+        ],
+    },
+    Group {
+        title: "Memory and rest",
+        how: "Resident memory is `VmRSS` of the daemon, the peak `VmHWM`; megabytes are 10⁶ bytes. \
+            Parked: 1,000 paused loops of one plan that is released. Native: 300 loops in worktrees \
+            of their own, each calling the scripted model, which takes four seconds for a reply \
+            that asks to read a file; the most that was seen in twenty seconds. Idle: 100 loops \
+            that have passed their gate and wait for a person's yes; processor time from \
+            `/proc/<pid>/stat` over ten seconds, processes from `/proc/<pid>/task/*/children` every \
+            quarter of a second, and events of the log, of which every program and every call of a \
+            model would be one.",
+        rows: &[
+            row("parked.memory", "1,000 parked loops", "MB", Some(Below(150.0))),
+            row("parked.peak", "1,000 parked loops, peak", "MB", None),
+            row("native.memory", "300 native loops", "MB", Some(Below(300.0))),
+            row("native.peak", "300 native loops, peak since the start", "MB", None),
+            row("native.events", "300 native loops, events", "/s", None),
+            row("native.cpu", "300 native loops, of one core", "%", None),
+            row("idle.cpu", "100 idle loops, of one core", "%", Some(Below(1.0))),
+            row("idle.processes", "100 idle loops, processes", "", Some(Target::None)),
+            row("idle.events", "100 idle loops, events in ten seconds", "", Some(Target::None)),
+            row("idle.memory", "100 idle loops, memory", "MB", None),
+        ],
+    },
+    Group {
+        title: "Answers",
+        how: "The 1,000 parked loops again, 200 times in a row each: `taskd ls` is the whole \
+            process, its output read through a pipe; the call is `GetView` over an open connection, \
+            decoded. Ready: from starting the process to the answer of a first `Status`, with no \
+            store there yet. History: 1,000 paused loops and a million events written through the \
+            daemon, which took its own snapshots; then `kill -9` in the middle of writing more, and \
+            the time from starting it again to the answer of `Status`, with the files in the page \
+            cache.",
+        rows: &[
+            row("ls.command.p99", "`taskd ls`, p99", "ms", Some(Below(20.0))),
+            row("ls.command.p50", "`taskd ls`, median", "ms", None),
+            row("ls.call.p99", "its call alone, p99", "ms", Some(Below(20.0))),
+            row("ls.call.p50", "its call alone, median", "ms", None),
+            row("ready", "ready on an empty store", "ms", Some(Below(100.0))),
+            row("history.restart", "serving after `kill -9`", "ms", Some(Below(2_000.0))),
+            row("history.events", "events in that history", "", None),
+            row("history.rate", "how fast it was written", "/s", None),
+            row("history.store", "its store", "MB", None),
+            row("history.memory", "memory after the start", "MB", None),
+        ],
+    },
+    Group {
+        title: "From a tool to the next request",
+        how: "100 native loops at work, each turn a word at once, two seconds of silence, and a \
+            call of `read`. The scripted model sends the word the moment a request reaches it, so \
+            the word's arrival at a client that watches is the request on the wire and the way to \
+            the client. `From the tool's start` begins when the client sees that the tool was \
+            started, so it holds the tool itself and everything after it: an upper bound, and what \
+            the target is held against. `From its durable end` begins when the client sees the \
+            tool's end, `by the log` counts between the events of the tool's end and of the call's \
+            start, in whole milliseconds. Each run is the median of twenty seconds.",
+        rows: &[
+            row("turnaround.whole", "from the tool's start, median", "ms", Some(Below(5.0))),
+            row("turnaround.whole.p99", "from the tool's start, p99", "ms", None),
+            row("turnaround.seen", "from its durable end, median", "ms", None),
+            row("turnaround.log", "by the log, median", "ms", None),
+        ],
+    },
+];
