@@ -52,7 +52,7 @@ pub(crate) struct LoopEngine {
     pub(crate) retry_at: Option<Time>,
     /// Failures in a row of what it does now.
     pub(crate) attempts: u32,
-    /// Times the present request was sent, this time counted.
+    /// Times this turn's request was sent, this time counted.
     pub(crate) sends: u32,
     /// Runs of the agent begun again after a crash.
     pub(crate) restarts: u32,

@@ -101,6 +101,8 @@ pub(crate) struct State {
     now: Time,
     limits: Limits,
     parked: bool,
+    /// The last daemon said goodbye.
+    stopped: bool,
     projects: BTreeMap<ProjectId, Project>,
     by_git_dir: BTreeMap<String, ProjectId>,
     plans: BTreeMap<PlanId, Plan>,
@@ -136,6 +138,7 @@ impl State {
             now: Time(0),
             limits: Limits::default(),
             parked: false,
+            stopped: false,
             projects: BTreeMap::new(),
             by_git_dir: BTreeMap::new(),
             plans: BTreeMap::new(),

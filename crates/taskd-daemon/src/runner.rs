@@ -61,6 +61,8 @@ pub(crate) struct Context {
     /// Scratch checkouts in use, by project.
     scratch: Mutex<BTreeSet<(ProjectId, u32)>>,
     running: Mutex<BTreeMap<EffectId, watch::Sender<bool>>>,
+    /// `plan check` tries `accept` commands one plan at a time.
+    pub(crate) checking: tokio::sync::Mutex<()>,
     idle: tokio::sync::Notify,
     /// Only in tests.
     fault: fault::Fault,
@@ -90,6 +92,7 @@ impl Context {
             credentials: Mutex::default(),
             scratch: Mutex::default(),
             running: Mutex::default(),
+            checking: tokio::sync::Mutex::default(),
             idle: tokio::sync::Notify::new(),
             fault: fault::Fault::from_env(),
             closing: AtomicBool::new(false),

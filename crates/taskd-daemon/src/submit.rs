@@ -3,6 +3,8 @@
 //! Reads the repository, the configuration and the loop types; hands the core one command. What is
 //! wrong comes back as problems with line and column, all of them at once.
 
+mod accept;
+
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -46,7 +48,7 @@ pub(crate) async fn submit(
     actor: Actor,
     request: v1::SubmitRequest,
 ) -> Result<v1::SubmitResponse, ApiError> {
-    let check_only = request.check_only;
+    let (check_only, try_accept) = (request.check_only, request.try_accept);
     let credentials = request.credentials.clone();
     let looker = Arc::clone(ctx);
     let looked = tokio::task::spawn_blocking(move || Look::new(&looker, request).draft()).await;
@@ -55,10 +57,20 @@ pub(crate) async fn submit(
         Err(response) => return Ok(response),
     };
     if check_only {
-        return Ok(draft.response);
+        return Ok(if try_accept { check(ctx, draft).await } else { draft.response });
     }
     crate::runner::lock(&ctx.credentials).extend(credentials);
     store(ctx, actor, draft).await
+}
+
+/// What would be submitted, with what `accept` says of the base.
+async fn check(ctx: &Context, mut draft: Draft) -> v1::SubmitResponse {
+    if let Err(trouble) = accept::colour(ctx, &mut draft).await {
+        let message = format!("`accept` could not be tried: {}", trouble.message);
+        let problem = v1::Problem { message, warning: true, ..v1::Problem::default() };
+        draft.response.problems.push(problem);
+    }
+    draft.response
 }
 
 fn internal(error: &dyn std::error::Error) -> ApiError {

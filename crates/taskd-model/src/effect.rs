@@ -484,7 +484,7 @@ pub struct Subject {
     pub conflicts: Option<Digest>,
     /// A rebase that began from this checkpoint must be finished from it, whatever the files say.
     pub rebase_from: Option<Oid>,
-    /// Sends of the present request before this one.
+    /// Sends of this turn's request before this one.
     pub attempt: u32,
     /// The external agent's session, if one is known.
     pub session: Option<String>,

@@ -97,7 +97,8 @@ async fn show(
     let Followed { log, kill } = follower.follow(plan, choices, server).await?;
     let main = place.gate_main()?;
     let report = Report::new(&log, kill, &main, plan);
-    print(&report.text(place.repo(), args.keep))?;
+    let keeps = args.keep || !report.is_good();
+    print(&report.text(place.repo(), keeps))?;
     if args.events {
         let lines: Vec<String> = log.iter().map(|it| format!("{:>5}  {it}", it.seq.0)).collect();
         print(&format!("\n{}", lines.join("\n")))?;

@@ -57,7 +57,12 @@ pub(super) const GROUPS: &[Group] = &[
             at a steady 1,000 events a second; a call that is late counts from when it was due.",
         rows: &[
             row("durable.plan.rate", "64 writers, a whole plan", "/s", Some(AtLeast(10_000.0))),
-            row("durable.pause.rate", "64 writers, pause and resume", "/s", Some(AtLeast(10_000.0))),
+            row(
+                "durable.pause.rate",
+                "64 writers, pause and resume",
+                "/s",
+                Some(AtLeast(10_000.0)),
+            ),
             row("durable.note.rate", "64 writers, notes", "/s", Some(AtLeast(10_000.0))),
             row("store.rate", "the store alone, 64 appenders", "/s", None),
             row("durable.pause.p99", "pause and resume at 1,000/s, p99", "ms", Some(Below(10.0))),
@@ -68,9 +73,10 @@ pub(super) const GROUPS: &[Group] = &[
     },
     Group {
         title: "One input",
-        how: "`Coordinator::handle` in this process, without disk: the end of an effect, which \
-            starts the next one, in a state where every loop is at work. Each sample is taken on a \
-            fresh copy; a run is the median of 200.",
+        how: "`Coordinator::handle` in this process, without disk, in a state where every loop is at \
+            work: for 100 loops spread over all, the end of preparing the worktree, then the end \
+            of composing the request, each of which starts the next effect. A run is the median of \
+            these 200 inputs without the first 20.",
         rows: &[
             row("decide.100", "100 loops", "µs", Some(Below(20.0))),
             row("decide.1000", "1,000 loops", "µs", Some(Below(20.0))),

@@ -81,7 +81,7 @@ impl State {
             Event::EffectEnded { effect, outcome } => self.end_effect(*effect, outcome, record),
             Event::QueueEntered { op } => self.enter_queue(record.seq, *op),
             Event::QueueLeft { entry, op, end } => self.leave_queue(*entry, *op, end),
-            Event::DaemonStopped => {}
+            Event::DaemonStopped => self.stopped = true,
             Event::StatusChanged { .. }
             | Event::IterationStarted { .. }
             | Event::IterationEnded { .. }
@@ -113,6 +113,9 @@ impl State {
                 engine.iteration = *n;
                 engine.turns.clear();
                 engine.turn = Turn::default();
+                // A fresh context is the default: only a run begun again goes on with a session.
+                engine.session = None;
+                engine.sends = 0;
                 engine.set_next(Next::Compose, since);
             }
             Event::IterationEnded { n, verdict, summary, log, .. } => {

@@ -212,7 +212,6 @@ impl LoopEngine {
                 self.set_next(Next::Iterate, since);
             }
             (Work::Compose, Outcome::Composed { request, .. }) => {
-                self.sends = 0;
                 let next = match self.worker {
                     Worker::Model(_) => Next::Call { request: *request },
                     Worker::Agent(_) => Next::Agent { prompt: *request },
@@ -254,6 +253,7 @@ impl LoopEngine {
 
     fn replied(&mut self, reply: Digest, calls: &[ToolCall], since: (Time, Seq), max_turns: u32) {
         self.turn.reply = Some(reply);
+        self.sends = 0;
         // What was observed in the stream keeps its state; the reply says what there is in all.
         for call in calls.iter().skip(self.turn.tools.len()) {
             self.turn.tools.push(ToolSlot::new(call.clone()));

@@ -18,6 +18,7 @@ impl State {
         let lost = std::mem::take(&mut self.effects);
         let nothing = Outcome::Cancelled { usage: Usage::default(), checkpoint: None };
         let max_turns = self.limits.turns;
+        let was_stopped = std::mem::take(&mut self.stopped);
         for (id, open) in lost {
             // A call that was sent stays admitted; its spend so far is booked already.
             self.free(&open, &nothing);
@@ -25,7 +26,12 @@ impl State {
                 Owner::Loop(loop_id) => {
                     let since = (at, Seq(self.next.0 - 1));
                     let engine = self.engine_mut(loop_id);
+                    let restarts = engine.restarts;
                     engine.lost(id, &open);
+                    if was_stopped {
+                        // A person's stop is no crash; it may happen as often as they like.
+                        engine.restarts = restarts;
+                    }
                     engine.finish_turn(since, max_turns);
                 }
                 Owner::Queue(project) => {

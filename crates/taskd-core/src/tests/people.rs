@@ -148,8 +148,8 @@ running: paused rebasing blocked complete failed stopped
 paused: pending running failed stopped
 rebasing: running paused blocked failed stopped
 blocked: pending running failed stopped
-complete: 
-failed: 
+complete:
+failed:
 stopped:
 ");
     let (from, to) = (Status::Complete, Status::Running);

@@ -16,6 +16,8 @@ use crate::{
     prompt::{self, Conversation, GateSaid, Note, Prompt, Scene, Turn},
 };
 
+/// Tool calls of one reply: the event that names them all has a size it must keep to.
+const MAX_TOOL_CALLS: usize = 28;
 /// Longest reply asked for, in tokens.
 const MAX_REPLY_TOKENS: u32 = 8_192;
 
@@ -141,7 +143,10 @@ impl Job {
         let call = Call {
             request: Arc::new(request),
             attempt: self.subject()?.attempt,
-            limits: CallLimits::with_cap_micros(cap_micros),
+            limits: CallLimits {
+                max_tool_calls: MAX_TOOL_CALLS,
+                ..CallLimits::with_cap_micros(cap_micros)
+            },
         };
         let mut events = llm.stream(call);
         let noise = self.noise();

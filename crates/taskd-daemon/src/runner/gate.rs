@@ -11,6 +11,7 @@ use taskd_tools::supervise::How;
 use super::{
     Context, Job, Trouble, lock,
     programs::{Command, ending, not_started},
+    worktree::SetUp,
 };
 use crate::findings;
 
@@ -76,17 +77,19 @@ impl Job {
         let scratch = Scratch::take(&self.ctx, self.order.project)?;
         let name = format!("gate-{}", scratch.n);
         let (repo, root) = self.ctx.repo(self.order.project)?;
-        let (dir, fresh) = self
+        let commands = self.setup_commands()?;
+        let (dir, set_up) = self
             .blocking(move || {
                 let fresh = !repo.worktree_path(&name).exists();
                 let dir = repo.checkout_scratch(&name, commit)?;
-                Ok((dir, fresh))
+                let set_up = SetUp::of(&dir, &commands, fresh);
+                Ok((dir, set_up))
             })
             .await?;
-        if fresh {
+        if !set_up.is_done() {
             self.include(&root, &dir).await?;
-            self.setup(dir.clone()).await?;
         }
+        self.setup(&dir, set_up).await?;
         self.run_gate(&dir, plan, &plan.gate, accept).await
     }
 

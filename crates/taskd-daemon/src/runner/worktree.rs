@@ -1,9 +1,13 @@
 //! Worktrees: prepare one, checkpoint it, move it onto another base.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use taskd_git::{Checkpoint, Ensure};
-use taskd_model::{Digest, Observation, Oid, Outcome, PrepareMode};
+use taskd_model::{Digest, Failure, Observation, Oid, Outcome, PrepareMode};
 
 use super::{
     Job, Trouble, identity,
@@ -15,6 +19,36 @@ const SETUP_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 /// Names of ignored files a fresh worktree gets a copy of.
 const INCLUDE_FILE: &str = ".worktreeinclude";
 
+/// Whether the setup of one worktree was run to its end, in a file beside it. One that failed or was
+/// cut off is run again, and so is one of other commands.
+pub(super) struct SetUp {
+    file: PathBuf,
+    what: String,
+}
+
+impl SetUp {
+    pub(super) fn of(dir: &Path, commands: &[String], fresh: bool) -> Self {
+        let parts: Vec<&[u8]> = commands.iter().map(String::as_bytes).collect();
+        let (file, what) = (dir.with_extension("set-up"), Digest::of_parts(&parts).to_string());
+        if fresh {
+            // Of an earlier worktree of this name.
+            fs::remove_file(&file).ok();
+        }
+        Self { file, what }
+    }
+
+    pub(super) fn is_done(&self) -> bool {
+        fs::read_to_string(&self.file).is_ok_and(|it| it == self.what)
+    }
+
+    fn note(self) -> Result<(), Trouble> {
+        fs::write(&self.file, self.what).map_err(|it| Trouble {
+            failure: Failure::Resources,
+            message: format!("writing {}: {it}", self.file.display()),
+        })
+    }
+}
+
 impl Job {
     pub(super) async fn prepare(&self, base: Oid, mode: PrepareMode) -> Result<Outcome, Trouble> {
         let (repo, root) = self.ctx.repo(self.order.project)?;
@@ -24,30 +58,38 @@ impl Job {
             PrepareMode::Restore(checkpoint) => Ensure::Restore { base, checkpoint },
             PrepareMode::Keep(checkpoint) => Ensure::Keep { base, checkpoint },
         };
-        let prepared = self
+        let commands = self.setup_commands()?;
+        let (prepared, set_up) = self
             .blocking(move || {
                 let prepared = repo.ensure_worktree(&name, how)?;
-                if prepared.created {
+                let set_up = SetUp::of(&prepared.path, &commands, prepared.created);
+                if !set_up.is_done() {
                     repo.copy_included(&root, &name, INCLUDE_FILE.as_ref())?;
                 }
-                Ok(prepared)
+                Ok((prepared, set_up))
             })
             .await?;
-        if prepared.created {
-            self.setup(prepared.path).await?;
-        }
+        self.setup(&prepared.path, set_up).await?;
         Ok(Outcome::Prepared { salvaged: prepared.salvaged })
     }
 
-    /// Runs the plan's and the type's setup command, if there is one.
-    pub(super) async fn setup(&self, dir: PathBuf) -> Result<(), Trouble> {
-        let plan = self.plan_doc()?;
+    /// The plan's and the type's setup command, as far as there are any.
+    pub(super) fn setup_commands(&self) -> Result<Vec<String>, Trouble> {
         let of_type = match &self.order.subject {
             Some(_) => self.spec_doc()?.loop_type.setup,
             None => None,
         };
-        for command in plan.setup.iter().chain(of_type.iter()) {
-            let spec = Command::shell(command, dir.clone(), self.env(&plan), SETUP_TIMEOUT);
+        Ok(self.plan_doc()?.setup.into_iter().chain(of_type).collect())
+    }
+
+    /// Runs the setup commands unless they were run here before, to their end.
+    pub(super) async fn setup(&self, dir: &Path, set_up: SetUp) -> Result<(), Trouble> {
+        if set_up.is_done() {
+            return Ok(());
+        }
+        let plan = self.plan_doc()?;
+        for command in &self.setup_commands()? {
+            let spec = Command::shell(command, dir.to_owned(), self.env(&plan), SETUP_TIMEOUT);
             let finished = self.run(spec, self.lines_as_noise()).await;
             not_started(&finished)?;
             if let Some(how) = ending(&finished, SETUP_TIMEOUT) {
@@ -58,7 +100,7 @@ impl Job {
                 )));
             }
         }
-        Ok(())
+        set_up.note()
     }
 
     /// Where the loop's worktree is.

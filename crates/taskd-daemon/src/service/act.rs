@@ -197,7 +197,13 @@ fn promise(verb: v1::Verb) -> &'static str {
         v1::Verb::Pause => "pauses at the next safe point",
         v1::Verb::Stop => "stops; its work is kept",
         v1::Verb::Land => "will land",
-        other => done_word(other),
+        v1::Verb::Unspecified
+        | v1::Verb::Resume
+        | v1::Verb::Reject
+        | v1::Verb::Note
+        | v1::Verb::Park
+        | v1::Verb::Unpark
+        | v1::Verb::Forget => done_word(verb),
     }
 }
 

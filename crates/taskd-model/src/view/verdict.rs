@@ -177,7 +177,10 @@ impl View {
             return Some(WaitVerdict::Pending);
         }
         // The need that did not pass says more than what could not start without it.
-        let says_it = |it: &&LoopView| it.reason != Some(Reason::NeedFailed);
+        // Nothing moves, so one that has not started waits for another and has nothing to say.
+        let says_it = |it: &&LoopView| {
+            it.reason != Some(Reason::NeedFailed) && it.status != Status::Pending
+        };
         let verdicts = latest().filter(says_it).map(|it| it.verdict(plan.land));
         Some(verdicts.max_by_key(|it| it.rank()).unwrap_or(WaitVerdict::Pending))
     }

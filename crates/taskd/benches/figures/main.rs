@@ -3,7 +3,10 @@
 //! `cargo xtask bench` runs this and writes `docs/benchmarks.md`. One line of standard output is one
 //! figure of one run: `figure`, its name, its value, parted by tabs. Nothing here passes or fails by
 //! its speed; a figure that cannot be taken ends the program.
-#![expect(clippy::disallowed_methods, reason = "starts the daemon as a person does, and paces load")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "starts the daemon as a person does, and paces load"
+)]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program that reports")]
 
 mod answers;
@@ -42,13 +45,8 @@ impl Sizes {
         samples: 200,
     };
     /// For mending this program.
-    const TINY: Self = Self {
-        runs: 2,
-        window: Duration::from_secs(2),
-        shrink: 20,
-        events: 3_000,
-        samples: 10,
-    };
+    const TINY: Self =
+        Self { runs: 2, window: Duration::from_secs(2), shrink: 20, events: 3_000, samples: 10 };
 
     /// So many loops, or fewer when everything is tiny.
     pub(crate) fn loops(&self, wanted: u32) -> u32 {

@@ -46,6 +46,7 @@ pub(crate) async fn plan_submit(here: &Here, args: PlanArgs) -> Done {
 pub(crate) async fn plan_check(here: &Here, args: PlanArgs) -> Done {
     let (mut request, name) = plan_request(here, &args)?;
     request.check_only = true;
+    request.try_accept = true;
     let client = here.client().await?;
     let answer = client.submit(request).await?;
     here.skew(&client);

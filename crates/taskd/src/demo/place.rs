@@ -45,6 +45,8 @@ pub(super) struct Place {
 pub(super) struct Main {
     /// Its commits after the first, the last one first.
     pub(super) commits: Vec<Commit>,
+    /// Where it is.
+    pub(super) tip: String,
     /// The last line of `sh test.sh` on a fresh clone.
     pub(super) tests: String,
     /// It ended with 0.
@@ -143,6 +145,7 @@ impl Place {
     pub(super) fn gate_main(&self) -> anyhow::Result<Main> {
         let log = self.git(&["log", "--name-only", "--format=%x00%H%x09%s", "start..main"])?;
         let commits = log.split('\0').filter_map(Commit::parse).collect();
+        let tip = self.git(&["rev-parse", "main"])?.trim().to_owned();
         let clone = self.dir.join("clone");
         let clone_text = clone.to_string_lossy().into_owned();
         self.git(&["clone", "-q", "--no-local", "--branch", "main", ".", &clone_text])?;
@@ -150,7 +153,7 @@ impl Place {
         let ran = tests.arg("test.sh").output().context("running sh test.sh on main")?;
         let printed = String::from_utf8_lossy(&ran.stdout);
         let tests = printed.lines().last().unwrap_or("it printed nothing").to_owned();
-        Ok(Main { commits, tests, green: ran.status.success() })
+        Ok(Main { commits, tip, tests, green: ran.status.success() })
     }
 
     fn git(&self, args: &[&str]) -> anyhow::Result<String> {

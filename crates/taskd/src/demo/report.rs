@@ -5,7 +5,7 @@ use std::{
     path::Path,
 };
 
-use taskd_model::{LoopView, PlanId, Record, Status, format_micros};
+use taskd_model::{LoopView, PlanId, Reason, Record, Status, format_micros};
 
 use super::{
     follow::{Kill, cut, seconds},
@@ -37,9 +37,18 @@ impl<'a> Report<'a> {
     /// What did not come true.
     pub(super) fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
+        let mut waiting = 0;
         for it in self.loops().filter(|it| it.status != Status::Complete) {
+            // What could not start says less than what it waits for.
+            if it.status == Status::Pending || it.reason == Some(Reason::NeedFailed) {
+                waiting += 1;
+                continue;
+            }
             let why = it.reason.as_ref().map(|it| format!(": {it}")).unwrap_or_default();
             problems.push(format!("{} {}{why}", it.name, it.status));
+        }
+        if waiting != 0 {
+            problems.push(format!("{waiting} more could not start"));
         }
         let (specs, commits) = (self.loops().count(), self.main.commits.len());
         if specs != SPECS.len() {
@@ -155,8 +164,7 @@ impl<'a> Report<'a> {
     }
 
     fn tests_line(&self) -> String {
-        let main = self.main.commits.first().map_or("", |it| short(&it.id));
-        let place = format!("on main {main}, in a fresh clone");
+        let place = format!("on main {}, in a fresh clone", short(&self.main.tip));
         format!("$ sh test.sh     {place:<38} {}", self.main.tests)
     }
 

@@ -129,11 +129,14 @@ impl Pen<'_> {
         let busy = json!([{"status": 429, "retry_after_ms": RETRY_AFTER_MS}]);
         let turns = vec![
             turn("I read what is there.", vec![read("words.sh"), read("lib/parse.sh")]),
-            turn("Sort, count, sort again.", vec![
-                write("lib/top.sh", asset!("lib/top.sh")),
-                write("words.sh", asset!("words/top.sh")),
-                write("tests/top.sh", asset!("tests/top.sh")),
-            ]),
+            turn(
+                "Sort, count, sort again.",
+                vec![
+                    write("lib/top.sh", asset!("lib/top.sh")),
+                    write("words.sh", asset!("words/top.sh")),
+                    write("tests/top.sh", asset!("tests/top.sh")),
+                ],
+            ),
             Draft { fail: busy, ..turn("I run the tests.", vec![run("sh test.sh")]) },
             turn("Done.", vec![finish("Prints the most common words.")]),
         ];

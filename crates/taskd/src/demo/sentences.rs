@@ -1,11 +1,14 @@
 //! One sentence about each loop, made of what happened to it and cut to the width of a terminal.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use taskd_model::{LoopId, LoopView, Status, Verdict, Worker};
 
 use super::{
-    follow::seconds,
+    follow::{cut, seconds},
     story::{Clash, Cut, CutOff, Story, Tale, Wait},
 };
 
@@ -31,7 +34,7 @@ pub(super) fn sentence(
     let mut push = |weight, text: Option<String>| {
         parts.extend(text.map(|text| Part { weight, text }));
     };
-    push(9, ended(it));
+    push(9, ended(story, it));
     push(1, after(story, it));
     push(7, waited(&tale.waits));
     for clash in &tale.clashes {
@@ -43,20 +46,26 @@ pub(super) fn sentence(
     push(6, gates(tale));
     push(4, moved(story, tale));
     push(5, agent(&it.worker));
-    fitted(parts)
+    fitted(&parts)
 }
 
 /// How it ended, if it did not land.
-fn ended(it: &LoopView) -> Option<String> {
-    let reason = it.reason.as_ref().map(ToString::to_string).unwrap_or_default();
-    match it.status {
-        Status::Complete => None,
-        status if reason.is_empty() => Some(format!("{status}")),
-        status => Some(format!("{status}: {reason}")),
+fn ended(story: &Story, it: &LoopView) -> Option<String> {
+    if it.status == Status::Complete {
+        return None;
     }
+    let needs: Vec<&str> = story.view.waits_for(it).map(|it| it.spec.as_str()).collect();
+    if it.iteration == 0 && !needs.is_empty() {
+        return Some(format!("not started: {} did not pass", needs.join(" and ")));
+    }
+    let reason = it.reason.as_ref().map(|it| format!(": {it}")).unwrap_or_default();
+    Some(format!("{}{reason}", it.status))
 }
 
 fn after(story: &Story, it: &LoopView) -> Option<String> {
+    if it.iteration == 0 {
+        return None;
+    }
     let needs: Vec<&str> = story.view.needs(it).map(|it| it.spec.as_str()).collect();
     (!needs.is_empty()).then(|| format!("after {}", needs.join(" and ")))
 }
@@ -144,18 +153,22 @@ fn names(story: &Story, places: &BTreeSet<usize>) -> Option<String> {
     }
 }
 
-/// Leaves out the lightest parts until the rest fits.
-fn fitted(mut parts: Vec<Part>) -> String {
-    loop {
-        let texts: Vec<&str> = parts.iter().map(|it| it.text.as_str()).collect();
-        let text = texts.join("; ");
-        if text.chars().count() <= MAX_CHARS {
-            return text;
-        }
-        let lightest = parts.iter().enumerate().min_by_key(|(_, it)| it.weight);
-        match lightest {
-            Some((place, _)) if 1 < parts.len() => drop(parts.remove(place)),
-            _ => return text.chars().take(MAX_CHARS).collect(),
+/// The heaviest parts that fit together, in their order; the heaviest of all in any case.
+fn fitted(parts: &[Part]) -> String {
+    let mut by_weight: Vec<usize> = (0..parts.len()).collect();
+    by_weight.sort_by_key(|place| Reverse(parts[*place].weight));
+    let mut chosen: BTreeSet<usize> = BTreeSet::new();
+    for place in by_weight {
+        let mut with = chosen.clone();
+        with.insert(place);
+        if chosen.is_empty() || joined(parts, &with).chars().count() <= MAX_CHARS {
+            chosen = with;
         }
     }
+    cut(&joined(parts, &chosen), MAX_CHARS)
+}
+
+fn joined(parts: &[Part], places: &BTreeSet<usize>) -> String {
+    let texts: Vec<&str> = places.iter().map(|it| parts[*it].text.as_str()).collect();
+    texts.join("; ")
 }

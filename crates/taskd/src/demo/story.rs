@@ -2,6 +2,10 @@
 //!
 //! A fold beside the view's: it keeps what the view forgets, such as how long a refusal was waited
 //! for or which turn a dead daemon was in.
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "it keeps a few kinds of events; what a new kind means to people is the view's matter"
+)]
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -126,11 +130,8 @@ impl Story {
     fn take(&mut self, record: &Record) {
         self.turns.apply(record);
         match &record.event {
-            Event::DaemonStarted { .. } => {
-                if std::mem::replace(&mut self.lived, true) {
-                    self.cut_off();
-                }
-            }
+            Event::DaemonStarted { .. } if !self.lived => self.lived = true,
+            Event::DaemonStarted { .. } => self.cut_off(),
             Event::EffectStarted { owner, work } => self.started(record, *owner, work),
             Event::EffectEnded { effect, outcome } => self.ended(record, *effect, outcome),
             Event::IterationEnded { n, verdict, .. } => {

@@ -141,8 +141,7 @@ fn the_word_counter_grows_with_its_tests() {
     ]);
     assert_eq!(tested(&files), "11 passed, 0 failed");
     let top = [("lib/top.sh", asset!("lib/top.sh")), ("tests/top.sh", asset!("tests/top.sh"))];
-    let json =
-        [("lib/json.sh", asset!("lib/json.sh")), ("tests/json.sh", asset!("tests/json.sh"))];
+    let json = [("lib/json.sh", asset!("lib/json.sh")), ("tests/json.sh", asset!("tests/json.sh"))];
     // Either of the two may come first; together they need the merged file.
     let alone = |words, new: &[(&'static str, &'static str)]| {
         tested(&[&files[..], new, &[("words.sh", words)]].concat())
@@ -169,7 +168,10 @@ fn the_daemon_says_where_it_listens() {
 
 #[test]
 fn numbers_and_lines_are_short() {
-    assert_eq!((seconds(0), seconds(2_049), seconds(12_050)), ("0.0 s".into(), "2.0 s".into(), "12.1 s".into()));
+    assert_eq!(
+        (seconds(0), seconds(2_049), seconds(12_050)),
+        ("0.0 s".into(), "2.0 s".into(), "12.1 s".into())
+    );
     assert_eq!((cut("abc", 3), cut("ab cd", 4)), ("abc".to_owned(), "ab…".to_owned()));
 }
 
@@ -258,7 +260,11 @@ impl Log {
 
     fn replied(&mut self, ms: u64, effect: EffectId) {
         let reply = Digest::of(b"reply");
-        self.end(ms, effect, Outcome::Replied { reply, calls: Vec::new(), usage: Usage::default() });
+        self.end(
+            ms,
+            effect,
+            Outcome::Replied { reply, calls: Vec::new(), usage: Usage::default() },
+        );
     }
 
     fn sentence(&self) -> String {
@@ -276,7 +282,11 @@ fn a_wait_is_measured_and_its_iteration_counted() {
     let failure = Failure::NotBefore(2_000);
     log.end(200, call, Outcome::Failed { failure, message, usage: Usage::default() });
     log.call(2_230, "a");
-    assert!(log.sentence().contains("waited 2.0 s for a 429, no iteration lost"), "{}", log.sentence());
+    assert!(
+        log.sentence().contains("waited 2.0 s for a 429, no iteration lost"),
+        "{}",
+        log.sentence()
+    );
 }
 
 #[test]

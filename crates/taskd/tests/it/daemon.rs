@@ -12,10 +12,10 @@ mod state;
 use std::{
     collections::BTreeMap,
     fs,
-    io::Read as _,
+    io::{BufRead as _, BufReader, Read as _},
     os::{fd::AsFd as _, unix::fs::PermissionsExt as _},
     path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus},
+    process::{Child, Command, ExitStatus, Stdio},
     sync::mpsc,
     thread,
     time::Duration,
@@ -190,7 +190,7 @@ impl Own {
     /// Waits for input that never comes.
     fn idle() -> Self {
         let mut command = Command::new("cat");
-        command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::null());
+        command.stdin(Stdio::piped()).stdout(Stdio::null());
         Self(command.spawn().expect("cat is installed"))
     }
 
@@ -203,5 +203,48 @@ impl Drop for Own {
     fn drop(&mut self) {
         self.0.kill().ok();
         self.0.wait().ok();
+    }
+}
+
+/// A daemon in the foreground whose words are read one by one.
+struct Foreground {
+    daemon: Own,
+    said: mpsc::Receiver<String>,
+}
+
+impl Foreground {
+    /// Starts it with a command of its own.
+    #[track_caller]
+    fn start(mut command: Command) -> Self {
+        let mut daemon = Own(command.stderr(Stdio::piped()).spawn().expect("it runs"));
+        let err = BufReader::new(daemon.0.stderr.take().expect("piped"));
+        // More than any test has it say, so that the daemon never waits for us.
+        let (tell, said) = mpsc::sync_channel(100_000);
+        thread::spawn(move || err.lines().map_while(Result::ok).try_for_each(|it| tell.send(it)));
+        Self { daemon, said }
+    }
+
+    /// The next line that says this.
+    #[track_caller]
+    fn until(&self, what: &str) -> String {
+        loop {
+            match self.said.recv_timeout(PATIENCE) {
+                Ok(line) if line.contains(what) => return line,
+                Ok(_) => {}
+                Err(why) => panic!("the daemon did not say {what:?}: {why}"),
+            }
+        }
+    }
+
+    fn pid(&self) -> u32 {
+        self.daemon.0.id()
+    }
+
+    /// How it ended, and what it said that nobody had read.
+    #[track_caller]
+    fn ended(mut self) -> (ExitStatus, String) {
+        let status = within("the daemon to end", move || self.daemon.0.wait().expect("it is ours"));
+        let rest: Vec<String> = self.said.iter().collect();
+        (status, rest.join("\n"))
     }
 }

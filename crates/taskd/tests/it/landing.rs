@@ -9,7 +9,7 @@ mod repos;
 
 use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt as _, path::Path};
 
-use taskd_model::{Event, LoopView, Outcome, Record, View};
+use taskd_model::{Actor, EffectId, Event, LoopView, Outcome, Record, View, Work};
 
 use crate::support::World;
 
@@ -61,7 +61,12 @@ pub(crate) fn until_main_is(world: &World, tip: &str) {
 
 /// Waits until a loop is as `done` says.
 #[track_caller]
-pub(crate) fn until_loop(world: &World, name: &str, what: &str, done: impl Fn(&LoopView) -> bool) -> LoopView {
+pub(crate) fn until_loop(
+    world: &World,
+    name: &str,
+    what: &str,
+    done: impl Fn(&LoopView) -> bool,
+) -> LoopView {
     let found = |view: &View| view.loops.values().find(|it| it.name == name).cloned();
     let view =
         world.until(&format!("{name} {what}"), |view| found(view).is_some_and(|it| done(&it)));
@@ -79,6 +84,12 @@ pub(crate) fn until_landed(world: &World, name: &str) -> String {
 #[track_caller]
 pub(crate) fn until_ready(world: &World, name: &str) -> LoopView {
     until_loop(world, name, "to ask", |it| it.approval_asked.is_some() && it.integrated.is_some())
+}
+
+/// How many events were caused by a person.
+pub(crate) fn words_of_persons(world: &World) -> usize {
+    let persons = |it: &&Record| matches!(it.actor, Actor::Person { .. });
+    world.events().iter().filter(persons).count()
 }
 
 /// The path of a loop's worktree, by the command people use.
@@ -122,19 +133,18 @@ fn line_of_main(world: &World) -> Vec<String> {
 /// How the gates of candidates ended, in order: `Some(green)`, or nothing for one that was ended.
 fn candidate_gates(world: &World) -> Vec<Option<bool>> {
     let events = world.events();
-    let started = |record: &Record| match &record.event {
-        Event::EffectStarted { work: taskd_model::Work::GateCandidate { .. }, .. } => {
-            Some(taskd_model::EffectId(record.seq))
-        }
-        _ => None,
-    };
-    let gates: Vec<_> = events.iter().filter_map(started).collect();
-    let ended = |record: &Record| match &record.event {
-        Event::EffectEnded { effect, outcome } if gates.contains(effect) => Some(match outcome {
-            Outcome::CandidateGated(report) => Some(report.green),
-            _ => None,
-        }),
-        _ => None,
+    let gates: Vec<EffectId> = events
+        .iter()
+        .filter(|it| {
+            let Event::EffectStarted { work, .. } = &it.event else { return false };
+            matches!(work, Work::GateCandidate { .. })
+        })
+        .map(|it| EffectId(it.seq))
+        .collect();
+    let ended = |record: &Record| {
+        let Event::EffectEnded { effect, outcome } = &record.event else { return None };
+        let green = if let Outcome::CandidateGated(it) = outcome { Some(it.green) } else { None };
+        gates.contains(effect).then_some(green)
     };
     events.iter().filter_map(ended).collect()
 }

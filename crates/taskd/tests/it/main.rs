@@ -3,4 +3,5 @@
 mod cli;
 mod daemon;
 mod landing;
+mod loops;
 mod support;

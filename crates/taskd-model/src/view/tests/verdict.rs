@@ -52,6 +52,15 @@ fn the_cause_says_more_than_what_it_caused() {
 }
 
 #[test]
+fn what_waits_behind_a_blocked_need_does_not_keep_the_plan_pending() {
+    let mut it = Story::with_plan(LandPolicy::OnGate, &[("a", &[]), ("b", &[0]), ("c", &[1])]);
+    it.release(1);
+    it.status(id(0), Status::Failed, Reason::Limit(Limit::Iterations));
+    it.status(id(1), Status::Blocked, Reason::NeedFailed);
+    assert_eq!(it.view.wait_plan(P7), Some(V::Limit));
+}
+
+#[test]
 fn a_paused_plan_is_pending_and_a_blocked_one_needs_you() {
     let mut it = two(LandPolicy::OnGate);
     it.status(id(0), Status::Paused, Reason::Person);

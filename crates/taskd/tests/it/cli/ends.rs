@@ -115,7 +115,11 @@ fn usage_ends_with_2_and_configuration_with_78() {
     let ran = world.taskd(&["run", "x", "--agent", "true", "-d"]);
     assert_eq!(ran.code, 78, "{ran:?}");
     assert!(ran.err.contains(".taskd/config.toml"), "{}", ran.err);
-    assert!(ran.err.contains(":2:1: unknown key `comand`") && ran.err.contains("`command`?"), "{}", ran.err);
+    assert!(
+        ran.err.contains(":2:1: unknown key `comand`") && ran.err.contains("`command`?"),
+        "{}",
+        ran.err
+    );
     assert_eq!(world.view().seq, seq, "something was stored");
 }
 

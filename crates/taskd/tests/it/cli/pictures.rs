@@ -55,7 +55,8 @@ fn ls_shows_the_groups() {
     has(&alone, &["NEEDS YOU (1)", "next: taskd diff p1.ready"]);
     assert_eq!(world.taskd(&["ls", "-q"]).ok(), "p1.ready\np1.works\np1.later\n");
     let value = &json(&world, &["ls"])[0];
-    let groups: Vec<_> = value["loops"].as_array().expect("loops").iter().map(|it| &it["group"]).collect();
+    let groups: Vec<_> =
+        value["loops"].as_array().expect("loops").iter().map(|it| &it["group"]).collect();
     assert_eq!(groups, ["needs_you", "working", "waiting"]);
     assert_eq!(value["loops"][2]["waits_for"][0], "p1.works");
     assert_eq!(json(&world, &[])[0]["schema_version"], 1);

@@ -1,11 +1,11 @@
 //! Being killed: what was acknowledged is in the log, and everything goes on to its one end.
 
-use std::{fs, process::Stdio};
+use std::fs;
 
 use taskd_api::{Watched, v1};
 use taskd_model::{Digest, Event, Record, Seq, Status, View};
 
-use super::{Leash, configure, ended, in_time, pid, plan, script, serving, signal};
+use super::{Foreground, Leash, configure, ended, in_time, pid, plan, script, serving, signal};
 use crate::support::{Door, World};
 
 /// Numbers that look random and are the same every time.
@@ -53,7 +53,8 @@ fn busy(world: &World, n: usize) -> String {
         ));
     }
     let script = world.aside(&format!("replies-{n}.yaml"), &format!("loops:\n{loops}"));
-    let specs: Vec<_> = names.iter().zip(needs).map(|(it, needs)| (*it, needs.to_owned())).collect();
+    let specs: Vec<_> =
+        names.iter().zip(needs).map(|(it, needs)| (*it, needs.to_owned())).collect();
     let head = format!("model: scripted:{script}\n");
     let text = plan(&format!("Busy {n}"), &head, &specs);
     text.replace("needs: a\n\n\n", "needs: a\n\n").replace("needs: a, b\n\n\n", "needs: a, b\n\n")
@@ -194,7 +195,11 @@ fn thirty_kills_lose_nothing_and_repeat_nothing() {
 fn a_start_after_a_kill_ends_what_was_left_and_says_so() {
     let world = World::new();
     let (leash, door) = (Leash::new(&world), Door::new(&world, "a"));
-    let body = format!("{}\ntrap '' INT TERM\nsetsid sleep 1000 &\n{}\necho a > a.txt", leash.sh(), door.sh());
+    let body = format!(
+        "{}\ntrap '' INT TERM\nsetsid sleep 1000 &\n{}\necho a > left.txt",
+        leash.sh(),
+        door.sh()
+    );
     let agent = script(&world, "a.sh", &body);
     world.taskd(&["daemon", "start"]).ok();
     world.submit(&plan("Left", "", &[("a", format!("agent: {agent}"))]));
@@ -243,7 +248,7 @@ fn a_clean_end_leaves_nothing_to_replay() {
     signal(pid(&world), nix::sys::signal::Signal::SIGKILL);
     world.taskd(&["daemon", "start"]).ok();
     let after_a_kill = replayed(&world);
-    assert!((1..=1_000).contains(&after_a_kill), "{after_a_kill}");
+    assert!(after_a_kill <= 1_000, "{after_a_kill}");
     assert_eq!(whole_log(&world)[..log.len()], log[..]);
     world.taskd(&["daemon", "stop"]).ok();
     world.taskd(&["daemon", "start", "--resume"]).ok();
@@ -267,14 +272,8 @@ fn a_daemon_that_cannot_work_is_not_taken_for_one_that_can() {
     );
     let mut command = std::process::Command::new("sh");
     command.args(["-c", &line]).current_dir(&world.repo).env_clear().envs(&world.env);
-    let daemon = command.stderr(Stdio::piped()).spawn().expect("a shell");
-    let mut daemon = super::Own(daemon);
-    let mut err = std::io::BufReader::new(daemon.0.stderr.take().expect("piped"));
-    let mut said = String::new();
-    while !said.contains("ready socket=") {
-        assert_ne!(std::io::BufRead::read_line(&mut err, &mut said).expect("text"), 0, "{said}");
-    }
-    let reading = std::thread::spawn(move || super::all_of(err));
+    let daemon = Foreground::start(command);
+    daemon.until("ready socket=");
     let client = world.client();
     let mut acknowledged = 0;
     let failed = loop {
@@ -286,8 +285,7 @@ fn a_daemon_that_cannot_work_is_not_taken_for_one_that_can() {
         }
         assert!(acknowledged < 10_000, "the file may grow after all");
     };
-    let status = super::within("the daemon to end", move || daemon.0.wait().expect("ours"));
-    let log = reading.join().expect("read");
+    let (status, log) = daemon.ended();
     assert_eq!(status.code(), Some(70), "{failed}\n{log}");
     assert!(log.contains("the log cannot be written"), "{log}");
     assert!(world.taskd(&["daemon", "status"]).code == 69);
@@ -322,9 +320,9 @@ fn a_lone_event_does_not_wait_for_company() {
         let verb = if n % 2 == 0 { v1::Verb::Park } else { v1::Verb::Unpark };
         let request = v1::ActRequest { verb: verb.into(), ..v1::ActRequest::default() };
         let began = std::time::Instant::now();
-        let answer = world.runtime.block_on(async {
-            tokio::time::timeout(super::PATIENCE, client.act(request)).await
-        });
+        let answer = world
+            .runtime
+            .block_on(async { tokio::time::timeout(super::PATIENCE, client.act(request)).await });
         acknowledged = answer.expect("in time").expect("taken").seq;
         fastest = fastest.min(began.elapsed());
     }

@@ -14,7 +14,9 @@ use nix::{
 };
 use taskd_model::{Event, Status};
 
-use super::{Leash, Own, all_of, ended, held, in_time, pid, plan, script, serving, signal, status};
+use super::{
+    Foreground, Leash, Own, all_of, ended, held, in_time, pid, plan, script, serving, signal, status,
+};
 use crate::support::{Door, World};
 
 /// Fields of `/proc/PID/stat` after the name: state, parent, group, session.
@@ -211,7 +213,7 @@ fn a_daemon_in_the_foreground_is_seen_and_stopped() {
 /// logs, and whether work goes on.
 #[test]
 fn flags_reach_the_daemon() {
-    let mut world = World::new();
+    let world = World::new();
     let free = || {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         listener.local_addr().expect("bound").to_string()
@@ -228,7 +230,8 @@ fn flags_reach_the_daemon() {
     assert!(listens.contains(&format!("http://{flag}")), "{listens}");
     world.taskd(&["daemon", "stop"]).ok();
 
-    world.start_with(&["--log-level", "error"]);
+    let words = ["daemon", "run", "--log-level", "trace"];
+    Foreground::start(world.command(&words)).until("TRACE");
 }
 
 /// A signal ends the daemon in order: the log says so, nothing is left, and the next start goes on
@@ -269,14 +272,8 @@ fn a_second_signal_ends_at_once() {
         let mut world = World::new();
         let (leash, door) = (Leash::new(&world), Door::new(&world, "a"));
         let agent = script(&world, "a.sh", &format!("{}\n{}", leash.sh(), door.sh()));
-        let mut command = world.command(&["daemon", "run"]);
-        let mut daemon = command.stderr(Stdio::piped()).spawn().expect("taskd runs");
-        let mut said = BufReader::new(daemon.stderr.take().expect("piped")).lines();
-        let mut until = |what: &str| {
-            let found = said.by_ref().any(|it| it.expect("text").contains(what));
-            assert!(found, "the daemon ended without saying {what:?}");
-        };
-        until("ready socket=");
+        let daemon = Foreground::start(world.command(&["daemon", "run"]));
+        daemon.until("ready socket=");
         world.submit(&plan("Held", "", &[("a", format!("agent: {agent}"))]));
         door.reached();
         // A supervisor that is stopped walks no ladder, so that ending takes its time.
@@ -286,15 +283,16 @@ fn a_second_signal_ends_at_once() {
         }
         let mut stopping = None;
         if first == "signal" {
-            signal(daemon.id(), Signal::SIGTERM);
+            signal(daemon.pid(), Signal::SIGTERM);
         } else {
             let mut command = world.command(&["daemon", "stop"]);
             command.stdout(Stdio::null()).stderr(Stdio::null());
             stopping = Some(Own(command.spawn().expect("taskd runs")));
         }
-        until("ending");
-        signal(daemon.id(), Signal::SIGTERM);
-        assert_eq!(ended(daemon).code(), Some(130), "{first}");
+        daemon.until("daemon: ending");
+        signal(daemon.pid(), Signal::SIGTERM);
+        let (status, said) = daemon.ended();
+        assert_eq!(status.code(), Some(130), "{first}: {said}");
         drop(stopping);
         // The next life ends what this one left.
         world.start();

@@ -139,34 +139,38 @@ fn one_changed_byte_is_named_by_doctor() {
     world.start();
     // Large enough to be a file of its own.
     let context = "A line of context.\n".repeat(1_000);
-    let agent = super::script(&world, "a.sh", "echo a > a.txt");
+    let agent = super::script(&world, "a.sh", "echo a > work.txt");
     let text = super::plan("Large", "", &[("a", format!("agent: {agent}"))]);
     world.submit(&text.replacen("\n## spec", &format!("\n{context}\n## spec"), 1));
     world.until("p1 to be over", |it| it.plans.values().any(|it| it.ended_at.is_some()));
     let well = world.taskd(&["doctor"]).ok();
     assert!(well.contains("chain whole"), "{well}");
     world.stop();
+    let state = world.state();
     let some_file = |name: &str| {
-        let files = bytes(&world.state().join(name));
+        let files = bytes(&state.join(name));
         files.into_keys().next_back().unwrap_or_else(|| panic!("no {name}"))
     };
-    let (snapshot, blob) = (some_file("snapshots"), some_file("blobs"));
+    let blob = some_file("blobs");
     let blob_name = {
         let dir = blob.parent().and_then(Path::file_name).expect("a folder").to_string_lossy();
         format!("{dir}{}", blob.file_name().expect("a name").to_string_lossy())
     };
 
-    put(&snapshot, 100, &[!fs::read(&snapshot).expect("readable")[100]]);
-    world.start();
-    assert!(world.row("p1.a").landed.is_some(), "nothing is lost");
-    let told = world.taskd(&["doctor"]);
-    assert!(told.out.contains(&snapshot.display().to_string()), "{}", told.out);
-    world.stop();
-
-    put(&blob, 100, &[!fs::read(&blob).expect("readable")[100]]);
+    let intact = fs::read(&blob).expect("readable");
+    put(&blob, 100, &[!intact[100]]);
     world.start();
     let told = world.taskd(&["doctor"]);
     assert!(told.out.contains(&blob_name), "{blob_name}: {}", told.out);
+    world.stop();
+    fs::write(&blob, intact).expect("ours");
+
+    let snapshot = some_file("snapshots");
+    put(&snapshot, 100, &[!fs::read(&snapshot).expect("readable")[100]]);
+    world.start();
+    assert!(world.row("p1.a").landed.is_some(), "nothing is lost:\n{}", world.transcript());
+    let told = world.taskd(&["doctor"]);
+    assert!(told.out.contains(&snapshot.display().to_string()), "{}", told.out);
     world.stop();
 
     let db = world.state().join("taskd.db");

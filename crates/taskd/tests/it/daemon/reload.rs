@@ -3,7 +3,7 @@
 use nix::sys::signal::Signal;
 use taskd_model::{Event, LandPolicy, Status, Verdict};
 
-use super::{all_of, configure, ended, held, pid, plan, script, serving, signal};
+use super::{Foreground, configure, held, pid, plan, script, serving, signal};
 use crate::support::{Door, World};
 
 /// A hangup reads the configuration again: what is wrong is refused whole and named, and what was
@@ -12,39 +12,28 @@ use crate::support::{Door, World};
 fn a_hangup_reads_the_configuration_again() {
     let world = World::new();
     configure(&world, "[limits]\ncalls = 7\n");
-    let mut command = world.command(&["daemon", "run"]);
-    let mut daemon = command.stderr(std::process::Stdio::piped()).spawn().expect("taskd runs");
-    let err = daemon.stderr.take().expect("piped");
-    let mut said = std::io::BufRead::lines(std::io::BufReader::new(err));
-    let mut until = |what: &str| {
-        let line = said.by_ref().map(|it| it.expect("text")).find(|it| it.contains(what));
-        line.unwrap_or_else(|| panic!("the daemon ended without saying {what:?}"))
-    };
-    until("ready socket=");
+    let daemon = Foreground::start(world.command(&["daemon", "run"]));
+    daemon.until("ready socket=");
     let calls = || world.view().limits.expect("set").calls;
     assert_eq!(calls(), 7);
 
     configure(&world, "[limits]\ncalls = 3\nloops = 4\ncolour = 1\n");
-    signal(daemon.id(), Signal::SIGHUP);
-    let line = until("configuration not taken");
-    let rest = until("colour");
-    assert!(format!("{line}{rest}").contains("colour"), "{line} {rest}");
+    signal(daemon.pid(), Signal::SIGHUP);
+    daemon.until("configuration not taken");
     assert_eq!(calls(), 7, "all or nothing");
 
     configure(&world, "[limits]\ncalls = 3\n");
-    signal(daemon.id(), Signal::SIGHUP);
-    let line = until("configuration read again");
+    signal(daemon.pid(), Signal::SIGHUP);
+    let line = daemon.until("configuration read again");
     assert!(line.contains("limits.calls"), "{line}");
     assert_eq!(calls(), 3);
-    assert_eq!(pid(&world), daemon.id());
-    signal(daemon.id(), Signal::SIGTERM);
-    assert!(ended(daemon).success());
+    assert_eq!(pid(&world), daemon.pid());
+    signal(daemon.pid(), Signal::SIGTERM);
+    assert!(daemon.ended().0.success());
 
     configure(&world, "[limits]\ncalls = \"many\"\n");
-    let mut command = world.command(&["daemon", "run"]);
-    let mut daemon = command.stderr(std::process::Stdio::piped()).spawn().expect("taskd runs");
-    let said = all_of(daemon.stderr.take().expect("piped"));
-    assert_eq!(ended(daemon).code(), Some(78), "{said}");
+    let (status, said) = Foreground::start(world.command(&["daemon", "run"])).ended();
+    assert_eq!(status.code(), Some(78), "{said}");
     assert!(said.contains("config.toml") && said.contains("limits.calls"), "{said}");
 }
 

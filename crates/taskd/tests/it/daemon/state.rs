@@ -30,7 +30,8 @@ fn rebasing_and_blocked_loops_are_counted() {
         it.projects.values().any(|it| it.targets["main"].tip.to_string() == tip)
     });
     thread::scope(|scope| {
-        let rebasing = scope.spawn(|| world.until("rebasing", |it| total(it, Status::Rebasing) == 1));
+        let rebasing =
+            scope.spawn(|| world.until("rebasing", |it| total(it, Status::Rebasing) == 1));
         // The watch has begun when it is counted.
         while world.taskd(&["daemon", "status", "--json"]).ok().contains("\"watchers\":1,") {}
         door.open();
@@ -53,7 +54,8 @@ fn readers_never_go_back_and_never_see_half() {
     world.start();
     let door = Door::new(&world, "z");
     let quick = |name: &str| script(&world, &format!("{name}.sh"), &format!("echo x > {name}.txt"));
-    let mut specs: Vec<_> = ["a", "b", "c", "d"].map(|it| (it, format!("agent: {}", quick(it)))).into();
+    let mut specs: Vec<_> =
+        ["a", "b", "c", "d"].map(|it| (it, format!("agent: {}", quick(it)))).into();
     let last = script(&world, "z.sh", &format!("{}\necho z > z.txt", door.sh()));
     specs.push(("z", format!("agent: {last}")));
     let text = plan("Read", "", &specs);

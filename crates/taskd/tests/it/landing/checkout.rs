@@ -12,8 +12,11 @@ use taskd_model::Group;
 use super::{agent, line_of_main, plan, until_landed, until_loop, worktree};
 use crate::support::{Door, World};
 
+/// Bytes, mode and time of change of files.
+type Files = BTreeMap<PathBuf, (Vec<u8>, u32, i64)>;
+
 /// Every file below a directory with its bytes, mode and time of change.
-fn files(root: &Path, skip: &dyn Fn(&str) -> bool) -> BTreeMap<PathBuf, (Vec<u8>, u32, i64)> {
+fn files(root: &Path, skip: &dyn Fn(&str) -> bool) -> Files {
     let mut found = BTreeMap::new();
     let mut todo = vec![root.to_owned()];
     while let Some(dir) = todo.pop() {
@@ -37,7 +40,7 @@ fn files(root: &Path, skip: &dyn Fn(&str) -> bool) -> BTreeMap<PathBuf, (Vec<u8>
 
 /// Everything of a repository that is the person's: the files, and all of `.git` but objects, our
 /// refs and worktrees, and the target with its log.
-fn persons(world: &World) -> BTreeMap<PathBuf, (Vec<u8>, u32, i64)> {
+fn persons(world: &World) -> Files {
     let ours = [
         ".git/objects",
         ".git/refs/taskd",
@@ -61,11 +64,8 @@ fn make_dirty(world: &World) {
 }
 
 #[track_caller]
-fn assert_same(
-    before: &BTreeMap<PathBuf, (Vec<u8>, u32, i64)>,
-    after: &BTreeMap<PathBuf, (Vec<u8>, u32, i64)>,
-) {
-    let names = |it: &BTreeMap<PathBuf, _>| it.keys().cloned().collect::<Vec<_>>();
+fn assert_same(before: &Files, after: &Files) {
+    let names = |it: &Files| it.keys().cloned().collect::<Vec<_>>();
     assert_eq!(names(before), names(after));
     for (path, was) in before {
         assert!(*was == after[path], "{} has changed", path.display());

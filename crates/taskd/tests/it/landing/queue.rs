@@ -2,21 +2,20 @@
 
 use std::fs;
 
-use taskd_model::{Event, QueueEnd, QueueOp, Verdict};
+use taskd_model::{Event, Outcome, QueueEnd, QueueOp, Status, Verdict, Work};
 
 use super::{
     agent, candidate_gates, line_of_main, own_ref, person_commits, plan, prompt, refs,
-    until_landed, until_main_is,
+    until_landed, until_loop, until_main_is,
 };
 use crate::support::{Door, World};
 
 /// Every commit that was brought to main, with the tip it was gated on.
 fn landings(world: &World) -> Vec<(String, String)> {
-    let landed = |it: &taskd_model::Record| match &it.event {
-        Event::QueueLeft { op: QueueOp::Land(_), end: QueueEnd::Done { commit, onto, .. }, .. } => {
-            Some((commit.to_string(), onto.to_string()))
-        }
-        _ => None,
+    let landed = |it: &taskd_model::Record| {
+        let Event::QueueLeft { op: QueueOp::Land(_), end, .. } = &it.event else { return None };
+        let QueueEnd::Done { commit, onto, .. } = end else { return None };
+        Some((commit.to_string(), onto.to_string()))
     };
     world.events().iter().filter_map(landed).collect()
 }
@@ -141,7 +140,7 @@ fn a_kill_around_landing_does_not_land_twice() {
     gate.open();
     // The moment the ref has moved, whether the log knows it yet or not.
     world.until_event("the landing to be under way", |it| {
-        matches!(&it.event, Event::EffectStarted { work: taskd_model::Work::Publish { .. }, .. })
+        matches!(&it.event, Event::EffectStarted { work: Work::Publish { .. }, .. })
     });
     world.kill();
     world.start();
@@ -149,6 +148,39 @@ fn a_kill_around_landing_does_not_land_twice() {
     let trailers = world.git(&["log", "--format=%(trailers:key=Taskd-Loop,valueonly)", "main"]);
     assert_eq!(trailers.matches("p1.one").count(), 1, "{trailers}");
     assert_eq!(line_of_main(&world).len(), 3);
+}
+
+/// Proves F2: the ref moved but the daemon died before it could write that down: the next life sees
+/// that the work is there, lands nothing again, and the loop is Complete.
+#[test]
+fn what_landed_without_a_word_in_the_log_does_not_land_again() {
+    let mut world = World::new();
+    let (work, gate) = (Door::new(&world, "work"), Door::new(&world, "gate"));
+    let run = agent(&world, "agent.sh", &format!("echo x > mine.txt\n{}", work.sh()));
+    let extra = format!("[ ! -f mine.txt ] || [ ! -f theirs.txt ] || {{ {}; }}", gate.sh());
+    world.start();
+    world.submit(
+        &plan(&format!("agent: {run}\nland: on-gate"), &[("one", "")])
+            .replace("gate: sh test.sh", &format!("gate: ['{extra}', 'sh test.sh']")),
+    );
+    work.reached();
+    person_commits(&world, "theirs.txt", "1\n");
+    work.open();
+    gate.reached();
+    let built = world.events().iter().rev().find_map(|it| {
+        let Event::EffectEnded { outcome: Outcome::Built { commit, .. }, .. } = &it.event else {
+            return None;
+        };
+        Some(commit.to_string())
+    });
+    let built = built.expect("it is being gated");
+    world.kill();
+    world.git(&["merge", "-q", "--ff-only", &built]);
+    world.start();
+    let it = until_loop(&world, "p1.one", "to be over", |it| it.status.is_over());
+    assert_eq!(it.status, Status::Complete, "{}", world.transcript());
+    assert_eq!(world.git(&["rev-parse", "main"]), built);
+    assert_eq!(world.git(&["status", "--porcelain"]), "");
 }
 
 /// A tree that is known to pass is not gated again: the base once, the loop's tree once.
@@ -218,9 +250,12 @@ fn work_lands_on_a_main_that_was_rewritten() {
     assert_ne!(old, amended);
     let main = world.git(&["rev-list", "main"]);
     assert!(!main.contains(&old), "the old commit came back");
-    assert!(world.events().iter().any(|it| {
-        matches!(&it.event, Event::MainMoved { rewritten: true, .. })
-    }));
+    assert!(
+        world
+            .events()
+            .iter()
+            .any(|it| { matches!(&it.event, Event::MainMoved { rewritten: true, .. }) })
+    );
 }
 
 /// The same when the work already waits on the integration ref for a word to land.
@@ -233,21 +268,21 @@ fn waiting_work_is_brought_onto_a_main_that_was_rewritten() {
     world.start();
     world.submit(&plan(&format!("agent: {run}\nland: ask"), &[("one", "")]));
     super::until_ready(&world, "p1.one");
-    world.write("second.txt", "said better\n");
-    world.git(&["commit", "-qa", "--amend", "-m", "second, said better"]);
+    // The same files: nothing but the rewriting itself says that the old commit shall go.
+    world.git(&["commit", "-q", "--amend", "-m", "second, said better"]);
     let amended = world.git(&["rev-parse", "main"]);
     let placed = world.until("the work to stand on the amended commit", |view| {
         let ready = view.loops.values().all(|it| it.approval_asked.is_some());
-        ready && view.plans.values().all(|it| {
-            let tip = it.integration.tip.to_string();
-            tip != old && world.git(&["rev-parse", &format!("{tip}^")]) == amended
-        })
+        ready
+            && view.plans.values().all(|it| {
+                let tip = it.integration.tip.to_string();
+                tip != old && world.git(&["rev-parse", &format!("{tip}^")]) == amended
+            })
     });
     let gated = placed.plans.values().next().expect("one").integration.tip.to_string();
     world.taskd(&["land", "p1"]).ok();
     assert_eq!(until_landed(&world, "p1.one"), gated, "it lands as the commit that was gated");
     assert!(!world.git(&["rev-list", "main"]).contains(&old));
-    assert_eq!(world.git(&["show", "main:second.txt"]), "said better");
 }
 
 fn person_commit_before_start(world: &World) {

@@ -133,7 +133,8 @@ fn repositories_that_cannot_be_served_are_refused() {
     ];
     for (path, sentence) in cases {
         let place = path.to_str().expect("UTF-8");
-        for args in [&["plan", "submit", &file][..], &["plan", "check", &file], &["projects", "add"]]
+        for args in
+            [&["plan", "submit", &file][..], &["plan", "check", &file], &["projects", "add"]]
         {
             let ran = world.taskd(&[&["-C", place], args].concat());
             assert_eq!(ran.code, 1, "{args:?} in {place}: {ran:?}");
