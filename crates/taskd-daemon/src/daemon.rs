@@ -9,14 +9,14 @@ use std::{
     os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt},
     path::Path,
     sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use anyhow::{Context as _, anyhow};
 use taskd_api::{ApiError, TaskdServer, codes};
 use taskd_model::{Actor, Command, Input, LoopId, LoopView, Record, Seq, Status};
 use taskd_store::{Filter, Options as StoreOptions, Recovered, SnapshotKind, Store, StoreError};
-use taskd_tools::supervise::Launcher;
+use taskd_tools::supervise::{Launcher, identity_of};
 use tokio::{
     net::{UnixListener, UnixStream},
     signal::unix::{Signal, SignalKind, signal},
@@ -40,6 +40,8 @@ use crate::{
 
 /// How long a stop waits for what runs, when nobody says.
 const DEFAULT_GRACE: Duration = Duration::from_secs(10);
+/// How long a lock is waited for whose holder is dead.
+const DEAD_LOCK: Duration = Duration::from_secs(2);
 /// Exit code of a daemon that failed inside.
 const EXIT_SOFTWARE: i32 = 70;
 
@@ -73,12 +75,12 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         nix::unistd::setsid().ok();
     }
     let config = load_config(&options.paths, None)
-        .map_err(|wrong| anyhow!("the configuration is wrong:\n{wrong}"))?;
+        .map_err(|it| ApiError::new(codes::CONFIG, format!("the configuration is wrong:\n{it}")))?;
     log_to_stderr(options.log_level.as_deref().unwrap_or(&config.log_level));
     make_private(&options.paths.state)?;
     make_private(&options.paths.run_dir())?;
     let stamp = StoreOptions { stamp: build_stamp(), ..StoreOptions::default() };
-    let (store, recovered) = match Store::open(&options.paths.state, stamp) {
+    let (store, recovered) = match open_store(&options.paths.state, &stamp) {
         Ok(opened) => opened,
         Err(StoreError::Locked { pid, .. }) => {
             let who = pid.map_or_else(|| "another process".to_owned(), |it| format!("pid {it}"));
@@ -106,6 +108,26 @@ fn log_to_stderr(level: &str) {
         .with_ansi(false)
         .try_init()
         .ok();
+}
+
+/// Opens the store. A killed daemon's lock may live on for a moment in a child that it was just
+/// starting: until that child runs its own program it has everything its parent had open.
+fn open_store(state: &Path, stamp: &StoreOptions) -> Result<(Store, Recovered), StoreError> {
+    let until = Instant::now() + DEAD_LOCK;
+    loop {
+        match Store::open(state, stamp.clone()) {
+            Err(StoreError::Locked { pid: Some(pid), .. })
+                if !identity_of(pid).is_ok_and(|it| it.is_alive()) && Instant::now() < until =>
+            {
+                #[expect(
+                    clippy::disallowed_methods,
+                    reason = "nobody tells when the child is gone"
+                )]
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            other => return other,
+        }
+    }
 }
 
 /// A directory for us alone.

@@ -26,6 +26,16 @@ use tracing::{debug, error, info};
 
 use crate::hub::Hub;
 
+/// What the log says of an event: not the words of a task, and a title may be one.
+#[expect(clippy::wildcard_enum_match_arm, reason = "named are those that hold a person's words")]
+fn without_titles(record: &Record) -> String {
+    match &record.event {
+        Event::PlanSubmitted { plan, head } => format!("{plan} submitted, {} specs", head.specs),
+        Event::SpecAdded { spec, head } => format!("{spec} is {}", head.name),
+        _ => record.to_string(),
+    }
+}
+
 /// Inputs that may wait before senders do.
 const INBOX: usize = 4_096;
 /// Events decided and not yet durable before no more inputs are taken.
@@ -364,7 +374,7 @@ impl<W: Wanted> Driver<W> {
             self.n_undurable -= it.records.len();
             for record in &it.records {
                 if !matches!(record.event, Event::EffectObserved { .. }) {
-                    info!(seq = record.seq.0, "{record}");
+                    info!(seq = record.seq.0, "{}", without_titles(record));
                 }
             }
             self.hub.publish(&it.records);

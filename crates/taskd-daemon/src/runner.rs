@@ -261,6 +261,9 @@ pub(crate) struct Job {
 
 impl Job {
     async fn perform(&self) -> Outcome {
+        if let Err(trouble) = self.ensure_worktree().await {
+            return trouble.outcome(Usage::default());
+        }
         self.ctx.fault.strike(self.order.work.verb(), || {
             let view = self.ctx.hub.view();
             self.name(&view)

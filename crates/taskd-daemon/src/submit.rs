@@ -595,8 +595,14 @@ fn load_types(config: &Path, root: &Path, problems: &mut Vec<v1::Problem>) -> Ty
         layer(&root.join(".taskd/types"), ".taskd/types"),
     ];
     let (types, wrong) = loop_type::load(&layers);
-    problems.extend(wrong.iter().map(as_warning));
+    problems.extend(wrong.iter().map(elsewhere));
     types
+}
+
+/// A problem of a file other than the plan's: its place is part of the sentence.
+fn elsewhere(it: &Problem) -> v1::Problem {
+    let message = format!("{}:{}:{}: {}", it.file, it.at.line, it.at.column, it.what);
+    v1::Problem { line: 0, column: 0, message, ..as_warning(it) }
 }
 
 fn layer(dir: &Path, shown: &str) -> Layer {

@@ -56,8 +56,11 @@ impl Repo {
         if !patterns.is_file() {
             return Ok(included);
         }
-        let spot = self.spot(name, Kind::Work)?;
-        spot.existing()?;
+        let mut spot = self.spot(name, Kind::Work)?;
+        if spot.existing().is_err() {
+            spot = self.spot(name, Kind::Scratch)?;
+            spot.existing()?;
+        }
         let (from, to) = (
             Repository::open(root).map_err(git("opening the checkout", root.display()))?,
             spot.open()?,

@@ -242,6 +242,7 @@ mod tests {
         rows.collect::<rusqlite::Result<_>>().expect("names")
     }
 
+    /// Proves S-3.4.2.
     #[test]
     fn a_pending_migration_runs_after_a_copy() {
         let (_dir, paths) = store();
@@ -259,6 +260,7 @@ mod tests {
         assert_eq!(before, modified(), "no second copy when nothing is pending");
     }
 
+    /// Proves S-3.4.2.
     #[test]
     fn a_failing_migration_is_undone_and_the_ones_before_it_stay() {
         let (_dir, paths) = store();

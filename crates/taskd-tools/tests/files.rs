@@ -63,6 +63,7 @@ fn reading_is_bounded_in_lines_bytes_and_width() {
     assert!(text.ends_with("continue with offset 132]\n"), "{}", &text[text.len() - 60..]);
 }
 
+/// Proves E5: binary files are named as such; pipes and sockets are refused by every tool.
 #[test]
 fn odd_files_are_refused_without_blocking_or_memory() {
     let mut tree = Tree::new();

@@ -84,6 +84,7 @@ fn run_tests(filter: &str) -> ExitCode {
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
+/// Proves E4: a command over its time is ended with what it started within 2 s.
 fn a_timeout_leaves_nothing() {
     let story = Story::new();
     let spec = Spec { timeout: Some(secs(1)), ..story.sh("sleep 1000 & sleep 1000") };
@@ -238,6 +239,7 @@ fn killed_supervisor() {
     story.everyone_is_gone_within(secs(1));
 }
 
+/// Proves E4: after a hundred of them no zombie is left.
 fn hundred_timeouts() {
     let story = Story::new();
     let spec = Spec { timeout: Some(millis(300)), ..story.sh("sleep 1000 & sleep 1000") };

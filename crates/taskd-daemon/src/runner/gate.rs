@@ -99,8 +99,7 @@ impl Job {
         let name = dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let root = root.to_owned();
         self.blocking(move || {
-            // A scratch checkout is not a loop's worktree; what cannot be copied is not needed.
-            repo.copy_included(&root, &name, ".worktreeinclude".as_ref()).ok();
+            repo.copy_included(&root, &name, ".worktreeinclude".as_ref())?;
             Ok(())
         })
         .await

@@ -7,7 +7,7 @@ use std::{
 };
 
 use taskd_git::{Checkpoint, Ensure};
-use taskd_model::{Digest, Failure, Observation, Oid, Outcome, PrepareMode};
+use taskd_model::{Digest, Failure, Observation, Oid, Outcome, PrepareMode, Work};
 
 use super::{
     Job, Trouble, identity,
@@ -71,6 +71,24 @@ impl Job {
             .await?;
         self.setup(&prepared.path, set_up).await?;
         Ok(Outcome::Prepared { salvaged: prepared.salvaged })
+    }
+
+    /// A worktree that somebody removed is made again from the loop's last checkpoint (decision D3)
+    /// before anything is done in it.
+    pub(super) async fn ensure_worktree(&self) -> Result<(), Trouble> {
+        let works_in_it = matches!(
+            self.order.work,
+            Work::AcceptBefore
+                | Work::Tool { .. }
+                | Work::Agent { .. }
+                | Work::Gate
+                | Work::Rebase { .. }
+        );
+        if works_in_it && !self.worktree()?.exists() {
+            let subject = self.subject()?;
+            self.prepare(subject.base, PrepareMode::Keep(subject.checkpoint)).await?;
+        }
+        Ok(())
     }
 
     /// The plan's and the type's setup command, as far as there are any.

@@ -29,6 +29,7 @@ fn a_changed_byte_in_an_event_after_the_snapshot_stops_the_opening() {
     assert_eq!(before, bytes(dir.path()), "nothing was changed");
 }
 
+/// Proves S-1.3.6: rot that no start reads is named by the whole check.
 #[test]
 fn a_changed_byte_before_the_snapshot_is_named_by_the_whole_check() {
     let dir = dir();

@@ -12,6 +12,7 @@ use taskd_store::{AppendError, Filter, StoreError, limits};
 
 use crate::help::{all, append, dir, event, events, open, options};
 
+/// Proves T3.1a.
 #[test]
 fn a_new_store_is_private_empty_and_uses_a_write_ahead_log() {
     let dir = dir();
@@ -61,6 +62,25 @@ fn an_end_without_close_is_not_clean() {
     assert_eq!(found.tail, events(1, 1), "dropping writes what is queued");
     store.close(true).expect("a clean end");
     assert!(open(dir.path()).1.clean);
+}
+
+/// Two changes in the same millisecond: their place in the log decides, not their time.
+///
+/// Proves T3.1c.
+#[test]
+fn of_two_events_at_the_same_time_the_later_acknowledged_is_the_last() {
+    let dir = dir();
+    let (store, _) = open(dir.path());
+    let mut pair = events(1, 2);
+    let at = pair[0].at;
+    pair[1].at = at;
+    let second = pair.pop().expect("two events");
+    append(&store, pair.clone()).expect("taken");
+    append(&store, vec![second.clone()]).expect("taken");
+    drop(store);
+    pair.push(second);
+    let (store, _) = open(dir.path());
+    assert_eq!(all(&store), pair);
 }
 
 #[test]
@@ -114,6 +134,7 @@ fn events_must_follow_the_head() {
     assert_eq!(store.head(), Seq(1));
 }
 
+/// Proves X10 S-1.3.2.
 #[test]
 fn the_sequence_goes_on_after_a_hundred_empty_restarts() {
     let dir = dir();
@@ -130,6 +151,10 @@ fn the_sequence_goes_on_after_a_hundred_empty_restarts() {
     assert_eq!(append(&store, events(8, 1)).expect("taken"), Seq(8));
 }
 
+/// Events each of the 64 threads appends.
+const EACH: u64 = 1_000;
+
+/// Proves AY-1.1 P-19: 64 threads, 1,000 events each.
 #[test]
 fn sixty_four_threads_leave_no_gap() {
     let dir = dir();
@@ -138,7 +163,7 @@ fn sixty_four_threads_leave_no_gap() {
     thread::scope(|scope| {
         for _ in 0..64 {
             scope.spawn(|| {
-                for _ in 0..20 {
+                for _ in 0..EACH {
                     let (tell, told) = mpsc::sync_channel(1_000);
                     let mut seq = next.lock().expect("a turn");
                     let mine = *seq;
@@ -151,7 +176,7 @@ fn sixty_four_threads_leave_no_gap() {
             });
         }
     });
-    assert_eq!(all(&store), events(1, 64 * 20));
+    assert_eq!(all(&store), events(1, 64 * EACH));
 }
 
 #[test]

@@ -77,6 +77,7 @@ fn the_database_of_another_program_is_left_alone() {
     }
 }
 
+/// Proves S-3.4.1: a newer schema is refused with advice, and not a byte is changed.
 #[test]
 fn a_newer_schema_is_left_alone_also_when_only_the_write_ahead_log_knows() {
     let dir = dir();

@@ -11,7 +11,7 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use taskd_api::{ApiError, Client, v1};
+use taskd_api::{ApiError, Client, codes, v1};
 use taskd_tools::supervise::identity_of;
 use tokio::time::Instant;
 
@@ -28,6 +28,9 @@ const GRACE_MS: u64 = 10_000;
 
 /// Ending in order takes so much more than the grace.
 const MARGIN: Duration = Duration::from_secs(10);
+
+/// A daemon that is well says at once how it is.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
 /// How often a process is looked for, and a log for more.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -128,7 +131,7 @@ async fn restart(here: &Here, args: &StopArgs) -> Done {
 
 async fn status(here: &Here) -> Done {
     let client = here.client().await?;
-    let status = client.status(v1::StatusRequest {}).await?;
+    let status = ask(&client).await?;
     if here.out.json {
         here.out.object(&json::status(&status))?;
     } else {
@@ -138,11 +141,20 @@ async fn status(here: &Here) -> Done {
     Ok(0)
 }
 
+/// What a daemon says of itself, or that it hangs.
+async fn ask(client: &Client) -> Result<v1::StatusResponse, ApiError> {
+    let answer = tokio::time::timeout(ANSWER_WITHIN, client.status(v1::StatusRequest {})).await;
+    answer.unwrap_or_else(|_| {
+        let what = format!("the daemon is there and does not answer: {}", client.socket().display());
+        Err(ApiError::new(codes::TIMEOUT, what).hint("taskd daemon logs; end it with kill -9"))
+    })
+}
+
 /// The daemon that runs, if one does.
 async fn found(here: &Here) -> Result<Option<(Client, v1::StatusResponse)>, Failure> {
     let asked = async {
         let client = Client::connect(&here.paths.socket).await?;
-        let status = client.status(v1::StatusRequest {}).await?;
+        let status = ask(&client).await?;
         Ok::<_, ApiError>((client, status))
     };
     match asked.await {

@@ -143,9 +143,9 @@ fn all_gone(world: &World, since: Instant, within: Duration) {
 
 /// Numbers of the iterations a loop began, in order.
 fn iterations(world: &World, id: LoopId) -> Vec<u32> {
-    let number = |it: Record| match it.event {
-        Event::IterationStarted { n } if it.loop_id == Some(id) => Some(n),
-        _ => None,
+    let number = |it: Record| {
+        let own = it.loop_id == Some(id);
+        if let Event::IterationStarted { n } = it.event { own.then_some(n) } else { None }
     };
     world.events().into_iter().filter_map(number).collect()
 }
@@ -158,17 +158,11 @@ fn started(world: &World, id: LoopId, verb: &str) -> usize {
 }
 
 fn work_of(record: &Record) -> Option<&Work> {
-    match &record.event {
-        Event::EffectStarted { work, .. } => Some(work),
-        _ => None,
-    }
+    if let Event::EffectStarted { work, .. } = &record.event { Some(work) } else { None }
 }
 
 fn outcome_of(record: &Record) -> Option<&Outcome> {
-    match &record.event {
-        Event::EffectEnded { outcome, .. } => Some(outcome),
-        _ => None,
-    }
+    if let Event::EffectEnded { outcome, .. } = &record.event { Some(outcome) } else { None }
 }
 
 /// Messages of the commits on main that taskd made, newest first, one line each: which loop's.

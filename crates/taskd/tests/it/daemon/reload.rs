@@ -1,7 +1,7 @@
 //! Configuration: what it changes, and when it is read again.
 
 use nix::sys::signal::Signal;
-use taskd_model::{Event, LandPolicy, Status, Verdict};
+use taskd_model::{Event, LandPolicy, Outcome, Status, Verdict};
 
 use super::{Foreground, configure, held, pid, plan, script, serving, signal};
 use crate::support::{Door, World};
@@ -74,7 +74,8 @@ fn every_section_of_the_configuration_is_wired() {
     let Event::IterationEnded { verdict, summary, .. } = gated.event else { unreachable!() };
     assert!(matches!(verdict, Verdict::Red { .. }), "gate: {verdict:?} {summary}");
     world.until_event("the silent agent's end", |it| {
-        matches!(&it.event, Event::EffectEnded { .. }) && it.to_string().contains("silent")
+        let Event::EffectEnded { outcome, .. } = &it.event else { return false };
+        matches!(outcome, Outcome::AgentDone { summary, .. } if summary.contains("silent"))
     });
     world.taskd(&["stop", "p1"]).ok();
     world.until_status("p1.a", &[Status::Stopped]);

@@ -18,7 +18,7 @@ use tonic_reflection::pb::v1::{
     server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
 };
 
-use super::{PATIENCE, bytes, configure, held, plan, script, status};
+use super::{PATIENCE, bytes, held, plan, script, status};
 use crate::support::{Door, World};
 
 /// One HTTP request; status and everything after the head.
@@ -273,8 +273,9 @@ fn commands_need_the_socket_and_nothing_else() {
 #[test]
 fn the_repository_gets_our_refs_and_what_lands_and_nothing_else() {
     let mut world = World::new();
-    configure(&world, "[land]\nfollow = false\n");
+    world.git(&["checkout", "-q", "-b", "mine"]);
     world.write("mine.txt", "not committed\n");
+    world.write("a.txt", "changed\n");
     let listing = |world: &World| {
         let files = bytes(&world.repo).into_iter();
         let ours = |path: &str| {
@@ -301,7 +302,8 @@ fn the_repository_gets_our_refs_and_what_lands_and_nothing_else() {
     world.stop();
     assert_eq!(before, listing(&world), "files of the repository");
     for name in refs(&world).lines() {
-        assert!(name == "refs/heads/main" || name.starts_with("refs/taskd/"), "{name}");
+        let theirs = ["refs/heads/main", "refs/heads/mine"].contains(&name);
+        assert!(theirs || name.starts_with("refs/taskd/"), "{name}");
     }
     let worktrees = world.git(&["worktree", "list", "--porcelain"]);
     for place in worktrees.lines().filter_map(|it| it.strip_prefix("worktree ")) {

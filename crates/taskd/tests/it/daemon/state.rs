@@ -2,9 +2,10 @@
 
 use std::thread;
 
+use taskd_api::Watched;
 use taskd_model::{Status, View};
 
-use super::{configure, plan, script, status};
+use super::{PATIENCE, configure, plan, script, status};
 use crate::support::{Door, World};
 
 fn total(view: &View, of: Status) -> u64 {
@@ -29,15 +30,26 @@ fn rebasing_and_blocked_loops_are_counted() {
     world.until("main to be seen", |it| {
         it.projects.values().any(|it| it.targets["main"].tip.to_string() == tip)
     });
-    thread::scope(|scope| {
-        let rebasing =
-            scope.spawn(|| world.until("rebasing", |it| total(it, Status::Rebasing) == 1));
-        // The watch has begun when it is counted.
-        while world.taskd(&["daemon", "status", "--json"]).ok().contains("\"watchers\":1,") {}
-        door.open();
-        let view = rebasing.join().expect("seen");
-        assert_eq!(total(&view, Status::Running), 0);
-    });
+    let client = world.client();
+    let rebasing = async {
+        let mut watch = client.watch(Vec::new(), false);
+        let mut view = View::default();
+        while total(&view, Status::Rebasing) != 1 {
+            match watch.next().await {
+                Some(Watched::View(whole)) => {
+                    // Whoever follows from here on misses nothing.
+                    door.open();
+                    view = *whole;
+                }
+                Some(Watched::Event(record)) => _ = view.apply(&record),
+                Some(_) => {}
+                None => panic!("the watch ended"),
+            }
+        }
+        assert_eq!(total(&view, Status::Running), 0, "each loop is counted once");
+    };
+    let in_time = async { tokio::time::timeout(PATIENCE, rebasing).await };
+    world.runtime.block_on(in_time).expect("a loop that is rebasing is counted");
     let view = world.until("blocked", |it| total(it, Status::Blocked) == 1);
     let all: u64 = view.totals().map(|it| it.1).sum();
     assert_eq!(all, 1, "each loop is counted once");

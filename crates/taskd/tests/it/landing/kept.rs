@@ -51,7 +51,7 @@ fn the_work_of_a_stopped_loop_is_kept() {
     assert_kept(&mut world, "one", "mine.txt", "work");
 }
 
-/// Proves N1: and that of a blocked one.
+/// Proves N1: the work of a loop that is blocked stays, and it is still Blocked in the next life.
 #[test]
 fn the_work_of_a_blocked_loop_is_kept() {
     let mut world = World::new();
@@ -98,7 +98,8 @@ fn without_an_identity_it_blocks_and_goes_on_with_one() {
     assert_eq!(world.git(&["show", "main:mine.txt"]), "x");
 }
 
-/// Proves N5b: the same when only landing needs the name.
+/// Proves N5b: a commit that landing cannot make for want of an identity blocks the loop; nothing
+/// lands, nothing is lost, and it lands once there is one.
 #[test]
 fn without_an_identity_nothing_lands() {
     let mut world = World::new();

@@ -93,9 +93,9 @@ fn a_native_prompt_holds_the_repositorys_instructions_and_the_results_of_tools()
         .iter()
         .filter(|record| record.loop_id == Some(it.id))
         .filter_map(outcome_of)
-        .filter_map(|outcome| match outcome {
-            Outcome::Composed { request, .. } => Some(request.to_string()),
-            _ => None,
+        .filter_map(|outcome| {
+            let Outcome::Composed { request, .. } = outcome else { return None };
+            Some(request.to_string())
         })
         .map(|digest| large_blob(&world, &digest))
         .collect();

@@ -199,6 +199,29 @@ fn killed_in_five_places_at_once() {
     assert_eq!(tools, 3, "two of the first turn, one of the second");
 }
 
+/// What is about to begin when each life but the last is killed, in the order it happens.
+const LIVES: [&str; 19] = [
+    "check base:p1",
+    "prepare worktree:p1.n",
+    "accept before work:p1.n",
+    "compose:p1.n",
+    "call:p1.n",
+    "tool:p1.n",
+    "gate:p1.n",
+    "publish:p1.n",
+    "prepare worktree:p1.e",
+    "compose:p1.e",
+    "agent:p1.e",
+    "gate:p1.e",
+    "build candidate:p1.e",
+    "publish:p1.e",
+    "gate:p1.r",
+    "rebase:p1.r",
+    "agent:p1.r",
+    "build candidate:p1.r",
+    "publish:p1.r",
+];
+
 /// Proves A-2, F2: killed when each kind of work begins, three loops count each iteration once,
 /// no agent runs twice at a time, and nothing lands twice.
 #[test]
@@ -234,28 +257,7 @@ fn killed_at_each_kind_of_work() {
          ## spec n: Native\nmodel: {model}\naccept: test -f n2.txt\n\n\
          ## spec e: External\nagent: {quick}\nneeds: n\n"
     );
-    let lives = [
-        "check base:p1",
-        "prepare worktree:p1.n",
-        "accept before work:p1.n",
-        "compose:p1.n",
-        "call:p1.n",
-        "tool:p1.n",
-        "gate:p1.n",
-        "publish:p1.n",
-        "prepare worktree:p1.e",
-        "compose:p1.e",
-        "agent:p1.e",
-        "gate:p1.e",
-        "build candidate:p1.e",
-        "publish:p1.e",
-        "gate:p1.r",
-        "rebase:p1.r",
-        "agent:p1.r",
-        "build candidate:p1.r",
-        "publish:p1.r",
-    ];
-    for (n, life) in lives.into_iter().enumerate() {
+    for (n, life) in LIVES.into_iter().enumerate() {
         world.env.insert("TASKD_FAULT".to_owned(), format!("kill:{life}"));
         if n == 0 {
             world.start();
@@ -287,7 +289,7 @@ fn killed_at_each_kind_of_work() {
     assert_eq!(left(&world, "twice"), "", "an agent ran twice at a time");
     let is_start = |it: &&Record| matches!(it.event, Event::DaemonStarted { .. });
     let started = world.events().iter().filter(is_start).count();
-    assert_eq!(started, lives.len() + 1);
+    assert_eq!(started, LIVES.len() + 1);
 }
 
 /// Proves T1.1d: main moves while a tool runs; the loop is told at its next safe point, before it
@@ -344,10 +346,9 @@ fn a_moved_main_is_seen_at_the_next_safe_point() {
             own.iter().find(is).unwrap_or_else(|| panic!("no {verb}")).seq
         };
         let first = began(Seq(0), before);
-        let ended = own.iter().find(|it| match it.event {
-            Event::EffectEnded { effect, .. } => effect.0 == first,
-            _ => false,
-        });
+        let ended = own
+            .iter()
+            .find(|it| matches!(it.event, Event::EffectEnded { effect, .. } if effect.0 == first));
         let ended = ended.expect("it ended").seq;
         assert!(ended < rebased.seq, "{name}: not in the middle of it\n{}", world.transcript());
         assert!(rebased.seq < began(ended, after), "{name}: before it is asked again");
