@@ -178,9 +178,8 @@ impl View {
         }
         // The need that did not pass says more than what could not start without it.
         // Nothing moves, so one that has not started waits for another and has nothing to say.
-        let says_it = |it: &&LoopView| {
-            it.reason != Some(Reason::NeedFailed) && it.status != Status::Pending
-        };
+        let says_it =
+            |it: &&LoopView| it.reason != Some(Reason::NeedFailed) && it.status != Status::Pending;
         let verdicts = latest().filter(says_it).map(|it| it.verdict(plan.land));
         Some(verdicts.max_by_key(|it| it.rank()).unwrap_or(WaitVerdict::Pending))
     }

@@ -145,7 +145,8 @@ async fn status(here: &Here) -> Done {
 async fn ask(client: &Client) -> Result<v1::StatusResponse, ApiError> {
     let answer = tokio::time::timeout(ANSWER_WITHIN, client.status(v1::StatusRequest {})).await;
     answer.unwrap_or_else(|_| {
-        let what = format!("the daemon is there and does not answer: {}", client.socket().display());
+        let what =
+            format!("the daemon is there and does not answer: {}", client.socket().display());
         Err(ApiError::new(codes::TIMEOUT, what).hint("taskd daemon logs; end it with kill -9"))
     })
 }

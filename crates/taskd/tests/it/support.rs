@@ -315,11 +315,9 @@ impl World {
     /// Transitions of a loop's status, as in `pending -> running`.
     pub(crate) fn statuses(&self, name: &str) -> Vec<String> {
         let id = self.row(name).id;
-        let change = |it: &Record| match &it.event {
-            Event::StatusChanged { from, to, .. } if it.loop_id == Some(id) => {
-                Some(format!("{from} -> {to}"))
-            }
-            _ => None,
+        let change = |it: &Record| {
+            let Event::StatusChanged { from, to, .. } = &it.event else { return None };
+            (it.loop_id == Some(id)).then(|| format!("{from} -> {to}"))
         };
         self.events().iter().filter_map(change).collect()
     }

@@ -278,9 +278,9 @@ fn a_daemon_that_cannot_work_is_not_taken_for_one_that_can() {
     let mut acknowledged = 0;
     let verbs = [v1::Verb::Park, v1::Verb::Unpark].into_iter().cycle().take(10_000);
     let failed = verbs.map(|it| v1::ActRequest { verb: it.into(), ..v1::ActRequest::default() });
-    let failed = failed.map(|it| world.runtime.block_on(client.act(it))).find_map(|it| {
-        it.map(|answer| acknowledged = answer.seq).err()
-    });
+    let failed = failed
+        .map(|it| world.runtime.block_on(client.act(it)))
+        .find_map(|it| it.map(|answer| acknowledged = answer.seq).err());
     let failed = failed.expect("the file may not grow for ever");
     let (status, log) = daemon.ended();
     assert_eq!(status.code(), Some(70), "{failed}\n{log}");

@@ -15,7 +15,8 @@ use nix::{
 use taskd_model::{Event, Status};
 
 use super::{
-    Foreground, Leash, Own, all_of, ended, held, in_time, pid, plan, script, serving, signal, status,
+    Foreground, Leash, Own, all_of, ended, held, in_time, pid, plan, script, serving, signal,
+    status,
 };
 use crate::support::{Door, World};
 

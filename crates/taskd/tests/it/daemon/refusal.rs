@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use super::{bytes, pid};
+use super::{bytes, in_time, pid};
 use crate::support::World;
 
 /// A second daemon is told who runs; the first does not notice.
@@ -15,7 +15,7 @@ fn a_second_daemon_is_refused_and_names_the_first() {
     let mut world = World::new();
     world.start();
     let first = pid(&world);
-    let said = world.taskd(&["daemon", "run"]).fails(1);
+    let said = in_time(&world, &["daemon", "run"]).fails(1);
     assert!(said.contains(&format!("already running (pid {first})")), "{said}");
     assert_eq!(pid(&world), first);
     let starts = world.events().into_iter().filter(|it| it.event.kind() == "daemon_started");
@@ -41,7 +41,7 @@ fn a_foreign_file_at_the_sockets_place_is_not_touched() {
         put();
         let before = fs::symlink_metadata(&socket).expect("there");
         for words in [["daemon", "run"], ["daemon", "start"]] {
-            let said = world.taskd(&words).fails(1);
+            let said = in_time(&world, &words).fails(1);
             let named = format!("{} exists and is no socket", socket.display());
             assert!(said.contains(&named) && said.contains("move it away"), "{what}: {said}");
         }
@@ -121,7 +121,7 @@ fn a_store_that_is_not_ours_or_not_whole_is_refused_untouched() {
         spoil(&world.state().join("taskd.db"));
         let before = bytes(&world.state());
         for words in [["daemon", "run"], ["daemon", "start"]] {
-            let said = world.taskd(&words).fails(1);
+            let said = in_time(&world, &words).fails(1);
             assert!(said.contains(names), "{what}: {said}");
             assert!(said.contains(advises), "{what}: {said}");
             assert!(said.contains(&world.state().display().to_string()), "{what}: {said}");
@@ -178,6 +178,6 @@ fn one_changed_byte_is_named_by_doctor() {
     for it in bytes(&world.state().join("snapshots")).into_keys() {
         fs::remove_file(it).expect("ours");
     }
-    let said = world.taskd(&["daemon", "run"]).fails(1);
+    let said = in_time(&world, &["daemon", "run"]).fails(1);
     assert!(said.contains("event ") && said.contains("restore"), "{said}");
 }

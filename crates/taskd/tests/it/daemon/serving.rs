@@ -18,7 +18,7 @@ use tonic_reflection::pb::v1::{
     server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
 };
 
-use super::{PATIENCE, bytes, held, plan, script, status};
+use super::{PATIENCE, bytes, held, in_time, plan, script, status};
 use crate::support::{Door, World};
 
 /// One HTTP request; status and everything after the head.
@@ -116,7 +116,7 @@ fn a_state_folder_that_cannot_be_written_is_named() {
     let mut world = World::new();
     fs::write(world.state(), "in the way").expect("writable");
     for words in [["daemon", "run"], ["daemon", "start"]] {
-        let said = world.taskd(&words).fails(1);
+        let said = in_time(&world, &words).fails(1);
         assert!(said.contains(&world.state().display().to_string()), "{said}");
         assert!(said.contains("TASKD_STATE_DIR"), "{said}");
     }
@@ -212,7 +212,7 @@ fn health_and_metrics_are_served_on_loopback_alone() {
     assert!(TcpStream::connect(&http).is_err(), "nobody listens any more");
 
     for open in ["0.0.0.0:0", "192.0.2.1:80"] {
-        let said = world.taskd(&["daemon", "run", "--http", open]).fails(1);
+        let said = in_time(&world, &["daemon", "run", "--http", open]).fails(1);
         assert!(said.contains("loopback"), "{said}");
     }
 }
