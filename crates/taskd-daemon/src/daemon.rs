@@ -165,6 +165,7 @@ async fn serve(
     let address = options.http.or(config.http_listen).unwrap_or(ANY_LOOPBACK);
     let http = health::bind(address).await.context("binding http.listen")?;
     let replayed = rebuild(&store, &recovered)?;
+    info!(events = recovered.tail.len(), "replayed");
     let ctx = make_context(options, config, &store, &recovered, &replayed)?;
     let left_over = ctx.context.launcher.end_previous_life().await;
     for (identity, became) in &left_over {

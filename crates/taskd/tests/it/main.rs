@@ -2,6 +2,7 @@
 
 mod cli;
 mod daemon;
+mod durability;
 mod landing;
 mod loops;
 mod support;

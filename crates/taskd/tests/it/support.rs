@@ -57,6 +57,8 @@ pub(crate) struct World {
     pub(crate) env: BTreeMap<String, String>,
     /// The daemon, if one was started by [`World::start`].
     pub(crate) daemon: Option<Child>,
+    /// What it said until it was ready.
+    pub(crate) said: String,
     pub(crate) runtime: Runtime,
 }
 
@@ -79,7 +81,7 @@ impl World {
             ("LANG".to_owned(), "C.UTF-8".to_owned()),
         ]);
         let runtime = Runtime::new().expect("a runtime");
-        let world = Self { dir, repo, env, daemon: None, runtime };
+        let world = Self { dir, repo, env, daemon: None, said: String::new(), runtime };
         world.git(&["init", "-q", "-b", "main"]);
         world.git(&["config", "user.name", "Pat Person"]);
         world.git(&["config", "user.email", "pat@example.org"]);
@@ -175,6 +177,7 @@ impl World {
             let mut file = fs::File::options().create(true).append(true).open(copy).expect("log");
             std::io::copy(&mut log, &mut file).ok();
         });
+        self.said = said;
         self.daemon = Some(child);
     }
 

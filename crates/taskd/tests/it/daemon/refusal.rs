@@ -82,11 +82,14 @@ fn find(path: &Path, text: &str) -> usize {
 /// Offset of the application id in a database's header.
 const APPLICATION_ID: usize = 68;
 
+/// What is spoilt, how, and what must be said about it.
+type Spoilt<'a> = (&'a str, &'a dyn Fn(&Path), &'a str, &'a str);
+
 /// Proves S-3.4.1: what is no database, another program's database, and a log that is not what was
 /// written are refused by `run` and by `start` with what to do, and not a byte is changed.
 #[test]
 fn a_store_that_is_not_ours_or_not_whole_is_refused_untouched() {
-    let spoil: [(&str, &dyn Fn(&Path), &str, &str); 4] = [
+    let spoil: [Spoilt; 4] = [
         (
             "no database",
             &|db| fs::write(db, "dear diary").expect("writable"),
