@@ -9,10 +9,10 @@ use taskd_model::{DecodeError, Input, Record, View};
 fn logs() -> Vec<(String, Vec<String>)> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/logs");
     let mut logs = Vec::new();
-    for entry in fs::read_dir(dir).unwrap() {
-        let path = entry.unwrap().path();
-        let text = fs::read_to_string(&path).unwrap();
-        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+    for entry in fs::read_dir(dir).expect("the logs") {
+        let path = entry.expect("a log").path();
+        let text = fs::read_to_string(&path).expect("text");
+        let name = path.file_name().expect("a file").to_string_lossy().into_owned();
         logs.push((name, text.lines().map(str::to_owned).collect()));
     }
     assert!(!logs.is_empty());
