@@ -67,6 +67,13 @@ pub(super) const GROUPS: &[Group] = &[
             row("store.rate", "the store alone, 64 appenders", "/s", None),
             row("durable.pause.p99", "pause and resume at 1,000/s, p99", "ms", Some(Below(10.0))),
             row("durable.pause.p50", "pause and resume at 1,000/s, median", "ms", None),
+            row(
+                "durable.pause.p99.many",
+                "the same with 1,000 loops, p99",
+                "ms",
+                Some(Below(10.0)),
+            ),
+            row("durable.pause.p50.many", "the same with 1,000 loops, median", "ms", None),
             row("durable.note.p99", "notes at 1,000/s, p99", "ms", Some(Below(10.0))),
             row("durable.note.p50", "notes at 1,000/s, median", "ms", None),
         ],

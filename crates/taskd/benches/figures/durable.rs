@@ -38,6 +38,15 @@ enum Way {
 }
 
 impl Way {
+    /// Events of one call.
+    fn events(self) -> u32 {
+        match self {
+            Self::Plan => LOOPS,
+            Self::Pause => 2,
+            Self::Note => 1,
+        }
+    }
+
     /// The verb and what it is about, in a writer's `n`th call.
     fn call(self, writer: u32, n: u32) -> (Verb, [String; 1]) {
         let own = [format!("p1.s{writer}")];
@@ -63,14 +72,25 @@ pub(crate) fn run(sizes: &Sizes) {
                 tell(&format!("durable.{name}.rate"), events as f64 / took.as_secs_f64());
             }
         });
-        runtime.block_on(async {
-            let (world, _) = World::parked(LOOPS).await;
-            for (name, way, each) in [("pause", Way::Pause, 2), ("note", Way::Note, 1)] {
-                let mut times = steadily(&world.socket(), way, RATE / each, sizes.window).await;
-                tell(&format!("durable.{name}.p50"), stats::ms(stats::median(&mut times)));
-                tell(&format!("durable.{name}.p99"), stats::ms(stats::percentile(&mut times, 99)));
-            }
-        });
+        runtime.block_on(at_the_rate(
+            LOOPS,
+            "",
+            &[("pause", Way::Pause), ("note", Way::Note)],
+            sizes,
+        ));
+        let many = sizes.loops(1_000).max(LOOPS);
+        runtime.block_on(at_the_rate(many, ".many", &[("pause", Way::Pause)], sizes));
+    }
+}
+
+/// Times of answers at a steady rate of events, with so many loops in the state.
+async fn at_the_rate(loops: u32, suffix: &str, ways: &[(&str, Way)], sizes: &Sizes) {
+    let (world, _) = World::parked(loops).await;
+    for (name, way) in ways {
+        let mut times = steadily(&world.socket(), *way, RATE / way.events(), sizes.window).await;
+        let (half, most) = (stats::median(&mut times), stats::percentile(&mut times, 99));
+        tell(&format!("durable.{name}.p50{suffix}"), stats::ms(half));
+        tell(&format!("durable.{name}.p99{suffix}"), stats::ms(most));
     }
 }
 

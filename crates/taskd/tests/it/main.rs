@@ -6,3 +6,4 @@ mod durability;
 mod landing;
 mod loops;
 mod support;
+mod tui;

@@ -12,11 +12,12 @@ use nix::{
     sys::signal::{Signal, killpg},
     unistd::Pid,
 };
+use taskd_api::Watched;
 use taskd_model::{Event, Status};
 
 use super::{
-    Foreground, Leash, Own, all_of, ended, held, in_time, pid, plan, script, serving, signal,
-    status,
+    Foreground, Leash, Own, PATIENCE, all_of, ended, held, in_time, pid, plan, script, serving,
+    signal, status,
 };
 use crate::support::{Door, World};
 
@@ -306,15 +307,16 @@ fn a_second_signal_ends_at_once() {
 fn a_watch_does_not_hold_up_a_stop() {
     let mut world = World::new();
     world.start();
-    let mut watch = world.command(&["events", "--follow"]);
-    let mut watch = Own(watch.stdout(Stdio::piped()).spawn().expect("taskd runs"));
-    let mut lines = BufReader::new(watch.0.stdout.take().expect("piped"));
-    let mut line = String::new();
-    lines.read_line(&mut line).expect("it says what there was");
-    assert!(line.contains("started"), "{line}");
-    in_time(&world, &["daemon", "stop"]).ok();
+    let mut watch = world.client().watch(Vec::new(), false);
+    let begun = async { while !matches!(watch.next().await, Some(Watched::View(_))) {} };
+    let begun = async { tokio::time::timeout(PATIENCE, begun).await };
+    world.runtime.block_on(begun).expect("the watch begins");
+    // One that nobody drives takes nothing and does not go away.
+    let said = in_time(&world, &["daemon", "stop"]).err;
     let status = ended(world.daemon.take().expect("it ran"));
     assert!(status.success(), "{status}");
+    assert!(!said.contains("does not end"), "{said}");
+    drop(watch);
 }
 
 /// Every end in order is the last event of its life.
