@@ -40,10 +40,6 @@ const fn row(
     Row { name, what, unit, target, miss: UNKNOWN }
 }
 
-const fn because(row: Row, miss: &'static str) -> Row {
-    Row { miss, ..row }
-}
-
 pub(super) const GROUPS: &[Group] = &[
     Group {
         title: "Durable events",
