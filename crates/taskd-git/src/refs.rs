@@ -64,6 +64,7 @@ impl Repo {
             return Err(GitError::NotForward { name: ref_name.to_owned(), expected, new });
         }
         let doing = "locking the ref";
+        let _intent = Intent::declare(self, ref_name)?;
         let mut change = repo.transaction().map_err(git(doing, ref_name))?;
         change.lock_ref(ref_name).map_err(|e| self.locked(doing, ref_name, e))?;
         // From here to the commit nobody else moves the ref, so what is read stays true.
@@ -132,7 +133,8 @@ impl Repo {
         paths.into_iter().collect()
     }
 
-    /// Removes the locks a killed daemon left on refs of ours. For the start, before any work.
+    /// Removes the locks a killed daemon left: on refs of ours, and on a branch it was publishing
+    /// just then. A lock of anybody else's stays. For the start, before any work.
     pub fn clear_stale_locks(&self) -> Result<u32, GitError> {
         fn sweep(dir: &Path, cleared: &mut u32) -> Result<(), GitError> {
             let entries = match fs::read_dir(dir) {
@@ -154,6 +156,7 @@ impl Repo {
         }
         let mut cleared = 0;
         sweep(&self.git_dir().join(self.own_ref("")), &mut cleared)?;
+        cleared += Intent::clear_left_over(self)?;
         Ok(cleared)
     }
 
@@ -171,12 +174,73 @@ impl Repo {
         }
     }
 
+    fn lock_file(&self, name: &str) -> PathBuf {
+        self.git_dir().join(format!("{name}.lock"))
+    }
+
     fn locked(&self, doing: &'static str, name: &str, error: git2::Error) -> GitError {
         if error.code() == ErrorCode::Locked {
-            let lock = self.git_dir().join(format!("{name}.lock"));
+            let lock = self.lock_file(name);
             return GitError::RefLocked { name: name.to_owned(), lock };
         }
         git(doing, name)(error)
+    }
+}
+
+/// A file beside our worktrees that says which ref we are about to lock, while we do. If we are
+/// killed it stays, and proves that a lock made after it is ours.
+struct Intent(PathBuf);
+
+/// How the files are called: this, then the ref.
+const INTENT: &str = "publishing-";
+
+impl Intent {
+    /// Says that `ref_name` is about to be locked. A lock that is there already is not ours.
+    fn declare(repo: &Repo, ref_name: &str) -> Result<Self, GitError> {
+        let lock = repo.lock_file(ref_name);
+        if lock.exists() {
+            return Err(GitError::RefLocked { name: ref_name.to_owned(), lock });
+        }
+        let dir = repo.worktrees();
+        fs::create_dir_all(dir).map_err(io("making", dir))?;
+        let file = dir.join(format!("{INTENT}{}", ref_name.replace('/', "%")));
+        fs::write(&file, ref_name).map_err(io("writing", &file))?;
+        Ok(Self(file))
+    }
+
+    /// Removes what a killed life had declared and locked.
+    fn clear_left_over(repo: &Repo) -> Result<u32, GitError> {
+        let dir = repo.worktrees();
+        let mut cleared = 0;
+        let entries = match fs::read_dir(dir) {
+            Ok(entries) => entries,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(0),
+            Err(e) => return Err(io("reading", dir)(e)),
+        };
+        for entry in entries {
+            let entry = entry.map_err(io("reading", dir))?;
+            if !entry.file_name().as_bytes().starts_with(INTENT.as_bytes()) {
+                continue;
+            }
+            let file = entry.path();
+            let ref_name = fs::read_to_string(&file).map_err(io("reading", &file))?;
+            let lock = repo.lock_file(&ref_name);
+            let made = |path: &Path| fs::metadata(path).and_then(|it| it.modified());
+            if let (Ok(locked), Ok(declared)) = (made(&lock), made(&file))
+                && declared <= locked
+            {
+                fs::remove_file(&lock).map_err(io("removing the lock", &lock))?;
+                cleared += 1;
+            }
+            fs::remove_file(&file).map_err(io("removing", &file))?;
+        }
+        Ok(cleared)
+    }
+}
+
+impl Drop for Intent {
+    fn drop(&mut self) {
+        fs::remove_file(&self.0).ok();
     }
 }
 

@@ -100,6 +100,27 @@ fn publishing_compares_and_swaps() {
 }
 
 #[test]
+fn a_lock_left_by_a_killed_publish_is_ours_to_remove() {
+    let stage = Stage::new(&[("a", "1\n")]);
+    let base = stage.head();
+    git(&stage.root, &["checkout", "-q", "--detach"]);
+    let one = stage.commit("one", &[("a", "2\n")]);
+    let lock = stage.root.join(".git/refs/heads/main.lock");
+    let publish = || stage.repo.publish("refs/heads/main", one, Some(base), "land");
+    // What a kill between the lock and the move leaves: the word that we were about to, the lock.
+    let worktrees = stage.repo.worktree_path("x");
+    let worktrees = worktrees.parent().expect("a directory");
+    fs::create_dir_all(worktrees).expect("made");
+    let intent = worktrees.join("publishing-refs%heads%main");
+    fs::write(&intent, "refs/heads/main").expect("declared");
+    fs::write(&lock, "").expect("locked");
+    assert!(matches!(publish(), Err(GitError::RefLocked { .. })), "not before the next life");
+    assert_eq!(stage.repo.clear_stale_locks().expect("ok"), 1);
+    assert_eq!(publish().expect("free again"), Published::Done);
+    assert!(!lock.exists() && !intent.exists(), "nothing is left behind");
+}
+
+#[test]
 fn of_two_who_publish_one_wins() {
     let stage = Stage::new(&[("a", "1\n")]);
     let base = stage.head();

@@ -89,7 +89,7 @@ impl Known {
     fn follow(&mut self, world: &World, k: usize) {
         let client = world.client();
         let wanted = self.log.len() + k;
-        world.runtime.block_on(async {
+        let in_time = world.runtime.block_on(async {
             let mut watch = client.watch(Vec::new(), false);
             let mut view = View::default();
             let mut told = false;
@@ -127,8 +127,9 @@ impl Known {
                     }
                 }
             };
-            tokio::time::timeout(super::PATIENCE, follow).await.expect("events in time");
+            tokio::time::timeout(super::PATIENCE, follow).await
         });
+        assert!(in_time.is_ok(), "nothing happens any more:\n{}", world.transcript());
     }
 }
 
