@@ -23,9 +23,8 @@ fn the_monitor_shows_what_needs_you_and_detaches() {
     let plan = "---\nplan: Poem\ngate: sh test.sh\nland: ask\n---\n\
         ## spec poem: A poem\nagent: echo roses > poem.txt\n";
     world.submit(plan);
-    world.until("it asks to land", |view| {
-        view.loops.values().any(|it| it.approval_asked.is_some())
-    });
+    world
+        .until("it asks to land", |view| view.loops.values().any(|it| it.approval_asked.is_some()));
 
     let size = Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
     let terminal = openpty(&size, None).expect("a pseudo-terminal");
