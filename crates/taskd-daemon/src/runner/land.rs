@@ -1,13 +1,16 @@
 //! Landing: build one commit on the tip, and move a ref by compare-and-swap. The gate in between
 //! is in `gate`.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use taskd_git::{Candidate, Follow, Published, follow_checkout};
-use taskd_model::{Oid, Outcome, QueueOp};
+use taskd_model::{Failure, Oid, Outcome, QueueOp};
 
 use super::{Job, Trouble, identity};
 
+/// How often, and how many times, a lock of somebody else's git is looked at: 5 s in all.
+const LOCK_LOOK_EVERY: Duration = Duration::from_millis(100);
+const LOCK_LOOKS: u32 = 50;
 /// Longest reason why a checkout holds landing, in characters: it goes into the log.
 const MAX_WHY_CHARS: usize = 200;
 
@@ -110,7 +113,26 @@ impl Job {
         }
     }
 
+    /// Locks of somebody else's git are waited for, never stolen; what stays locked is for a
+    /// person to look at.
     async fn publish_to_target(&self, commit: Oid, expected: Oid) -> Result<Outcome, Trouble> {
+        for _ in 0..LOCK_LOOKS {
+            match self.try_publish(commit, expected).await {
+                Err(trouble) if trouble.failure == Failure::Transient => {}
+                decided => return decided,
+            }
+            #[expect(clippy::disallowed_methods, reason = "a lock file tells nobody when it goes")]
+            tokio::time::sleep(LOCK_LOOK_EVERY).await;
+        }
+        match self.try_publish(commit, expected).await {
+            Err(Trouble { failure: Failure::Transient, message }) => {
+                Ok(Outcome::PublishHeld { why: message.chars().take(MAX_WHY_CHARS).collect() })
+            }
+            decided => decided,
+        }
+    }
+
+    async fn try_publish(&self, commit: Oid, expected: Oid) -> Result<Outcome, Trouble> {
         let (repo, root) = self.ctx.repo(self.order.project)?;
         let target = self.order.target.clone();
         let follow = self.ctx.config_of(&root)?.follow;
@@ -120,10 +142,13 @@ impl Job {
             let checkouts = repo.checked_out_at(&target)?;
             // Files first: a checkout that cannot follow keeps its target where it is.
             for (n, checkout) in checkouts.iter().enumerate() {
-                if let Some(why) = held_by(checkout, &target, expected, commit, follow)? {
+                let held = held_by(checkout, &target, expected, commit, follow);
+                if !matches!(held, Ok(None)) {
                     for moved in &checkouts[..n] {
                         follow_checkout(moved, &target, commit, expected)?;
                     }
+                }
+                if let Some(why) = held? {
                     return Ok(Outcome::PublishHeld { why });
                 }
             }
@@ -169,7 +194,9 @@ fn held_by(
                 };
                 format!("{first}{more} changed in your checkout {place}")
             }
-            Follow::Busy { with } => format!("{with} in your checkout {place}"),
+            Follow::Busy { with } => {
+                return Err(Trouble::transient(format!("{with} in your checkout {place}")));
+            }
         }
     };
     Ok(Some(why.chars().take(MAX_WHY_CHARS).collect()))
