@@ -105,10 +105,15 @@ impl World {
     fn still_there(&mut self) {
         let daemon = self.daemon.as_mut().expect("a daemon runs");
         if let Some(status) = daemon.try_wait().expect("our child") {
-            let log = fs::read_to_string(self.dir.path().join("log")).unwrap_or_default();
-            let last: Vec<&str> = log.lines().rev().take(20).collect();
-            panic!("the daemon ended with {status}; its last lines, latest first:\n{last:#?}");
+            panic!("the daemon ended with {status}");
         }
+    }
+
+    /// What the daemon said last.
+    fn last_words(&self) -> String {
+        let log = fs::read_to_string(self.dir.path().join("log")).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(30)..].join("\n")
     }
 
     /// `kill -9`.
@@ -192,6 +197,9 @@ impl World {
 
 impl Drop for World {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("the daemon's last words:\n{}", self.last_words());
+        }
         if let Some(mut daemon) = self.daemon.take() {
             daemon.kill().ok();
             daemon.wait().ok();
