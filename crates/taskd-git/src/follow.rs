@@ -6,7 +6,9 @@
 //! patterns and index format must hold; `read-tree -m -u` refuses by itself what we overlooked.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
+use std::process::Output;
 
 use git2::{Repository, RepositoryState};
 use serde::{Deserialize, Serialize};
@@ -15,8 +17,11 @@ use taskd_model::Oid;
 use crate::error::{GitError, git};
 use crate::files::on_disk;
 use crate::path::RepoPath;
-use crate::program::{args, paths, run, run_ok};
+use crate::program::{args, expect_success, paths, run, run_ok};
 use crate::repo::{from_git, tree};
+
+/// The exit code of a git program that died of an error it cannot go on with.
+const GIT_DIED: i32 = 128;
 
 /// Whether a checkout follows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,7 +56,10 @@ pub fn follow_checkout(root: &Path, branch: &str, from: Oid, to: Oid) -> Result<
         return Ok(not_now);
     }
     let (from_text, to_text) = (from.to_string(), to.to_string());
-    run(root, &args(["update-index", "-q", "--ignore-submodules", "--refresh"]), b"")?;
+    let index = Index { root, lock: repo.path().join("index.lock") };
+    if !index.refresh()? {
+        return Ok(index.busy());
+    }
     let staged = ["diff-index", "--cached", "--name-only", "-z", "--ignore-submodules"];
     let staged = |commit: &str| -> Result<BTreeSet<RepoPath>, GitError> {
         let [a, b, c, d, e] = staged;
@@ -89,13 +97,71 @@ pub fn follow_checkout(root: &Path, branch: &str, from: Oid, to: Oid) -> Result<
     if !dirty.is_empty() {
         return Ok(Follow::Dirty { files: dirty.into_iter().collect() });
     }
-    stage(root, &done)?;
+    if !index.stage(&done)? {
+        return Ok(index.busy());
+    }
     let dry = run(root, &args(["read-tree", "-n", "-m", "-u", &from_text, &to_text]), b"")?;
+    if index.is_locked(&dry) {
+        return Ok(index.busy());
+    }
     if !dry.status.success() {
         return Ok(Follow::Dirty { files: named_in(&dry.stderr) });
     }
-    run_ok(root, &args(["read-tree", "-m", "-u", &from_text, &to_text]), b"")?;
-    Ok(Follow::Followed)
+    let moved = index.write(&args(["read-tree", "-m", "-u", &from_text, &to_text]), b"")?;
+    Ok(if moved { Follow::Followed } else { index.busy() })
+}
+
+/// The index of a checkout, written by the git program. Another git may take its lock at any time,
+/// also between two of our steps: each of them can find it taken, and has then changed nothing.
+struct Index<'a> {
+    root: &'a Path,
+    lock: PathBuf,
+}
+
+impl Index<'_> {
+    fn busy(&self) -> Follow {
+        Follow::Busy { with: format!("{} exists", self.lock.display()) }
+    }
+
+    /// Whether a program failed because it could not take the lock. Git dies of that with 128, as
+    /// of much else; the lock's name in what it says is what tells them apart.
+    fn is_locked(&self, output: &Output) -> bool {
+        let said = String::from_utf8_lossy(&output.stderr);
+        output.status.code() == Some(GIT_DIED) && said.contains("index.lock")
+    }
+
+    /// Runs git; false if the index is locked.
+    fn write(&self, args: &[&OsStr], stdin: &[u8]) -> Result<bool, GitError> {
+        let output = run(self.root, args, stdin)?;
+        if self.is_locked(&output) {
+            return Ok(false);
+        }
+        expect_success(self.root, args, output)?;
+        Ok(true)
+    }
+
+    /// Looks at the files whose times have changed; false if the index is locked. With `-q` git
+    /// dies of a lock without a word, and a file that has changed is no failure.
+    fn refresh(&self) -> Result<bool, GitError> {
+        let refresh = args(["update-index", "-q", "--ignore-submodules", "--refresh"]);
+        Ok(run(self.root, &refresh, b"")?.status.code() != Some(GIT_DIED))
+    }
+
+    /// Tells the index of files that are already those of the new commit; false if it is locked.
+    fn stage(&self, done: &[(&RepoPath, &Target)]) -> Result<bool, GitError> {
+        if done.is_empty() {
+            return Ok(true);
+        }
+        let mut lines = Vec::new();
+        for (path, target) in done {
+            let (mode, id) = target.entry.unwrap_or((0, git2::Oid::ZERO_SHA1));
+            lines.extend_from_slice(format!("{mode:o} {id}\t").as_bytes());
+            lines.extend_from_slice(path.as_bytes());
+            lines.push(0);
+        }
+        let staged = self.write(&args(["update-index", "-z", "--index-info"]), &lines)?;
+        Ok(staged && self.refresh()?)
+    }
 }
 
 /// What a path is in the new commit.
@@ -221,23 +287,6 @@ fn stays_below(root: &Path, dir: &Path, moves: &BTreeMap<RepoPath, Target>) -> O
         }
     }
     None
-}
-
-/// Tells the index of files that are already those of the new commit.
-fn stage(root: &Path, done: &[(&RepoPath, &Target)]) -> Result<(), GitError> {
-    if done.is_empty() {
-        return Ok(());
-    }
-    let mut lines = Vec::new();
-    for (path, target) in done {
-        let (mode, id) = target.entry.unwrap_or((0, git2::Oid::ZERO_SHA1));
-        lines.extend_from_slice(format!("{mode:o} {id}\t").as_bytes());
-        lines.extend_from_slice(path.as_bytes());
-        lines.push(0);
-    }
-    run_ok(root, &args(["update-index", "-z", "--index-info"]), &lines)?;
-    run(root, &args(["update-index", "-q", "--ignore-submodules", "--refresh"]), b"")?;
-    Ok(())
 }
 
 /// The files git names between quotes in its refusal.

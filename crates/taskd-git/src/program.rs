@@ -44,7 +44,15 @@ pub(crate) fn run(dir: &Path, args: &[&OsStr], stdin: &[u8]) -> Result<Output, G
 
 /// Runs git and takes anything but success as an error.
 pub(crate) fn run_ok(dir: &Path, args: &[&OsStr], stdin: &[u8]) -> Result<Output, GitError> {
-    let output = run(dir, args, stdin)?;
+    expect_success(dir, args, run(dir, args, stdin)?)
+}
+
+/// Takes anything but success as an error.
+pub(crate) fn expect_success(
+    dir: &Path,
+    args: &[&OsStr],
+    output: Output,
+) -> Result<Output, GitError> {
     if output.status.success() {
         return Ok(output);
     }
