@@ -131,7 +131,7 @@ same! {
         loops, agents, gates, calls, requests_per_minute, request_burst, backoff_ms,
         backoff_max_ms, call_attempts, turns, ageing_ms
     }
-    Usage = Usage { input, output, cache_read, cache_write, micros }
+    Usage = Usage { input, output, cache_read, cache_write, micros, unpriced }
     Change = Change { files, added, removed }
 }
 

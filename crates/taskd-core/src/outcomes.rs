@@ -93,9 +93,11 @@ impl Coordinator {
             Failure::NotBefore(ms) => {
                 ms.saturating_add(scheduler::jittered((ms / 4).clamp(10, 2_000), salt))
             }
-            Failure::Transient | Failure::Resources | Failure::Permanent | Failure::Auth => {
-                scheduler::backoff_ms(self.state().limits(), attempts, salt)
-            }
+            Failure::Transient
+            | Failure::RateLimited
+            | Failure::Resources
+            | Failure::Permanent
+            | Failure::Auth => scheduler::backoff_ms(self.state().limits(), attempts, salt),
         };
         self.defer(now, id, wait, format!("{}: {message}", work.verb()));
     }

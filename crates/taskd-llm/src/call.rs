@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use futures::{StreamExt, stream::BoxStream};
-use taskd_model::{Part, Reply, Request, Usage};
+use taskd_model::{Part, RateLevels, Reply, Request, Usage};
 
 use crate::LlmError;
 
@@ -42,13 +42,42 @@ pub struct CallLimits {
     pub max_tool_calls: usize,
     /// Reserved spend, in micro-dollars.
     pub cap_micros: u64,
+    /// What tokens cost, where that is known.
+    pub price: Option<Price>,
+}
+
+/// What a million tokens cost, in micro-dollars, by class.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Price {
+    /// Tokens read.
+    pub input: u64,
+    /// Tokens written.
+    pub output: u64,
+    /// Tokens read from a cache.
+    pub cache_read: u64,
+    /// Tokens written to a cache.
+    pub cache_write: u64,
+}
+
+impl Price {
+    /// What `usage` costs, in micro-dollars, rounded up; its own `micros` is not looked at.
+    #[must_use]
+    pub fn micros(&self, usage: &Usage) -> u64 {
+        const MILLION: u128 = 1_000_000;
+        let of = |tokens: u64, price: u64| u128::from(tokens) * u128::from(price);
+        let all = of(usage.input, self.input)
+            + of(usage.output, self.output)
+            + of(usage.cache_read, self.cache_read)
+            + of(usage.cache_write, self.cache_write);
+        u64::try_from(all.div_ceil(MILLION)).unwrap_or(u64::MAX)
+    }
 }
 
 impl CallLimits {
     /// The built-in caps with this much to spend.
     #[must_use]
     pub fn with_cap_micros(cap_micros: u64) -> Self {
-        Self { max_reply_bytes: 2 * 1024 * 1024, max_tool_calls: 64, cap_micros }
+        Self { max_reply_bytes: 2 * 1024 * 1024, max_tool_calls: 64, cap_micros, price: None }
     }
 }
 
@@ -86,6 +115,10 @@ pub enum StreamEvent {
     },
     /// Spend of this call so far, cumulative.
     Usage(Usage),
+    /// What the provider says is left of its limits; comes with or right after `Accepted`.
+    Levels(RateLevels),
+    /// A piece of reasoning the model shows; the whole of it is in the reply if it wants it back.
+    Thinking(String),
     /// The whole reply; the last event.
     Done(Reply),
 }
@@ -113,7 +146,10 @@ pub async fn collect(mut stream: BoxStream<'static, Result<StreamEvent, LlmError
                 match &event {
                     StreamEvent::Usage(so_far) => usage = *so_far,
                     StreamEvent::Text(_) | StreamEvent::ToolCall { .. } => pieces += 1,
-                    StreamEvent::Accepted | StreamEvent::Done(_) => {}
+                    StreamEvent::Accepted
+                    | StreamEvent::Levels(_)
+                    | StreamEvent::Thinking(_)
+                    | StreamEvent::Done(_) => {}
                 }
                 events.push(event);
             }

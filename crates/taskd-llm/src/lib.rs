@@ -9,8 +9,9 @@ mod error;
 mod models;
 mod reply;
 mod scripted;
+mod wire;
 
-pub use call::{Call, CallLimits, Collected, Llm, StreamEvent, collect, estimate_tokens};
+pub use call::{Call, CallLimits, Collected, Llm, Price, StreamEvent, collect, estimate_tokens};
 pub use error::{LlmError, ScriptError};
 pub use models::{MAX_SCRIPTS, Models};
 pub use scripted::{

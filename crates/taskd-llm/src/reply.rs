@@ -54,7 +54,7 @@ impl ReplyBuilder {
     }
 
     pub(crate) fn done(self, stop: StopReason) -> Reply {
-        Reply { parts: self.parts, stop }
+        Reply { parts: self.parts, stop, model: None }
     }
 
     fn grow(&mut self, by: usize) -> Result<(), LlmError> {

@@ -389,6 +389,9 @@ pub struct Reply {
     pub parts: Vec<Part>,
     /// Why it stopped.
     pub stop: StopReason,
+    /// The model that answered, in its provider's word, where it says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
 }
 
 /// Why a model stopped.
@@ -436,6 +439,7 @@ mod tests {
                 Part::ToolUse { id: "t1".into(), name: "read".into(), args: "{}".into() },
             ],
             stop: StopReason::Other("pause_turn".into()),
+            model: Some("claude-haiku-4-5".into()),
         };
         assert_eq!(decode_doc::<Reply>(&encode_doc(&reply)).unwrap(), reply);
         let result = ToolResultDoc {

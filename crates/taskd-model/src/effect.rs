@@ -175,6 +175,8 @@ pub enum Failure {
     Transient,
     /// The other side named the earliest time to ask again, in milliseconds from now.
     NotBefore(u64),
+    /// The other side says that too much was asked for, and not until when.
+    RateLimited,
     /// Asking again changes nothing.
     Permanent,
     /// The other side does not accept who we are.
@@ -194,8 +196,16 @@ pub struct Usage {
     pub cache_read: u64,
     /// Tokens written to a cache.
     pub cache_write: u64,
-    /// Cost in micro-dollars.
+    /// Cost in micro-dollars, of what has a known price.
     pub micros: u64,
+    /// Calls that used something for which no price is known.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unpriced: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the shape serde wants")]
+fn is_zero(n: &u32) -> bool {
+    *n == 0
 }
 
 impl Usage {
@@ -206,7 +216,49 @@ impl Usage {
         self.cache_read = self.cache_read.saturating_add(other.cache_read);
         self.cache_write = self.cache_write.saturating_add(other.cache_write);
         self.micros = self.micros.saturating_add(other.micros);
+        self.unpriced = self.unpriced.saturating_add(other.unpriced);
     }
+
+    /// What this has more than `before`, class by class; nothing where it has less.
+    #[must_use]
+    pub fn beyond(&self, before: &Self) -> Self {
+        Self {
+            input: self.input.saturating_sub(before.input),
+            output: self.output.saturating_sub(before.output),
+            cache_read: self.cache_read.saturating_sub(before.cache_read),
+            cache_write: self.cache_write.saturating_sub(before.cache_write),
+            micros: self.micros.saturating_sub(before.micros),
+            unpriced: self.unpriced.saturating_sub(before.unpriced),
+        }
+    }
+}
+
+/// What a provider's headers say about one of its limits per minute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Level {
+    /// What the limit lets through in a minute.
+    pub limit: u64,
+    /// What of it is left now.
+    pub remaining: u64,
+    /// Until it is full again, in milliseconds from now.
+    pub reset_ms: u64,
+}
+
+/// The limits a provider named with one answer; those it did not name are unknown.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RateLevels {
+    /// Requests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests: Option<Level>,
+    /// Tokens read, without those from a cache.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input_tokens: Option<Level>,
+    /// Tokens written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_tokens: Option<Level>,
+    /// Tokens read and written together, of providers that do not tell them apart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<Level>,
 }
 
 /// A tool call inside a reply.
@@ -268,6 +320,8 @@ pub enum Observation {
     },
     /// Spend so far, cumulative.
     UsageSoFar(Usage),
+    /// What the provider says is left of its limits.
+    Levels(RateLevels),
     /// The agent's own name for its session.
     Session(String),
     /// The tree as it stood while the agent worked.
@@ -659,6 +713,7 @@ impl fmt::Display for Outcome {
             Self::Failed { failure, .. } => match failure {
                 Failure::NotBefore(ms) => write!(f, "failed, not before {ms} ms"),
                 Failure::Transient => f.write_str("failed, for now"),
+                Failure::RateLimited => f.write_str("failed, too much was asked for"),
                 Failure::Permanent => f.write_str("failed"),
                 Failure::Auth => f.write_str("failed, not accepted"),
                 Failure::Resources => f.write_str("failed, short of resources"),

@@ -627,6 +627,7 @@ impl fmt::Display for Observation {
             Self::Process { pid, .. } => write!(f, "process {pid}"),
             Self::ToolCalled { index, call } => write!(f, "asks for tool {index} {}", call.name),
             Self::UsageSoFar(it) => write!(f, "used {} in, {} out", it.input, it.output),
+            Self::Levels(_) => f.write_str("told what is left of the limits"),
             Self::Session(it) => write!(f, "session {it}"),
             Self::Checkpoint(it) => write!(f, "checkpoint {}", it.short()),
             Self::Activity(it) => f.write_str(it),

@@ -17,8 +17,9 @@ pub use docs::{
     TypeLimits, decode_doc, encode_doc,
 };
 pub use effect::{
-    Change, Delta, Evidence, Failure, GateReport, Hold, IterationNote, Observation, Order, Outcome,
-    Owner, PrepareMode, QueueOp, Subject, ToolCall, TurnRef, Usage, Verdict, Work,
+    Change, Delta, Evidence, Failure, GateReport, Hold, IterationNote, Level, Observation, Order,
+    Outcome, Owner, PrepareMode, QueueOp, RateLevels, Subject, ToolCall, TurnRef, Usage, Verdict,
+    Work,
 };
 pub use event::{
     Actor, DecodeError, Event, KINDS, LandPolicy, Limits, LoopLimits, MAX_EVENT_BYTES, OnConflict,

@@ -23,7 +23,7 @@ fn id(n: u16) -> LoopId {
 }
 
 fn usage() -> Usage {
-    Usage { input: 1, output: 2, cache_read: 3, cache_write: 4, micros: 5 }
+    Usage { input: 1, output: 2, cache_read: 3, cache_write: 4, micros: 5, unpriced: 6 }
 }
 
 fn gate() -> GateView {

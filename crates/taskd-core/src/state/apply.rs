@@ -305,6 +305,7 @@ impl State {
             }
             Observation::ToolCalled { .. }
             | Observation::UsageSoFar(_)
+            | Observation::Levels(_)
             | Observation::Process { .. }
             | Observation::Activity(_) => {}
         }
@@ -314,13 +315,7 @@ impl State {
     /// Books the difference between what was booked for an effect and what it used.
     pub(super) fn book(&mut self, owner: Owner, before: &Usage, now: &Usage) {
         let Owner::Loop(id) = owner else { return };
-        let delta = Usage {
-            input: now.input.saturating_sub(before.input),
-            output: now.output.saturating_sub(before.output),
-            cache_read: now.cache_read.saturating_sub(before.cache_read),
-            cache_write: now.cache_write.saturating_sub(before.cache_write),
-            micros: now.micros.saturating_sub(before.micros),
-        };
+        let delta = now.beyond(before);
         self.engine_mut(id).spent.add(&delta);
         self.plan_mut(id.plan()).spent.add(&delta);
     }

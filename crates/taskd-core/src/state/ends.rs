@@ -292,7 +292,7 @@ impl LoopEngine {
         let stuck = match failure {
             Failure::NotBefore(_) => false,
             Failure::Permanent | Failure::Auth => true,
-            Failure::Transient | Failure::Resources => {
+            Failure::Transient | Failure::RateLimited | Failure::Resources => {
                 self.attempts += 1;
                 max_attempts <= self.attempts
             }

@@ -181,7 +181,9 @@ impl Job {
                 AgentFact::Session(id) => session = Some(id),
                 AgentFact::Usage { input, output, cache_read, cache_write, cost_micros } => {
                     let micros = cost_micros.unwrap_or(0);
-                    *usage = Some(Usage { input, output, cache_read, cache_write, micros });
+                    let unpriced = u32::from(cost_micros.is_none());
+                    *usage =
+                        Some(Usage { input, output, cache_read, cache_write, micros, unpriced });
                 }
                 AgentFact::Activity(_) | AgentFact::Result { .. } => {}
             }

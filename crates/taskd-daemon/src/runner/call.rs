@@ -159,7 +159,10 @@ impl Job {
             match event {
                 None => return Err(Trouble::transient("the stream ended without an end")),
                 Some(Err(error)) => return Err(trouble(error)),
-                Some(Ok(StreamEvent::Accepted)) => {}
+                Some(Ok(StreamEvent::Accepted | StreamEvent::Thinking(_))) => {}
+                Some(Ok(StreamEvent::Levels(levels))) => {
+                    self.observe(Observation::Levels(levels)).await;
+                }
                 Some(Ok(StreamEvent::Text(text))) => noise(Delta::Text(text)),
                 Some(Ok(StreamEvent::Usage(so_far))) => *usage = so_far,
                 Some(Ok(StreamEvent::ToolCall { index, name, args, .. })) => {

@@ -80,6 +80,8 @@ fn tell(event: &StreamEvent) -> String {
     match event {
         StreamEvent::Accepted => "accepted".to_owned(),
         StreamEvent::Text(text) => format!("text {text:?}"),
+        StreamEvent::Thinking(text) => format!("thinking {text:?}"),
+        StreamEvent::Levels(_) => "levels".to_owned(),
         StreamEvent::ToolCall { index, id, name, args } => {
             format!("tool {index} {id} {name} {args}")
         }

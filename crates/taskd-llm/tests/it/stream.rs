@@ -223,6 +223,8 @@ async fn pieces_put_together_are_the_text() {
                 StreamEvent::Accepted
                 | StreamEvent::ToolCall { .. }
                 | StreamEvent::Usage(_)
+                | StreamEvent::Levels(_)
+                | StreamEvent::Thinking(_)
                 | StreamEvent::Done(_) => None,
             })
             .collect();

@@ -184,13 +184,7 @@ impl View {
     /// Raises what an effect used to `used`, for its loop and its plan too. It never falls: an
     /// end that reports less than was seen on the way does not give money back.
     fn spend(&mut self, open: &mut EffectView, used: Usage) {
-        let more = Usage {
-            input: used.input.saturating_sub(open.used.input),
-            output: used.output.saturating_sub(open.used.output),
-            cache_read: used.cache_read.saturating_sub(open.used.cache_read),
-            cache_write: used.cache_write.saturating_sub(open.used.cache_write),
-            micros: used.micros.saturating_sub(open.used.micros),
-        };
+        let more = used.beyond(&open.used);
         open.used.add(&more);
         let Owner::Loop(id) = open.owner else { return };
         if let Some(plan) = self.plans.get_mut(&id.plan()) {
@@ -253,6 +247,7 @@ impl LoopView {
             },
             Observation::Process { .. }
             | Observation::ToolCalled { .. }
+            | Observation::Levels(_)
             | Observation::UsageSoFar(_) => {}
         }
     }

@@ -1,0 +1,69 @@
+//! What a provider's HTTP interface looks like: how a request is written, how a reply is read.
+//!
+//! Pure: no network, no clock, no secrets kept. The transport in [`crate::http`] sends what
+//! [`Wire::request`] says and feeds the answer's events to the [`Reader`].
+
+use std::fmt;
+
+use taskd_model::{RateLevels, Request};
+
+use crate::{CallLimits, LlmError, StreamEvent};
+
+/// One provider's HTTP interface.
+pub(crate) trait Wire: fmt::Debug + Send + Sync {
+    /// The request for one call. The same `request` gives the same bytes, whatever the attempt.
+    ///
+    /// # Errors
+    /// Something is asked for that this interface cannot express.
+    fn request(&self, request: &Request) -> Result<HttpRequest, LlmError>;
+
+    /// The headers that carry the credential.
+    fn authorize(&self, key: &str) -> Vec<(&'static str, String)>;
+
+    /// Reads one answer with status 200.
+    fn reader(&self, limits: CallLimits) -> Box<dyn Reader>;
+
+    /// What the headers of an answer, of any status, say about limits. `header` finds one by its
+    /// lower-case name; `now_s` is the time in seconds since the epoch.
+    fn levels(&self, header: &dyn Fn(&str) -> Option<String>, now_s: u64) -> RateLevels;
+
+    /// The code of an error in the body of an answer that is none, such as `overloaded_error`.
+    /// Looks at types and codes only, never at prose.
+    fn error_code(&self, body: &[u8]) -> Option<String>;
+}
+
+/// A request without its credential.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct HttpRequest {
+    /// Appended to the base URL: `/v1/messages`.
+    pub(crate) path: &'static str,
+    /// Headers beside `content-type` and the credential.
+    pub(crate) headers: Vec<(&'static str, String)>,
+    /// The body, JSON.
+    pub(crate) body: Vec<u8>,
+}
+
+/// One answer being read. Never waits, keeps no more than the caps of [`CallLimits`] allow.
+pub(crate) trait Reader: Send {
+    /// One server-sent event; what it means is appended to `out`. After `Done` was appended nothing
+    /// more is read.
+    ///
+    /// # Errors
+    /// The provider reports a failure in the stream, or what it sends cannot be read.
+    fn event(&mut self, event: &SseEvent, out: &mut Vec<StreamEvent>) -> Result<(), LlmError>;
+
+    /// The body ended. Appends `Done` if the reply is whole, otherwise says what is missing.
+    ///
+    /// # Errors
+    /// The reply is not whole.
+    fn end(&mut self, out: &mut Vec<StreamEvent>) -> Result<(), LlmError>;
+}
+
+/// A server-sent event as the specification has it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct SseEvent {
+    /// The `event` field; empty if there is none.
+    pub(crate) name: String,
+    /// The `data` lines, joined by newlines.
+    pub(crate) data: String,
+}
