@@ -216,7 +216,7 @@ fn a_conversation_alternates_and_answers_every_call() {
     };
     let says = |text: &str| Part::Text { text: text.into() };
     let turn = |parts: Vec<Part>, stop, results| Turn {
-        reply: Reply { parts, stop },
+        reply: Reply { parts, stop, model: None },
         results,
         notes: Vec::new(),
     };

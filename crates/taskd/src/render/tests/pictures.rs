@@ -321,6 +321,7 @@ fn costs_by_plan_and_loop() {
             cache_read: 3_400_000,
             cache_write: 0,
             micros: 610_000,
+            unpriced: 0,
         };
     });
     story.view.plans.get_mut(&PlanId(8)).unwrap().spent = story.view.loops[&id(8, 0)].spent;
