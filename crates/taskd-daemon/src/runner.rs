@@ -117,9 +117,9 @@ impl Context {
         Ok(block_in_place(|| self.store.get_blob(digest))?)
     }
 
-    /// Stores a blob; it is durable when this returns.
-    pub(crate) fn put_blob(&self, bytes: &[u8]) -> Result<Digest, Trouble> {
-        Ok(block_in_place(|| self.store.put_blob(bytes))?)
+    /// Stores a blob; it is durable before any event of an input handed in after this.
+    pub(crate) fn put_blob(&self, bytes: Vec<u8>) -> Result<Digest, Trouble> {
+        Ok(block_in_place(|| self.store.queue_blob(bytes))?)
     }
 
     /// Reads a document.
@@ -354,7 +354,7 @@ impl Job {
     }
 
     pub(crate) fn put_doc<T: serde::Serialize>(&self, doc: &T) -> Result<Digest, Trouble> {
-        self.ctx.put_blob(&encode_doc(doc))
+        self.ctx.put_blob(encode_doc(doc))
     }
 
     /// Runs a blocking step off the async threads.

@@ -25,7 +25,9 @@ pub const MAX_READ_EVENTS: usize = 1_024;
 pub const READERS: usize = 4;
 
 /// Largest blob kept inside the database, in bytes; larger ones are files.
-pub const INLINE_BLOB_BYTES: usize = 8 << 10;
+///
+/// A file costs three syncs of its own, a row shares the one of its group; most prompts fit.
+pub const INLINE_BLOB_BYTES: usize = 32 << 10;
 
 /// Largest blob, in bytes.
 pub const MAX_BLOB_BYTES: usize = 64 << 20;

@@ -168,20 +168,22 @@ impl Store {
         Ok(digest)
     }
 
-    /// As [`put_blob`](Self::put_blob), telling `done` when it is durable. A small blob
-    /// (at most [`limits::INLINE_BLOB_BYTES`](crate::limits::INLINE_BLOB_BYTES)) is queued like
-    /// [`append`](Self::append); a large one is written by the calling thread, which blocks for it.
-    pub fn put_blob_then(
-        &self,
-        bytes: Vec<u8>,
-        done: impl FnOnce(Result<Digest, StoreError>) + Send + 'static,
-    ) {
+    /// Stores bytes under their digest before any event that is appended after this returns: a log
+    /// that holds the event holds the blob. A small blob (at most
+    /// [`limits::INLINE_BLOB_BYTES`](crate::limits::INLINE_BLOB_BYTES)) is queued like
+    /// [`append`](Self::append), which saves waiting for a sync; until it is committed nobody can
+    /// read it, and if that fails nothing after it is taken either. A large one is written at once.
+    ///
+    /// # Errors
+    ///
+    /// The bytes are too many, or a large blob could not be written.
+    pub fn queue_blob(&self, bytes: Vec<u8>) -> Result<Digest, StoreError> {
         if bytes.len() > INLINE_BLOB_BYTES {
-            return done(self.put_file(&bytes));
+            return self.put_file(&bytes);
         }
         let digest = Digest::of(&bytes);
-        let told = move |it: Result<Seq, AppendError>| done(it.map(|_| digest).map_err(Into::into));
-        self.queue.push(Job::blob(digest, bytes, Box::new(told)));
+        self.queue.push(Job::blob(digest, bytes, Box::new(drop)));
+        Ok(digest)
     }
 
     /// The bytes of a blob, verified. Blocks for a read.

@@ -64,7 +64,7 @@ impl Job {
         };
         self.report(&mut heard, usage).await;
         let saved = self.checkpoint(checkpoint).await?.commit;
-        let log = self.ctx.put_blob(finished.output.text().as_bytes())?;
+        let log = self.ctx.put_blob(finished.output.text().into())?;
         if !self.is_wanted() {
             let usage = usage.unwrap_or_default();
             return Ok(Outcome::Cancelled { usage, checkpoint: Some(saved) });

@@ -34,7 +34,7 @@ impl Job {
         };
         let instructions = composed.map(|it| String::from_utf8_lossy(&it).into_owned());
         let prompt = self.render(instructions.as_deref())?;
-        let request = self.ctx.put_blob(&prompt.bytes())?;
+        let request = self.ctx.put_blob(prompt.bytes())?;
         Ok(Outcome::Composed { request, tokens: prompt.tokens() })
     }
 
@@ -166,12 +166,12 @@ impl Job {
                 Some(Ok(StreamEvent::Text(text))) => noise(Delta::Text(text)),
                 Some(Ok(StreamEvent::Usage(so_far))) => *usage = so_far,
                 Some(Ok(StreamEvent::ToolCall { index, name, args, .. })) => {
-                    let call = self.tool_call(&name, &args).await?;
+                    let call = self.tool_call(&name, &args)?;
                     calls.push(call.clone());
                     self.observe(Observation::ToolCalled { index, call }).await;
                 }
                 Some(Ok(StreamEvent::Done(reply))) => {
-                    let calls = self.calls_of(&reply, calls).await?;
+                    let calls = self.calls_of(&reply, calls)?;
                     let reply = self.put_doc(&reply)?;
                     return Ok(Some(Outcome::Replied { reply, calls, usage: *usage }));
                 }
@@ -179,21 +179,15 @@ impl Job {
         }
     }
 
-    async fn tool_call(&self, name: &str, args: &str) -> Result<ToolCall, Trouble> {
+    fn tool_call(&self, name: &str, args: &str) -> Result<ToolCall, Trouble> {
         let reads = catalog().iter().any(|it| it.name == name && it.reads);
-        let ctx = Arc::clone(&self.ctx);
-        let bytes = args.as_bytes().to_vec();
-        let args = self.blocking(move || Ok(ctx.store.put_blob(&bytes)?)).await?;
+        let args = self.ctx.put_blob(args.as_bytes().to_vec())?;
         let name = name.chars().take(64).collect();
         Ok(ToolCall { name, args, reads })
     }
 
     /// The calls of the whole reply: those seen in the stream, and any that only the end names.
-    async fn calls_of(
-        &self,
-        reply: &Reply,
-        mut seen: Vec<ToolCall>,
-    ) -> Result<Vec<ToolCall>, Trouble> {
+    fn calls_of(&self, reply: &Reply, mut seen: Vec<ToolCall>) -> Result<Vec<ToolCall>, Trouble> {
         let all: Vec<(&String, &String)> = reply
             .parts
             .iter()
@@ -203,7 +197,7 @@ impl Job {
             })
             .collect();
         for (name, args) in all.into_iter().skip(seen.len()) {
-            seen.push(self.tool_call(name, args).await?);
+            seen.push(self.tool_call(name, args)?);
         }
         Ok(seen)
     }

@@ -131,8 +131,8 @@ impl Job {
         if 0 < markers {
             let names: Vec<_> = saved.conflict_markers.iter().map(ToString::to_string).collect();
             let text = format!("Conflict markers are left in: {}", names.join(", "));
-            let log = self.ctx.put_blob(text.as_bytes())?;
             let summary = short(&text);
+            let log = self.ctx.put_blob(text.into())?;
             return Ok(gated(Some(GateReport { green: false, summary, log, tests: None, ms: 0 })));
         }
         let plan = self.plan_doc()?;
@@ -194,7 +194,7 @@ impl Job {
             }
         }
         let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let log = self.ctx.put_blob(log.as_bytes())?;
+        let log = self.ctx.put_blob(log.into())?;
         Ok(GateReport { green, summary: short(&summary), log, tests, ms })
     }
 }

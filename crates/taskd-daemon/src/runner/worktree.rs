@@ -171,6 +171,6 @@ impl Job {
         if text.is_empty() {
             return Ok(None);
         }
-        self.ctx.put_blob(text.join("\n").as_bytes()).map(Some)
+        self.ctx.put_blob(text.join("\n").into()).map(Some)
     }
 }

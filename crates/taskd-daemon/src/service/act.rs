@@ -85,7 +85,7 @@ impl Service {
             if text.trim().is_empty() {
                 return Err(ApiError::new(codes::INVALID, "the text is empty").hint("-m \"...\""));
             }
-            self.ctx().store.put_blob(text.as_bytes()).map_err(|it| internal(&it))
+            self.ctx().store.queue_blob(text.as_bytes().to_vec()).map_err(|it| internal(&it))
         };
         Ok(match verb {
             _ if ids.is_empty() => Vec::new(),

@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::mpsc, thread};
 use taskd_model::Digest;
 use taskd_store::{StoreError, limits};
 
-use crate::help::{dir, find, flip, open};
+use crate::help::{dir, event, find, flip, open};
 
 fn file(dir: &tempfile::TempDir, digest: &Digest) -> PathBuf {
     let name = digest.to_string();
@@ -74,21 +74,20 @@ fn many_threads_put_the_same_and_different_blobs() {
 }
 
 #[test]
-fn a_callback_is_told_the_name() {
+fn a_queued_blob_is_there_when_the_event_after_it_is() {
     let dir = dir();
     let (store, _) = open(dir.path());
-    let (tell, told) = mpsc::sync_channel(1_000);
-    for size in [5, 50_000] {
-        let tell = tell.clone();
-        store.put_blob_then(vec![9; size], move |it| tell.send(it).expect("sent"));
-    }
-    // The large one was written by this thread, and may be told first.
-    let names: Vec<_> = told.iter().take(2).map(|it| it.expect("put")).collect();
-    for size in [5, 50_000] {
+    let (tell, told) = mpsc::sync_channel(1);
+    for (seq, size) in (1..).zip([5, 50_000]) {
         let blob = vec![9; size];
-        assert!(names.contains(&Digest::of(&blob)));
-        assert_eq!(store.get_blob(&Digest::of(&blob)).expect("got"), blob);
+        let name = store.queue_blob(blob.clone()).expect("queued");
+        let tell = tell.clone();
+        store.append(vec![event(seq)], move |it| tell.send(it).expect("sent"));
+        told.recv().expect("told").expect("durable");
+        assert_eq!(store.get_blob(&name).expect("got"), blob);
     }
+    let large = store.queue_blob(vec![0; limits::MAX_BLOB_BYTES + 1]).expect_err("too large");
+    assert!(matches!(large, StoreError::TooLarge { .. }), "{large}");
 }
 
 #[test]

@@ -34,7 +34,12 @@ fn part_appender() {
     loop {
         let count = next % 4 + 1;
         for seq in next..next + count {
-            store.put_blob(&prose(seq)).expect("put");
+            // Even seqs wait for their blob; odd ones only queue it before the event.
+            if seq.is_multiple_of(2) {
+                store.put_blob(&prose(seq)).expect("put");
+            } else {
+                store.queue_blob(prose(seq)).expect("queued");
+            }
         }
         let told = move |it: Result<Seq, _>| {
             let head = it.expect("taken");
