@@ -11,6 +11,7 @@ use crate::{
     engine::{LoopEngine, Next},
     plan::{PlanState, Reach},
     queue::{Active, Stage},
+    scheduler::Waiters,
     state::State,
 };
 
@@ -37,12 +38,22 @@ pub(crate) fn next_deadline(state: &State) -> Option<Time> {
     if state.is_parked() {
         return due;
     }
-    let limits = state.limits();
-    let admission = state.index().calls.keys().filter_map(|name| {
-        let bucket = state.bucket(name)?;
-        bucket.has_slot(limits).then(|| bucket.ready_at(limits, state.now()))
-    });
+    let admission =
+        state.index().calls.iter().filter_map(|(name, waiters)| admission_at(state, name, waiters));
     due.into_iter().chain(admission).min()
+}
+
+/// When a waiting call can go. Whose turn it is may change while time passes, and with it how much
+/// room is needed.
+fn admission_at(state: &State, bucket: &str, waiters: &Waiters) -> Option<Time> {
+    let mut at = state.now();
+    loop {
+        let ready_at = state.next_call(bucket, waiters, at).ready_at?;
+        if ready_at <= at {
+            return Some(at);
+        }
+        at = ready_at;
+    }
 }
 
 fn due(state: &State, now: Time) -> Option<Step> {
@@ -52,7 +63,7 @@ fn due(state: &State, now: Time) -> Option<Step> {
     }
     let engine = &state.loops()[&id];
     let plan = state.plan(id.plan());
-    let event = if plan.deadline() <= now {
+    let event = if engine.time_runs() && plan.deadline() <= now {
         Event::LimitReached { limit: Limit::PlanTime }
     } else if engine.deadline().is_some_and(|it| it <= now) {
         Event::LimitReached { limit: Limit::Time }
@@ -121,20 +132,69 @@ fn admit_call(state: &State, now: Time) -> Option<Step> {
     if state.is_parked() {
         return None;
     }
-    let limits = state.limits();
-    let (name, waiters) = state.index().calls.iter().find(|(name, _)| {
-        state.bucket(name).is_none_or(|it| it.has_slot(limits) && it.ready_at(limits, now) <= now)
+    let (bucket, call) = state.index().calls.iter().find_map(|(name, waiters)| {
+        let call = state.next_call(name, waiters, now);
+        call.ready_at.is_some_and(|it| it <= now).then_some((name, call))
     })?;
-    let id = waiters.first(limits, now).expect("empty classes are not indexed");
-    let engine = &state.loops()[&id];
-    let Next::Call { request } = engine.next else { unreachable!("indexed as a waiting call") };
-    Some(match spent_up(state, engine) {
-        Some(limit) => (Some(id), Event::LimitReached { limit }),
-        None => {
-            let cap_micros = money_left(state, engine);
-            start(id, Work::Call { request, bucket: name.clone(), cap_micros })
+    let engine = &state.loops()[&call.id];
+    let event = match afford(state, engine, call.worst_micros) {
+        Money::Gone(limit) => Event::LimitReached { limit },
+        Money::Reserved => Event::Deferred {
+            until: now.plus_ms(RESERVED_WAIT_MS),
+            why: "what is left of the plan's budget is reserved by calls in flight".to_owned(),
+        },
+        Money::Cap(cap_micros) => {
+            let bucket = bucket.clone();
+            let (input_tokens, output_tokens) = (call.cost.input, call.cost.output);
+            let (request, reserved_micros) = (call.request, call.worst_micros);
+            let work = Work::Call {
+                request,
+                bucket,
+                cap_micros,
+                reserved_micros,
+                input_tokens,
+                output_tokens,
+            };
+            Event::EffectStarted { owner: Owner::Loop(call.id), work }
         }
-    })
+    };
+    Some((Some(call.id), event))
+}
+
+/// How long a call waits whose money others have reserved, in milliseconds.
+const RESERVED_WAIT_MS: u64 = 1_000;
+
+/// Whether a call can be paid for.
+enum Money {
+    /// It may cost so much.
+    Cap(u64),
+    /// Others may give back what it lacks.
+    Reserved,
+    /// It cannot.
+    Gone(Limit),
+}
+
+/// Every call is taken to cost the worst it can. Where no price is known all that is left is its
+/// cap.
+fn afford(state: &State, engine: &LoopEngine, worst_micros: u64) -> Money {
+    if let Some(limit) = spent_up(state, engine) {
+        return Money::Gone(limit);
+    }
+    let plan = state.plan(engine.id.plan());
+    let of_loop = engine.limits.budget_micros.saturating_sub(engine.spent.micros);
+    let of_plan = plan.head.budget_micros.saturating_sub(plan.spent.micros);
+    if of_loop < worst_micros {
+        return Money::Gone(Limit::Budget);
+    }
+    if of_plan < worst_micros {
+        return Money::Gone(Limit::PlanBudget);
+    }
+    let free = of_loop.min(of_plan.saturating_sub(plan.reserved_micros));
+    match worst_micros {
+        _ if free < worst_micros.max(1) => Money::Reserved,
+        0 => Money::Cap(free),
+        worst => Money::Cap(worst),
+    }
 }
 
 fn admit_agent(state: &State) -> Option<Step> {

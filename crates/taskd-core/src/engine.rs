@@ -49,9 +49,15 @@ pub(crate) struct LoopEngine {
     pub(crate) session: Option<String>,
     pub(crate) spent: Usage,
     pub(crate) started_at: Option<Time>,
+    /// Since when it wants to call a model and nothing of it runs.
+    pub(crate) call_wanted_at: Option<Time>,
+    /// How long it was parked until a provider would take a call, in milliseconds: not its time.
+    pub(crate) parked_ms: u64,
     pub(crate) retry_at: Option<Time>,
     /// Failures in a row of what it does now.
     pub(crate) attempts: u32,
+    /// When the first of them was.
+    pub(crate) failing_since: Option<Time>,
     /// Times this turn's request was sent, this time counted.
     pub(crate) sends: u32,
     /// Runs of the agent begun again after a crash.
@@ -90,7 +96,13 @@ pub(crate) enum Next {
     /// Render the next request or prompt.
     Compose,
     /// Send this request, when admitted.
-    Call { request: Digest },
+    Call {
+        request: Digest,
+        /// Tokens it has, about.
+        tokens: u64,
+        /// What it costs at most; 0 where no price is known.
+        worst_micros: u64,
+    },
     /// Run the tools of a reply that is in the log.
     Tools,
     /// Run the agent with this prompt, when admitted.
@@ -142,6 +154,9 @@ pub(crate) struct Placed {
     pub(crate) evidence: Evidence,
 }
 
+/// Waits for a provider from which on a loop counts as parked, in milliseconds.
+const PARKED_MS: u64 = 10 * 60 * 1000;
+
 /// The tool that ends an iteration's turns; it is no effect.
 pub(crate) const FINISH: &str = "finish";
 
@@ -177,8 +192,11 @@ impl LoopEngine {
             session: None,
             spent: Usage::default(),
             started_at: None,
+            call_wanted_at: None,
+            parked_ms: 0,
             retry_at: None,
             attempts: 0,
+            failing_since: None,
             sends: 0,
             restarts: 0,
             pause: false,
@@ -284,11 +302,28 @@ impl LoopEngine {
         }
     }
 
-    /// When its own time is up; waiting for a person does not count.
+    /// When its own time is up; waiting for a person or a provider does not count.
     pub(crate) fn deadline(&self) -> Option<Time> {
+        let started = self.started_at.filter(|_| self.time_runs())?;
+        Some(started.plus_ms(self.limits.time_ms.saturating_add(self.parked_ms)))
+    }
+
+    /// Its time passes: it does something, or waits for something of ours.
+    pub(crate) fn time_runs(&self) -> bool {
         let active = matches!(self.status, Status::Running | Status::Rebasing);
-        let started = self.started_at.filter(|_| active && self.next != Next::Land)?;
-        Some(started.plus_ms(self.limits.time_ms))
+        active && self.next != Next::Land && self.call_wanted_at.is_none()
+    }
+
+    /// From now on it waits for a call, or no longer does. A wait of more than ten minutes was
+    /// parked; a shorter one is part of its time. Says how long it was parked in all, if longer now.
+    pub(crate) fn wants_call(&mut self, wants: bool, now: Time) -> Option<u64> {
+        let since = std::mem::replace(&mut self.call_wanted_at, wants.then_some(now))?;
+        let waited = now.ms_since(since);
+        if waited < PARKED_MS {
+            return None;
+        }
+        self.parked_ms = self.parked_ms.saturating_add(waited);
+        Some(self.parked_ms)
     }
 
     pub(crate) fn note_iteration(&mut self, note: IterationNote) {

@@ -28,6 +28,9 @@ pub(crate) struct Plan {
     pub(crate) specs: Vec<Spec>,
     pub(crate) state: PlanState,
     pub(crate) submitted_at: Time,
+    /// The longest that a loop of it was parked until a provider would take a call, in
+    /// milliseconds: not its time.
+    pub(crate) parked_ms: u64,
     /// Where the integration ref stands.
     pub(crate) integration: Oid,
     /// The target's tip that integration contains or was found to conflict with.
@@ -45,6 +48,8 @@ pub(crate) struct Plan {
     /// Why the base check could not be done, if it could not.
     pub(crate) trouble: Option<String>,
     pub(crate) spent: Usage,
+    /// What calls in flight may still cost, in micro-dollars.
+    pub(crate) reserved_micros: u64,
     /// Loops that are not over.
     pub(crate) open_loops: u32,
     /// A refresh is in the landing queue.
@@ -117,7 +122,7 @@ impl Plan {
 
     /// When the whole plan's time is up.
     pub(crate) fn deadline(&self) -> Time {
-        self.submitted_at.plus_ms(self.head.time_ms)
+        self.submitted_at.plus_ms(self.head.time_ms.saturating_add(self.parked_ms))
     }
 
     pub(crate) fn is_over_budget(&self) -> bool {

@@ -1,52 +1,162 @@
 //! Admission of model calls: may one more start now, and if not, when to ask again.
 //!
-//! A call needs a cell of its bucket's request rate (GCRA, computed by `governor` over our own
-//! folded state with the log's time as its clock) and a free slot. Buckets are folded from the
-//! log, so a daemon that restarts remembers what it has already spent. Waiting calls are served by
-//! priority with ageing, then by the order in which they queued.
+//! A call needs a free slot, a cell of its bucket's request rate, room for its tokens where a limit
+//! is known, and a provider that is not being left alone. Everything is folded from the log, so a
+//! daemon that restarts remembers what it has already spent. A call reserves its estimate when it
+//! is sent and settles what it used when it ends.
 //!
-//! This module does not know why a call is made, does not wait, and does not retry. A refusal by
-//! the provider arrives as an event and closes the bucket until the time it names.
+//! This module does not know why a call is made, does not wait, and does not retry. What the
+//! provider says arrives as events: a refusal closes the bucket for everybody until its time, then
+//! one call goes, then two, then four; the levels in its headers correct ours.
 //!
 //! Invariant: between any two instants at most `burst + rate × elapsed` calls start.
 
-use std::{
-    cell::Cell,
-    collections::{BTreeMap, BTreeSet},
-    num::NonZeroU32,
-};
+mod cells;
+mod circuit;
+mod tank;
+mod waiters;
 
-use governor::{
-    Quota, RateLimiter,
-    clock::Clock,
-    middleware::NoOpMiddleware,
-    nanos::Nanos,
-    state::{NotKeyed, StateStore},
-};
 use serde::{Deserialize, Serialize};
-use taskd_model::{Limits, LoopId, Priority, Seq, Time};
+use taskd_model::{EffectId, Failure, Limits, LoopId, Outcome, RateLevels, Time, Usage};
 
-/// One rate bucket: what has been admitted, what is in flight, until when it is closed.
+use self::{
+    cells::{Cells, Pace},
+    circuit::Breaker,
+    waiters::Shares,
+};
+pub(crate) use self::{
+    circuit::Circuit,
+    tank::Tank,
+    waiters::{Waiters, Waiting},
+};
+
+/// Longest silence after refusals that name no time, in milliseconds.
+const MAX_SILENCE_MS: u64 = 300_000;
+/// Tokens a reply is taken to have until one was seen.
+const FIRST_REPLY_TOKENS: u64 = 500;
+
+/// What one call is expected to use.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Cost {
+    pub(crate) input: u64,
+    pub(crate) output: u64,
+}
+
+impl Cost {
+    /// What of `usage` counts towards limits: tokens from a cache do not.
+    fn of(usage: &Usage) -> Self {
+        Self { input: usage.input.saturating_add(usage.cache_write), output: usage.output }
+    }
+}
+
+/// How a call ended, as far as its bucket is concerned.
+#[derive(Debug, Clone, Copy)]
+enum CallEnd {
+    /// The provider did its work.
+    Answered,
+    /// Too much was asked for; perhaps it said for how long, in milliseconds.
+    Refused(Option<u64>),
+    /// The provider failed.
+    Fault,
+    /// It did not want this request or this credential.
+    Rejected,
+    /// It was given up, lost, or failed on our side.
+    Unknown,
+}
+
+impl CallEnd {
+    fn of(outcome: &Outcome) -> Self {
+        match outcome.failure() {
+            None if matches!(outcome, Outcome::Replied { .. }) => Self::Answered,
+            None | Some(Failure::Resources) => Self::Unknown,
+            Some(Failure::NotBefore(ms)) => Self::Refused(Some(ms)),
+            Some(Failure::RateLimited) => Self::Refused(None),
+            Some(Failure::Transient) => Self::Fault,
+            Some(Failure::Permanent | Failure::Auth) => Self::Rejected,
+        }
+    }
+}
+
+/// One limit of tokens per minute: ours, the provider's, and what is taken.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Meter {
+    tank: Tank,
+    learned: Option<u64>,
+}
+
+impl Meter {
+    /// The lower of the two limits; nothing if there is none.
+    fn limit(&self, configured: u64) -> Option<u64> {
+        let configured = (0 < configured).then_some(configured);
+        configured.into_iter().chain(self.learned).min()
+    }
+
+    fn ready_at(&self, configured: u64, tokens: u64, now: Time) -> Time {
+        self.limit(configured).map_or(now, |limit| self.tank.ready_at(limit, tokens, now))
+    }
+
+    fn take(&mut self, configured: u64, tokens: u64, now: Time) {
+        if let Some(limit) = self.limit(configured) {
+            self.tank.take(limit, tokens, now);
+        }
+    }
+
+    fn settle(&mut self, configured: u64, reserved: u64, used: u64, now: Time) {
+        let Some(limit) = self.limit(configured) else { return };
+        if reserved < used {
+            self.tank.take(limit, used - reserved, now);
+        } else {
+            self.tank.refund(limit, reserved - used, now);
+        }
+    }
+
+    fn learn(&mut self, level: Option<taskd_model::Level>, now: Time) {
+        if let Some(level) = level.filter(|it| 0 < it.limit) {
+            self.learned = Some(level.limit);
+            self.tank.learn(level, now);
+        }
+    }
+}
+
+/// One bucket: the limits of one model of one provider under one credential.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Bucket {
-    /// GCRA's theoretical arrival time in nanoseconds since the epoch; `None` before the first.
-    arrival: Option<u64>,
+    requests: Cells,
+    learned_requests: Option<u64>,
+    input: Meter,
+    output: Meter,
+    /// Both together, of providers that count so.
+    tokens: Meter,
     in_flight: u32,
     closed_until: Time,
+    /// Refusals in a row.
+    refused: u32,
+    /// After a refusal: calls that may be in flight, doubling with each answer.
+    ramp: Option<u32>,
+    breaker: Breaker,
+    shares: Shares,
+    /// Tokens of a reply, smoothed.
+    reply_tokens: Option<u64>,
 }
 
 impl Bucket {
-    /// When the next call can be admitted as far as time is concerned.
-    pub(crate) fn ready_at(&self, limits: &Limits, now: Time) -> Time {
-        let by_rate = match check(self.arrival, limits, now) {
-            Ok(_) => now,
-            Err(at) => at,
-        };
-        by_rate.max(self.closed_until)
-    }
-
-    pub(crate) fn has_slot(&self, limits: &Limits) -> bool {
-        self.in_flight < limits.calls
+    /// When the next call can be admitted; `None` if that takes the end of another call.
+    pub(crate) fn ready_at(&self, limits: &Limits, cost: Cost, now: Time) -> Option<Time> {
+        let slots = self.ramp.map_or(limits.calls, |it| it.min(limits.calls));
+        if slots <= self.in_flight {
+            return None;
+        }
+        let circuit = self.breaker.ready_at(now)?;
+        let pace = Pace::new(limits, self.learned_requests);
+        let times = [
+            circuit,
+            self.closed_until,
+            self.requests.ready_at(pace, now),
+            self.input.ready_at(limits.input_tokens_per_minute, cost.input, now),
+            self.output.ready_at(limits.output_tokens_per_minute, cost.output, now),
+            self.tokens.ready_at(0, cost.input.saturating_add(cost.output), now),
+        ];
+        times.into_iter().max()
     }
 
     pub(crate) fn in_flight(&self) -> u32 {
@@ -57,114 +167,113 @@ impl Bucket {
         self.closed_until
     }
 
+    pub(crate) fn circuit(&self) -> Circuit {
+        self.breaker.circuit()
+    }
+
+    pub(crate) fn shares(&self) -> &Shares {
+        &self.shares
+    }
+
+    /// What a call with so much input is expected to use.
+    pub(crate) fn cost(&self, input: u64) -> Cost {
+        Cost { input, output: self.reply_tokens.unwrap_or(FIRST_REPLY_TOKENS) }
+    }
+
     /// Records a send. Policy was checked before; only structure is asserted here.
-    pub(crate) fn send(&mut self, limits: &Limits, now: Time) {
-        // A log written under other limits still folds: a send that today's limits would delay
-        // is counted from now.
-        self.arrival = Some(check(self.arrival, limits, now).unwrap_or_else(nanos));
+    pub(crate) fn send(
+        &mut self,
+        limits: &Limits,
+        effect: EffectId,
+        id: LoopId,
+        cost: Cost,
+        now: Time,
+    ) {
         self.in_flight += 1;
+        self.breaker.send(effect);
+        self.requests.send(Pace::new(limits, self.learned_requests), now);
+        self.input.take(limits.input_tokens_per_minute, cost.input, now);
+        self.output.take(limits.output_tokens_per_minute, cost.output, now);
+        self.tokens.take(0, cost.input.saturating_add(cost.output), now);
+        self.shares.admit(id.plan(), cost.input.saturating_add(cost.output));
     }
 
-    pub(crate) fn end(&mut self) {
+    /// A call ended, or was lost with its place.
+    pub(crate) fn end(
+        &mut self,
+        limits: &Limits,
+        effect: EffectId,
+        reserved: Cost,
+        outcome: &Outcome,
+        now: Time,
+    ) {
         self.in_flight = self.in_flight.checked_sub(1).expect("a call ends once");
-    }
-
-    pub(crate) fn close_until(&mut self, until: Time) {
-        self.closed_until = self.closed_until.max(until);
-    }
-}
-
-/// Tries one cell: the new arrival time, or the first instant at which one fits.
-fn check(arrival: Option<u64>, limits: &Limits, now: Time) -> Result<u64, Time> {
-    let store = Store(Cell::new(arrival));
-    let clock = Cell::new(0);
-    let limiter: RateLimiter<NotKeyed, _, _, NoOpMiddleware<Nanos>> =
-        RateLimiter::new(quota(limits), store, LogClock(&clock));
-    clock.set(nanos(now));
-    match limiter.check() {
-        Ok(()) => Ok(limiter.into_state_store().0.get().expect("an admitted cell is stored")),
-        Err(refused) => Err(Time(refused.earliest_possible().as_u64().div_ceil(NANOS_PER_MS))),
-    }
-}
-
-const NANOS_PER_MS: u64 = 1_000_000;
-
-fn nanos(at: Time) -> u64 {
-    at.0.saturating_mul(NANOS_PER_MS)
-}
-
-fn quota(limits: &Limits) -> Quota {
-    let per_minute = NonZeroU32::new(limits.requests_per_minute).unwrap_or(NonZeroU32::MIN);
-    let burst = NonZeroU32::new(limits.request_burst).unwrap_or(NonZeroU32::MIN);
-    Quota::per_minute(per_minute).allow_burst(burst)
-}
-
-/// The bucket's one number, lent to `governor` for one decision.
-struct Store(Cell<Option<u64>>);
-
-impl StateStore for Store {
-    type Key = NotKeyed;
-
-    fn measure_and_replace<T, F, E>(&self, _key: &NotKeyed, f: F) -> Result<T, E>
-    where
-        F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
-    {
-        let (answer, arrival) = f(self.0.get().map(Nanos::new))?;
-        self.0.set(Some(arrival.as_u64()));
-        Ok(answer)
-    }
-}
-
-/// Time as the log saw it, in nanoseconds since the epoch.
-#[derive(Clone)]
-struct LogClock<'a>(&'a Cell<u64>);
-
-impl Clock for LogClock<'_> {
-    type Instant = Nanos;
-
-    fn now(&self) -> Nanos {
-        Nanos::new(self.0.get())
-    }
-}
-
-/// A call that waits: when it queued, and whose it is.
-pub(crate) type Waiting = (Time, Seq, LoopId);
-
-/// Calls that wait for one bucket, by priority class.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Waiters(BTreeMap<Priority, BTreeSet<Waiting>>);
-
-impl Waiters {
-    pub(crate) fn insert(&mut self, priority: Priority, call: Waiting) {
-        self.0.entry(priority).or_default().insert(call);
-    }
-
-    pub(crate) fn remove(&mut self, priority: Priority, call: &Waiting) {
-        if let Some(class) = self.0.get_mut(&priority) {
-            class.remove(call);
-            if class.is_empty() {
-                self.0.remove(&priority);
+        self.settle(limits, reserved, outcome, now);
+        let end = CallEnd::of(outcome);
+        let fault = match end {
+            CallEnd::Answered => Some(false),
+            CallEnd::Fault => Some(true),
+            CallEnd::Refused(_) | CallEnd::Rejected | CallEnd::Unknown => None,
+        };
+        let closes = self.breaker.end(effect, fault, now);
+        match end {
+            CallEnd::Answered => {
+                self.refused = 0;
+                let doubled = self.ramp.map(|it| it.saturating_mul(2));
+                self.ramp = doubled.filter(|it| *it < limits.calls);
+                if closes {
+                    self.ramp = Some(2);
+                }
             }
+            CallEnd::Refused(Some(ms)) => self.refuse(limits, now.plus_ms(ms)),
+            CallEnd::Refused(None) => {
+                let wait = doubled(limits.backoff_ms, self.refused + 1).min(MAX_SILENCE_MS);
+                self.refuse(limits, now.plus_ms(jittered(wait, effect.0.0)));
+            }
+            CallEnd::Fault | CallEnd::Rejected | CallEnd::Unknown => {}
         }
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    /// Nobody calls until then; afterwards nothing is saved up and one call goes first.
+    fn refuse(&mut self, limits: &Limits, until: Time) {
+        self.refused = self.refused.saturating_add(1);
+        self.closed_until = self.closed_until.max(until);
+        self.ramp = Some(1);
+        let pace = Pace::new(limits, self.learned_requests);
+        self.requests.empty_at(pace, self.closed_until);
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.0.values().map(BTreeSet::len).sum()
-    }
-
-    /// Who is next: the highest class after ageing, then the oldest. Every `ageing_ms` of waiting
-    /// lifts a call by one class, so a low one overtakes later critical ones after three.
-    pub(crate) fn first(&self, limits: &Limits, now: Time) -> Option<LoopId> {
-        let heads = self.0.iter().filter_map(|(class, calls)| Some((class, calls.first()?)));
-        let rank = |(class, (since, seq, _)): &(&Priority, &Waiting)| {
-            let aged = now.ms_since(*since) / limits.ageing_ms.max(1);
-            (**class as u64 + aged, std::cmp::Reverse(*seq))
+    /// Books what was used instead of what was reserved. A call whose use nobody knows keeps its
+    /// reservation as spent; one that was refused used nothing.
+    fn settle(&mut self, limits: &Limits, reserved: Cost, outcome: &Outcome, now: Time) {
+        let used = Cost::of(&outcome.usage());
+        let used = match CallEnd::of(outcome) {
+            CallEnd::Answered => {
+                let before = self.reply_tokens.unwrap_or(FIRST_REPLY_TOKENS);
+                self.reply_tokens = Some((before * 3).saturating_add(used.output) / 4);
+                used
+            }
+            CallEnd::Refused(_) | CallEnd::Rejected => used,
+            CallEnd::Fault | CallEnd::Unknown => Cost {
+                input: used.input.max(reserved.input),
+                output: used.output.max(reserved.output),
+            },
         };
-        heads.max_by_key(rank).map(|(_, (_, _, id))| *id)
+        let both = |it: Cost| it.input.saturating_add(it.output);
+        self.input.settle(limits.input_tokens_per_minute, reserved.input, used.input, now);
+        self.output.settle(limits.output_tokens_per_minute, reserved.output, used.output, now);
+        self.tokens.settle(0, both(reserved), both(used), now);
+    }
+
+    /// What the provider says is left.
+    pub(crate) fn learn(&mut self, limits: &Limits, levels: &RateLevels, now: Time) {
+        if let Some(level) = levels.requests.filter(|it| 0 < it.limit) {
+            self.learned_requests = Some(level.limit);
+            self.requests.learn(level, Pace::new(limits, self.learned_requests), now);
+        }
+        self.input.learn(levels.input_tokens, now);
+        self.output.learn(levels.output_tokens, now);
+        self.tokens.learn(levels.tokens, now);
     }
 }
 
@@ -172,9 +281,12 @@ impl Waiters {
 ///
 /// The jitter is a hash of what makes the wait unique, so replay is exact (decision D33).
 pub(crate) fn backoff_ms(limits: &Limits, attempt: u32, salt: u64) -> u64 {
-    let doubled = limits.backoff_ms.saturating_mul(1 << attempt.saturating_sub(1).min(20));
-    let base = doubled.min(limits.backoff_max_ms);
-    jittered(base, salt)
+    jittered(doubled(limits.backoff_ms, attempt).min(limits.backoff_max_ms), salt)
+}
+
+/// `ms` doubled for each attempt after the first.
+fn doubled(ms: u64, attempt: u32) -> u64 {
+    ms.saturating_mul(1 << attempt.saturating_sub(1).min(20))
 }
 
 /// `ms` ± 25 %, decided by `salt` (splitmix64's finaliser, Steele et al. 2014).

@@ -19,11 +19,11 @@ use taskd_model::{
 };
 
 use crate::{
-    engine::LoopEngine,
+    engine::{LoopEngine, Next},
     index::Index,
     plan::Plan,
     queue::{Lane, Stage},
-    scheduler::Bucket,
+    scheduler::{Bucket, Cost, Waiters},
 };
 
 /// What a loop waits for, besides time.
@@ -50,6 +50,15 @@ pub(crate) enum WantedChange {
     End(EffectId),
 }
 
+/// The call whose turn it is in a bucket.
+pub(crate) struct NextCall {
+    pub(crate) id: LoopId,
+    pub(crate) request: Digest,
+    pub(crate) worst_micros: u64,
+    pub(crate) cost: Cost,
+    pub(crate) ready_at: Option<Time>,
+}
+
 /// An effect that has started and not ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Open {
@@ -62,6 +71,19 @@ pub(crate) struct Open {
     pub(crate) observed: u32,
     /// Spend as last observed, already booked.
     pub(crate) booked: Usage,
+}
+
+impl Open {
+    /// The loop whose call it is.
+    fn owner_loop(&self) -> LoopId {
+        let Owner::Loop(id) = self.owner else { unreachable!("only loops call") };
+        id
+    }
+}
+
+/// The bucket of a call.
+fn bucket_of(work: &Work) -> Option<&String> {
+    if let Work::Call { bucket, .. } = work { Some(bucket) } else { None }
 }
 
 /// A project and its targets.
@@ -208,6 +230,21 @@ impl State {
 
     pub(crate) fn bucket(&self, name: &str) -> Option<&Bucket> {
         self.buckets.get(name)
+    }
+
+    /// Who calls next through a bucket that loops wait for, what the call is expected to use, and
+    /// when it may go: `None` if that takes the end of another call.
+    pub(crate) fn next_call(&self, name: &str, waiters: &Waiters, now: Time) -> NextCall {
+        let unused = Bucket::default();
+        let bucket = self.bucket(name).unwrap_or(&unused);
+        let first = waiters.first(&self.limits, bucket.shares(), now);
+        let id = first.expect("empty classes are not indexed");
+        let Next::Call { request, tokens, worst_micros } = self.loops[&id].next else {
+            unreachable!("indexed as a waiting call")
+        };
+        let cost = bucket.cost(tokens);
+        let ready_at = bucket.ready_at(&self.limits, cost, now);
+        NextCall { id, request, worst_micros, cost, ready_at }
     }
 
     pub(crate) fn buckets(&self) -> &BTreeMap<String, Bucket> {

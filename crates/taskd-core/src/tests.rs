@@ -8,6 +8,7 @@ mod landing;
 mod log;
 mod loops;
 mod people;
+mod provider;
 mod recovery;
 mod scheduling;
 
@@ -320,6 +321,8 @@ fn limits(settings: &[&str]) -> Limits {
             "burst" => limits.request_burst = value,
             "attempts" => limits.call_attempts = value,
             "ageing" => limits.ageing_ms = u64::from(value),
+            "input" => limits.input_tokens_per_minute = u64::from(value),
+            "output" => limits.output_tokens_per_minute = u64::from(value),
             other => panic!("no limit {other}"),
         }
     }
@@ -337,7 +340,11 @@ fn outcome(verb: &str, args: &[&str]) -> Outcome {
     };
     match verb {
         "ready" => Outcome::Prepared { salvaged: None },
-        "composed" => Outcome::Composed { request: blob, tokens: 1_000 },
+        "composed" => Outcome::Composed {
+            request: blob,
+            tokens: 1_000,
+            worst_micros: args.first().map_or(0, |it| it.parse().unwrap()),
+        },
         "replies" => Outcome::Replied {
             reply: blob,
             calls: args.iter().map(|it| tool_call(it)).collect(),
@@ -375,7 +382,10 @@ fn outcome(verb: &str, args: &[&str]) -> Outcome {
         "published" => Outcome::Published,
         "moved" => Outcome::PublishMoved { actual: oid(args[0]) },
         "held" => Outcome::PublishHeld { why: "src/lib.rs has changes".to_owned() },
-        "429" => failed(Failure::NotBefore(args[0].parse().unwrap())),
+        "429" => failed(match args.first() {
+            Some(ms) => Failure::NotBefore(ms.parse().unwrap()),
+            None => Failure::RateLimited,
+        }),
         "fails" | "call-fails" => failed(Failure::Transient),
         "fails-for-good" => failed(Failure::Permanent),
         "cancelled" => Outcome::Cancelled { usage: Usage::default(), checkpoint: None },

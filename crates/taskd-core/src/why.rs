@@ -6,6 +6,7 @@ use crate::{
     Coordinator, Want, WhyRow, decide,
     engine::{LoopEngine, Next},
     plan::{PlanState, Reach, Spec},
+    scheduler::Circuit,
 };
 
 /// Longest chain that is followed.
@@ -86,10 +87,15 @@ impl Coordinator {
         }
         match self.state().index().want(id) {
             Want::Call(bucket) => {
-                let limits = self.state().limits();
-                let until = self.state().bucket(bucket).map(|it| it.ready_at(limits, now));
-                let closed = self.state().bucket(bucket).is_some_and(|it| now < it.closed_until());
-                let why = if closed { "told us to wait" } else { "has no room for a call" };
+                let waiters = &self.state().index().calls[bucket];
+                let until = self.state().next_call(bucket, waiters, now).ready_at;
+                let why = match self.state().bucket(bucket) {
+                    Some(it) if now < it.closed_until() => "told us to wait",
+                    Some(it) if it.circuit() != Circuit::Closed => {
+                        "keeps failing and is left alone, but for one call now and then"
+                    }
+                    Some(_) | None => "has no room for a call",
+                };
                 row(format!("{name} waits for {bucket}, which {why}"), until.filter(|it| now < *it))
             }
             Want::Agent => row(format!("{name} waits for an agent slot"), None),

@@ -7,7 +7,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Digest, LoopId, Oid, PlanId, ProjectId, Seq};
+use crate::{Digest, LoopId, Oid, PlanId, ProjectId, RateLevels, Seq, Usage};
 
 /// Whose work an effect is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -48,8 +48,18 @@ pub enum Work {
         request: Digest,
         /// Which rate bucket admitted it.
         bucket: String,
-        /// Reserved spend in micro-dollars: the adapter ends itself at this cap.
+        /// What it may cost, in micro-dollars: the adapter ends itself at this cap.
         cap_micros: u64,
+        /// What is reserved of the plan's budget for it, in micro-dollars; 0 where no price is
+        /// known.
+        #[serde(default)]
+        reserved_micros: u64,
+        /// Tokens reserved for what it reads.
+        #[serde(default)]
+        input_tokens: u64,
+        /// Tokens reserved for what it writes.
+        #[serde(default)]
+        output_tokens: u64,
     },
     /// Execute one tool the model asked for.
     Tool {
@@ -185,82 +195,6 @@ pub enum Failure {
     Resources,
 }
 
-/// What a call or an agent's run used. Micro-dollars are integers: replay must be exact.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Usage {
-    /// Tokens read, without those from a cache.
-    pub input: u64,
-    /// Tokens written.
-    pub output: u64,
-    /// Tokens read from a cache.
-    pub cache_read: u64,
-    /// Tokens written to a cache.
-    pub cache_write: u64,
-    /// Cost in micro-dollars, of what has a known price.
-    pub micros: u64,
-    /// Calls that used something for which no price is known.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub unpriced: u32,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "the shape serde wants")]
-fn is_zero(n: &u32) -> bool {
-    *n == 0
-}
-
-impl Usage {
-    /// Adds `other`, saturating.
-    pub fn add(&mut self, other: &Self) {
-        self.input = self.input.saturating_add(other.input);
-        self.output = self.output.saturating_add(other.output);
-        self.cache_read = self.cache_read.saturating_add(other.cache_read);
-        self.cache_write = self.cache_write.saturating_add(other.cache_write);
-        self.micros = self.micros.saturating_add(other.micros);
-        self.unpriced = self.unpriced.saturating_add(other.unpriced);
-    }
-
-    /// What this has more than `before`, class by class; nothing where it has less.
-    #[must_use]
-    pub fn beyond(&self, before: &Self) -> Self {
-        Self {
-            input: self.input.saturating_sub(before.input),
-            output: self.output.saturating_sub(before.output),
-            cache_read: self.cache_read.saturating_sub(before.cache_read),
-            cache_write: self.cache_write.saturating_sub(before.cache_write),
-            micros: self.micros.saturating_sub(before.micros),
-            unpriced: self.unpriced.saturating_sub(before.unpriced),
-        }
-    }
-}
-
-/// What a provider's headers say about one of its limits per minute.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Level {
-    /// What the limit lets through in a minute.
-    pub limit: u64,
-    /// What of it is left now.
-    pub remaining: u64,
-    /// Until it is full again, in milliseconds from now.
-    pub reset_ms: u64,
-}
-
-/// The limits a provider named with one answer; those it did not name are unknown.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RateLevels {
-    /// Requests.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub requests: Option<Level>,
-    /// Tokens read, without those from a cache.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub input_tokens: Option<Level>,
-    /// Tokens written.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub output_tokens: Option<Level>,
-    /// Tokens read and written together, of providers that do not tell them apart.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tokens: Option<Level>,
-}
-
 /// A tool call inside a reply.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ToolCall {
@@ -354,6 +288,9 @@ pub enum Outcome {
         request: Digest,
         /// Estimated input tokens.
         tokens: u64,
+        /// What it costs at most, in micro-dollars; 0 where no price is known.
+        #[serde(default)]
+        worst_micros: u64,
     },
     /// The model replied.
     Replied {
@@ -455,6 +392,12 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// Why it did not work, if it did not.
+    #[must_use]
+    pub fn failure(&self) -> Option<Failure> {
+        if let Self::Failed { failure, .. } = self { Some(*failure) } else { None }
+    }
+
     /// What was spent, whatever the end.
     #[must_use]
     pub fn usage(&self) -> Usage {

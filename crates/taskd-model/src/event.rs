@@ -9,8 +9,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Change, Digest, EffectId, Evidence, Limit, LoopId, Observation, Oid, Outcome, Owner, PlanId,
-    ProjectId, QueueOp, Reason, Seq, SpecId, Status, Time, Verdict, Work,
+    Change, Digest, EffectId, Evidence, Limit, Limits, LoopId, LoopLimits, Observation, Oid,
+    Outcome, Owner, PlanId, ProjectId, QueueOp, Reason, Seq, SpecId, Status, Time, Verdict, Work,
 };
 
 /// Largest encoded event, in bytes.
@@ -74,22 +74,6 @@ pub enum LandPolicy {
     OnGate,
 }
 
-/// What a loop does about conflicts with a base that moved.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum OnConflict {
-    /// The loop solves them, at most so many times.
-    Loop(u32),
-    /// A person solves them.
-    Block,
-}
-
-impl Default for OnConflict {
-    fn default() -> Self {
-        Self::Loop(2)
-    }
-}
-
 /// Priority classes of model calls, from last to first.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -103,79 +87,6 @@ pub enum Priority {
     High,
     /// Before everybody.
     Critical,
-}
-
-/// Effective configuration the core decides by. It enters the log, so replay needs nothing else.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Limits {
-    /// Loops at work at once.
-    pub loops: u32,
-    /// External agents at once.
-    pub agents: u32,
-    /// Gates at once.
-    pub gates: u32,
-    /// Model calls in flight per bucket.
-    pub calls: u32,
-    /// Model requests per minute per bucket.
-    pub requests_per_minute: u32,
-    /// Requests a full bucket lets through at once.
-    pub request_burst: u32,
-    /// First wait after a failed call, in milliseconds; doubles up to `backoff_max_ms`.
-    pub backoff_ms: u64,
-    /// Longest wait after a failed call, in milliseconds.
-    pub backoff_max_ms: u64,
-    /// Failed calls in a row before a loop is blocked.
-    pub call_attempts: u32,
-    /// Turns of one iteration before the gate is run anyway.
-    pub turns: u32,
-    /// How long a waiting call must wait to rise by one priority class, in milliseconds.
-    pub ageing_ms: u64,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            loops: 50,
-            agents: 4,
-            gates: 2,
-            calls: 10,
-            requests_per_minute: 50,
-            request_burst: 50,
-            backoff_ms: 1_000,
-            backoff_max_ms: 60_000,
-            call_attempts: 12,
-            turns: 50,
-            ageing_ms: 30_000,
-        }
-    }
-}
-
-/// Limits of one loop.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LoopLimits {
-    /// Iterations.
-    pub iterations: u32,
-    /// Wall time from its start, in milliseconds.
-    pub time_ms: u64,
-    /// Spend in micro-dollars.
-    pub budget_micros: u64,
-    /// Times an external agent's run is begun again after a crash.
-    pub restarts: u32,
-    /// What to do about conflicts.
-    #[serde(default)]
-    pub conflict: OnConflict,
-}
-
-impl Default for LoopLimits {
-    fn default() -> Self {
-        Self {
-            iterations: 10,
-            time_ms: 2 * 60 * 60 * 1000,
-            budget_micros: 5_000_000,
-            restarts: 3,
-            conflict: OnConflict::default(),
-        }
-    }
 }
 
 /// What a submitted plan says about itself.

@@ -7,8 +7,10 @@ mod effect;
 mod event;
 mod ids;
 mod input;
+mod limits;
 mod status;
 mod units;
+mod usage;
 mod view;
 
 pub use docs::{
@@ -17,21 +19,22 @@ pub use docs::{
     TypeLimits, decode_doc, encode_doc,
 };
 pub use effect::{
-    Change, Delta, Evidence, Failure, GateReport, Hold, IterationNote, Level, Observation, Order,
-    Outcome, Owner, PrepareMode, QueueOp, RateLevels, Subject, ToolCall, TurnRef, Usage, Verdict,
-    Work,
+    Change, Delta, Evidence, Failure, GateReport, Hold, IterationNote, Observation, Order, Outcome,
+    Owner, PrepareMode, QueueOp, Subject, ToolCall, TurnRef, Verdict, Work,
 };
 pub use event::{
-    Actor, DecodeError, Event, KINDS, LandPolicy, Limits, LoopLimits, MAX_EVENT_BYTES, OnConflict,
-    PlanHead, Priority, QueueEnd, Record, SpecHead, Worker,
+    Actor, DecodeError, Event, KINDS, LandPolicy, MAX_EVENT_BYTES, PlanHead, Priority, QueueEnd,
+    Record, SpecHead, Worker,
 };
 pub use ids::{Digest, EffectId, LoopId, Oid, ParseIdError, PlanId, ProjectId, Seq, SpecId, Time};
 pub use input::{Command, Input};
+pub use limits::{Limits, LoopLimits, OnConflict};
 pub use status::{InvalidTransition, Limit, Reason, Status};
 pub use units::{
     ParseUnitError, format_age_ms, format_clock_ms, format_duration_ms, format_micros,
     parse_duration_ms, parse_micros,
 };
+pub use usage::{Level, RateLevels, Usage};
 pub use view::{
     Base, Doing, EffectKind, EffectView, GateView, Group, ITERATION_ROWS, Integration,
     IterationRow, Landed, Line, LoopView, NOTES, Note, PassedView, PlanState, PlanView,

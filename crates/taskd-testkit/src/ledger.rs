@@ -32,6 +32,7 @@ pub(crate) struct LoopRow {
 struct OpenRow {
     owner: Owner,
     work: Work,
+    at: Time,
     booked: Usage,
 }
 
@@ -40,6 +41,12 @@ struct BucketRow {
     sends: Vec<Time>,
     in_flight: u32,
     closed_until: Time,
+    /// It was refused, and nothing was answered since.
+    refused: bool,
+    /// Passing faults in a row.
+    faults: u32,
+    /// It failed so often that nobody calls until then.
+    rests_until: Time,
 }
 
 /// The fold.
@@ -144,9 +151,10 @@ impl Ledger {
             check(released, || format!("{loop_id} starts {work} before its base was checked"))?;
         }
         match work {
-            Work::Call { bucket, cap_micros, .. } => {
+            Work::Call { bucket, cap_micros, reserved_micros, .. } => {
                 tally.sends += 1;
                 check(0 < *cap_micros, || format!("{id} may spend nothing"))?;
+                self.afforded(owner, *reserved_micros)?;
                 self.sent(bucket, at)?;
             }
             Work::Agent { .. } => {
@@ -162,7 +170,7 @@ impl Ledger {
             }
             _ => {}
         }
-        self.open.insert(id, OpenRow { owner, work: work.clone(), booked: Usage::default() });
+        self.open.insert(id, OpenRow { owner, work: work.clone(), at, booked: Usage::default() });
         Ok(())
     }
 
@@ -172,6 +180,9 @@ impl Ledger {
         let limits = self.limits.clone();
         let bucket = self.buckets.entry(name.to_owned()).or_default();
         check(bucket.closed_until <= at, || format!("{name} is closed, and a call is sent"))?;
+        check(bucket.rests_until <= at, || format!("{name} keeps failing, and a call is sent"))?;
+        let alone = bucket.in_flight == 0;
+        check(!bucket.refused || alone, || format!("{name} was refused, and two calls are sent"))?;
         bucket.in_flight += 1;
         check(bucket.in_flight <= limits.calls, || format!("{name}: too many calls in flight"))?;
         bucket.sends.push(at);
@@ -182,6 +193,25 @@ impl Ledger {
             check(n < may, || format!("{name}: {} sends in {window} ms", n + 1))?;
         }
         Ok(())
+    }
+
+    /// With the worst it may cost, and what is reserved for others, the plan keeps its budget.
+    fn afforded(&self, owner: Owner, reserved: u64) -> Result<(), String> {
+        let Owner::Loop(id) = owner else { return Err("only loops call".to_owned()) };
+        if reserved == 0 {
+            return Ok(());
+        }
+        let plan = id.plan();
+        let of_plan = |it: &&OpenRow| matches!(it.owner, Owner::Loop(id) if id.plan() == plan);
+        let held = self.open.values().filter(of_plan).map(|it| match &it.work {
+            Work::Call { reserved_micros, .. } => *reserved_micros,
+            _ => 0,
+        });
+        let rows = self.loops.iter().filter(|(id, _)| id.plan() == plan);
+        let spent: u64 = rows.map(|(_, it)| it.spent.micros).sum();
+        let all = held.sum::<u64>() + spent + reserved;
+        let budget = self.plans[&plan].budget_micros;
+        check(all <= budget, || format!("{plan} may come to cost {all} of {budget}"))
     }
 
     fn observed(&mut self, id: EffectId, fact: &Observation) -> Result<(), String> {
@@ -212,15 +242,12 @@ impl Ledger {
         let open = self.open.remove(&id).ok_or_else(|| format!("{id} ends twice"))?;
         self.free(&open.work);
         self.book(open.owner, open.booked, outcome.usage());
+        if let Work::Call { bucket, .. } = &open.work {
+            let refused =
+                self.buckets.entry(bucket.clone()).or_default().ended(open.at, outcome, record.at);
+            tally.rate_limits += u64::from(refused);
+        }
         match (outcome, &open.work) {
-            (
-                Outcome::Failed { failure: Failure::NotBefore(ms), .. },
-                Work::Call { bucket, .. },
-            ) => {
-                tally.rate_limits += 1;
-                let bucket = self.buckets.entry(bucket.clone()).or_default();
-                bucket.closed_until = bucket.closed_until.max(record.at.plus_ms(*ms));
-            }
             (Outcome::Failed { .. }, _) => tally.failures += 1,
             (Outcome::Gated { tree, report: Some(report), .. }, _) if report.green => {
                 self.green.insert(record.seq, *tree);
@@ -411,4 +438,32 @@ pub(crate) fn read_back(record: &Record) -> Result<Record, String> {
 
 pub(crate) fn check(holds: bool, otherwise: impl FnOnce() -> String) -> Result<(), String> {
     if holds { Ok(()) } else { Err(otherwise()) }
+}
+
+/// Faults in a row after which nobody calls, and for how long, in milliseconds.
+const FAULTS: u32 = 5;
+const REST_MS: u64 = 30_000;
+
+impl BucketRow {
+    /// A call that was sent at `sent` ended; says whether it was refused.
+    fn ended(&mut self, sent: Time, outcome: &Outcome, at: Time) -> bool {
+        match outcome {
+            Outcome::Replied { .. } => (self.refused, self.faults) = (false, 0),
+            Outcome::Failed { failure: Failure::NotBefore(ms), .. } => {
+                self.refused = true;
+                self.closed_until = self.closed_until.max(at.plus_ms(*ms));
+            }
+            Outcome::Failed { failure: Failure::RateLimited, .. } => self.refused = true,
+            // What was sent before it was left alone says nothing new.
+            Outcome::Failed { failure: Failure::Transient, .. } if self.rests_until <= sent => {
+                self.faults += 1;
+                if self.faults == FAULTS {
+                    (self.faults, self.rests_until) = (0, at.plus_ms(REST_MS));
+                }
+            }
+            _ => {}
+        }
+        let refusals = |it: &Failure| matches!(it, Failure::NotBefore(_) | Failure::RateLimited);
+        matches!(outcome, Outcome::Failed { failure, .. } if refusals(failure))
+    }
 }

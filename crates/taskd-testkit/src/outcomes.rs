@@ -9,6 +9,9 @@ use crate::{
     world::World,
 };
 
+/// What one call costs at most.
+pub(crate) const MAX_CALL_MICROS: u64 = 60_000;
+
 /// The outcome of a running effect; does in the world what it says.
 pub(crate) fn of(world: &mut World, id: EffectId) -> Outcome {
     let job = &world.running[&id];
@@ -19,7 +22,11 @@ pub(crate) fn of(world: &mut World, id: EffectId) -> Outcome {
     let quiet = world.is_quiet();
     let calls = matches!(world.work(id), Work::Call { .. } | Work::Agent { .. });
     if calls && !quiet && world.rng.chance(world.weather.rate_limits) {
-        let failure = Failure::NotBefore(world.rng.between(0, 40_000));
+        let failure = if world.rng.chance(70) {
+            Failure::NotBefore(world.rng.between(0, 40_000))
+        } else {
+            Failure::RateLimited
+        };
         return Outcome::Failed { failure, message: "429".to_owned(), usage: part(usage) };
     }
     if !quiet && world.rng.chance(world.weather.failures) {
@@ -71,7 +78,11 @@ fn done(world: &mut World, id: EffectId) -> Outcome {
         }
         Work::Prepare { base, mode } => prepare(world, id, *base, *mode),
         Work::AcceptBefore => Outcome::AcceptRan { green: world.rng.chance(5), log: blob },
-        Work::Compose => Outcome::Composed { request: blob, tokens: world.rng.below(50_000) },
+        Work::Compose => {
+            let tokens = world.rng.below(50_000);
+            let worst_micros = if world.rng.chance(50) { MAX_CALL_MICROS } else { 0 };
+            Outcome::Composed { request: blob, tokens, worst_micros }
+        }
         Work::Call { .. } => Outcome::Replied { reply: blob, calls, usage },
         Work::Tool { reads, .. } => {
             let subject = order.subject.as_ref().expect("a loop's work");

@@ -109,6 +109,9 @@ impl World {
             call_attempts: self.rng.small(1, 6),
             turns: self.rng.small(1, 8),
             ageing_ms: self.rng.between(1, 60_000),
+            input_tokens_per_minute: self.rng.below(3) * 40_000,
+            output_tokens_per_minute: self.rng.below(3) * 5_000,
+            call_deadline_ms: self.rng.between(1_000, 600_000),
         };
         self.input(&Input::Limits(limits));
     }
@@ -304,7 +307,11 @@ impl World {
         }
         let asked: Vec<LoopId> = rows
             .iter()
-            .filter(|it| matches!(it.1, Status::Running | Status::Paused | Status::Blocked))
+            .filter(|it| match it.1 {
+                // What never lands has nobody to ask: it waits for a need that somebody else holds.
+                Status::Running => self.ledger.plans[&it.0.plan()].land != LandPolicy::Never,
+                status => matches!(status, Status::Paused | Status::Blocked),
+            })
             .map(|it| it.0)
             .collect();
         let Some(id) = self.rng.pick(&asked).copied() else {

@@ -5,14 +5,14 @@
 use std::collections::VecDeque;
 
 use taskd_model::{
-    Digest, EffectId, Failure, Hold, Input, LoopId, Observation, Oid, Order, Outcome, Owner,
-    PrepareMode, Seq, Subject, Time, ToolCall, Usage, Work,
+    Digest, EffectId, Failure, Hold, Input, Level, LoopId, Observation, Oid, Order, Outcome, Owner,
+    PrepareMode, RateLevels, Seq, Subject, Time, ToolCall, Usage, Work,
 };
 
 use crate::{
     git::Files,
     ledger::check,
-    outcomes,
+    outcomes::{self, MAX_CALL_MICROS},
     world::{Worktree, World},
 };
 
@@ -81,6 +81,9 @@ impl World {
             Work::Call { .. } => {
                 job.calls = self.tool_calls();
                 job.usage = self.usage();
+                if self.rng.chance(30) {
+                    facts.push(Observation::Levels(self.levels()));
+                }
                 for (index, call) in (0u16..).zip(&job.calls) {
                     if self.rng.chance(60) {
                         facts.push(Observation::ToolCalled { index, call: call.clone() });
@@ -341,8 +344,24 @@ impl World {
         Usage {
             input: self.rng.below(9_000),
             output: self.rng.below(2_000),
-            micros: self.rng.below(60_000),
+            micros: self.rng.below(MAX_CALL_MICROS),
             ..Usage::default()
+        }
+    }
+
+    /// What a provider's headers say, true or not.
+    fn levels(&mut self) -> RateLevels {
+        let mut level = |most| {
+            let limit = self.rng.between(1, most);
+            let remaining = self.rng.below(limit + 1);
+            let reset_ms = self.rng.below(60_000);
+            self.rng.chance(70).then_some(Level { limit, remaining, reset_ms })
+        };
+        RateLevels {
+            requests: level(200),
+            input_tokens: level(200_000),
+            output_tokens: level(50_000),
+            tokens: level(400_000),
         }
     }
 

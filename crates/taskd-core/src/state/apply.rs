@@ -7,10 +7,11 @@ use taskd_model::{
     PlanId, ProjectId, Reason, Record, Seq, SpecHead, SpecId, Status, Time, Usage, Verdict, Work,
 };
 
-use super::{Open, Project, State, WantedChange};
+use super::{Open, Project, State, WantedChange, bucket_of};
 use crate::{
     engine::{LoopEngine, Next, PassedWork, ToolSlot, ToolState, Turn},
     plan::{Plan, PlanState, Reach, Spec},
+    scheduler::Cost,
 };
 
 /// Notes a loop is told at once; older ones make room.
@@ -30,11 +31,29 @@ impl State {
         if let Some(id) = record.loop_id
             && self.apply_to_loop(id, record)
         {
+            self.note_call_wait(id);
             self.touch_loop(id);
             self.touch_plan(id.plan());
             return;
         }
         self.apply_to_rest(record);
+    }
+
+    /// Keeps how long a loop has been waiting for a provider, which is not its time.
+    pub(super) fn note_call_wait(&mut self, id: LoopId) {
+        let now = self.now;
+        let engine = self.engine_mut(id);
+        let works = matches!(engine.status, Status::Running | Status::Rebasing);
+        let wants = works && engine.is_quiet() && matches!(engine.next, Next::Call { .. });
+        if wants == engine.call_wanted_at.is_some() {
+            return;
+        }
+        if let Some(parked_ms) = engine.wants_call(wants, now)
+            && self.plan(id.plan()).parked_ms < parked_ms
+        {
+            self.plan_mut(id.plan()).parked_ms = parked_ms;
+            self.touch_whole_plan(id.plan());
+        }
     }
 
     fn apply_to_rest(&mut self, record: &Record) {
@@ -180,6 +199,7 @@ impl State {
             specs: Vec::new(),
             state: PlanState::Checking,
             submitted_at: at,
+            parked_ms: 0,
             integration: head.base,
             refreshed: head.base,
             unlanded: BTreeSet::new(),
@@ -189,6 +209,7 @@ impl State {
             attempts: 0,
             trouble: None,
             spent: Usage::default(),
+            reserved_micros: 0,
             open_loops: 0,
             refreshing: false,
             checking: None,
@@ -224,9 +245,12 @@ impl State {
         let project = self.project_of(owner);
         self.check_holds(owner, work);
         match work {
-            Work::Call { bucket, .. } => {
-                let limits = self.limits.clone();
-                self.buckets.entry(bucket.clone()).or_default().send(&limits, at);
+            Work::Call { bucket, reserved_micros, input_tokens, output_tokens, .. } => {
+                let Owner::Loop(loop_id) = owner else { unreachable!("only loops call") };
+                self.reserve(loop_id, *reserved_micros);
+                let cost = Cost { input: *input_tokens, output: *output_tokens };
+                let bucket = self.buckets.entry(bucket.clone()).or_default();
+                bucket.send(&self.limits, id, loop_id, cost, at);
             }
             Work::Agent { .. } => self.agents += 1,
             Work::CheckBase { .. }
@@ -283,10 +307,16 @@ impl State {
         open.observed += 1;
         let (owner, ending, is_rebase) =
             (open.owner, open.ending, matches!(open.work, Work::Rebase { .. }));
+        let bucket = bucket_of(&open.work).cloned();
         let booked = open.booked;
         if let Observation::UsageSoFar(usage) = fact {
             open.booked = *usage;
             self.book(owner, &booked, usage);
+        }
+        if let (Observation::Levels(levels), Some(name)) = (fact, bucket)
+            && let Some(bucket) = self.buckets.get_mut(&name)
+        {
+            bucket.learn(&self.limits, levels, self.now);
         }
         let Owner::Loop(loop_id) = owner else { return };
         let engine = self.engine_mut(loop_id);
@@ -310,6 +340,12 @@ impl State {
             | Observation::Activity(_) => {}
         }
         self.touch_loop(loop_id);
+    }
+
+    /// Keeps what a call may cost from the other loops of its plan.
+    fn reserve(&mut self, id: LoopId, micros: u64) {
+        let plan = self.plan_mut(id.plan());
+        plan.reserved_micros = plan.reserved_micros.saturating_add(micros);
     }
 
     /// Books the difference between what was booked for an effect and what it used.
@@ -389,6 +425,7 @@ impl State {
     fn resume(&mut self, id: LoopId) {
         let engine = self.engine_mut(id);
         engine.attempts = 0;
+        engine.failing_since = None;
         engine.conflicted = 0;
         engine.restarts = 0;
         engine.stuck = None;
@@ -413,7 +450,10 @@ impl State {
 
     pub(super) fn touch_owner(&mut self, owner: Owner) {
         match owner {
-            Owner::Loop(id) => self.touch_loop(id),
+            Owner::Loop(id) => {
+                self.note_call_wait(id);
+                self.touch_loop(id);
+            }
             Owner::Plan(id) => self.touch_plan(id),
             Owner::Queue(id) => self.touch_lane(id),
         }

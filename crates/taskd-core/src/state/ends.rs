@@ -13,15 +13,23 @@ use crate::{
     engine::{LoopEngine, Next, ToolSlot, ToolState, Turn},
     plan::PlanState,
     queue::Stage,
+    scheduler::Cost,
 };
 
 /// Failures in a row, of anything but a model call, after which a person is asked.
 const MAX_ATTEMPTS: u32 = 3;
 
+/// How often and how long something that fails is tried again before a person is asked.
+#[derive(Clone, Copy)]
+struct Patience {
+    attempts: u32,
+    ms: u64,
+}
+
 impl State {
     pub(super) fn end_effect(&mut self, id: EffectId, outcome: &Outcome, record: &Record) {
         let open = self.effects.remove(&id).expect("an effect ends once");
-        self.free(&open, outcome);
+        self.free(id, &open, outcome);
         self.book(open.owner, &open.booked, &outcome.usage());
         match open.owner {
             Owner::Loop(loop_id) => self.end_loop_effect(loop_id, id, &open, outcome, record),
@@ -32,14 +40,14 @@ impl State {
     }
 
     /// Gives back the slots of an effect that ended or was lost.
-    pub(super) fn free(&mut self, open: &Open, outcome: &Outcome) {
+    pub(super) fn free(&mut self, id: EffectId, open: &Open, outcome: &Outcome) {
         match &open.work {
-            Work::Call { bucket, .. } => {
+            Work::Call { bucket, reserved_micros, input_tokens, output_tokens, .. } => {
+                let plan = self.plan_mut(open.owner_loop().plan());
+                plan.reserved_micros = plan.reserved_micros.saturating_sub(*reserved_micros);
                 let bucket = self.buckets.get_mut(bucket).expect("a call was sent through it");
-                bucket.end();
-                if let Outcome::Failed { failure: Failure::NotBefore(ms), .. } = outcome {
-                    bucket.close_until(self.now.plus_ms(*ms));
-                }
+                let reserved = Cost { input: *input_tokens, output: *output_tokens };
+                bucket.end(&self.limits, id, reserved, outcome, self.now);
             }
             Work::Agent { .. } => self.agents -= 1,
             Work::CheckBase { .. }
@@ -64,7 +72,11 @@ impl State {
         record: &Record,
     ) {
         let is_call = matches!(open.work, Work::Call { .. });
-        let max_attempts = if is_call { self.limits.call_attempts } else { MAX_ATTEMPTS };
+        let patience = if is_call {
+            Patience { attempts: self.limits.call_attempts, ms: self.limits.call_deadline_ms }
+        } else {
+            Patience { attempts: MAX_ATTEMPTS, ms: u64::MAX }
+        };
         let max_turns = self.limits.turns;
         let engine = self.engine_mut(id);
         engine.open.remove(&effect);
@@ -91,13 +103,14 @@ impl State {
             return;
         }
         if let Outcome::Failed { failure, message, .. } = outcome {
-            engine.failed(&open.work, *failure, message, max_attempts);
+            engine.failed(&open.work, *failure, message, patience, record.at);
             if is_call {
                 self.drop_turn(id);
             }
             return;
         }
         engine.attempts = 0;
+        engine.failing_since = None;
         engine.moved_on(&open.work, outcome, since, max_turns);
     }
 
@@ -211,10 +224,11 @@ impl LoopEngine {
                 }
                 self.set_next(Next::Iterate, since);
             }
-            (Work::Compose, Outcome::Composed { request, .. }) => {
+            (Work::Compose, Outcome::Composed { request, tokens, worst_micros }) => {
+                let (request, tokens, worst_micros) = (*request, *tokens, *worst_micros);
                 let next = match self.worker {
-                    Worker::Model(_) => Next::Call { request: *request },
-                    Worker::Agent(_) => Next::Agent { prompt: *request },
+                    Worker::Model(_) => Next::Call { request, tokens, worst_micros },
+                    Worker::Agent(_) => Next::Agent { prompt: request },
                 };
                 self.set_next(next, since);
             }
@@ -288,13 +302,22 @@ impl LoopEngine {
 
     /// An effect that was still wanted failed. Whether to wait and try again is decided here from
     /// counts alone; for how long, by the coordinator.
-    fn failed(&mut self, work: &Work, failure: Failure, message: &str, max_attempts: u32) {
+    fn failed(
+        &mut self,
+        work: &Work,
+        failure: Failure,
+        message: &str,
+        patience: Patience,
+        now: Time,
+    ) {
         let stuck = match failure {
-            Failure::NotBefore(_) => false,
+            // The other side works; it said when to come again, or its bucket is closed for all.
+            Failure::NotBefore(_) | Failure::RateLimited => false,
             Failure::Permanent | Failure::Auth => true,
-            Failure::Transient | Failure::RateLimited | Failure::Resources => {
+            Failure::Transient | Failure::Resources => {
                 self.attempts += 1;
-                max_attempts <= self.attempts
+                let since = *self.failing_since.get_or_insert(now);
+                patience.attempts <= self.attempts || patience.ms <= now.ms_since(since)
             }
         };
         match work {

@@ -73,9 +73,7 @@ impl State {
             return None;
         }
         let plan = self.plan(engine.id.plan());
-        let works = matches!(engine.status, Status::Running | Status::Rebasing)
-            && engine.next != Next::Land;
-        let plan_deadline = works.then(|| plan.deadline());
+        let plan_deadline = engine.time_runs().then(|| plan.deadline());
         let retry =
             engine.retry_at.filter(|_| matches!(engine.status, Status::Running | Status::Rebasing));
         [retry, engine.deadline(), plan_deadline].into_iter().flatten().min()

@@ -5,7 +5,7 @@
 //! writing tool caught halfway is undone to the checkpoint before it; a command is then not
 //! repeated, its result says "interrupted". An agent goes on from the tree it left.
 
-use taskd_model::{EffectId, Outcome, Owner, PrepareMode, Seq, Time, Usage, Work};
+use taskd_model::{EffectId, LoopId, Outcome, Owner, PrepareMode, Seq, Time, Usage, Work};
 
 use super::{Open, State};
 use crate::engine::{LoopEngine, ToolState, Turn};
@@ -21,7 +21,7 @@ impl State {
         let was_stopped = std::mem::take(&mut self.stopped);
         for (id, open) in lost {
             // A call that was sent stays admitted; its spend so far is booked already.
-            self.free(&open, &nothing);
+            self.free(id, &open, &nothing);
             match open.owner {
                 Owner::Loop(loop_id) => {
                     let since = (at, Seq(self.next.0 - 1));
@@ -44,6 +44,8 @@ impl State {
         for engine in self.loops.values_mut() {
             engine.place_lost();
         }
+        let loops: Vec<LoopId> = self.loops.keys().copied().collect();
+        loops.into_iter().for_each(|id| self.note_call_wait(id));
         self.changes.0.clear();
         self.reindex();
     }

@@ -40,7 +40,8 @@ pub(crate) fn run(sizes: &Sizes) {
             for effect in waiting.iter().step_by(apart).take(TIMED) {
                 let mut effect = *effect;
                 let prepared = Outcome::Prepared { salvaged: None };
-                let composed = Outcome::Composed { request: Digest::of(b"request"), tokens: 1 };
+                let request = Digest::of(b"request");
+                let composed = Outcome::Composed { request, tokens: 1, worst_micros: 0 };
                 for outcome in [prepared, composed] {
                     now = now.plus_ms(1);
                     let input = Input::Ended { effect, outcome };

@@ -250,6 +250,9 @@ impl Log {
             request: Digest::of(request.as_bytes()),
             bucket: "scripted:/m".to_owned(),
             cap_micros: 1,
+            reserved_micros: 0,
+            input_tokens: 0,
+            output_tokens: 0,
         };
         EffectId(self.add(ms, Some(TOP), Event::EffectStarted { owner: Owner::Loop(TOP), work }))
     }

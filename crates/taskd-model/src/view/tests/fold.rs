@@ -10,7 +10,14 @@ fn tools_run_beside_a_call_and_each_other() {
     let me = Owner::Loop(id(0));
     let work =
         |index| Work::Tool { index, name: format!("read{index}"), args: digest("a"), reads: true };
-    let call_work = Work::Call { request: digest("r"), bucket: "m".to_owned(), cap_micros: 1_000 };
+    let call_work = Work::Call {
+        request: digest("r"),
+        bucket: "m".to_owned(),
+        cap_micros: 1_000,
+        reserved_micros: 0,
+        input_tokens: 0,
+        output_tokens: 0,
+    };
     let called = it.start(me, call_work);
     assert_eq!(it.it(0).doing, Doing::Calling);
     let (first, second) = (it.start(me, work(0)), it.start(me, work(1)));
@@ -29,7 +36,14 @@ fn tools_run_beside_a_call_and_each_other() {
 fn a_new_life_loses_what_ran() {
     let mut it = Story::with_single(LandPolicy::Ask);
     it.release(1);
-    let call_work = Work::Call { request: digest("r"), bucket: "m".to_owned(), cap_micros: 1_000 };
+    let call_work = Work::Call {
+        request: digest("r"),
+        bucket: "m".to_owned(),
+        cap_micros: 1_000,
+        reserved_micros: 0,
+        input_tokens: 0,
+        output_tokens: 0,
+    };
     let called = it.start(Owner::Loop(id(0)), call_work);
     let fact = Observation::UsageSoFar(cost(300));
     it.of(id(0), Event::EffectObserved { effect: called, index: 0, fact });

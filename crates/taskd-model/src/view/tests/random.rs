@@ -18,7 +18,14 @@ fn event(kind: u8, n: u8, m: u8, seq: u64) -> (Option<LoopId>, Event) {
     let works = [
         Work::Compose,
         Work::Gate,
-        Work::Call { request: digest("r"), bucket: "m".to_owned(), cap_micros: 9 },
+        Work::Call {
+            request: digest("r"),
+            bucket: "m".to_owned(),
+            cap_micros: 9,
+            reserved_micros: 0,
+            input_tokens: 0,
+            output_tokens: 0,
+        },
         Work::Tool { index: 0, name: "read".to_owned(), args: digest("a"), reads: true },
         Work::Agent { prompt: digest("r"), cap_micros: 9 },
         Work::Rebase { onto: oid(m) },
@@ -26,7 +33,7 @@ fn event(kind: u8, n: u8, m: u8, seq: u64) -> (Option<LoopId>, Event) {
         Work::Publish { op, commit: oid(m), expected: oid(n) },
     ];
     let outcomes = [
-        Outcome::Composed { request: digest("r"), tokens: 1 },
+        Outcome::Composed { request: digest("r"), tokens: 1, worst_micros: 0 },
         Outcome::Gated {
             checkpoint: oid(m),
             tree: oid(m),

@@ -1,0 +1,121 @@
+//! A provider that keeps failing is left alone: nobody calls it but one probe at a time.
+//!
+//! Counted are passing faults of calls (5xx, network, cut streams). Rate limits, refusals, wrong
+//! credentials and calls that were given up say nothing about whether the provider works.
+//!
+//! Figures: 5 faults in a row, or half of the last 20 once there are 10; 30 s of rest; 3 answers to
+//! close. They are those of the circuit breaker in Nygard, *Release It!*, with the values this
+//! project's specification gives for language models.
+
+use serde::{Deserialize, Serialize};
+use taskd_model::{EffectId, Time};
+
+/// Faults in a row that open it.
+const IN_A_ROW: u32 = 5;
+/// Ends that are looked back at, and how many there must be.
+const WINDOW: u32 = 20;
+const ENOUGH: u32 = WINDOW / 2;
+/// How long nobody calls, in milliseconds.
+const REST_MS: u64 = 30_000;
+/// Answers to probes in a row that close it.
+const TO_CLOSE: u32 = 3;
+
+/// Whether calls go through.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Circuit {
+    /// They do.
+    #[default]
+    Closed,
+    /// Nobody calls until then; after that one probe may.
+    Open(Time),
+    /// Probes go through, one at a time.
+    Probing {
+        /// The probe that is under way.
+        probe: Option<EffectId>,
+        /// Probes in a row that were answered.
+        answered: u32,
+    },
+}
+
+/// A circuit and what it has seen.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Breaker {
+    circuit: Circuit,
+    in_a_row: u32,
+    /// The last ends, one bit each, 1 for a fault; and how many there are.
+    window: u32,
+    seen: u32,
+}
+
+impl Breaker {
+    pub(crate) fn circuit(&self) -> Circuit {
+        self.circuit
+    }
+
+    /// When a call may go as far as this is concerned; `None` while a probe is under way.
+    pub(crate) fn ready_at(&self, now: Time) -> Option<Time> {
+        match self.circuit {
+            Circuit::Closed | Circuit::Probing { probe: None, .. } => Some(now),
+            Circuit::Open(until) => Some(until.max(now)),
+            Circuit::Probing { probe: Some(_), .. } => None,
+        }
+    }
+
+    pub(crate) fn send(&mut self, effect: EffectId) {
+        let answered = match self.circuit {
+            Circuit::Closed => return,
+            Circuit::Open(_) => 0,
+            Circuit::Probing { answered, .. } => answered,
+        };
+        self.circuit = Circuit::Probing { probe: Some(effect), answered };
+    }
+
+    /// A call ended; `fault` says whether the provider failed, nothing if that cannot be said.
+    /// Answers whether this closed the circuit.
+    pub(crate) fn end(&mut self, effect: EffectId, fault: Option<bool>, now: Time) -> bool {
+        match (&mut self.circuit, fault) {
+            (Circuit::Closed, Some(fault)) => {
+                self.count(fault);
+                if self.is_too_much() {
+                    self.open(now);
+                }
+                false
+            }
+            // What was sent before it opened comes too late to say anything.
+            (Circuit::Probing { probe, .. }, _) if *probe != Some(effect) => false,
+            (Circuit::Probing { .. }, Some(true)) => {
+                self.open(now);
+                false
+            }
+            (Circuit::Probing { probe, answered }, Some(false)) => {
+                (*probe, *answered) = (None, *answered + 1);
+                let closes = TO_CLOSE <= *answered;
+                if closes {
+                    *self = Self::default();
+                }
+                closes
+            }
+            (Circuit::Probing { probe, .. }, None) => {
+                *probe = None;
+                false
+            }
+            (Circuit::Open(_), _) | (Circuit::Closed, None) => false,
+        }
+    }
+
+    fn count(&mut self, fault: bool) {
+        self.in_a_row = if fault { self.in_a_row + 1 } else { 0 };
+        self.window = ((self.window << 1) | u32::from(fault)) & ((1 << WINDOW) - 1);
+        self.seen = (self.seen + 1).min(WINDOW);
+    }
+
+    fn is_too_much(&self) -> bool {
+        let faults = self.window.count_ones();
+        IN_A_ROW <= self.in_a_row || (ENOUGH <= self.seen && self.seen <= faults * 2)
+    }
+
+    fn open(&mut self, now: Time) {
+        *self = Self { circuit: Circuit::Open(now.plus_ms(REST_MS)), ..Self::default() };
+    }
+}
