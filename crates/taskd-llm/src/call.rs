@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use futures::{StreamExt, stream::BoxStream};
 use taskd_model::{Part, RateLevels, Reply, Request, Usage};
 
-use crate::LlmError;
+use crate::{LlmError, Origin};
 
 /// A language model.
 ///
@@ -154,7 +154,7 @@ pub async fn collect(mut stream: BoxStream<'static, Result<StreamEvent, LlmError
                 events.push(event);
             }
             Some(Err(error)) => break Err(error),
-            None => break Err(LlmError::Disconnected { pieces }),
+            None => break Err(LlmError::cut().of(&Origin::default(), pieces)),
         }
     };
     Collected { events, usage, result }

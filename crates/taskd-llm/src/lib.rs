@@ -6,13 +6,15 @@
 
 mod call;
 mod error;
+mod http;
 mod models;
 mod reply;
 mod scripted;
 mod wire;
 
 pub use call::{Call, CallLimits, Collected, Llm, Price, StreamEvent, collect, estimate_tokens};
-pub use error::{LlmError, ScriptError};
+pub use error::{BodyKind, LlmError, Origin, ScriptError, Wait};
+pub use http::{Api, Http, HttpSettings, Secret, Timeouts};
 pub use models::{MAX_SCRIPTS, Models};
 pub use scripted::{
     MAX_DELAY_MS, MAX_FAULTS, MAX_SCRIPT_BYTES, MAX_SCRIPT_NODES, SCRIPTED, Scripted,
