@@ -8,6 +8,7 @@ mod call;
 mod error;
 mod http;
 mod models;
+mod openai;
 mod reply;
 mod scripted;
 mod wire;
