@@ -4,12 +4,14 @@
 //! prompt text. It classifies failures ([`LlmError::class`]); what is done about them is decided
 //! elsewhere. The only model of this release is [`Scripted`], which reads its replies from a file.
 
+mod anthropic;
 mod call;
 mod error;
 mod http;
 mod models;
 mod reply;
 mod scripted;
+mod sse;
 mod wire;
 
 pub use call::{Call, CallLimits, Collected, Llm, Price, StreamEvent, collect, estimate_tokens};
