@@ -4,6 +4,7 @@
 //! prompt text. It classifies failures ([`LlmError::class`]); what is done about them is decided
 //! elsewhere. The only model of this release is [`Scripted`], which reads its replies from a file.
 
+mod anthropic;
 mod call;
 mod error;
 mod http;
@@ -11,6 +12,7 @@ mod models;
 mod openai;
 mod reply;
 mod scripted;
+mod sse;
 mod wire;
 
 pub use call::{Call, CallLimits, Collected, Llm, Price, StreamEvent, collect, estimate_tokens};
