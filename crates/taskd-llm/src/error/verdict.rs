@@ -54,10 +54,13 @@ fn is_billing(code: &str) -> bool {
 
 fn of_code(code: &str) -> Option<Verdict> {
     Some(match code {
-        "request_too_large" | "context_length_exceeded" | "string_above_max_length" => {
-            Verdict::TooMuchContext
+        "request_too_large"
+        | "context_length_exceeded"
+        | "string_above_max_length"
+        | "exceed_context_size_error" => Verdict::TooMuchContext,
+        "rate_limit_error" | "rate_limit_exceeded" | "too_many_requests" | "slow_down" => {
+            Verdict::RateLimited
         }
-        "rate_limit_error" | "rate_limit_exceeded" | "slow_down" => Verdict::RateLimited,
         "overloaded_error"
         | "api_error"
         | "timeout_error"

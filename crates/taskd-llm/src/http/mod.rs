@@ -18,7 +18,12 @@ use futures::{
 
 pub use self::settings::{Api, HttpSettings, Secret, Timeouts};
 use self::{exchange::Exchange, link::Link};
-use crate::{Call, Llm, LlmError, StreamEvent, anthropic::Messages, wire::Wire};
+use crate::{
+    Call, Llm, LlmError, StreamEvent,
+    anthropic::Messages,
+    openai::{Chat, Dialect, Responses},
+    wire::Wire,
+};
 
 /// A model behind HTTP.
 pub struct Http {
@@ -41,19 +46,17 @@ impl Http {
     /// # Errors
     /// The base URL is none, the key cannot be sent, or this machine's certificates cannot be read.
     pub fn new(settings: HttpSettings) -> Result<Self, LlmError> {
-        let wire = wire_of(settings.api).ok_or_else(|| LlmError::Settings {
-            provider: settings.provider.clone(),
-            what: format!("its interface {:?} is not in this release", settings.api),
-        })?;
+        let wire = wire_of(&settings);
         Ok(Self { link: Arc::new(Link::new(settings, wire)?) })
     }
 }
 
-/// How requests to `api` are written.
-fn wire_of(api: Api) -> Option<Arc<dyn Wire>> {
-    match api {
-        Api::AnthropicMessages => Some(Arc::new(Messages)),
-        Api::OpenAiChat | Api::OpenAiResponses => None,
+/// How requests to what `settings` name are written.
+fn wire_of(settings: &HttpSettings) -> Arc<dyn Wire> {
+    match settings.api {
+        Api::AnthropicMessages => Arc::new(Messages),
+        Api::OpenAiChat => Arc::new(Chat { dialect: Dialect::of(&settings.base_url) }),
+        Api::OpenAiResponses => Arc::new(Responses),
     }
 }
 

@@ -1,4 +1,4 @@
-//! What OpenAI's headers say about its limits. The same headers come with every answer, good or bad.
+//! What `OpenAI`'s headers say about its limits. They come with every answer, good or bad.
 
 use taskd_model::{Level, RateLevels};
 
@@ -7,7 +7,8 @@ use taskd_model::{Level, RateLevels};
 /// -1) is unknown.
 pub(super) fn levels(header: &dyn Fn(&str) -> Option<String>) -> RateLevels {
     let level = |what: &str| {
-        let number = |which: &str| header(&format!("x-ratelimit-{which}-{what}"))?.trim().parse().ok();
+        let number =
+            |which: &str| header(&format!("x-ratelimit-{which}-{what}"))?.trim().parse().ok();
         let reset_ms = duration_ms(&header(&format!("x-ratelimit-reset-{what}"))?)?;
         Some(Level { limit: number("limit")?, remaining: number("remaining")?, reset_ms })
     };

@@ -52,9 +52,10 @@ fn or_empty_object(args: String) -> String {
     if args.trim().is_empty() { "{}".to_owned() } else { args }
 }
 
-/// The payload of one event.
+/// The payload of one event: an object. A list would be taken for one by the places of its items.
 fn parse<'a, T: Deserialize<'a>>(data: &'a str) -> Result<T, LlmError> {
-    serde_json::from_str(data).map_err(|_| LlmError::garbled("an event that is not what it should be"))
+    let read = if data.starts_with('{') { serde_json::from_str(data).ok() } else { None };
+    read.ok_or_else(|| LlmError::garbled("an event that is not what it should be"))
 }
 
 /// The code in an error object: `code` if it is text, otherwise `type`.
@@ -69,8 +70,8 @@ fn error_code(body: &[u8]) -> Option<String> {
     code_of(body.get("error")?)
 }
 
-/// The failure that an error object in a stream stands for. OpenAI names codes; local servers repeat
-/// the HTTP status they could not send any more. An error that is bare text is prose and stays
+/// The failure that an error object in a stream stands for. `OpenAI` names codes; local servers
+/// repeat the HTTP status they could not send any more. An error that is bare text is prose and stays
 /// unread.
 fn stream_error(error: &Value) -> LlmError {
     let status = ["code", "status"].iter().find_map(|it| error.get(*it)?.as_u64());

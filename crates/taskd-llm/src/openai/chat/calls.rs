@@ -41,9 +41,9 @@ pub(super) struct Open {
 }
 
 impl Open {
-    /// What this call keeps in memory, in bytes.
+    /// What the model wrote of this call so far, in bytes.
     pub(super) fn bytes(&self) -> usize {
-        self.id.len() + self.name.len() + self.args.len()
+        self.name.len() + self.args.len()
     }
 
     /// `piece` belongs to this call and not to the next.

@@ -39,6 +39,17 @@ pub(crate) enum Dialect {
     Compatible,
 }
 
+impl Dialect {
+    /// The dialect spoken at `base_url`: `OpenAI`'s own at its own hosts (`us.api.openai.com` and
+    /// the like are regions of it).
+    pub(crate) fn of(base_url: &str) -> Self {
+        let host = base_url.strip_prefix("https://").unwrap_or_default();
+        let host = host.split(['/', ':']).next().unwrap_or_default().to_ascii_lowercase();
+        let is_theirs = host == "api.openai.com" || host.ends_with(".api.openai.com");
+        if is_theirs { Self::OpenAi } else { Self::Compatible }
+    }
+}
+
 impl Wire for Chat {
     fn request(&self, request: &Request) -> Result<HttpRequest, LlmError> {
         let body = Body::of(request, self.dialect);
@@ -204,6 +215,6 @@ fn assistant<'a>(message: &'a Message, dialect: Dialect, messages: &mut Vec<Wire
 fn arguments(args: &str, dialect: Dialect) -> String {
     match (dialect, serde_json::from_str(args)) {
         (Dialect::OpenAi, _) | (Dialect::Compatible, Ok(Value::Object(_))) => args.to_owned(),
-        (Dialect::Compatible, _) => serde_json::json!({ "not_json": args }).to_string(),
+        (Dialect::Compatible, _) => serde_json::json!({ "not_a_json_object": args }).to_string(),
     }
 }

@@ -154,11 +154,9 @@ fn assistant<'a>(message: &'a Message, input: &mut Vec<Item<'a>>) {
                     content: vec![Content::OutputText { text }],
                 })),
             },
-            Part::ToolUse { id, name, args } => input.push(Item::Known(Known::FunctionCall {
-                call_id: id,
-                name,
-                arguments: args,
-            })),
+            Part::ToolUse { id, name, args } => {
+                input.push(Item::Known(Known::FunctionCall { call_id: id, name, arguments: args }));
+            }
             Part::Opaque { provider, json } if provider == PROVIDER => {
                 // What is no JSON was not ours.
                 input.extend(serde_json::from_str(json).map(Item::Theirs));

@@ -7,7 +7,9 @@ use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
 use taskd_model::StopReason;
 
-use super::super::{DONE, PROVIDER, WireUsage, or_empty_object, parse, stream_error, unused_id, word};
+use super::super::{
+    DONE, PROVIDER, WireUsage, or_empty_object, parse, stream_error, unused_id, word,
+};
 use crate::{
     CallLimits, LlmError, StreamEvent,
     reply::ReplyBuilder,
@@ -117,7 +119,8 @@ impl Reader for ResponsesReader {
             }
             "response.incomplete" => {
                 let Whole { response } = parse(data)?;
-                let reason = response.incomplete_details.as_ref().and_then(|it| it.reason.as_deref());
+                let reason =
+                    response.incomplete_details.as_ref().and_then(|it| it.reason.as_deref());
                 self.done(&response, Some(reason.unwrap_or("incomplete")), out);
                 Ok(())
             }
