@@ -97,6 +97,24 @@ async fn bodies_that_are_not_the_providers_are_told_apart() {
 }
 
 #[tokio::test]
+async fn an_endless_error_is_read_no_further_than_needed() {
+    let much = vec![b' '; 70 * 1024];
+    for adapter in ADAPTERS {
+        let much = much.clone();
+        let server = Server::start(move |_| {
+            let mut says = begun("529 X", [&much[..]]);
+            says.push(Say::Hang);
+            says
+        })
+        .await;
+        let (error, took) = failure(&open(adapter, &server.url())).await;
+        assert_eq!(complain(&error), "Transient Server 529");
+        assert!(took < Duration::from_secs(1), "{took:?}");
+        assert!(server.closed(1, Duration::from_millis(100)).await);
+    }
+}
+
+#[tokio::test]
 async fn limits_are_told_with_an_answer_of_any_status() {
     for adapter in ADAPTERS {
         let head = format!("{STREAM}\r\n{NOON}\r\n{}", adapter.levels);
