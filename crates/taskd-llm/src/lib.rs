@@ -2,7 +2,7 @@
 //!
 //! This crate never retries, never decides how long to wait before asking again, and never logs
 //! prompt text. It classifies failures ([`LlmError::class`]); what is done about them is decided
-//! elsewhere. The only model of this release is [`Scripted`], which reads its replies from a file.
+//! elsewhere. [`Http`] speaks to providers; [`Scripted`] reads its replies from a file.
 
 mod anthropic;
 mod call;
