@@ -10,9 +10,11 @@ mod responses;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
+
 use serde::Deserialize;
 use serde_json::Value;
-use taskd_model::Usage;
+use taskd_model::{Digest, Usage};
 
 pub(crate) use self::{
     chat::{Chat, Dialect},
@@ -29,6 +31,13 @@ const MAX_WORD: usize = 64;
 /// What ends a stream of either format.
 const DONE: &str = "[DONE]";
 
+/// The longest name of a tool that is sent, in bytes.
+const MAX_NAME: usize = 64;
+/// The longest id of a call that is sent, in bytes: Chat Completions' limit, the lower one.
+const MAX_ID: usize = 40;
+/// Digits of a digest that are an id.
+const ID_DIGITS: usize = 32;
+
 /// What stands before the text of a failed tool: neither format has a place to say so.
 const TOOL_FAILED: &str = "error: ";
 
@@ -44,6 +53,32 @@ fn word(text: &str) -> String {
 /// What a tool said, for the model.
 fn tool_result(text: &str, is_error: bool) -> String {
     if is_error { format!("{TOOL_FAILED}{text}") } else { text.to_owned() }
+}
+
+/// The name of a tool as both formats take it. A name that a model made up, or that another provider
+/// allows, must not make every further request of a conversation fail.
+fn tool_name(name: &str) -> Cow<'_, str> {
+    if is_plain(name, MAX_NAME) {
+        return Cow::Borrowed(name);
+    }
+    let plain = |it: char| if it.is_ascii_alphanumeric() || it == '-' { it } else { '_' };
+    let name: String = name.chars().take(MAX_NAME).map(plain).collect();
+    Cow::Owned(if name.is_empty() { "_".to_owned() } else { name })
+}
+
+/// The id of a call as both formats take it. Ids stay apart: one that will not do becomes a digest
+/// of itself, in the call and in its result alike.
+fn call_id(id: &str) -> Cow<'_, str> {
+    if is_plain(id, MAX_ID) {
+        return Cow::Borrowed(id);
+    }
+    let digest = Digest::of(id.as_bytes()).to_string();
+    Cow::Owned(format!("call_{}", &digest[..ID_DIGITS]))
+}
+
+fn is_plain(name: &str, max: usize) -> bool {
+    let plain = |it: u8| it.is_ascii_alphanumeric() || matches!(it, b'_' | b'-');
+    !name.is_empty() && name.len() <= max && name.bytes().all(plain)
 }
 
 /// Arguments of a call that has none arrive as nothing at all from some servers, and nothing at all

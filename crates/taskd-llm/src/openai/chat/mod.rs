@@ -6,11 +6,13 @@
 mod calls;
 mod reader;
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 use serde_json::Value;
 use taskd_model::{Message, Part, RateLevels, Request, Role};
 
-use super::{bearer, error_code, limits::levels, tool_result};
+use super::{bearer, call_id, error_code, limits::levels, tool_name, tool_result};
 use crate::{
     CallLimits, LlmError,
     wire::{HttpRequest, Reader, Wire},
@@ -109,14 +111,14 @@ enum WireMessage<'a> {
         tool_calls: Vec<ToolCall<'a>>,
     },
     Tool {
-        tool_call_id: &'a str,
+        tool_call_id: Cow<'a, str>,
         content: String,
     },
 }
 
 #[derive(Serialize)]
 struct ToolCall<'a> {
-    id: &'a str,
+    id: Cow<'a, str>,
     #[serde(rename = "type")]
     kind: &'static str,
     function: Called<'a>,
@@ -124,7 +126,7 @@ struct ToolCall<'a> {
 
 #[derive(Serialize)]
 struct Called<'a> {
-    name: &'a str,
+    name: Cow<'a, str>,
     arguments: String,
 }
 
@@ -182,7 +184,7 @@ fn user<'a>(message: &'a Message, messages: &mut Vec<WireMessage<'a>>) {
         match part {
             Part::Text { text } => texts.push(text.as_str()),
             Part::ToolResult { id, text, is_error } => messages.push(WireMessage::Tool {
-                tool_call_id: id,
+                tool_call_id: call_id(id),
                 content: tool_result(text, *is_error),
             }),
             Part::ToolUse { .. } | Part::Opaque { .. } => {}
@@ -200,9 +202,9 @@ fn assistant<'a>(message: &'a Message, dialect: Dialect, messages: &mut Vec<Wire
         match part {
             Part::Text { text } => texts.push(text.as_str()),
             Part::ToolUse { id, name, args } => tool_calls.push(ToolCall {
-                id,
+                id: call_id(id),
                 kind: "function",
-                function: Called { name, arguments: arguments(args, dialect) },
+                function: Called { name: tool_name(name), arguments: arguments(args, dialect) },
             }),
             Part::ToolResult { .. } | Part::Opaque { .. } => {}
         }

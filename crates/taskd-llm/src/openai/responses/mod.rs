@@ -5,11 +5,13 @@
 
 mod reader;
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 use serde_json::{Value, value::RawValue};
 use taskd_model::{Message, Part, RateLevels, Request, Role};
 
-use super::{PROVIDER, bearer, error_code, limits::levels, tool_result};
+use super::{PROVIDER, bearer, call_id, error_code, limits::levels, tool_name, tool_result};
 use crate::{
     CallLimits, LlmError,
     wire::{HttpRequest, Reader, Wire},
@@ -69,8 +71,8 @@ enum Item<'a> {
 #[serde(tag = "type", rename_all = "snake_case")]
 enum Known<'a> {
     Message { role: &'static str, content: Vec<Content<'a>> },
-    FunctionCall { call_id: &'a str, name: &'a str, arguments: &'a str },
-    FunctionCallOutput { call_id: &'a str, output: String },
+    FunctionCall { call_id: Cow<'a, str>, name: Cow<'a, str>, arguments: &'a str },
+    FunctionCallOutput { call_id: Cow<'a, str>, output: String },
 }
 
 #[derive(Serialize)]
@@ -128,7 +130,8 @@ fn user<'a>(message: &'a Message, input: &mut Vec<Item<'a>>) {
             Part::Text { text } => content.push(Content::InputText { text }),
             Part::ToolResult { id, text, is_error } => {
                 let output = tool_result(text, *is_error);
-                input.push(Item::Known(Known::FunctionCallOutput { call_id: id, output }));
+                let call_id = call_id(id);
+                input.push(Item::Known(Known::FunctionCallOutput { call_id, output }));
             }
             Part::ToolUse { .. } | Part::Opaque { .. } => {}
         }
@@ -155,7 +158,8 @@ fn assistant<'a>(message: &'a Message, input: &mut Vec<Item<'a>>) {
                 })),
             },
             Part::ToolUse { id, name, args } => {
-                input.push(Item::Known(Known::FunctionCall { call_id: id, name, arguments: args }));
+                let (call_id, name) = (call_id(id), tool_name(name));
+                input.push(Item::Known(Known::FunctionCall { call_id, name, arguments: args }));
             }
             Part::Opaque { provider, json } if provider == PROVIDER => {
                 // What is no JSON was not ours.

@@ -5,7 +5,7 @@ use taskd_model::{Level, Message, Part, RateLevels, Request, Role, ToolDef};
 
 use super::CHAT;
 use crate::{
-    openai::{Chat, Dialect, Responses, limits::duration_ms},
+    openai::{Chat, Dialect, Responses, call_id, limits::duration_ms},
     wire::Wire,
 };
 
@@ -181,6 +181,39 @@ fn a_conversation_as_responses() {
     let written = Responses.request(&request()).expect("a request").body;
     let written = String::from_utf8(written).expect("text");
     assert!(written.contains(THOUGHT), "a thought goes back byte for byte");
+}
+
+#[test]
+fn odd_names_and_ids_do_not_spoil_a_conversation() {
+    let long = "n".repeat(100);
+    let names = [
+        ("read-2_b", "read-2_b"),
+        ("functions.read", "functions_read"),
+        ("run shell", "run_shell"),
+        ("ž", "_"),
+        ("", "_"),
+        (&long, &long[..64]),
+    ];
+    for (name, expected) in names {
+        let id = format!("chatcmpl-tool-{}", "0".repeat(40));
+        let call = Part::ToolUse { id: id.clone(), name: name.into(), args: "{}".into() };
+        let messages = vec![
+            Message { role: Role::Assistant, content: vec![call] },
+            Message { role: Role::User, content: vec![result(&id, "said", false)] },
+        ];
+        let request = Request { system: String::new(), messages, ..request() };
+        let chat = body(&CHAT, &request);
+        let (call, answer) = (&chat["messages"][0]["tool_calls"][0], &chat["messages"][1]);
+        assert_eq!(call["function"]["name"], expected);
+        assert_eq!(call["id"], answer["tool_call_id"]);
+        assert_eq!(call["id"].as_str().map(str::len), Some(37));
+        let input = &body(&Responses, &request)["input"];
+        assert_eq!(input[0]["name"], expected);
+        assert_eq!(input[0]["call_id"], call["id"]);
+        assert_eq!(input[1]["call_id"], call["id"]);
+    }
+    assert_ne!(call_id("a:1"), call_id("a;1"), "ids stay apart");
+    assert_eq!(call_id("call_Aa1-"), "call_Aa1-");
 }
 
 #[test]

@@ -10,16 +10,16 @@ use crate::{
 };
 
 const CHAT_STREAMS: [&str; 5] = [
-    include_str!("../fixtures/chat_text.sse"),
-    include_str!("../fixtures/chat_tools.sse"),
-    include_str!("../fixtures/chat_ollama.sse"),
-    include_str!("../fixtures/chat_vllm.sse"),
-    include_str!("../fixtures/chat_llama_cpp_error.sse"),
+    include_str!("../../../tests/it/fixtures/openai_chat/text.sse"),
+    include_str!("../../../tests/it/fixtures/openai_chat/tools.sse"),
+    include_str!("../../../tests/it/fixtures/openai_chat/ollama.sse"),
+    include_str!("../../../tests/it/fixtures/openai_chat/vllm.sse"),
+    include_str!("../../../tests/it/fixtures/openai_chat/llama_cpp_error.sse"),
 ];
 
 const RESPONSES_STREAMS: [&str; 2] = [
-    include_str!("../fixtures/responses_text.sse"),
-    include_str!("../fixtures/responses_tools.sse"),
+    include_str!("../../../tests/it/fixtures/openai_responses/text.sse"),
+    include_str!("../../../tests/it/fixtures/openai_responses/tools.sse"),
 ];
 
 #[test]

@@ -51,4 +51,7 @@ pub(super) const ADAPTER: Adapter = Adapter {
     levels: "anthropic-ratelimit-requests-limit: 50\r\n\
              anthropic-ratelimit-requests-remaining: 0\r\n\
              anthropic-ratelimit-requests-reset: 2030-01-01T12:00:30Z",
+    midway: "usage 9 in, 3 out",
+    garbage: r#"{"type": 5}"#,
+    tail: 0,
 };

@@ -123,7 +123,7 @@ async fn limits_are_told_with_an_answer_of_any_status() {
         let told = story(open(adapter, &server.url()).stream(call())).await;
         let levels = "levels RateLevels { requests: Some(Level { limit: 50, remaining: 0, \
                       reset_ms: 30000 }), input_tokens: None, output_tokens: None, tokens: None }";
-        assert!(told.starts_with(&format!("accepted\n{levels}\nusage ")), "{told}");
+        assert!(told.starts_with(&format!("accepted\n{levels}\n")), "{told}");
 
         let head = format!("429 X\r\n{NOON}\r\n{}", adapter.levels);
         let told = verdict(adapter, &head, "").await;
@@ -149,7 +149,7 @@ async fn an_error_in_mid_stream_is_judged_by_its_code() {
                 let server = Server::start(move |_| chunked(STREAM, [text.as_bytes()])).await;
                 let told = story(open(adapter, &server.url()).stream(call())).await;
                 assert!(told.contains("text \"hello\"\n"), "{told}");
-                assert!(told.contains("usage 9 in, 3 out"), "what came has its price: {told}");
+                assert!(told.contains(adapter.midway), "what came has its price: {told}");
                 assert!(told.ends_with(&format!("{expected} {code}\n")), "{told}");
             }
         }
@@ -170,10 +170,11 @@ async fn garbage_is_an_error_and_has_an_end() {
         assert_eq!(told, "Permanent TooLarge");
         assert!(server.closed(1, Duration::from_millis(100)).await);
 
-        for text in ["data: <html>\n\n", "data: {\n\n", "data: {\"type\": 5}\n\n"] {
+        for data in ["<html>", "{", adapter.garbage] {
+            let text = format!("data: {data}\n\n");
             let server = Server::start(move |_| chunked(STREAM, [text.as_bytes()])).await;
             let told = end(&open(adapter, &server.url()), call()).await;
-            assert_eq!(told, "Transient Garbled 200", "{text}");
+            assert_eq!(told, "Transient Garbled 200", "{data}");
         }
 
         let server = Server::start(|_| vec![Say::Bytes(b"SSH-2.0-x\r\n".to_vec())]).await;

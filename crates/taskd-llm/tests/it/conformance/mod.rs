@@ -6,6 +6,7 @@
 
 mod anthropic;
 mod faults;
+mod openai;
 mod server;
 mod streams;
 
@@ -46,9 +47,15 @@ pub(crate) struct Adapter {
     pub(crate) codes: [&'static str; 5],
     /// Headers of an answer that name a limit.
     pub(crate) levels: &'static str,
+    /// What was used when `saying` has said hello.
+    pub(crate) midway: &'static str,
+    /// An event that is JSON and makes no sense.
+    pub(crate) garbage: &'static str,
+    /// Events at the end without which a reply is whole all the same.
+    pub(crate) tail: usize,
 }
 
-const ADAPTERS: &[Adapter] = &[anthropic::ADAPTER];
+const ADAPTERS: &[Adapter] = &[anthropic::ADAPTER, openai::CHAT, openai::RESPONSES];
 
 fn timeouts() -> Timeouts {
     let long = Duration::from_secs(20);

@@ -90,9 +90,10 @@ async fn a_body_that_ends_early_is_no_reply() {
                     if last.starts_with("Transient Disconnected 200") {
                         assert!(!told.contains("\ndone "), "{place}");
                     } else {
-                        // Some interfaces have said everything before their last event.
-                        assert_eq!(told, expected, "{place}");
-                        assert!(kept + 1 >= events.len(), "{place}: {told}");
+                        // Some interfaces have said all that matters before their last event.
+                        let reply = |it: &str| it.split_once("\ndone ").map(|it| it.1.to_owned());
+                        assert_eq!(reply(&told), reply(&expected), "{place}");
+                        assert!(kept + adapter.tail >= events.len(), "{place}: {told}");
                     }
                 }
             }
@@ -202,8 +203,12 @@ async fn dropping_a_stream_closes_its_connection_at_once() {
                     () = asked => {}
                 }
             }
+            // Of a part of the reply, all that comes: what is used may be said before the text.
             for _ in 0..events {
-                stream.next().await.expect("an event").expect("no error");
+                let event = stream.next().await.expect("an event").expect("no error");
+                if matches!(event, StreamEvent::Text(_)) {
+                    break;
+                }
             }
             assert!(!server.closed(1, Duration::ZERO).await, "open while it is wanted");
             drop(stream);
