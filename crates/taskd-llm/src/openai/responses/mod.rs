@@ -17,6 +17,8 @@ use crate::{
     wire::{HttpRequest, Reader, Wire},
 };
 
+const ENCRYPTED: [&str; 1] = ["reasoning.encrypted_content"];
+
 /// POST `{base}/responses`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Responses;
@@ -54,7 +56,8 @@ struct Body<'a> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tools: Vec<Tool<'a>>,
     max_output_tokens: u32,
-    include: [&'static str; 1],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    include: &'static [&'static str],
     store: bool,
     stream: bool,
 }
@@ -115,11 +118,21 @@ impl<'a> Body<'a> {
             input,
             tools: tools.collect(),
             max_output_tokens: request.max_tokens,
-            include: ["reasoning.encrypted_content"],
+            include: if may_reason(&request.model) { &ENCRYPTED } else { &[] },
             store: false,
             stream: true,
         }
     }
+}
+
+/// Whether a model may have thoughts that can be asked for. Models that have none refuse the whole
+/// request when asked; those of `OpenAI`'s are known by name, and there will be no more of them.
+fn may_reason(model: &str) -> bool {
+    // `openai/gpt-4o` of a gateway, `ft:gpt-4o:acme` of one's own.
+    let name = model.rsplit('/').next().unwrap_or_default();
+    let name = name.strip_prefix("ft:").unwrap_or(name);
+    let old = ["gpt-3", "gpt-4", "chatgpt-"].iter().any(|it| name.starts_with(it));
+    !old && !name.contains("-chat")
 }
 
 /// Tool results first, as in the other format.

@@ -233,6 +233,30 @@ fn nothing_is_sent_that_was_not_asked_for() {
 }
 
 #[test]
+fn thoughts_are_asked_for_where_there_may_be_some() {
+    let cases = [
+        ("gpt-5-mini", true),
+        ("gpt-5.2-codex", true),
+        ("o4-mini", true),
+        ("openai/gpt-oss-120b", true),
+        ("a-new-one", true),
+        ("gpt-4.1-mini", false),
+        ("gpt-4o-2024-08-06", false),
+        ("openai/gpt-4o", false),
+        ("ft:gpt-4o-mini-2024-07-18:acme::x", false),
+        ("gpt-5-chat-latest", false),
+        ("chatgpt-4o-latest", false),
+        ("gpt-3.5-turbo", false),
+    ];
+    for (model, expected) in cases {
+        let request = Request { model: model.into(), ..request() };
+        let include = body(&Responses, &request).get("include").cloned();
+        let asked = json!(["reasoning.encrypted_content"]);
+        assert_eq!(include, expected.then_some(asked), "{model}");
+    }
+}
+
+#[test]
 fn the_same_request_gives_the_same_bytes() {
     let elsewhere = Request { loop_name: "p9.x".into(), iteration: 7, turn: 8, ..request() };
     for wire in [&CHAT as &dyn Wire, &LOCAL, &Responses] {
