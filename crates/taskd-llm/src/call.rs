@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use futures::{StreamExt, stream::BoxStream};
 use taskd_model::{Part, RateLevels, Reply, Request, Usage};
 
-use crate::LlmError;
+use crate::{LlmError, Origin};
 
 /// A language model.
 ///
@@ -115,7 +115,8 @@ pub enum StreamEvent {
     },
     /// Spend of this call so far, cumulative.
     Usage(Usage),
-    /// What the provider says is left of its limits; comes with or right after `Accepted`.
+    /// What the provider says is left of its limits; comes right after `Accepted`, or before the
+    /// error if the provider refuses.
     Levels(RateLevels),
     /// A piece of reasoning the model shows; the whole of it is in the reply if it wants it back.
     Thinking(String),
@@ -154,14 +155,14 @@ pub async fn collect(mut stream: BoxStream<'static, Result<StreamEvent, LlmError
                 events.push(event);
             }
             Some(Err(error)) => break Err(error),
-            None => break Err(LlmError::Disconnected { pieces }),
+            None => break Err(LlmError::cut().of(&Origin::default(), pieces)),
         }
     };
     Collected { events, usage, result }
 }
 
 /// Bytes that are about one token.
-const BYTES_PER_TOKEN: u64 = 4;
+pub(crate) const BYTES_PER_TOKEN: u64 = 4;
 /// Tokens that frame a message or a tool, about.
 const TOKENS_PER_FRAME: u64 = 8;
 

@@ -2,17 +2,22 @@
 //!
 //! This crate never retries, never decides how long to wait before asking again, and never logs
 //! prompt text. It classifies failures ([`LlmError::class`]); what is done about them is decided
-//! elsewhere. The only model of this release is [`Scripted`], which reads its replies from a file.
+//! elsewhere. [`Http`] speaks to providers; [`Scripted`] reads its replies from a file.
 
+mod anthropic;
 mod call;
 mod error;
+mod http;
 mod models;
+mod openai;
 mod reply;
 mod scripted;
+mod sse;
 mod wire;
 
 pub use call::{Call, CallLimits, Collected, Llm, Price, StreamEvent, collect, estimate_tokens};
-pub use error::{LlmError, ScriptError};
+pub use error::{BodyKind, LlmError, Origin, ScriptError, Wait};
+pub use http::{Api, Http, HttpSettings, Secret, Timeouts};
 pub use models::{MAX_SCRIPTS, Models};
 pub use scripted::{
     MAX_DELAY_MS, MAX_FAULTS, MAX_SCRIPT_BYTES, MAX_SCRIPT_NODES, SCRIPTED, Scripted,

@@ -22,7 +22,8 @@ use taskd_model::{Reply, StopReason, Usage};
 use self::format::{Fault, FaultKind, Script, Turn};
 pub use self::format::{MAX_DELAY_MS, MAX_FAULTS, MAX_SCRIPT_BYTES, MAX_SCRIPT_NODES};
 use crate::{
-    Call, Llm, LlmError, ScriptError, StreamEvent, call::estimate_reply_tokens, reply::ReplyBuilder,
+    BodyKind, Call, Llm, LlmError, Origin, ScriptError, StreamEvent, call::estimate_reply_tokens,
+    reply::ReplyBuilder,
 };
 
 /// What the name of a scripted model starts with; the file's absolute path follows.
@@ -84,8 +85,9 @@ impl Scripted {
         match *kind {
             FaultKind::Status { status, retry_after_ms } => {
                 // The script was checked: every status it names is a failure.
-                let error = LlmError::of_status(status, retry_after_ms);
-                steps.push(Step::Fail(error.unwrap_or(LlmError::Refused { status })));
+                let error =
+                    LlmError::answered(Some(status), None, retry_after_ms, BodyKind::Unseen);
+                steps.push(Step::Fail(self.failed(call, error, 0)));
             }
             FaultKind::Disconnect(pieces) => {
                 steps.extend(self.reply_steps(call, turn, End::Disconnect(pieces)));
@@ -95,6 +97,18 @@ impl Scripted {
             }
         }
         steps
+    }
+
+    /// A failure of this model, as if it came over a network. How long it took is not known before
+    /// it is played.
+    fn failed(&self, call: &Call, error: LlmError, pieces: usize) -> LlmError {
+        let whose = Origin {
+            provider: SCRIPTED.trim_end_matches(':').to_owned(),
+            model: shortened(&self.path.display().to_string()),
+            attempt: call.attempt,
+            ..Origin::default()
+        };
+        error.of(&whose, pieces)
     }
 
     fn reply_steps(&self, call: &Call, turn: &Turn, end: End) -> Vec<Step> {
@@ -113,7 +127,9 @@ impl Scripted {
             steps.push(Step::Event(piece));
         }
         match end {
-            End::Disconnect(_) => steps.push(Step::Fail(LlmError::Disconnected { pieces: sent })),
+            End::Disconnect(_) => {
+                steps.push(Step::Fail(self.failed(call, LlmError::cut(), sent)));
+            }
             End::Hang(_) => steps.push(Step::Hang),
             End::Whole => {
                 steps.push(Step::wait(turn.tail_ms));

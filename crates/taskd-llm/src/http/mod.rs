@@ -1,0 +1,69 @@
+//! A model behind HTTP: one provider, one model, one way of writing requests.
+//!
+//! Sends a call once and reads the answer. Does not retry, does not follow redirects, does not know
+//! what the bytes mean: that is the [`Wire`]'s.
+
+mod exchange;
+mod link;
+mod meter;
+mod settings;
+mod wait;
+
+use std::{fmt, sync::Arc};
+
+use futures::{
+    StreamExt,
+    stream::{self, BoxStream},
+};
+
+pub use self::settings::{Api, HttpSettings, Secret, Timeouts};
+use self::{exchange::Exchange, link::Link};
+use crate::{
+    Call, Llm, LlmError, StreamEvent,
+    anthropic::Messages,
+    openai::{Chat, Dialect, Responses},
+    wire::Wire,
+};
+
+/// A model behind HTTP.
+pub struct Http {
+    link: Arc<Link>,
+}
+
+/// Names the model; shows no key.
+impl fmt::Debug for Http {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Http")
+            .field("provider", &self.link.provider)
+            .field("model", &self.link.model)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Http {
+    /// A model behind HTTP. Opens no connection yet; those it opens are kept for the next call.
+    ///
+    /// # Errors
+    /// The base URL is none, the key cannot be sent, or this machine's certificates cannot be read.
+    pub fn new(settings: HttpSettings) -> Result<Self, LlmError> {
+        let wire = wire_of(&settings);
+        Ok(Self { link: Arc::new(Link::new(settings, wire)?) })
+    }
+}
+
+/// How requests to what `settings` name are written.
+fn wire_of(settings: &HttpSettings) -> Arc<dyn Wire> {
+    match settings.api {
+        Api::AnthropicMessages => Arc::new(Messages),
+        Api::OpenAiChat => Arc::new(Chat { dialect: Dialect::of(&settings.base_url) }),
+        Api::OpenAiResponses => Arc::new(Responses),
+    }
+}
+
+impl Llm for Http {
+    fn stream(&self, call: Call) -> BoxStream<'static, Result<StreamEvent, LlmError>> {
+        // Boxed inside: the state of a call is large, and streams are moved about.
+        stream::unfold(Exchange::new(Arc::clone(&self.link), call), |it| Box::pin(it.next()))
+            .boxed()
+    }
+}
