@@ -81,7 +81,8 @@ impl Origin {
     /// `529 overloaded_error`, as far as it is known.
     pub(crate) fn said(&self) -> String {
         let status = self.status.map(|it| it.to_string());
-        let words: Vec<_> = [status.as_deref(), self.code.as_deref()].into_iter().flatten().collect();
+        let words: Vec<_> =
+            [status.as_deref(), self.code.as_deref()].into_iter().flatten().collect();
         if words.is_empty() { "no status".to_owned() } else { words.join(" ") }
     }
 }

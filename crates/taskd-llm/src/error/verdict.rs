@@ -58,11 +58,21 @@ fn of_code(code: &str) -> Option<Verdict> {
             Verdict::TooMuchContext
         }
         "rate_limit_error" | "rate_limit_exceeded" | "slow_down" => Verdict::RateLimited,
-        "overloaded_error" | "api_error" | "timeout_error" | "server_error"
-        | "internal_server_error" | "service_unavailable" | "engine_overloaded" => Verdict::Server,
+        "overloaded_error"
+        | "api_error"
+        | "timeout_error"
+        | "server_error"
+        | "internal_server_error"
+        | "service_unavailable"
+        | "engine_overloaded" => Verdict::Server,
         "authentication_error" | "permission_error" | "invalid_api_key" => Verdict::Auth,
-        "invalid_request_error" | "not_found_error" | "model_not_found" | "invalid_prompt"
-        | "invalid_value" | "content_filter" | "content_policy_violation" => Verdict::Refused,
+        "invalid_request_error"
+        | "not_found_error"
+        | "model_not_found"
+        | "invalid_prompt"
+        | "invalid_value"
+        | "content_filter"
+        | "content_policy_violation" => Verdict::Refused,
         other if is_billing(other) => Verdict::Auth,
         _ => return None,
     })

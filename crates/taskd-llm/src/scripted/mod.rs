@@ -22,7 +22,8 @@ use taskd_model::{Reply, StopReason, Usage};
 use self::format::{Fault, FaultKind, Script, Turn};
 pub use self::format::{MAX_DELAY_MS, MAX_FAULTS, MAX_SCRIPT_BYTES, MAX_SCRIPT_NODES};
 use crate::{
-    BodyKind, Call, Llm, LlmError, Origin, ScriptError, StreamEvent, call::estimate_reply_tokens, reply::ReplyBuilder,
+    BodyKind, Call, Llm, LlmError, Origin, ScriptError, StreamEvent, call::estimate_reply_tokens,
+    reply::ReplyBuilder,
 };
 
 /// What the name of a scripted model starts with; the file's absolute path follows.
