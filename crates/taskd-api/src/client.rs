@@ -95,6 +95,8 @@ impl Client {
         projects: ProjectsRequest => ProjectsResponse;
         /// Facts about the daemon.
         status: StatusRequest => StatusResponse;
+        /// Providers, models and prices.
+        models: ModelsRequest => ModelsResponse;
         /// Checks of the surroundings.
         doctor: DoctorRequest => DoctorResponse;
         /// Reads the configuration again.
