@@ -5,8 +5,8 @@ use std::sync::Arc;
 use futures::StreamExt as _;
 use taskd_llm::{Call, CallLimits, LlmError, Resolved, StreamEvent};
 use taskd_model::{
-    AgentDoc, Delta, Digest, IterationNote, Observation, Outcome, Part, Reply, Request, ToolCall, ToolDef,
-    ToolResultDoc, Usage, decode_doc,
+    AgentDoc, Delta, Digest, IterationNote, Observation, Outcome, Part, Reply, Request, ToolCall,
+    ToolDef, ToolResultDoc, Usage, decode_doc,
 };
 use taskd_tools::files::catalog;
 
