@@ -161,7 +161,7 @@ pub async fn collect(mut stream: BoxStream<'static, Result<StreamEvent, LlmError
 }
 
 /// Bytes that are about one token.
-const BYTES_PER_TOKEN: u64 = 4;
+pub(crate) const BYTES_PER_TOKEN: u64 = 4;
 /// Tokens that frame a message or a tool, about.
 const TOKENS_PER_FRAME: u64 = 8;
 

@@ -4,6 +4,7 @@
 //! prompt text. It classifies failures ([`LlmError::class`]); what is done about them is decided
 //! elsewhere. Which model a name stands for, where it is and what it costs is said by a [`Catalog`].
 
+mod anthropic;
 mod call;
 mod cassette;
 mod catalog;
@@ -12,6 +13,7 @@ mod http;
 mod models;
 mod reply;
 mod scripted;
+mod sse;
 mod wire;
 
 pub use call::{Call, CallLimits, Collected, Llm, Price, StreamEvent, collect, estimate_tokens};

@@ -30,6 +30,13 @@ impl ReplyBuilder {
         Ok(StreamEvent::Text(piece.to_owned()))
     }
 
+    /// Something that only `provider` understands and wants back in this place.
+    pub(crate) fn opaque(&mut self, provider: &str, json: String) -> Result<(), LlmError> {
+        self.grow(json.len())?;
+        self.parts.push(Part::Opaque { provider: provider.to_owned(), json });
+        Ok(())
+    }
+
     /// A complete tool call.
     pub(crate) fn tool(
         &mut self,
@@ -53,15 +60,25 @@ impl ReplyBuilder {
         self.calls
     }
 
+    /// Whether `pending` bytes that are no part yet would still fit.
+    ///
+    /// # Errors
+    /// They would not: nothing more need be read.
+    pub(crate) fn fits(&self, pending: usize) -> Result<(), LlmError> {
+        let cap = self.limits.max_reply_bytes;
+        if self.bytes.saturating_add(pending) > cap {
+            return Err(LlmError::TooLarge { cap, unit: "bytes" });
+        }
+        Ok(())
+    }
+
     pub(crate) fn done(self, stop: StopReason) -> Reply {
         Reply { parts: self.parts, stop, model: None }
     }
 
     fn grow(&mut self, by: usize) -> Result<(), LlmError> {
+        self.fits(by)?;
         self.bytes = self.bytes.saturating_add(by);
-        if self.bytes > self.limits.max_reply_bytes {
-            return Err(LlmError::TooLarge { cap: self.limits.max_reply_bytes, unit: "bytes" });
-        }
         Ok(())
     }
 }

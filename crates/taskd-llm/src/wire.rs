@@ -12,6 +12,7 @@ use crate::{CallLimits, LlmError, StreamEvent};
 /// One provider's HTTP interface.
 pub(crate) trait Wire: fmt::Debug + Send + Sync {
     /// The request for one call. The same `request` gives the same bytes, whatever the attempt.
+    /// Its `model` is the provider's own name of the model.
     ///
     /// # Errors
     /// Something is asked for that this interface cannot express.
@@ -57,6 +58,12 @@ pub(crate) trait Reader: Send {
     /// # Errors
     /// The reply is not whole.
     fn end(&mut self, out: &mut Vec<StreamEvent>) -> Result<(), LlmError>;
+
+    /// Bytes the model wrote that are in no event yet, such as the arguments of a tool call that
+    /// still grows. The transport counts them when it estimates what the call has cost.
+    fn pending(&self) -> usize {
+        0
+    }
 }
 
 /// A server-sent event as the specification has it.

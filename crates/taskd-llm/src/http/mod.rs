@@ -3,33 +3,40 @@
 //! Sends a call once and reads the answer. Does not retry, does not follow redirects, does not know
 //! what the bytes mean: that is the [`Wire`]'s.
 
+mod exchange;
+mod link;
+mod meter;
 mod settings;
+mod wait;
 
 use std::{fmt, sync::Arc};
 
-use futures::{StreamExt, stream, stream::BoxStream};
+use futures::{
+    StreamExt,
+    stream::{self, BoxStream},
+};
 
 pub use self::settings::{Api, HttpSettings, Secret, Timeouts};
-use crate::{Call, Llm, LlmError, StreamEvent, wire::Wire};
+use self::{exchange::Exchange, link::Link};
+use crate::{Call, Llm, LlmError, StreamEvent, anthropic::Messages, wire::Wire};
 
 /// A model behind HTTP.
 pub struct Http {
-    settings: HttpSettings,
-    wire: Arc<dyn Wire>,
+    link: Arc<Link>,
 }
 
 /// Names the model; shows no key.
 impl fmt::Debug for Http {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Http")
-            .field("provider", &self.settings.provider)
-            .field("model", &self.settings.model)
+            .field("provider", &self.link.provider)
+            .field("model", &self.link.model)
             .finish_non_exhaustive()
     }
 }
 
 impl Http {
-    /// A model behind HTTP. Opens no connection yet.
+    /// A model behind HTTP. Opens no connection yet; those it opens are kept for the next call.
     ///
     /// # Errors
     /// The base URL is none, the key cannot be sent, or this machine's certificates cannot be read.
@@ -38,20 +45,22 @@ impl Http {
             provider: settings.provider.clone(),
             what: format!("its interface {:?} is not in this release", settings.api),
         })?;
-        Ok(Self { settings, wire })
+        Ok(Self { link: Arc::new(Link::new(settings, wire)?) })
     }
 }
 
 /// How requests to `api` are written.
 fn wire_of(api: Api) -> Option<Arc<dyn Wire>> {
     match api {
-        Api::AnthropicMessages | Api::OpenAiChat | Api::OpenAiResponses => None,
+        Api::AnthropicMessages => Some(Arc::new(Messages)),
+        Api::OpenAiChat | Api::OpenAiResponses => None,
     }
 }
 
 impl Llm for Http {
-    fn stream(&self, _call: Call) -> BoxStream<'static, Result<StreamEvent, LlmError>> {
-        let _ = &self.wire;
-        stream::empty().boxed()
+    fn stream(&self, call: Call) -> BoxStream<'static, Result<StreamEvent, LlmError>> {
+        // Boxed inside: the state of a call is large, and streams are moved about.
+        stream::unfold(Exchange::new(Arc::clone(&self.link), call), |it| Box::pin(it.next()))
+            .boxed()
     }
 }

@@ -3,7 +3,7 @@
 use std::{fmt, time::Duration};
 
 /// Everything about one model behind HTTP.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct HttpSettings {
     /// The provider, as it is configured; for people.
     pub provider: String,
@@ -17,6 +17,19 @@ pub struct HttpSettings {
     pub key: Option<Secret>,
     /// How long is waited.
     pub timeouts: Timeouts,
+}
+
+/// Leaves the base URL out: until it is checked, it may hold a credential.
+impl fmt::Debug for HttpSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpSettings")
+            .field("provider", &self.provider)
+            .field("model", &self.model)
+            .field("api", &self.api)
+            .field("key", &self.key)
+            .field("timeouts", &self.timeouts)
+            .finish_non_exhaustive()
+    }
 }
 
 /// An interface of a provider; others speak the same ones.
