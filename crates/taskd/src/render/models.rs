@@ -43,16 +43,17 @@ fn credential(seen: &Seen<'_>, it: &v1::ProviderRow) -> String {
         (true, ..) => "none needed".to_owned(),
         (false, true, _) => format!("{name} set"),
         (false, false, true) => format!("{name} held"),
-        (false, false, false) if it.key_optional => format!("{name} not set (optional)"),
+        (false, false, false) if it.key_optional => format!("{name} optional"),
         (false, false, false) => format!("{name} not set"),
     }
 }
 
-/// Where it is; a variable that says another place is named, since its value may be private.
+/// Where it is, without the usual scheme; a variable that says another place is named, since its value may be private.
 fn url(seen: &Seen<'_>, it: &v1::ProviderRow) -> String {
     let name = &it.url_variable;
     let elsewhere = !name.is_empty() && ((seen.set)(name) || it.url_held);
-    if elsewhere { format!("{name} says") } else { it.url.clone() }
+    let plain = it.url.strip_prefix("https://").unwrap_or(&it.url);
+    if elsewhere { format!("{name} says") } else { plain.to_owned() }
 }
 
 fn prices(rows: &[v1::ModelRow], scene: &Scene) -> String {
