@@ -115,7 +115,8 @@ pub enum StreamEvent {
     },
     /// Spend of this call so far, cumulative.
     Usage(Usage),
-    /// What the provider says is left of its limits; comes with or right after `Accepted`.
+    /// What the provider says is left of its limits; comes right after `Accepted`, or before the
+    /// error if the provider refuses.
     Levels(RateLevels),
     /// A piece of reasoning the model shows; the whole of it is in the reply if it wants it back.
     Thinking(String),

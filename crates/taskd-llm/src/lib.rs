@@ -2,7 +2,8 @@
 //!
 //! This crate never retries, never decides how long to wait before asking again, and never logs
 //! prompt text. It classifies failures ([`LlmError::class`]); what is done about them is decided
-//! elsewhere. Which model a name stands for, where it is and what it costs is said by a [`Catalog`].
+//! elsewhere. [`Http`] speaks to providers; [`Scripted`] reads its replies from a file. Which model a
+//! name stands for, where it is and what it costs is said by a [`Catalog`].
 
 mod anthropic;
 mod call;

@@ -5,7 +5,11 @@
 //! sees what it wrote beside the complaint it got.
 //!
 //! The interface refuses texts without a letter, so they are left out, and messages nothing is left
-//! of with them. It wants the results of tools before anything else in a message.
+//! of with them. It wants the results of tools before anything else in a message, and names and ids
+//! of calls in plain letters: a name that a model invented, or an id of another provider, must not
+//! make every further request of a conversation fail.
+
+use std::borrow::Cow;
 
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -16,6 +20,8 @@ use crate::LlmError;
 
 /// Messages of the user that end a cached prefix; with system and tools, four marks.
 const CACHED_MESSAGES: usize = 2;
+/// The longest name or id that is sent.
+const MAX_NAME_BYTES: usize = 128;
 
 #[derive(Serialize)]
 struct Body<'a> {
@@ -64,12 +70,12 @@ enum Kind<'a> {
         text: &'a str,
     },
     ToolUse {
-        id: &'a str,
-        name: &'a str,
+        id: Cow<'a, str>,
+        name: Cow<'a, str>,
         input: Box<RawValue>,
     },
     ToolResult {
-        tool_use_id: &'a str,
+        tool_use_id: Cow<'a, str>,
         content: &'a str,
         #[serde(skip_serializing_if = "std::ops::Not::not")]
         is_error: bool,
@@ -148,15 +154,28 @@ fn block(part: &Part) -> Option<Block<'_>> {
     Some(known(match part {
         Part::Text { text } if text.trim().is_empty() => return None,
         Part::Text { text } => Kind::Text { text },
-        Part::ToolUse { id, name, args } => Kind::ToolUse { id, name, input: input(args) },
+        Part::ToolUse { id, name, args } => {
+            Kind::ToolUse { id: plain(id), name: plain(name), input: input(args) }
+        }
         Part::ToolResult { id, text, is_error } => {
-            Kind::ToolResult { tool_use_id: id, content: text, is_error: *is_error }
+            Kind::ToolResult { tool_use_id: plain(id), content: text, is_error: *is_error }
         }
         Part::Opaque { provider, json } if provider == PROVIDER => {
             return RawValue::from_string(json.clone()).ok().map(Block::Raw);
         }
         Part::Opaque { .. } => return None,
     }))
+}
+
+/// A name or id as the interface takes it; the same one always becomes the same.
+fn plain(name: &str) -> Cow<'_, str> {
+    let is_plain = |it: char| it.is_ascii_alphanumeric() || matches!(it, '_' | '-');
+    if !name.is_empty() && name.len() <= MAX_NAME_BYTES && name.chars().all(is_plain) {
+        return Cow::Borrowed(name);
+    }
+    let letters = name.chars().take(MAX_NAME_BYTES).map(|it| if is_plain(it) { it } else { '_' });
+    let name: String = letters.collect();
+    Cow::Owned(if name.is_empty() { "_".to_owned() } else { name })
 }
 
 /// The arguments of a tool call as the interface takes them: an object.
@@ -274,6 +293,27 @@ mod tests {
         for (args, expected) in cases {
             assert_eq!(input(args).get(), expected, "{args:?}");
         }
+    }
+
+    #[test]
+    fn odd_names_do_not_spoil_a_conversation() {
+        let long = "n".repeat(200);
+        let cases = [
+            ("toolu_01-A", "toolu_01-A"),
+            ("call|fc.1", "call_fc_1"),
+            ("run shell", "run_shell"),
+            ("ž", "_"),
+            ("", "_"),
+            (&long, &long[..128]),
+        ];
+        for (name, expected) in cases {
+            assert_eq!(plain(name), expected);
+        }
+        let odd = Part::ToolUse { id: "a:1".into(), name: "b c".into(), args: "{}".into() };
+        let both = [(Role::Assistant, vec![odd]), (Role::User, vec![result("a:1", false)])];
+        let body = written(&request(both.into()));
+        assert!(body.contains(r#""id":"a_1","name":"b_c""#), "{body}");
+        assert!(body.contains(r#""tool_use_id":"a_1""#), "{body}");
     }
 
     #[test]

@@ -77,3 +77,116 @@ fn of_code(code: &str) -> Option<Verdict> {
         _ => return None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{BodyKind, LlmError};
+
+    /// Status (0: inside a stream), code (`-`: none), named wait (`-`: none), class, kind.
+    const TABLE: &str = "
+        400 - -                              Permanent         Refused
+        400 - 5                              Permanent         Refused
+        400 invalid_request_error -          Permanent         Refused
+        400 invalid_request_error 5          Permanent         Refused
+        400 context_length_exceeded -        Permanent         ContextTooLarge
+        400 string_above_max_length -        Permanent         ContextTooLarge
+        400 request_too_large -              Permanent         ContextTooLarge
+        400 overloaded_error -               Transient         Server
+        400 overloaded_error 5               NotBefore(5)      Server
+        400 rate_limit_exceeded 5            NotBefore(5)      RateLimited
+        400 billing_error -                  Auth              Auth
+        400 insufficient_quota 5             Auth              Auth
+        400 invalid_api_key -                Auth              Auth
+        400 unheard_of -                     Permanent         Refused
+        401 - -                              Auth              Auth
+        401 authentication_error -           Auth              Auth
+        401 invalid_api_key 5                Auth              Auth
+        401 api_error -                      Auth              Auth
+        402 - -                              Auth              Auth
+        402 billing_error 5                  Auth              Auth
+        403 - -                              Auth              Auth
+        403 permission_error -               Auth              Auth
+        403 rate_limit_error -               Auth              Auth
+        404 - -                              Permanent         Refused
+        404 not_found_error -                Permanent         Refused
+        404 model_not_found 5                Permanent         Refused
+        404 overloaded_error -               Permanent         Refused
+        405 - -                              Permanent         Refused
+        408 - -                              Transient         Server
+        408 timeout_error 5                  NotBefore(5)      Server
+        409 - -                              Transient         Server
+        409 - 5                              NotBefore(5)      Server
+        409 invalid_request_error -          Transient         Server
+        413 - -                              Permanent         ContextTooLarge
+        413 request_too_large 5              Permanent         ContextTooLarge
+        413 unheard_of -                     Permanent         ContextTooLarge
+        418 - -                              Permanent         Refused
+        418 slow_down -                      RateLimited       RateLimited
+        422 - -                              Permanent         Refused
+        422 invalid_request_error -          Permanent         Refused
+        429 - -                              RateLimited       RateLimited
+        429 - 0                              NotBefore(0)      RateLimited
+        429 - 5                              NotBefore(5)      RateLimited
+        429 rate_limit_error -               RateLimited       RateLimited
+        429 rate_limit_exceeded 5            NotBefore(5)      RateLimited
+        429 overloaded_error -               RateLimited       RateLimited
+        429 invalid_request_error -          RateLimited       RateLimited
+        429 insufficient_quota -             Auth              Auth
+        429 insufficient_quota 5             Auth              Auth
+        429 billing_hard_limit_reached -     Auth              Auth
+        499 - -                              Permanent         Refused
+        500 - -                              Transient         Server
+        500 - 5                              NotBefore(5)      Server
+        500 api_error -                      Transient         Server
+        500 authentication_error -           Transient         Server
+        500 invalid_request_error 5          NotBefore(5)      Server
+        500 context_length_exceeded -        Permanent         ContextTooLarge
+        502 - -                              Transient         Server
+        502 - 5                              NotBefore(5)      Server
+        503 - -                              Transient         Server
+        503 rate_limit_error -               Transient         Server
+        503 overloaded_error 5               NotBefore(5)      Server
+        504 - -                              Transient         Server
+        504 timeout_error -                  Transient         Server
+        529 - -                              Transient         Server
+        529 overloaded_error 5               NotBefore(5)      Server
+        599 - -                              Transient         Server
+        301 - -                              Permanent         Refused
+        307 overloaded_error -               Transient         Server
+        200 overloaded_error -               Transient         Server
+        200 invalid_request_error -          Permanent         Refused
+        0 - -                                Transient         Server
+        0 overloaded_error -                 Transient         Server
+        0 api_error -                        Transient         Server
+        0 timeout_error -                    Transient         Server
+        0 server_error -                     Transient         Server
+        0 rate_limit_error -                 RateLimited       RateLimited
+        0 rate_limit_exceeded -              RateLimited       RateLimited
+        0 authentication_error -             Auth              Auth
+        0 permission_error -                 Auth              Auth
+        0 insufficient_quota -               Auth              Auth
+        0 invalid_request_error -            Permanent         Refused
+        0 request_too_large -                Permanent         ContextTooLarge
+        0 context_length_exceeded -          Permanent         ContextTooLarge
+        0 unheard_of -                       Transient         Server";
+
+    #[test]
+    fn status_code_and_wait_decide_together() {
+        let mut rows = 0;
+        for row in TABLE.lines().filter(|it| !it.trim().is_empty()) {
+            let [status, code, wait, class, kind] =
+                row.split_whitespace().collect::<Vec<_>>().try_into().expect("five columns");
+            let status = Some(status.parse().expect("a status")).filter(|it| *it > 0);
+            let code = Some(code).filter(|it| *it != "-");
+            for body in [BodyKind::Json, BodyKind::Html, BodyKind::Empty, BodyKind::Unseen] {
+                let error = LlmError::answered(status, code, wait.parse().ok(), body);
+                assert_eq!(format!("{:?}", error.class()), class, "{row}");
+                assert!(format!("{error:?}").starts_with(kind), "{row}");
+                let origin = error.origin().expect("a provider's");
+                assert_eq!((origin.status, origin.code.as_deref()), (status, code));
+            }
+            rows += 1;
+        }
+        assert!(rows >= 60, "{rows}");
+    }
+}

@@ -1,5 +1,6 @@
 //! Stories of calls, told as text: what comes out of the stream, and when.
 
+mod conformance;
 mod malformed;
 mod models;
 mod stream;

@@ -56,12 +56,12 @@ async fn each_attempt_fails_in_its_own_way() {
         told.push(story(&model, call(attempt)).await);
     }
     let expected = [
-        "0 NotBefore(2000): the model provider limits our rate (429); ask again in 2000 ms\n",
-        "0 Transient: the model provider limits our rate (429)\n",
-        "30 Transient: the model provider answered 503\n",
-        "0 NotBefore(10): the model provider answered 529; ask again in 10 ms\n",
-        "0 Auth: the model provider refused the credential (401); check the key\n",
-        "0 Permanent: the model provider refused the request (400)\n",
+        "0 NotBefore(2000): scripted:/scripts/demo.yaml, send 1: too much was asked for (429); ask again in 2000 ms\n",
+        "0 RateLimited: scripted:/scripts/demo.yaml, send 2: too much was asked for (429)\n",
+        "30 Transient: scripted:/scripts/demo.yaml, send 3: a problem of the provider's own (503)\n",
+        "0 NotBefore(10): scripted:/scripts/demo.yaml, send 4: a problem of the provider's own (529); ask again in 10 ms\n",
+        "0 Auth: scripted:/scripts/demo.yaml, send 5: the credential was refused (401); check the key and the account\n",
+        "0 Permanent: scripted:/scripts/demo.yaml, send 6: the request was refused (400)\n",
     ];
     assert_eq!(told, expected);
 }
@@ -73,11 +73,14 @@ async fn a_connection_is_cut_halfway_or_just_before_the_end() {
 200 usage 1200 in, 0 out, $0u
 200 text "I'll write the parser. "
 205 text "Then I'll test it."
-205 Transient: the connection to the model ended after 2 pieces of the reply
+205 Transient: scripted:/scripts/demo.yaml, send 7: the connection ended after 2 pieces of the reply
 "#;
     assert_eq!(story(&model, call(6)).await, halfway);
     let late = reply(&model, call(7)).await;
-    assert_eq!(late, "Transient: the connection to the model ended after 4 pieces of the reply");
+    assert_eq!(
+        late,
+        "Transient: scripted:/scripts/demo.yaml, send 8: the connection ended after 4 pieces of the reply"
+    );
 }
 
 #[tokio::test(start_paused = true)]
