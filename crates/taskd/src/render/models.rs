@@ -57,8 +57,8 @@ fn url(seen: &Seen<'_>, it: &v1::ProviderRow) -> String {
 }
 
 fn prices(rows: &[v1::ModelRow], scene: &Scene) -> String {
-    let heading = ["MODEL", "SINCE", "WINDOW", "REPLY", "IN", "OUT", "CACHE READ", "WRITE"];
-    let mut table = Table::new(&heading, 0, 2);
+    let heading = ["MODEL", "WINDOW", "REPLY", "IN", "OUT", "CACHE READ", "WRITE"];
+    let mut table = Table::new(&heading, 0, 1);
     for it in rows {
         let price = it.price.as_ref();
         let dollars = |of: fn(&v1::PriceRow) -> u64| {
@@ -66,7 +66,6 @@ fn prices(rows: &[v1::ModelRow], scene: &Scene) -> String {
         };
         table.row(vec![
             clean(&format!("{}/{}", it.provider, it.name)),
-            price.map_or_else(|| "not priced".to_owned(), |it| clean(&it.since)),
             it.window.map_or_else(|| "-".to_owned(), tokens),
             it.max_output.map_or_else(|| "-".to_owned(), tokens),
             dollars(|it| it.input),
@@ -75,7 +74,7 @@ fn prices(rows: &[v1::ModelRow], scene: &Scene) -> String {
             dollars(|it| it.cache_write),
         ]);
     }
-    let note = "prices per million tokens; other models of a provider work and are not priced\n";
+    let note = "today's prices per million tokens; what has none works and is not priced\n";
     drawn(&table, scene) + note
 }
 

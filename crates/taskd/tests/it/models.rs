@@ -17,18 +17,18 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 const SECRET: &str = "sk-ant-very-secret";
 
-/// A provider of the test's own: it answers every request but the first with `done`, and tells the
-/// head of each.
+/// A provider of the test's own: it answers every request but the first with `done`, and tells each
+/// of them.
 struct Provider {
     url: String,
-    heads: mpsc::Receiver<String>,
+    requests: mpsc::Receiver<String>,
 }
 
 impl Provider {
     fn new() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("bound"));
-        let (tell, heads) = mpsc::sync_channel(100);
+        let (tell, requests) = mpsc::sync_channel(100);
         std::thread::spawn(move || {
             let mut held = Vec::new();
             for stream in listener.incoming() {
@@ -44,26 +44,27 @@ impl Provider {
                     name.eq_ignore_ascii_case("content-length")
                         .then(|| value.trim().parse().ok())?
                 });
-                std::io::copy(&mut reader.by_ref().take(length.unwrap_or(0)), &mut std::io::sink())
-                    .expect("a body");
+                let mut body = String::new();
+                let mut whole = reader.by_ref().take(length.unwrap_or(0));
+                whole.read_to_string(&mut body).expect("a body");
                 let first = held.is_empty();
                 if !first {
                     reader.get_mut().write_all(ANSWER.as_bytes()).expect("it reads");
                 }
                 // The first one is kept waiting; dropping it would be an answer.
                 held.extend(first.then_some(reader));
-                if tell.send(head).is_err() {
+                if tell.send(head + &body).is_err() {
                     return;
                 }
             }
         });
-        Self { url, heads }
+        Self { url, requests }
     }
 
-    /// The head of the next request.
+    /// The next request, head and body.
     #[track_caller]
-    fn head(&self) -> String {
-        self.heads.recv_timeout(PATIENCE).expect("a request")
+    fn request(&self) -> String {
+        self.requests.recv_timeout(PATIENCE).expect("a request")
     }
 }
 
@@ -134,7 +135,7 @@ fn a_resume_hands_the_credential_over() {
     world.env.insert("ANTHROPIC_API_KEY".to_owned(), SECRET.to_owned());
     world.env.insert("ANTHROPIC_BASE_URL".to_owned(), provider.url.clone());
     world.submit(&plan("anthropic/claude-haiku-4-5", "Do it."));
-    has(&provider.head(), &["/v1/messages", SECRET]);
+    has(&provider.request(), &["/v1/messages", SECRET, "\"model\":\"claude-haiku-4-5\""]);
     world.kill();
 
     let ours = ["ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL"].map(|it| world.env.remove_entry(it));
@@ -147,7 +148,7 @@ fn a_resume_hands_the_credential_over() {
 
     world.env.extend(ours.into_iter().flatten());
     world.taskd(&["resume", "p1.a"]).ok();
-    has(&provider.head(), &["/v1/messages", SECRET]);
+    has(&provider.request(), &["/v1/messages", SECRET]);
     let it = world.until_status("p1.a", &[Status::Complete, Status::Failed]);
     // 1000 tokens read and 200 written, at $1 and $5 a million.
     assert_eq!((it.spent.input, it.spent.output, it.spent.micros), (1_000, 200, 2_000));
@@ -172,6 +173,7 @@ fn models_are_listed() {
     let home = world.dir.path().join("home");
     let here = ["-C", home.to_str().expect("UTF-8"), "models"];
     let out = world.taskd(&here).ok();
+    assert!(out.lines().all(|it| it.chars().count() <= 80), "{out}");
     let line = |begins: &str| {
         let words = out.lines().find(|it| it.starts_with(begins)).expect("a line");
         words.split_whitespace().collect::<Vec<_>>().join(" ")
@@ -182,9 +184,9 @@ fn models_are_listed() {
     has(&line("local "), &["TASKD_LOCAL_KEY optional"]);
     assert_eq!(
         line("anthropic/claude-sonnet-4-5"),
-        "anthropic/claude-sonnet-4-5 2025-09-29 200k 64k $3 $15 $0.30 $3.75"
+        "anthropic/claude-sonnet-4-5 200k 64k $3 $15 $0.30 $3.75"
     );
-    assert_eq!(line("acme/big"), "acme/big 2020-01-01 - - $0.50 $2 $0.50 $0.50");
+    assert_eq!(line("acme/big"), "acme/big - - $0.50 $2 $0.50 $0.50");
     assert_eq!(line("CAPABILITY"), "CAPABILITY OPENAI-CHAT ANTHROPIC-MESSAGES OPENAI-RESPONSES");
     assert_eq!(line("thinking carried back"), "thinking carried back n/a yes yes");
     let json = world.taskd(&[&here[..], &["--json"]].concat()).ok();
@@ -196,7 +198,8 @@ fn models_are_listed() {
     };
     assert_eq!(find("providers", "openai")["credential"]["set"], true);
     assert_eq!(find("providers", "acme")["credential"], serde_json::Value::Null);
-    assert_eq!(find("models", "acme/big")["price"]["input_micros"], 500_000);
+    let price = &find("models", "acme/big")["price"];
+    assert_eq!((&price["input_micros"], &price["since"]), (&500_000.into(), &"2020-01-01".into()));
     assert_eq!(find("interfaces", "openai-chat")["capabilities"]["tools"], true);
 }
 
@@ -218,10 +221,12 @@ fn a_daemon_with_wrong_models_ends_with_78() {
 fn story(world: &World, name: &str) -> Vec<String> {
     let id = world.row(name).id;
     let told = |it: Record| {
-        let what = match &it.event {
-            Event::EffectStarted { work, .. } => work.verb().to_owned(),
-            Event::StatusChanged { from, to, .. } => format!("{from} -> {to}"),
-            other => other.kind().to_owned(),
+        let what = if let Event::EffectStarted { work, .. } = &it.event {
+            work.verb().to_owned()
+        } else if let Event::StatusChanged { from, to, .. } = &it.event {
+            format!("{from} -> {to}")
+        } else {
+            it.event.kind().to_owned()
         };
         (it.loop_id == Some(id)).then_some(what)
     };

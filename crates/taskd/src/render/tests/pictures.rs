@@ -417,10 +417,10 @@ best      openai-chat  BEST_KEY set     best.example/v1
 free      openai-chat  none needed      free.example/v1
 own       openai-chat  OWN_KEY not set  A_URL says
 
-MODEL           SINCE       WINDOW  REPLY     IN  OUT  CACHE READ  WRITE
-acme/big        2025-12-11      1M   8192  $1.75  $14      $0.175  $1.75
-acme/odd\u{1b}  not priced      1M   8192      -    -           -      -
-prices per million tokens; other models of a provider work and are not priced
+MODEL           WINDOW  REPLY     IN  OUT  CACHE READ  WRITE
+acme/big            1M   8192  $1.75  $14      $0.175  $1.75
+acme/odd\u{1b}      1M   8192      -    -           -      -
+today's prices per million tokens; what has none works and is not priced
 
 CAPABILITY  OPENAI-CHAT  OPENAI-RESPONSES
 tools       yes          yes
