@@ -3,6 +3,7 @@
 //! It asks and passes on answers. It does not start a daemon, retry a call, or keep what it heard.
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::{Arc, OnceLock},
     time::Duration,
@@ -95,12 +96,27 @@ impl Client {
         projects: ProjectsRequest => ProjectsResponse;
         /// Facts about the daemon.
         status: StatusRequest => StatusResponse;
+        /// Providers, models and prices.
+        models: ModelsRequest => ModelsResponse;
         /// Checks of the surroundings.
         doctor: DoctorRequest => DoctorResponse;
         /// Reads the configuration again.
         reload: ReloadRequest => ReloadResponse;
         /// Ends the daemon.
         shutdown: ShutdownRequest => ShutdownResponse;
+    }
+
+    /// The providers the daemon knows; none if it is too old to tell.
+    ///
+    /// # Errors
+    ///
+    /// The daemon does not answer.
+    pub async fn providers(&self) -> Result<Vec<v1::ProviderRow>, ApiError> {
+        match self.models(v1::ModelsRequest {}).await {
+            Ok(answer) => Ok(answer.providers),
+            Err(error) if error.code == codes::SKEW => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
     }
 
     /// The view as it is now, of one project or of all.
@@ -180,6 +196,16 @@ impl Client {
         }
         Ok(answer.into_inner())
     }
+}
+
+/// The variables that providers name, as far as `variable` finds them set: keys, and places.
+pub fn handed_over(
+    providers: &[v1::ProviderRow],
+    variable: impl Fn(&str) -> Option<String>,
+) -> BTreeMap<String, String> {
+    let names = providers.iter().flat_map(|it| [&it.key_variable, &it.url_variable]);
+    let set = |it: &String| variable(it).filter(|it| !it.trim().is_empty());
+    names.filter(|it| !it.is_empty()).filter_map(|it| Some((it.clone(), set(it)?))).collect()
 }
 
 /// What a call streams.

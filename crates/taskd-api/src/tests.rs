@@ -144,6 +144,7 @@ service! {
     diff: DiffRequest => DiffResponse;
     path: PathRequest => PathResponse;
     projects: ProjectsRequest => ProjectsResponse;
+    models: ModelsRequest => ModelsResponse;
     doctor: DoctorRequest => DoctorResponse;
     reload: ReloadRequest => ReloadResponse;
     shutdown: ShutdownRequest => ShutdownResponse;

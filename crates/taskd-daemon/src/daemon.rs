@@ -32,8 +32,9 @@ use crate::{
     driver::{Driver, Inbox, Replayed, replay},
     health,
     hub::Hub,
+    models,
     paths::Paths,
-    runner::{Context, Runner, Trouble, chain, lock},
+    runner::{Context, Runner, Settings, Trouble, chain, lock},
     service::{Facts, Service},
     watcher,
 };
@@ -76,6 +77,8 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     }
     let config = load_config(&options.paths, None)
         .map_err(|it| ApiError::new(codes::CONFIG, format!("the configuration is wrong:\n{it}")))?;
+    let models = models::load(&options.paths.config)
+        .map_err(|it| ApiError::new(codes::CONFIG, format!("the configuration is wrong:\n{it}")))?;
     log_to_stderr(options.log_level.as_deref().unwrap_or(&config.log_level));
     make_private(&options.paths.state)?;
     make_private(&options.paths.run_dir())?;
@@ -88,13 +91,14 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         }
         Err(other) => return Err(anyhow!(chain(&other))),
     };
+    let settings = Settings { config, models };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(4)
         .thread_name("taskd-io")
         .enable_all()
         .build()
         .context("starting the runtime")?;
-    let result = runtime.block_on(serve(options, config, Arc::new(store), recovered));
+    let result = runtime.block_on(serve(options, settings, Arc::new(store), recovered));
     runtime.shutdown_timeout(Duration::from_secs(1));
     result
 }
@@ -156,17 +160,17 @@ struct Alive {
 
 async fn serve(
     options: &Options,
-    config: Arc<Config>,
+    settings: Settings,
     store: Arc<Store>,
     recovered: Recovered,
 ) -> anyhow::Result<()> {
     let paths = &options.paths;
     let listener = bind_socket(paths)?;
-    let address = options.http.or(config.http_listen).unwrap_or(ANY_LOOPBACK);
+    let address = options.http.or(settings.config.http_listen).unwrap_or(ANY_LOOPBACK);
     let http = health::bind(address).await.context("binding http.listen")?;
     let replayed = rebuild(&store, &recovered)?;
     info!(events = recovered.tail.len(), "replayed");
-    let ctx = make_context(options, config, &store, &recovered, &replayed)?;
+    let ctx = make_context(options, settings, &store, &recovered, &replayed)?;
     let left_over = ctx.context.launcher.end_previous_life().await;
     for (identity, became) in &left_over {
         info!(?identity, ?became, "left over from an earlier life");
@@ -218,7 +222,7 @@ struct Made {
 
 fn make_context(
     options: &Options,
-    config: Arc<Config>,
+    settings: Settings,
     store: &Arc<Store>,
     recovered: &Recovered,
     replayed: &Replayed,
@@ -237,7 +241,7 @@ fn make_context(
         launcher,
         options.paths.clone(),
         recovered.tag.clone(),
-        config,
+        settings,
     );
     Ok(Made { context: Arc::new(context), inbox })
 }

@@ -11,6 +11,7 @@ mod findings;
 mod health;
 mod hub;
 mod loop_type;
+mod models;
 pub mod paths;
 mod plan_file;
 mod problem;

@@ -43,6 +43,15 @@ use crate::{
     paths::Paths,
 };
 
+/// What files and the environment say when the daemon starts.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    /// Effective configuration without any project's.
+    pub(crate) config: Arc<Config>,
+    /// What names of models mean; stays as it is until the next start.
+    pub(crate) models: Models,
+}
+
 /// What all effects share.
 #[derive(Debug)]
 pub(crate) struct Context {
@@ -78,14 +87,15 @@ impl Context {
         launcher: Launcher,
         paths: Paths,
         tag: String,
-        config: Arc<Config>,
+        settings: Settings,
     ) -> Self {
+        let Settings { config, models } = settings;
         Self {
             store,
             hub,
             handle,
             launcher,
-            models: Models::new(),
+            models,
             paths,
             tag,
             config: Mutex::new(config),

@@ -21,6 +21,7 @@ use tokio_util::task::TaskTracker;
 use tonic::{Request, Response, Status, transport::server::UdsConnectInfo};
 
 use crate::{
+    models,
     runner::{Context, chain},
     submit,
 };
@@ -197,6 +198,10 @@ impl Taskd for Service {
 
     async fn status(&self, _: Request<v1::StatusRequest>) -> Answer<v1::StatusResponse> {
         answer(self.do_status().await)
+    }
+
+    async fn models(&self, _: Request<v1::ModelsRequest>) -> Answer<v1::ModelsResponse> {
+        answer(Ok(models::told(self.ctx())))
     }
 
     async fn doctor(&self, request: Request<v1::DoctorRequest>) -> Answer<v1::DoctorResponse> {

@@ -23,6 +23,7 @@ use crate::{
     config::Config,
     detect,
     loop_type::{self, Layer, Types},
+    models,
     plan_file::{self, Document, PlanFile, PlanKeys, PlanSpec, REQUEST_REFUSED},
     problem::Problem,
     runner::{Context, chain},
@@ -59,7 +60,7 @@ pub(crate) async fn submit(
     if check_only {
         return Ok(if try_accept { check(ctx, draft).await } else { draft.response });
     }
-    crate::runner::lock(&ctx.credentials).extend(credentials);
+    ctx.take_credentials(credentials);
     store(ctx, actor, draft).await
 }
 
@@ -378,11 +379,13 @@ impl<'a> Look<'a> {
             return None;
         };
         let trouble = match &found {
-            AgentDoc::Model { name } => self.ctx.models.resolve(name).err().map(|it| chain(&it)),
-            AgentDoc::Agent { run } => missing_program(run, &self.request.environment),
+            AgentDoc::Model { name } => models::trouble(self.ctx, name, &self.request.credentials),
+            AgentDoc::Agent { run } => {
+                missing_program(run, &self.request.environment).map(|it| (it, String::new()))
+            }
         };
-        if let Some(trouble) = trouble {
-            self.problem(trouble, "");
+        if let Some((trouble, hint)) = trouble {
+            self.problem(trouble, hint);
             return None;
         }
         Some(found)

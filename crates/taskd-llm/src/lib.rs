@@ -2,10 +2,13 @@
 //!
 //! This crate never retries, never decides how long to wait before asking again, and never logs
 //! prompt text. It classifies failures ([`LlmError::class`]); what is done about them is decided
-//! elsewhere. [`Http`] speaks to providers; [`Scripted`] reads its replies from a file.
+//! elsewhere. [`Http`] speaks to providers; [`Scripted`] reads its replies from a file. Which model a
+//! name stands for, where it is and what it costs is said by a [`Catalog`].
 
 mod anthropic;
 mod call;
+mod cassette;
+mod catalog;
 mod error;
 mod http;
 mod models;
@@ -16,9 +19,13 @@ mod sse;
 mod wire;
 
 pub use call::{Call, CallLimits, Collected, Llm, Price, StreamEvent, collect, estimate_tokens};
+pub use cassette::{Cassette, CassetteError, Nearest, Player, Recorder};
+pub use catalog::{
+    CAPABILITIES, Catalog, CatalogError, Date, Model, ModelFacts, Provider, api_name, capabilities,
+};
 pub use error::{BodyKind, LlmError, Origin, ScriptError, Wait};
 pub use http::{Api, Http, HttpSettings, Secret, Timeouts};
-pub use models::{MAX_SCRIPTS, Models};
+pub use models::{MAX_SCRIPTS, Models, Resolved};
 pub use scripted::{
     MAX_DELAY_MS, MAX_FAULTS, MAX_SCRIPT_BYTES, MAX_SCRIPT_NODES, SCRIPTED, Scripted,
 };

@@ -1,9 +1,12 @@
-//! Which model a name stands for.
+//! Which model a name stands for: `scripted:/absolute/path.yaml` or `PROVIDER/MODEL`.
 //!
 //! A script is read once: editing the file changes nothing until the daemon starts again, so one
-//! turn gets one reply however often it is asked for. Nothing is chosen when a name is unknown.
+//! turn gets one reply however often it is asked for. A model behind HTTP is made once for each
+//! place and credential, so its connections are used again. Nothing is chosen when a name is
+//! unknown, and no credential is taken from our own environment.
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
@@ -11,40 +14,146 @@ use std::{
 use taskd_model::Digest;
 
 use crate::{
-    Llm, LlmError, SCRIPTED, Scripted,
+    Cassette, Catalog, Date, Http, HttpSettings, Llm, LlmError, ModelFacts, Player, Price,
+    Provider, Recorder, SCRIPTED, Scripted, Secret, Timeouts,
+    catalog::base_url,
     scripted::{read_script, shortened},
 };
 
 /// The most script files kept; beyond it the one resolved first is forgotten.
 pub const MAX_SCRIPTS: usize = 64;
+/// The most models behind HTTP kept, in the same way.
+const MAX_HTTPS: usize = 64;
 
 /// The models this process knows, by name.
 #[derive(Debug, Default)]
 pub struct Models {
+    catalog: Catalog,
+    cassette: Option<Cassette>,
     /// Oldest first. Held for look-ups only, never while a file is read.
     scripts: Mutex<Vec<(PathBuf, Digest, Arc<Scripted>)>>,
+    /// Oldest first, by a digest of model, place and credential.
+    https: Mutex<Vec<(Digest, Arc<Http>)>>,
+}
+
+/// A model that may be called, and what is known about it.
+#[derive(Debug, Clone)]
+pub struct Resolved {
+    /// The model.
+    pub llm: Arc<dyn Llm>,
+    /// Its provider; `scripted` for scripts.
+    pub provider: String,
+    /// What it costs today; `None` is not priced.
+    pub price: Option<Price>,
+    /// Tokens of request and reply together, where that is known.
+    pub window: Option<u32>,
+    /// Longest reply, in tokens, where that is known.
+    pub max_output: Option<u32>,
+    /// Whose limits a call counts against: the provider, and a mark that differs from place to place
+    /// and from credential to credential and says neither.
+    pub identity: String,
+}
+
+/// What a name means, before anything is read or made.
+enum Named<'a> {
+    Script(&'a Path),
+    Hosted(&'a Provider, &'a str),
 }
 
 impl Models {
-    /// No script read yet.
+    /// The models of `catalog`; with a `cassette` every call is recorded, or none is made.
     #[must_use]
-    pub fn new() -> Self {
-        Self::default()
+    pub fn new(catalog: Catalog, cassette: Option<Cassette>) -> Self {
+        Self { catalog, cassette, ..Self::default() }
     }
 
-    /// The model called `name`. Reads and checks the file of a script that is new to this process,
-    /// so call it where blocking is allowed.
+    /// What is known of providers and prices.
+    #[must_use]
+    pub fn catalog(&self) -> &Catalog {
+        &self.catalog
+    }
+
+    /// What is known today of the model called `name`; nothing of scripts and of unknown names.
+    #[must_use]
+    pub fn facts(&self, name: &str) -> ModelFacts {
+        self.named(name).map(|it| self.facts_of(&it)).unwrap_or_default()
+    }
+
+    /// The model called `name`. `credentials` are the variables clients handed over. Reads and checks
+    /// the file of a script that is new to this process, so call it where blocking is allowed.
     ///
     /// # Errors
-    /// No such provider, or a script that cannot be used.
-    pub fn resolve(&self, name: &str) -> Result<Arc<dyn Llm>, LlmError> {
-        let Some(path) = name.strip_prefix(SCRIPTED) else {
-            return Err(LlmError::UnknownProvider { model: shortened(name) });
+    /// No such provider, no credential for it, a place that is none, or a script that cannot be
+    /// used.
+    pub fn resolve(
+        &self,
+        name: &str,
+        credentials: &BTreeMap<String, String>,
+    ) -> Result<Resolved, LlmError> {
+        let named = self.named(name)?;
+        let ModelFacts { window, max_output, price } = self.facts_of(&named);
+        let provider = match &named {
+            Named::Script(_) => SCRIPTED.trim_end_matches(':').to_owned(),
+            Named::Hosted(it, _) => it.name.clone(),
         };
-        let path = Path::new(path);
-        if !path.is_absolute() {
-            return Err(LlmError::RelativePath { model: shortened(name) });
+        let (llm, identity) = match &self.cassette {
+            Some(Cassette::Replay(dir)) => {
+                let player: Arc<dyn Llm> = Arc::new(Player::new(dir.clone()));
+                (player, provider.clone())
+            }
+            Some(Cassette::Record(dir)) => {
+                let (llm, identity) = self.live(&named, credentials)?;
+                let recorder: Arc<dyn Llm> = Arc::new(Recorder::new(llm, dir.clone()));
+                (recorder, identity)
+            }
+            None => self.live(&named, credentials)?,
+        };
+        Ok(Resolved { llm, provider, price, window, max_output, identity })
+    }
+
+    fn named<'a>(&'a self, name: &'a str) -> Result<Named<'a>, LlmError> {
+        if let Some(path) = name.strip_prefix(SCRIPTED) {
+            let path = Path::new(path);
+            if !path.is_absolute() {
+                return Err(LlmError::RelativePath { model: shortened(name) });
+            }
+            return Ok(Named::Script(path));
         }
+        let parts = name.split_once('/').filter(|(_, model)| !model.is_empty());
+        let found = parts.and_then(|(it, model)| Some((self.catalog.provider(it)?, model)));
+        found.map(|(provider, model)| Named::Hosted(provider, model)).ok_or_else(|| {
+            let hosted = self.catalog.providers().map(|it| format!("{}/MODEL", it.name));
+            let all: Vec<String> =
+                hosted.chain([format!("{SCRIPTED}/absolute/path.yaml")]).collect();
+            LlmError::UnknownProvider { model: shortened(name), known: all.join(", ") }
+        })
+    }
+
+    fn facts_of(&self, named: &Named<'_>) -> ModelFacts {
+        match named {
+            Named::Script(_) => ModelFacts::default(),
+            Named::Hosted(it, model) => self.catalog.facts(&it.name, model, Date::today()),
+        }
+    }
+
+    /// The model itself, and whose limits it counts against.
+    fn live(
+        &self,
+        named: &Named<'_>,
+        credentials: &BTreeMap<String, String>,
+    ) -> Result<(Arc<dyn Llm>, String), LlmError> {
+        match named {
+            Named::Script(path) => Ok((self.script(path)?, SCRIPTED.to_owned())),
+            Named::Hosted(provider, model) => {
+                let (settings, mark) = settings(provider, model, credentials)?;
+                let identity = format!("{} {}", provider.name, &mark.to_string()[..8]);
+                let whole = Digest::of_parts(&[mark.to_string().as_bytes(), model.as_bytes()]);
+                Ok((self.http(whole, settings)?, identity))
+            }
+        }
+    }
+
+    fn script(&self, path: &Path) -> Result<Arc<Scripted>, LlmError> {
         if let Some(known) = self.find(|(at, _, _)| at == path) {
             return Ok(known);
         }
@@ -55,6 +164,19 @@ impl Models {
             None => Arc::new(Scripted::parse(path, &bytes)?),
         };
         Ok(self.keep(path, digest, script))
+    }
+
+    fn http(&self, mark: Digest, settings: HttpSettings) -> Result<Arc<Http>, LlmError> {
+        let mut https = self.https.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, known)) = https.iter().find(|(it, _)| *it == mark) {
+            return Ok(Arc::clone(known));
+        }
+        let made = Arc::new(Http::new(settings)?);
+        if https.len() == MAX_HTTPS {
+            https.remove(0);
+        }
+        https.push((mark, Arc::clone(&made)));
+        Ok(made)
     }
 
     fn find(
@@ -78,3 +200,45 @@ impl Models {
         script
     }
 }
+
+/// How a provider's model is reached with these credentials, and a digest of place and credential.
+fn settings(
+    provider: &Provider,
+    model: &str,
+    credentials: &BTreeMap<String, String>,
+) -> Result<(HttpSettings, Digest), LlmError> {
+    let given = |variable: &Option<String>| {
+        let value = credentials.get(variable.as_ref()?)?.trim();
+        (!value.is_empty()).then(|| value.to_owned())
+    };
+    let base_url = match given(&provider.url_variable) {
+        None => provider.url.clone(),
+        Some(url) => base_url(&url).ok_or_else(|| LlmError::Settings {
+            provider: provider.name.clone(),
+            what: format!(
+                "{} is no URL that begins with http:// or https:// and holds no user, `?` or `#`",
+                provider.url_variable.as_deref().unwrap_or_default()
+            ),
+        })?,
+    };
+    let key = given(&provider.key_variable);
+    if let (None, Some(variable), false) = (&key, &provider.key_variable, provider.key_optional) {
+        let (provider, variable) = (provider.name.clone(), variable.clone());
+        return Err(LlmError::MissingCredential { provider, variable });
+    }
+    let secret = key.as_deref().unwrap_or_default();
+    let mark =
+        Digest::of_parts(&[provider.name.as_bytes(), base_url.as_bytes(), secret.as_bytes()]);
+    let settings = HttpSettings {
+        provider: provider.name.clone(),
+        model: model.to_owned(),
+        api: provider.api,
+        base_url,
+        key: key.map(Secret::new),
+        timeouts: Timeouts::default(),
+    };
+    Ok((settings, mark))
+}
+
+#[cfg(test)]
+mod tests;

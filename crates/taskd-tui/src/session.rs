@@ -3,6 +3,7 @@
 //! Whatever happens, the terminal is given back as it was found.
 
 use std::{
+    collections::BTreeMap,
     future::{Future, pending},
     io::{self, IsTerminal},
     path::{Path, PathBuf},
@@ -15,8 +16,8 @@ use crossterm::event::EventStream;
 use futures::{Stream, StreamExt, stream};
 use ratatui::DefaultTerminal;
 use taskd_api::{
-    ApiError, Client, Watch, Watched, codes,
-    v1::{ActRequest, ActResponse},
+    ApiError, Client, Watch, Watched, codes, handed_over,
+    v1::{ActRequest, ActResponse, Verb},
 };
 use taskd_model::Time;
 use tokio::{
@@ -152,13 +153,21 @@ fn items(watch: Watch) -> impl Stream<Item = Watched> + Send {
 
 /// On a connection of its own: the one before may be to a daemon that is gone.
 async fn perform(socket: &Path, act: &Act, scope: String) -> Result<ActResponse, ApiError> {
+    let client = Client::connect(socket).await?;
+    // The loop may have waited for what our environment holds.
+    let credentials = if act.verb == Verb::Resume {
+        handed_over(&client.providers().await?, |it| std::env::var(it).ok())
+    } else {
+        BTreeMap::new()
+    };
     let request = ActRequest {
         verb: act.verb.into(),
         ids: vec![act.name.clone()],
         scope,
+        credentials,
         ..ActRequest::default()
     };
-    Client::connect(socket).await?.act(request).await
+    client.act(request).await
 }
 
 async fn answered(answer: &mut Option<Answer>) -> (Act, Result<ActResponse, ApiError>) {

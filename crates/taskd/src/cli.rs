@@ -86,6 +86,7 @@ async fn dispatch(here: &Here, command: Option<Command>) -> Done {
         Command::Stop(it) => act::verb(here, Verb::Stop, it).await,
         Command::Wait(it) => wait::wait(here, it).await,
         Command::Costs(it) => look::costs(here, it).await,
+        Command::Models => look::models(here).await,
         Command::Tui(it) => look::tui(here, it).await,
         Command::Doctor => look::doctor(here).await,
         Command::Daemon(it) => daemon::dispatch(here, it).await,

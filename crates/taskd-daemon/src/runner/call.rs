@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use futures::StreamExt as _;
-use taskd_llm::{Call, CallLimits, LlmError, StreamEvent};
+use taskd_llm::{Call, CallLimits, LlmError, Resolved, StreamEvent};
 use taskd_model::{
-    Delta, Digest, IterationNote, Observation, Outcome, Part, Reply, Request, ToolCall, ToolDef,
-    ToolResultDoc, Usage, decode_doc,
+    AgentDoc, Delta, Digest, IterationNote, Observation, Outcome, Part, Reply, Request, ToolCall,
+    ToolDef, ToolResultDoc, Usage, decode_doc,
 };
 use taskd_tools::files::catalog;
 
-use super::{Job, Trouble, chain};
+use super::{Job, Trouble, chain, lock};
 use crate::{
     findings,
     prompt::{self, Conversation, GateSaid, Note, Prompt, Scene, Turn},
@@ -73,9 +73,13 @@ impl Job {
         let turns = self.turns()?;
         let tools = tool_defs()?;
         let loop_name = format!("{}.{}", self.order.plan, spec.name);
+        let longest = match &spec.agent {
+            AgentDoc::Model { name } => self.ctx.models.facts(name).max_output,
+            AgentDoc::Agent { .. } => None,
+        };
         let conversation = Conversation {
             loop_name: &loop_name,
-            max_tokens: MAX_REPLY_TOKENS,
+            max_tokens: longest.map_or(MAX_REPLY_TOKENS, |it| it.min(MAX_REPLY_TOKENS)),
             tools: &tools,
             turns: &turns,
             moved: &[],
@@ -131,13 +135,14 @@ impl Job {
     ) -> Result<Option<Outcome>, Trouble> {
         let ctx = Arc::clone(&self.ctx);
         let (digest, name) = (*request, model.to_owned());
-        let (request, llm) = self
+        let (request, Resolved { llm, price, .. }) = self
             .blocking(move || {
                 let bytes = ctx.store.get_blob(&digest)?;
                 let request: Request = decode_doc(&bytes)
                     .map_err(|it| Trouble::permanent(format!("request {digest}: {it}")))?;
-                let llm = ctx.models.resolve(&name).map_err(trouble)?;
-                Ok((request, llm))
+                let credentials = lock(&ctx.credentials).clone();
+                let model = ctx.models.resolve(&name, &credentials).map_err(trouble)?;
+                Ok((request, model))
             })
             .await?;
         let call = Call {
@@ -145,6 +150,7 @@ impl Job {
             attempt: self.subject()?.attempt,
             limits: CallLimits {
                 max_tool_calls: MAX_TOOL_CALLS,
+                price,
                 ..CallLimits::with_cap_micros(cap_micros)
             },
         };

@@ -10,9 +10,13 @@ impl Service {
     pub(super) async fn do_act(
         &self,
         actor: Actor,
-        request: v1::ActRequest,
+        mut request: v1::ActRequest,
     ) -> Result<v1::ActResponse, ApiError> {
         let verb = request.verb();
+        let credentials = std::mem::take(&mut request.credentials);
+        if !request.dry_run {
+            self.ctx().take_credentials(credentials);
+        }
         match verb {
             v1::Verb::Unspecified => Err(ApiError::new(codes::INVALID, "no verb was given")),
             v1::Verb::Park => self.whole(actor, Command::Park).await,

@@ -12,6 +12,7 @@ use thiserror::Error;
 
 pub use self::origin::{BodyKind, Origin, Wait};
 use self::verdict::{Verdict, verdict};
+use crate::CassetteError;
 
 /// The longest text of the operating system or of TLS that is kept, in characters.
 const MAX_WHY_CHARS: usize = 200;
@@ -140,14 +141,13 @@ pub enum LlmError {
         /// Its turn.
         turn: u32,
     },
-    /// No such provider in this release.
-    #[error(
-        "no provider for model {model:?}: this release has `scripted:/absolute/path.yaml` only; \
-         Anthropic and OpenAI arrive with the next release"
-    )]
+    /// The name names no provider that is known.
+    #[error("no provider for model {model:?}: a model is named as one of {known}")]
     UnknownProvider {
         /// The model's name as it was configured, shortened.
         model: String,
+        /// How models may be named: `anthropic/MODEL, …`.
+        known: String,
     },
     /// The path after `scripted:` is not absolute, so it would depend on where the daemon started.
     #[error("model {model:?} needs an absolute path after `scripted:`")]
@@ -158,6 +158,28 @@ pub enum LlmError {
     /// The script cannot be used.
     #[error(transparent)]
     Script(#[from] ScriptError),
+    /// The provider needs a credential and nobody handed one over.
+    #[error(
+        "no credential for provider {provider}: {variable} is not set; \
+         `export {variable}=...` and run `taskd resume ID` in that shell"
+    )]
+    MissingCredential {
+        /// The provider.
+        provider: String,
+        /// The client's variable that holds its credential.
+        variable: String,
+    },
+    /// A recording cannot be made or used.
+    #[error(transparent)]
+    Cassette(#[from] CassetteError),
+    /// The call failed when it was recorded, and fails again in the same way.
+    #[error("{message}")]
+    Replayed {
+        /// What it meant for asking again.
+        failure: Failure,
+        /// What was said.
+        message: String,
+    },
 }
 
 /// Why a script cannot be used.
@@ -206,7 +228,7 @@ impl LlmError {
             | Self::TimedOut { .. }
             | Self::Garbled { .. }
             | Self::Disconnected { .. } => Failure::Transient,
-            Self::Auth { .. } => Failure::Auth,
+            Self::Auth { .. } | Self::MissingCredential { .. } => Failure::Auth,
             Self::Refused { .. }
             | Self::ContextTooLarge { .. }
             | Self::NotAStream { .. }
@@ -216,8 +238,10 @@ impl LlmError {
             | Self::OverCap { .. }
             | Self::NoReply { .. }
             | Self::UnknownProvider { .. }
-            | Self::RelativePath { .. } => Failure::Permanent,
+            | Self::RelativePath { .. }
+            | Self::Cassette(_) => Failure::Permanent,
             Self::Script(script) => script.class(),
+            Self::Replayed { failure, .. } => *failure,
         }
     }
 
@@ -242,7 +266,10 @@ impl LlmError {
             | Self::NoReply { .. }
             | Self::UnknownProvider { .. }
             | Self::RelativePath { .. }
-            | Self::Script(_) => None,
+            | Self::Script(_)
+            | Self::MissingCredential { .. }
+            | Self::Cassette(_)
+            | Self::Replayed { .. } => None,
         }
     }
 
@@ -321,7 +348,10 @@ impl LlmError {
             | Self::NoReply { .. }
             | Self::UnknownProvider { .. }
             | Self::RelativePath { .. }
-            | Self::Script(_) => None,
+            | Self::Script(_)
+            | Self::MissingCredential { .. }
+            | Self::Cassette(_)
+            | Self::Replayed { .. } => None,
         }
     }
 }

@@ -1,8 +1,12 @@
 //! Verbs: what a person does to loops and plans.
 
-use taskd_api::{ApiError, codes, v1};
+use taskd_api::{ApiError, codes, handed_over, v1};
 
-use super::{args::VerbArgs, failure::Done, here::Here};
+use super::{
+    args::VerbArgs,
+    failure::Done,
+    here::{Here, variable},
+};
 use crate::render::{json, text::clean};
 
 /// A verb with ids, or for all.
@@ -23,8 +27,11 @@ pub(crate) async fn text(here: &Here, verb: v1::Verb, ids: Vec<String>, text: St
     act(here, v1::ActRequest { verb: verb.into(), ids, text, ..v1::ActRequest::default() }).await
 }
 
-async fn act(here: &Here, request: v1::ActRequest) -> Done {
+async fn act(here: &Here, mut request: v1::ActRequest) -> Done {
     let client = here.client().await?;
+    if goes_on(request.verb()) && !request.dry_run {
+        request.credentials = handed_over(&client.providers().await?, variable);
+    }
     let all = request.all;
     let answer = client.act(request).await?;
     here.skew(&client);
@@ -54,4 +61,9 @@ async fn act(here: &Here, request: v1::ActRequest) -> Done {
         }
     }
     Ok(exit)
+}
+
+/// After it loops may call models again, and may have waited for what we can hand over.
+fn goes_on(verb: v1::Verb) -> bool {
+    matches!(verb, v1::Verb::Resume | v1::Verb::Reject)
 }

@@ -83,6 +83,9 @@ pub(crate) enum Command {
     Wait(WaitArgs),
     /// Say what was spent
     Costs(ScopeArgs),
+    /// List models: prices, sizes, and which keys are set
+    #[command(hide = true)]
+    Models,
     /// Watch everything, full screen
     Tui(ScopeArgs),
     /// Check git, disk, agents, the daemon
@@ -200,7 +203,7 @@ pub(crate) struct WorkArgs {
     /// An agent program: claude, codex, aider, or a command line
     #[arg(long, conflicts_with = "model")]
     pub(crate) agent: Option<String>,
-    /// A model: scripted:replies.yaml
+    /// A model: anthropic/claude-sonnet-4-5, local/NAME, scripted:replies.yaml
     #[arg(long)]
     pub(crate) model: Option<String>,
     /// The command that decides whether it passes

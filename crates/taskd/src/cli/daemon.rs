@@ -11,14 +11,14 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use taskd_api::{ApiError, Client, codes, v1};
+use taskd_api::{ApiError, Client, codes, handed_over, v1};
 use taskd_tools::supervise::identity_of;
 use tokio::time::Instant;
 
 use super::{
     args::{DaemonCommand, DaemonRunArgs, StartArgs, StopArgs},
     failure::{Done, Failure},
-    here::Here,
+    here::{Here, variable},
     start::{self, How, Started},
 };
 use crate::render::{self, json, text::clean_lines};
@@ -98,7 +98,9 @@ pub(crate) async fn offer_to_resume(
         return Ok(());
     }
     let verb = v1::Verb::Resume.into();
-    started.client.act(v1::ActRequest { verb, all: true, ..v1::ActRequest::default() }).await?;
+    let credentials = handed_over(&started.client.providers().await?, variable);
+    let request = v1::ActRequest { verb, all: true, credentials, ..v1::ActRequest::default() };
+    started.client.act(request).await?;
     here.out.remark("work goes on");
     Ok(())
 }

@@ -129,6 +129,8 @@ show    name, text, accept[], gate[], gate_origin, ref, worktree, worker, touche
 why     chain[]: subject, sentence, until, since, seq, details[]; not_the_cause[], next
 run     plan, names[], title, target, base, gate, worker, land, ...; then the stored events, then
         id, verdict, exit
+models  providers[]: name, interface, url, credential; models[]: name, window, max_output,
+        price: since, *_micros per million tokens; interfaces[]: name, capabilities
 events  the stored events as they are: seq, at (milliseconds), kind, data, ...
 ";
 

@@ -117,6 +117,11 @@ impl Here {
     }
 }
 
+/// What a variable of our environment holds; nothing if it is not set or no text.
+pub(crate) fn variable(name: &str) -> Option<String> {
+    env::var(name).ok()
+}
+
 /// The time.
 pub(crate) fn now() -> Time {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

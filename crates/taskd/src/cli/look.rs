@@ -8,7 +8,7 @@ use taskd_model::{LoopId, LoopView, PlanId, Target};
 use super::{
     args::{DiffArgs, LsArgs, ScopeArgs},
     failure::{Done, Failure},
-    here::Here,
+    here::{Here, variable},
     utf8,
 };
 use crate::render::{self, json, ls::Show, text};
@@ -166,6 +166,21 @@ pub(crate) async fn costs(here: &Here, args: ScopeArgs) -> Done {
         here.out.object(&json::ls(&view, scene.now))?;
     } else {
         here.out.print(&render::costs::costs(&view, &scene))?;
+    }
+    Ok(0)
+}
+
+/// `taskd models`.
+pub(crate) async fn models(here: &Here) -> Done {
+    let client = here.client().await?;
+    let answer = client.models(v1::ModelsRequest {}).await?;
+    here.skew(&client);
+    let set = |name: &str| variable(name).is_some_and(|it| !it.trim().is_empty());
+    let seen = render::models::Seen { answer: &answer, set: &set };
+    if here.out.json {
+        here.out.object(&render::models::json(&seen))?;
+    } else {
+        here.out.print(&render::models::models(&seen, &here.scene()))?;
     }
     Ok(0)
 }

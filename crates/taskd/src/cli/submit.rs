@@ -1,11 +1,18 @@
 //! `taskd run` and `taskd plan`: what a person hands in, checked first, told, then followed.
 //!
-//! Everything is asked of the daemon once without storing, so that questions come before facts and
-//! a credential travels only for a worker that needs one.
+//! Everything is asked of the daemon once without storing, so that questions come before facts. What
+//! the daemon's providers name and our environment holds is handed over each time; the daemon keeps
+//! it only with what it stores.
 
-use std::{collections::BTreeMap, env, ffi::OsStr, io::Read as _, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    env,
+    ffi::OsStr,
+    io::Read as _,
+    path::Path,
+};
 
-use taskd_api::{Client, v1};
+use taskd_api::{Client, handed_over, v1};
 use taskd_model::Digest;
 use taskd_tools::agents::{ALLOWED, Preset};
 
@@ -13,7 +20,7 @@ use super::{
     args::{Land, PlanArgs, RunArgs, WorkArgs},
     failure::{Done, Failure},
     follow,
-    here::{Here, now},
+    here::{Here, now, variable},
     utf8,
 };
 use crate::render::{json, submit as picture};
@@ -48,6 +55,7 @@ pub(crate) async fn plan_check(here: &Here, args: PlanArgs) -> Done {
     request.check_only = true;
     request.try_accept = true;
     let client = here.client().await?;
+    request.credentials = handed_over(&client.providers().await?, variable);
     let answer = client.submit(request).await?;
     here.skew(&client);
     if here.out.json {
@@ -81,11 +89,15 @@ async fn submit(
     file: &str,
 ) -> Done {
     here.skew(client);
+    let providers = client.providers().await?;
+    request.credentials = handed_over(&providers, variable);
     let checked = check(here, client, &mut request, file).await?;
     ask_landing(here, &mut request, &checked, work)?;
     let before = if follows(here, work) { Some(client.view("").await?) } else { None };
-    let (credentials, pays) = credentials(&checked);
-    request.credentials = credentials;
+    let wanted = wanted(&checked, &providers);
+    let presets = wanted.iter().filter_map(|it| Some((it.clone(), variable(it)?)));
+    request.credentials.extend(presets);
+    let pays = pays(&wanted, &request.credentials);
     let answer = client.submit(request).await?;
     if !is_right(&answer) {
         return refuse(here, &answer, file);
@@ -230,34 +242,31 @@ fn environment() -> BTreeMap<String, String> {
     ALLOWED.iter().filter_map(one).collect()
 }
 
-/// The secrets the workers of a checked plan need, if we have them, and what is said about that.
-fn credentials(checked: &v1::SubmitResponse) -> (BTreeMap<String, String>, String) {
-    let wanted: Vec<String> =
-        checked.graph.iter().filter_map(|it| credential_of(&it.worker)).collect();
-    let found: BTreeMap<String, String> = wanted
-        .iter()
-        .filter_map(|name| Some((name.clone(), env::var(name).ok().filter(|it| !it.is_empty())?)))
-        .collect();
-    let names = found.keys().cloned().collect::<Vec<_>>().join(", ");
-    let pays = match (wanted.is_empty(), found.is_empty()) {
+/// The variables that hold what the workers of a checked plan are paid with.
+fn wanted(checked: &v1::SubmitResponse, providers: &[v1::ProviderRow]) -> BTreeSet<String> {
+    checked.graph.iter().filter_map(|it| credential_of(&it.worker, providers)).collect()
+}
+
+/// What is said about who pays.
+fn pays(wanted: &BTreeSet<String>, given: &BTreeMap<String, String>) -> String {
+    let found: Vec<&str> =
+        wanted.iter().filter(|it| given.contains_key(*it)).map(String::as_str).collect();
+    match (wanted.is_empty(), found.is_empty()) {
         (true, _) => String::new(),
         (false, true) => " (no API key is handed on)".to_owned(),
-        (false, false) => format!(" ({names} is handed on, and pays)"),
-    };
-    (found, pays)
+        (false, false) => format!(" ({} is handed on, and pays)", found.join(", ")),
+    }
 }
 
 /// The variable a worker's secret is in. Plain commands and scripted models have none.
-fn credential_of(worker: &str) -> Option<String> {
+fn credential_of(worker: &str, providers: &[v1::ProviderRow]) -> Option<String> {
     if let Some(preset) = Preset::builtin(worker) {
         return preset.credential;
     }
-    let provider = worker.split(['/', ':']).next()?;
-    match provider {
-        "anthropic" => Some("ANTHROPIC_API_KEY".to_owned()),
-        "openai" => Some("OPENAI_API_KEY".to_owned()),
-        _ => None,
-    }
+    let (name, _) = worker.split_once('/')?;
+    let provider = providers.iter().find(|it| it.name == name)?;
+    let is_paid = !provider.key_variable.is_empty() && !provider.key_optional;
+    is_paid.then(|| provider.key_variable.clone())
 }
 
 /// `./x.sh` means the file that is here, wherever the agent is started.
@@ -367,10 +376,26 @@ mod tests {
     }
 
     #[test]
-    fn a_credential_goes_only_to_who_needs_it() {
-        assert_eq!(credential_of("claude").as_deref(), Some("ANTHROPIC_API_KEY"));
-        assert_eq!(credential_of("openai/gpt").as_deref(), Some("OPENAI_API_KEY"));
-        assert_eq!(credential_of("scripted:/x.yaml"), None);
-        assert_eq!(credential_of("./x.sh"), None);
+    fn who_pays_is_said_by_variable() {
+        let row = |name: &str, key: &str, key_optional| v1::ProviderRow {
+            name: name.to_owned(),
+            key_variable: key.to_owned(),
+            key_optional,
+            ..v1::ProviderRow::default()
+        };
+        let providers =
+            [row("acme", "ACME_KEY", false), row("local", "K", true), row("free", "", false)];
+        let of = |worker| credential_of(worker, &providers);
+        assert_eq!(of("claude").as_deref(), Some("ANTHROPIC_API_KEY"));
+        assert_eq!(of("acme/big").as_deref(), Some("ACME_KEY"));
+        for none in ["local/qwen3", "free/x", "scripted:/acme/x.yaml", "./x.sh", "acme", "other/x"]
+        {
+            assert_eq!(of(none), None, "{none}");
+        }
+        let wanted = BTreeSet::from(["ACME_KEY".to_owned()]);
+        let given = |name: &str| BTreeMap::from([(name.to_owned(), "sk-secret".to_owned())]);
+        assert_eq!(pays(&BTreeSet::new(), &given("ACME_KEY")), "");
+        assert_eq!(pays(&wanted, &given("OTHER")), " (no API key is handed on)");
+        assert_eq!(pays(&wanted, &given("ACME_KEY")), " (ACME_KEY is handed on, and pays)");
     }
 }

@@ -5,5 +5,6 @@ mod daemon;
 mod durability;
 mod landing;
 mod loops;
+mod models;
 mod support;
 mod tui;

@@ -401,3 +401,20 @@ impl Door {
         (&self.said).write_all(b"\n").expect("writable");
     }
 }
+
+/// Files under `dir` that hold these bytes.
+pub(crate) fn files_that_say(dir: &Path, bytes: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).expect("readable").filter_map(Result::ok) {
+        let kind = entry.file_type().expect("known");
+        if kind.is_dir() {
+            found.extend(files_that_say(&entry.path(), bytes));
+        } else if kind.is_file() {
+            let content = fs::read(entry.path()).unwrap_or_default();
+            if content.windows(bytes.len()).any(|it| it == bytes.as_bytes()) {
+                found.push(entry.path());
+            }
+        }
+    }
+    found
+}

@@ -367,3 +367,63 @@ listens   ~/.local/state/taskd/taskd.sock
 health    well, last turn 0s ago, 0 inputs waiting
 "#);
 }
+
+#[test]
+fn models_with_prices_and_keys() {
+    let price = v1::PriceRow {
+        input: 1_750_000,
+        output: 14_000_000,
+        cache_read: 175_000,
+        cache_write: 1_750_000,
+        since: "2025-12-11".to_owned(),
+    };
+    let provider = |name: &str, key: &str, held| v1::ProviderRow {
+        name: name.to_owned(),
+        interface: "openai-chat".to_owned(),
+        url: format!("https://{name}.example/v1"),
+        url_variable: "A_URL".to_owned(),
+        key_variable: key.to_owned(),
+        key_held: held,
+        ..v1::ProviderRow::default()
+    };
+    let model = |name: &str, price| v1::ModelRow {
+        provider: "acme".to_owned(),
+        name: name.to_owned(),
+        window: Some(1_047_576),
+        max_output: Some(8_192),
+        price,
+    };
+    let capability = |name: &str, available| v1::Capability { name: name.to_owned(), available };
+    let interface = |name: &str, caching| v1::InterfaceRow {
+        name: name.to_owned(),
+        capabilities: vec![capability("tools", true), capability("caching", caching)],
+    };
+    let answer = v1::ModelsResponse {
+        providers: vec![
+            provider("acme", "ACME_KEY", true),
+            provider("best", "BEST_KEY", false),
+            provider("free", "", false),
+            v1::ProviderRow { url_held: true, ..provider("own", "OWN_KEY", false) },
+        ],
+        models: vec![model("big", Some(price)), model("odd\u{1b}", None)],
+        interfaces: vec![interface("openai-chat", false), interface("openai-responses", true)],
+    };
+    let set = |name: &str| name == "BEST_KEY";
+    let seen = render::models::Seen { answer: &answer, set: &set };
+    insta::assert_snapshot!(render::models::models(&seen, &scene(80)), @r"
+PROVIDER  INTERFACE    CREDENTIAL       URL
+acme      openai-chat  ACME_KEY held    acme.example/v1
+best      openai-chat  BEST_KEY set     best.example/v1
+free      openai-chat  none needed      free.example/v1
+own       openai-chat  OWN_KEY not set  A_URL says
+
+MODEL           WINDOW  REPLY     IN  OUT  CACHE READ  WRITE
+acme/big            1M   8192  $1.75  $14      $0.175  $1.75
+acme/odd\u{1b}      1M   8192      -    -           -      -
+today's prices per million tokens; what has none works and is not priced
+
+CAPABILITY  OPENAI-CHAT  OPENAI-RESPONSES
+tools       yes          yes
+caching     n/a          yes
+");
+}

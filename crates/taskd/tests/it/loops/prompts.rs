@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use taskd_model::Status;
 
 use super::*;
+use crate::support::files_that_say;
 
 /// An agent that keeps what it was told, `told-LOOP-ITERATION`, and then does `work`.
 fn listener(world: &World, work: &str) -> String {
@@ -316,21 +317,4 @@ fn the_log_holds_no_word_of_the_task_and_no_secret() {
     let words: Vec<&str> = log.split(|it: char| !it.is_ascii_uppercase() && it != '-').collect();
     let told: Vec<&&str> = words.iter().filter(|it| it.ends_with("-WORDS")).collect();
     assert!(told.is_empty(), "{told:?}");
-}
-
-/// Files under `dir` that hold these bytes.
-fn files_that_say(dir: &std::path::Path, bytes: &str) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(dir).expect("readable").filter_map(Result::ok) {
-        let kind = entry.file_type().expect("known");
-        if kind.is_dir() {
-            found.extend(files_that_say(&entry.path(), bytes));
-        } else if kind.is_file() {
-            let content = fs::read(entry.path()).unwrap_or_default();
-            if content.windows(bytes.len()).any(|it| it == bytes.as_bytes()) {
-                found.push(entry.path());
-            }
-        }
-    }
-    found
 }
