@@ -283,7 +283,7 @@ impl Job {
             Work::Prepare { base, mode } => self.prepare(*base, *mode).await,
             Work::AcceptBefore => self.accept_before().await,
             Work::Compose => self.compose().await,
-            Work::Call { request, bucket, cap_micros } => {
+            Work::Call { request, bucket, cap_micros, .. } => {
                 return self.call(request, bucket, *cap_micros).await;
             }
             Work::Tool { index, name, args, .. } => self.tool(*index, name, args).await,
@@ -315,6 +315,13 @@ impl Job {
         let index = self.observed.fetch_add(1, Ordering::Relaxed);
         let effect = self.order.effect;
         self.ctx.handle.input(Input::Observed { effect, index, fact }).await.ok();
+    }
+
+    /// Reports a fact that nothing of the job waits for.
+    pub(crate) async fn tell(&self, fact: Observation) {
+        let index = self.observed.fetch_add(1, Ordering::Relaxed);
+        let effect = self.order.effect;
+        self.ctx.handle.tell(Input::Observed { effect, index, fact }).await.ok();
     }
 
     /// Passes noise on, also from where the job itself cannot be.

@@ -60,6 +60,16 @@ pub struct Price {
 }
 
 impl Price {
+    /// What a call costs at most, in micro-dollars: nothing of what it reads comes from a cache, and
+    /// it is a third more than `input` tokens, which are estimated.
+    #[must_use]
+    pub fn worst_micros(&self, input: u64, output: u64) -> u64 {
+        let input = input.saturating_add(input.div_ceil(3));
+        let (cache_write, input) =
+            if self.input < self.cache_write { (input, 0) } else { (0, input) };
+        self.micros(&Usage { input, output, cache_write, ..Usage::default() })
+    }
+
     /// What `usage` costs, in micro-dollars, rounded up; its own `micros` is not looked at.
     #[must_use]
     pub fn micros(&self, usage: &Usage) -> u64 {

@@ -35,7 +35,15 @@ impl Job {
         let instructions = composed.map(|it| String::from_utf8_lossy(&it).into_owned());
         let prompt = self.render(instructions.as_deref())?;
         let request = self.ctx.put_blob(prompt.bytes())?;
-        Ok(Outcome::Composed { request, tokens: prompt.tokens() })
+        let tokens = prompt.tokens();
+        let worst_micros = match &prompt {
+            Prompt::Request(request) => {
+                let price = self.ctx.models.facts(&request.model).price;
+                price.map_or(0, |it| it.worst_micros(tokens, u64::from(request.max_tokens)))
+            }
+            Prompt::Text(_) => 0,
+        };
+        Ok(Outcome::Composed { request, tokens, worst_micros })
     }
 
     fn render(&self, instructions: Option<&str>) -> Result<Prompt, Trouble> {
@@ -167,10 +175,17 @@ impl Job {
                 Some(Err(error)) => return Err(trouble(error)),
                 Some(Ok(StreamEvent::Accepted | StreamEvent::Thinking(_))) => {}
                 Some(Ok(StreamEvent::Levels(levels))) => {
-                    self.observe(Observation::Levels(levels)).await;
+                    self.tell(Observation::Levels(levels)).await;
                 }
                 Some(Ok(StreamEvent::Text(text))) => noise(Delta::Text(text)),
-                Some(Ok(StreamEvent::Usage(so_far))) => *usage = so_far,
+                Some(Ok(StreamEvent::Usage(so_far))) => {
+                    // What reading the prompt costs is written down at once: it is owed even if
+                    // we are killed now. The rest follows with the end.
+                    if usage.micros == 0 && 0 < so_far.micros {
+                        self.tell(Observation::UsageSoFar(so_far)).await;
+                    }
+                    *usage = so_far;
+                }
                 Some(Ok(StreamEvent::ToolCall { index, name, args, .. })) => {
                     let call = self.tool_call(&name, &args)?;
                     calls.push(call.clone());
