@@ -106,12 +106,6 @@ impl Prompt {
             Self::Text(text) => text.clone().into_bytes(),
         }
     }
-
-    /// Estimated input tokens, see [`estimate_tokens`].
-    #[must_use]
-    pub(crate) fn tokens(&self) -> u64 {
-        estimate_tokens(self.bytes().len())
-    }
 }
 
 /// Why there is no prompt.

@@ -9,6 +9,7 @@ mod fault;
 mod gate;
 mod land;
 mod programs;
+mod recent;
 mod tool;
 mod worktree;
 
@@ -28,7 +29,7 @@ use serde::de::DeserializeOwned;
 use taskd_git::{GitError, Identity, Repo};
 use taskd_llm::Models;
 use taskd_model::{
-    Delta, Digest, EffectId, Failure, Input, Observation, Order, Outcome, Owner, PlanDoc,
+    Delta, Digest, EffectId, Failure, Input, Observation, Oid, Order, Outcome, Owner, PlanDoc,
     ProjectId, SpecDoc, Subject, Usage, View, Work, decode_doc, encode_doc,
 };
 use taskd_store::Store;
@@ -42,6 +43,11 @@ use crate::{
     hub::{Hub, Noise},
     paths::Paths,
 };
+
+/// Blobs kept in memory, in bytes: the last turns of a few hundred loops.
+const BLOB_BYTES: usize = 8 << 20;
+/// `AGENTS.md` and the like kept in memory, in bytes.
+const INSTRUCTION_BYTES: usize = 1 << 20;
 
 /// What files and the environment say when the daemon starts.
 #[derive(Debug)]
@@ -73,6 +79,10 @@ pub(crate) struct Context {
     /// `plan check` tries `accept` commands one plan at a time.
     pub(crate) checking: tokio::sync::Mutex<()>,
     idle: tokio::sync::Notify,
+    /// Blobs that will be wanted again.
+    blobs: recent::Recent<Digest, Arc<[u8]>>,
+    /// What repositories tell models about themselves, by project and commit.
+    instructions: recent::Recent<(ProjectId, Oid), Option<Arc<str>>>,
     /// Only in tests.
     fault: fault::Fault,
     /// The daemon ends: effects are ended without an outcome, and the next life asks again.
@@ -104,6 +114,8 @@ impl Context {
             running: Mutex::default(),
             checking: tokio::sync::Mutex::default(),
             idle: tokio::sync::Notify::new(),
+            blobs: recent::Recent::new(BLOB_BYTES),
+            instructions: recent::Recent::new(INSTRUCTION_BYTES),
             fault: fault::Fault::from_env(),
             closing: AtomicBool::new(false),
         }
@@ -123,13 +135,21 @@ impl Context {
 
     /// Reads a blob. Like every step that waits for the disk it says so to the runtime, which lets
     /// other tasks go on meanwhile.
-    pub(crate) fn blob(&self, digest: &Digest) -> Result<Vec<u8>, Trouble> {
-        Ok(block_in_place(|| self.store.get_blob(digest))?)
+    pub(crate) fn blob(&self, digest: &Digest) -> Result<Arc<[u8]>, Trouble> {
+        if let Some(bytes) = self.blobs.get(digest) {
+            return Ok(bytes);
+        }
+        let bytes: Arc<[u8]> = block_in_place(|| self.store.get_blob(digest))?.into();
+        self.blobs.keep(*digest, Arc::clone(&bytes), bytes.len());
+        Ok(bytes)
     }
 
     /// Stores a blob; it is durable before any event of an input handed in after this.
     pub(crate) fn put_blob(&self, bytes: Vec<u8>) -> Result<Digest, Trouble> {
-        Ok(block_in_place(|| self.store.queue_blob(bytes))?)
+        let kept: Arc<[u8]> = bytes.as_slice().into();
+        let digest = block_in_place(|| self.store.queue_blob(bytes))?;
+        self.blobs.keep(digest, Arc::clone(&kept), kept.len());
+        Ok(digest)
     }
 
     /// Reads a document.

@@ -202,7 +202,6 @@ fn instructions_and_tools_are_for_models_only() {
     assert!(text.contains("call `finish`"));
     let prompt = Prompt::Request(Box::new(request.clone()));
     assert_eq!(decode_doc::<Request>(&prompt.bytes()).unwrap(), request);
-    assert_eq!(prompt.tokens(), (prompt.bytes().len() as u64).div_ceil(4));
 
     stage.spec.agent = claude();
     assert!(!stage.text().unwrap().contains("Use tabs."));

@@ -6,36 +6,30 @@ use futures::StreamExt as _;
 use taskd_llm::{Call, CallLimits, LlmError, Resolved, StreamEvent};
 use taskd_model::{
     AgentDoc, Delta, Digest, IterationNote, Observation, Outcome, Part, Reply, Request, ToolCall,
-    ToolDef, ToolResultDoc, Usage, decode_doc,
+    ToolDef, ToolResultDoc, Usage,
 };
 use taskd_tools::files::catalog;
 
 use super::{Job, Trouble, chain, lock};
 use crate::{
     findings,
-    prompt::{self, Conversation, GateSaid, Note, Prompt, Scene, Turn},
+    prompt::{self, Conversation, GateSaid, Note, Prompt, Scene, Turn, estimate_tokens},
 };
 
 /// Tool calls of one reply: the event that names them all has a size it must keep to.
 const MAX_TOOL_CALLS: usize = 28;
 /// Longest reply asked for, in tokens.
 const MAX_REPLY_TOKENS: u32 = 8_192;
+/// What remembering one repository's instructions takes beside them, in bytes.
+const ENTRY_BYTES: usize = 128;
 
 impl Job {
     pub(super) async fn compose(&self) -> Result<Outcome, Trouble> {
-        let composed = {
-            let (repo, _) = self.ctx.repo(self.order.project)?;
-            let base = self.subject()?.base;
-            self.blocking(move || {
-                let first = |name: &str| repo.file_at(base, name.as_ref()).ok().flatten();
-                Ok(first("AGENTS.md").or_else(|| first("CLAUDE.md")))
-            })
-            .await?
-        };
-        let instructions = composed.map(|it| String::from_utf8_lossy(&it).into_owned());
+        let instructions = self.instructions().await?;
         let prompt = self.render(instructions.as_deref())?;
-        let request = self.ctx.put_blob(prompt.bytes())?;
-        let tokens = prompt.tokens();
+        let bytes = prompt.bytes();
+        let tokens = estimate_tokens(bytes.len());
+        let request = self.ctx.put_blob(bytes)?;
         let worst_micros = match &prompt {
             Prompt::Request(request) => {
                 let price = self.ctx.models.facts(&request.model).price;
@@ -44,6 +38,25 @@ impl Job {
             Prompt::Text(_) => 0,
         };
         Ok(Outcome::Composed { request, tokens, worst_micros })
+    }
+
+    /// What the repository tells models about itself, at the loop's base.
+    async fn instructions(&self) -> Result<Option<Arc<str>>, Trouble> {
+        let key = (self.order.project, self.subject()?.base);
+        if let Some(known) = self.ctx.instructions.get(&key) {
+            return Ok(known);
+        }
+        let (repo, _) = self.ctx.repo(key.0)?;
+        let found = self
+            .blocking(move || {
+                let first = |name: &str| repo.file_at(key.1, name.as_ref()).ok().flatten();
+                Ok(first("AGENTS.md").or_else(|| first("CLAUDE.md")))
+            })
+            .await?;
+        let text: Option<Arc<str>> = found.map(|it| String::from_utf8_lossy(&it).into());
+        let bytes = text.as_ref().map_or(0, |it| it.len());
+        self.ctx.instructions.keep(key, text.clone(), bytes + ENTRY_BYTES);
+        Ok(text)
     }
 
     fn render(&self, instructions: Option<&str>) -> Result<Prompt, Trouble> {
@@ -142,12 +155,10 @@ impl Job {
         usage: &mut Usage,
     ) -> Result<Option<Outcome>, Trouble> {
         let ctx = Arc::clone(&self.ctx);
-        let (digest, name) = (*request, model.to_owned());
+        let name = model.to_owned();
+        let request: Request = self.ctx.doc(request)?;
         let (request, Resolved { llm, price, .. }) = self
             .blocking(move || {
-                let bytes = ctx.store.get_blob(&digest)?;
-                let request: Request = decode_doc(&bytes)
-                    .map_err(|it| Trouble::permanent(format!("request {digest}: {it}")))?;
                 let credentials = lock(&ctx.credentials).clone();
                 let model = ctx.models.resolve(&name, &credentials).map_err(trouble)?;
                 Ok((request, model))

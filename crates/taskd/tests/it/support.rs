@@ -266,18 +266,14 @@ impl World {
     /// Waits until an event is as `wanted` says, counting those already in the log.
     #[track_caller]
     pub(crate) fn until_event(&self, what: &str, wanted: impl Fn(&Record) -> bool) -> Record {
-        let mut found = None;
-        for record in self.events() {
-            if wanted(&record) {
-                found = Some(record);
-            }
-        }
-        if let Some(found) = found {
+        let log = self.events();
+        // What the log says later than this is looked at below: nothing falls between the two.
+        let from = log.last().map_or(0, |it| it.seq.0);
+        if let Some(found) = log.into_iter().rev().find(|it| wanted(it)) {
             return found;
         }
         let client = self.client();
-        let from = self.view().seq;
-        self.runtime.block_on(async {
+        let found = self.runtime.block_on(async {
             let mut watch = client.watch(Vec::new(), false);
             let wait = async {
                 loop {
@@ -285,7 +281,7 @@ impl World {
                         Some(Watched::Event(record)) if wanted(&record) => return *record,
                         Some(Watched::View(_)) => {
                             // What happened between the two looks is in the log.
-                            let gap = read_events(&client, from.0 + 1).await;
+                            let gap = read_events(&client, from + 1).await;
                             if let Some(hit) = gap.into_iter().find(|it| wanted(it)) {
                                 return hit;
                             }
@@ -295,11 +291,9 @@ impl World {
                     }
                 }
             };
-            match tokio::time::timeout(PATIENCE, wait).await {
-                Ok(record) => record,
-                Err(_) => panic!("waited too long for: {what}"),
-            }
-        })
+            tokio::time::timeout(PATIENCE, wait).await
+        });
+        found.unwrap_or_else(|_| panic!("waited too long for: {what}\n{}", self.transcript()))
     }
 
     /// Every event of the log.

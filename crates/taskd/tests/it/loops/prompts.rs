@@ -74,7 +74,7 @@ fn a_note_is_in_the_next_prompt() {
 #[test]
 fn a_native_prompt_holds_the_repositorys_instructions_and_the_results_of_tools() {
     let mut world = World::new();
-    let long = "Indent with exactly seven spaces.\n".repeat(300);
+    let long = "Indent with exactly seven spaces.\n".repeat(1_200);
     world.write("AGENTS.md", &long);
     world.git(&["add", "-A"]);
     world.git(&["commit", "-q", "-m", "say how"]);
