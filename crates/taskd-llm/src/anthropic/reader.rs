@@ -340,3 +340,80 @@ fn stop_of(word: &str) -> StopReason {
         other => StopReason::Other(other.chars().take(MAX_STOP_CHARS).collect()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use taskd_model::Part;
+
+    use super::*;
+
+    const EVENTS: &[&str] = &[
+        r#"{"type":"message_start","message":{"model":"m","usage":{"input_tokens":1}}}"#,
+        r#"{"type":"message_start","message":{}}"#,
+        r#"{"type":"content_block_start","index":0,"content_block":{"type":"text","text":"a"}}"#,
+        r#"{"type":"content_block_start","index":1,"content_block":{"type":"text"}}"#,
+        r#"{"type":"content_block_start","index":1,"content_block":{"type":"tool_use","id":"t","name":"n"}}"#,
+        r#"{"type":"content_block_start","index":1,"content_block":{"type":"tool_use"}}"#,
+        r#"{"type":"content_block_start","index":2,"content_block":{"type":"thinking","thinking":"h"}}"#,
+        r#"{"type":"content_block_start","index":2,"content_block":{}}"#,
+        r#"{"type":"content_block_start","index":2,"content_block":{"type":"new"}}"#,
+        r#"{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"b"}}"#,
+        r#"{"type":"content_block_delta","index":1,"delta":{"type":"input_json_delta","partial_json":"{"}}"#,
+        r#"{"type":"content_block_delta","index":2,"delta":{"type":"thinking_delta","thinking":"i"}}"#,
+        r#"{"type":"content_block_delta","index":2,"delta":{"type":"signature_delta","signature":"s"}}"#,
+        r#"{"type":"content_block_delta","index":0,"delta":{"type":"new"}}"#,
+        r#"{"type":"content_block_stop","index":0}"#,
+        r#"{"type":"content_block_stop","index":1}"#,
+        r#"{"type":"content_block_stop","index":2}"#,
+        r#"{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":9}}"#,
+        r#"{"type":"message_delta","delta":{}}"#,
+        r#"{"type":"message_stop"}"#,
+        r#"{"type":"new"}"#,
+    ];
+
+    /// The reply's text and calls, as its parts have them and as its events had them.
+    fn twice(out: &[StreamEvent], parts: &[Part]) -> [String; 2] {
+        let said = out.iter().map(|it| match it {
+            StreamEvent::Text(text) => text.clone(),
+            StreamEvent::ToolCall { name, args, .. } => format!("[{name}{args}]"),
+            StreamEvent::Accepted
+            | StreamEvent::Usage(_)
+            | StreamEvent::Levels(_)
+            | StreamEvent::Thinking(_)
+            | StreamEvent::Done(_) => String::new(),
+        });
+        let kept = parts.iter().map(|it| match it {
+            Part::Text { text } => text.clone(),
+            Part::ToolUse { name, args, .. } => format!("[{name}{args}]"),
+            Part::ToolResult { .. } | Part::Opaque { .. } => String::new(),
+        });
+        [said.collect(), kept.collect()]
+    }
+
+    proptest! {
+        #[test]
+        fn any_order_of_events_ends_in_one_end(order in prop::collection::vec(0..EVENTS.len(), 0..24)) {
+            let limits = CallLimits { max_reply_bytes: 40, ..CallLimits::with_cap_micros(1) };
+            let mut reader = MessagesReader::new(limits);
+            let mut out = Vec::new();
+            for at in order {
+                let data = EVENTS[at].to_owned();
+                let read = reader.event(&SseEvent { name: String::new(), data }, &mut out);
+                let held: usize = reader.open.iter().map(|(_, it)| it.held()).sum();
+                if read.is_err() {
+                    prop_assert!(!out.iter().any(|it| matches!(it, StreamEvent::Done(_))));
+                    return Ok(());
+                }
+                prop_assert!(held <= 40 && reader.open.len() <= MAX_OPEN);
+                if let Some(StreamEvent::Done(reply)) = out.last() {
+                    prop_assert!(EVENTS[at].contains("message_stop"));
+                    let [said, kept] = twice(&out, &reply.parts);
+                    prop_assert_eq!(said, kept);
+                    return Ok(());
+                }
+            }
+            prop_assert!(reader.end(&mut out).is_err());
+        }
+    }
+}

@@ -11,6 +11,8 @@ use super::{
     story, timeouts,
 };
 
+/// Far below every wait that is not the one looked at, and enough for a busy machine.
+const PROMPTLY: Duration = Duration::from_secs(2);
 const NOON: &str = "date: Tue, 01 Jan 2030 12:00:00 GMT";
 const JSON: &str = "content-type: application/json";
 
@@ -109,8 +111,8 @@ async fn an_endless_error_is_read_no_further_than_needed() {
         .await;
         let (error, took) = failure(&open(adapter, &server.url())).await;
         assert_eq!(complain(&error), "Transient Server 529");
-        assert!(took < Duration::from_secs(1), "{took:?}");
-        assert!(server.closed(1, Duration::from_millis(100)).await);
+        assert!(took < PROMPTLY, "{took:?}");
+        assert!(server.closed(1, PROMPTLY).await);
     }
 }
 
@@ -168,7 +170,7 @@ async fn garbage_is_an_error_and_has_an_end() {
         .await;
         let told = end(&open(adapter, &server.url()), call()).await;
         assert_eq!(told, "Permanent TooLarge");
-        assert!(server.closed(1, Duration::from_millis(100)).await);
+        assert!(server.closed(1, PROMPTLY).await);
 
         for text in ["data: <html>\n\n", "data: {\n\n", "data: {\"type\": 5}\n\n"] {
             let server = Server::start(move |_| chunked(STREAM, [text.as_bytes()])).await;
@@ -226,8 +228,8 @@ async fn each_stall_ends_by_its_own_limit() {
             assert_eq!(complain(&error), expected, "{error}");
             assert!(error.to_string().contains(word), "{error}");
             assert!(took >= SHORT, "{error}");
-            assert!(took < SHORT * 5, "{took:?} {error}");
-            assert!(server.closed(1, Duration::from_millis(100)).await, "{error}");
+            assert!(took < PROMPTLY, "{took:?} {error}");
+            assert!(server.closed(1, PROMPTLY).await, "{error}");
         }
 
         // Accepts, and says nothing to the TLS client.
@@ -238,7 +240,7 @@ async fn each_stall_ends_by_its_own_limit() {
         let (error, took) = failure(&model).await;
         assert_eq!(complain(&error), "Transient TimedOut");
         assert!(error.to_string().contains("no connection within 60 ms"), "{error}");
-        assert!(took >= SHORT && took < SHORT * 5, "{took:?}");
+        assert!(took >= SHORT && took < PROMPTLY, "{took:?}");
     }
 }
 
