@@ -1,3 +1,5 @@
+//! Recordings: made, played, and missed. The clock is the test's own.
+
 use taskd_model::{
     Digest, Failure, Level, Message, Part, RateLevels, Reply, Role, StopReason, Usage,
 };
@@ -10,12 +12,11 @@ use crate::{CallLimits, collect};
 struct Says(fn() -> Vec<Result<StreamEvent, LlmError>>);
 
 impl Llm for Says {
-    #[expect(clippy::disallowed_methods, reason = "the test's clock is paused")]
     fn stream(&self, _: Call) -> BoxStream<'static, Result<StreamEvent, LlmError>> {
         let items = stream::iter((self.0)());
         items
             .then(|it| async {
-                tokio::time::sleep(Duration::from_secs(1)).await;
+                tokio::time::advance(Duration::from_secs(1)).await;
                 it
             })
             .boxed()

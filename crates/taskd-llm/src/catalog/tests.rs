@@ -1,3 +1,5 @@
+//! The catalog: what is read, what is refused and where, what counts on a day.
+
 use super::*;
 
 const TINY: &str = r#"

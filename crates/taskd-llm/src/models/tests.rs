@@ -1,3 +1,5 @@
+//! How a provider is reached with what a client handed over.
+
 use super::*;
 
 fn credentials(given: &[(&str, &str)]) -> BTreeMap<String, String> {

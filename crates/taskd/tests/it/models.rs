@@ -109,7 +109,7 @@ fn a_model_that_cannot_be_called_is_refused() {
     world.start();
     let file = world.aside("plan.md", &plan("anthropic/claude-haiku-4-5", "Do it."));
     for command in [&["plan", "check"][..], &["plan", "submit"]] {
-        let said = world.taskd(&[command, &[&file]].concat()).fails(2);
+        let said = world.taskd(&[command, &[&file, "-d"]].concat()).fails(2);
         has(&said, &["no credential for provider anthropic: ANTHROPIC_API_KEY is not set"]);
         has(&said, &["export ANTHROPIC_API_KEY=..."]);
     }
@@ -121,7 +121,7 @@ fn a_model_that_cannot_be_called_is_refused() {
     world.env.insert("ANTHROPIC_API_KEY".to_owned(), SECRET.to_owned());
     world.taskd(&["plan", "check", &file]).ok();
     world.env.remove("ANTHROPIC_API_KEY");
-    world.taskd(&["plan", "submit", &file]).fails(2);
+    world.taskd(&["plan", "submit", &file, "-d"]).fails(2);
     assert!(world.view().plans.is_empty());
 }
 
@@ -131,11 +131,19 @@ fn a_model_that_cannot_be_called_is_refused() {
 fn a_resume_hands_the_credential_over() {
     let mut world = World::new();
     let provider = Provider::new();
+    own_models(
+        &world,
+        "[[models]]\nprovider = 'anthropic'\nname = 'claude-haiku-4-5'\nmax_output = 100\n\
+         since = '2025-10-15'\ninput = '1'\noutput = '5'\n",
+    );
     world.start();
     world.env.insert("ANTHROPIC_API_KEY".to_owned(), SECRET.to_owned());
     world.env.insert("ANTHROPIC_BASE_URL".to_owned(), provider.url.clone());
     world.submit(&plan("anthropic/claude-haiku-4-5", "Do it."));
-    has(&provider.request(), &["/v1/messages", SECRET, "\"model\":\"claude-haiku-4-5\""]);
+    has(
+        &provider.request(),
+        &["/v1/messages", SECRET, "\"model\":\"claude-haiku-4-5\",\"max_tokens\":100,"],
+    );
     world.kill();
 
     let ours = ["ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL"].map(|it| world.env.remove_entry(it));
