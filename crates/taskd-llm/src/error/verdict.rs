@@ -173,6 +173,7 @@ mod tests {
         0 context_length_exceeded -          Permanent         ContextTooLarge
         0 unheard_of -                       Transient         Server";
 
+    /// Proves S-1.4.1.
     #[test]
     fn status_code_and_wait_decide_together() {
         let mut rows = 0;

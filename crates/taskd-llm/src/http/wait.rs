@@ -58,6 +58,7 @@ mod tests {
         named_wait(&header, now_s(&header))
     }
 
+    /// Proves X3.
     #[test]
     fn waits_are_read_in_every_form() {
         let noon = ("date", "Tue, 01 Jan 2030 12:00:00 GMT");

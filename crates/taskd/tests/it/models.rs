@@ -125,7 +125,7 @@ fn a_model_that_cannot_be_called_is_refused() {
     assert!(world.view().plans.is_empty());
 }
 
-/// After a restart a loop waits for its credential, says which, and goes on when a shell that has it
+/// Proves MC-PROV-12: after a restart a loop waits for its credential, says which, and goes on when a shell that has it
 /// resumes it. The credential is in no file.
 #[test]
 fn a_resume_hands_the_credential_over() {
@@ -241,7 +241,7 @@ fn story(world: &World, name: &str) -> Vec<String> {
     world.events().into_iter().filter_map(told).collect()
 }
 
-/// A plan that was recorded ends the same when it is replayed without its model; a task that is
+/// Proves AY-10.6: a plan that was recorded ends the same when it is replayed without its model; a task that is
 /// another one is not answered, and the nearest recording is named.
 #[test]
 fn a_recorded_plan_is_replayed_without_its_model() {

@@ -26,6 +26,7 @@ async fn verdict(adapter: &Adapter, head: &str, body: &str) -> String {
     told.trim_end().to_owned()
 }
 
+/// Proves AY-2.3 X37.
 #[tokio::test]
 async fn answers_are_judged_by_status_and_code_and_never_by_prose() {
     for adapter in ADAPTERS {
@@ -198,7 +199,7 @@ async fn a_provider_that_is_not_there_is_a_passing_fault() {
     }
 }
 
-/// Every wait, each the only short one: what is waited for is named, and nothing waits longer.
+/// Proves S-1.1.8: every wait, each the only short one: what is waited for is named, and nothing waits longer.
 #[tokio::test]
 async fn each_stall_ends_by_its_own_limit() {
     const SHORT: Duration = Duration::from_millis(60);
