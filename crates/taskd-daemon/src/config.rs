@@ -166,6 +166,8 @@ impl Config {
                 requests_per_minute: from.count("limits.requests_per_minute"),
                 request_burst: from.count("limits.burst"),
                 turns: from.count("limits.turns"),
+                input_tokens_per_minute: u64::from(from.count("limits.input_tokens")),
+                output_tokens_per_minute: u64::from(from.count("limits.output_tokens")),
                 ..Limits::default()
             },
             run: LoopLimits {

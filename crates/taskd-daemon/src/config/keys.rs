@@ -104,7 +104,7 @@ const MONEY: Kind = Kind::Money { min_micros: CENT, max_micros: 100_000 * DOLLAR
 
 use Scope::{Daemon, Tighten};
 
-static KEYS: [KeyDoc; 28] = [
+static KEYS: [KeyDoc; 30] = [
     by(Daemon, key("limits.loops", count(1, 1_000), "50", "Loops at work at once.")),
     by(
         Daemon,
@@ -116,17 +116,14 @@ static KEYS: [KeyDoc; 28] = [
         ),
     ),
     by(Daemon, key("limits.gates", count(1, 256), "cores", "Gates at once.")),
-    by(
-        Daemon,
-        key("limits.calls", count(1, 1_000), "10", "Model calls in flight for each credential."),
-    ),
+    by(Daemon, key("limits.calls", count(1, 1_000), "10", "Calls in flight of each model.")),
     by(
         Daemon,
         key(
             "limits.requests_per_minute",
             count(1, 100_000),
             "50",
-            "Model requests a minute for each credential.",
+            "Requests a minute to each model.",
         ),
     ),
     by(
@@ -135,7 +132,25 @@ static KEYS: [KeyDoc; 28] = [
             "limits.burst",
             count(1, 100_000),
             "50",
-            "Model requests at once after a pause, for each credential.",
+            "Requests at once to each model, after a pause.",
+        ),
+    ),
+    by(
+        Daemon,
+        key(
+            "limits.input_tokens",
+            count(0, 1_000_000_000),
+            "0",
+            "Tokens a minute each model reads; 0 for what its provider says.",
+        ),
+    ),
+    by(
+        Daemon,
+        key(
+            "limits.output_tokens",
+            count(0, 1_000_000_000),
+            "0",
+            "Tokens a minute each model writes; 0 for what its provider says.",
         ),
     ),
     by(
