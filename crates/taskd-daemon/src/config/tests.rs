@@ -66,6 +66,8 @@ fn every_key_can_be_set_and_is_seen() {
         calls = 11
         requests_per_minute = 51
         burst = 52
+        input_tokens = 54
+        output_tokens = 55
         turns = 53
         [run]
         iterations = 9
@@ -101,6 +103,7 @@ fn every_key_can_be_set_and_is_seen() {
     let limits = config.limits();
     assert_eq!((limits.loops, limits.agents, limits.gates, limits.calls), (60, 5, 3, 11));
     assert_eq!((limits.requests_per_minute, limits.request_burst, limits.turns), (51, 52, 53));
+    assert_eq!((limits.input_tokens_per_minute, limits.output_tokens_per_minute), (54, 55));
     let run = config.run_limits();
     assert_eq!((run.iterations, run.time_ms, run.budget_micros), (9, 5_400_000, 500_000));
     assert_eq!((run.restarts, run.conflict), (0, OnConflict::Block));
