@@ -162,7 +162,7 @@ fn admit_call(state: &State, now: Time) -> Option<Step> {
 }
 
 /// How long a call waits whose money others have reserved, in milliseconds.
-const RESERVED_WAIT_MS: u64 = 1_000;
+const RESERVED_WAIT_MS: u64 = 5_000;
 
 /// Whether a call can be paid for.
 enum Money {

@@ -338,11 +338,11 @@ fn the_worst_a_call_can_cost_is_reserved() {
     assert_eq!(play.calls_in_flight(), 2, "the third could cost too much: {}", play.transcript());
     assert!(play.transcript().contains("reserved by calls in flight"), "{}", play.transcript());
     play.line("500 a replies read");
-    play.lines("1000 tick | 1001 tick");
+    play.line("5000 tick");
     assert_eq!(play.calls_in_flight(), 2, "{}", play.transcript());
     // 10,000 are spent; 980,000 are left for a call that could cost a million.
-    play.lines("1100 b replies read | 1200 b tool read | 1300 b composed 1000000");
-    play.line("1400 c replies");
+    play.lines("5100 b replies read | 5200 b tool read | 5300 b composed 1000000");
+    play.line("5400 c replies");
     assert!(
         play.transcript().contains("limit reached: the plan's budget"),
         "{}",
