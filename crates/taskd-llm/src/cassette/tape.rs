@@ -158,21 +158,30 @@ impl Tape {
         items
     }
 
-    /// The recording of exactly this call. Blocks.
+    /// The recording of this call. A send that was dropped is not recorded: what answered the same
+    /// request in its place answers it. Blocks.
     pub(super) fn find(dir: &Path, call: &Call) -> Result<Self, CassetteError> {
         let digest = Digest::of(&encode_doc(&*call.request));
-        let path = dir.join(name(&digest, call.attempt));
-        match read(&path) {
-            Ok(Some(tape)) if tape.digest == digest && tape.attempt == call.attempt => Ok(tape),
-            Ok(_) => Err(CassetteError::NotRecorded {
-                dir: dir.to_owned(),
-                place: place(&call.request, call.attempt),
-                nearest: nearest(dir, call).map(Box::new),
-            }),
-            Err(why) => Err(CassetteError::Unreadable { path, why }),
+        for attempt in call.attempt..=call.attempt.saturating_add(MAX_DROPPED) {
+            let path = dir.join(name(&digest, attempt));
+            match read(&path) {
+                Ok(Some(tape)) if tape.digest == digest && tape.attempt == attempt => {
+                    return Ok(tape);
+                }
+                Ok(_) => {}
+                Err(why) => return Err(CassetteError::Unreadable { path, why }),
+            }
         }
+        Err(CassetteError::NotRecorded {
+            dir: dir.to_owned(),
+            place: place(&call.request, call.attempt),
+            nearest: nearest(dir, call).map(Box::new),
+        })
     }
 }
+
+/// Sends in a row that may have been dropped.
+const MAX_DROPPED: u32 = 8;
 
 /// The file of a call.
 fn name(digest: &Digest, attempt: u32) -> String {
