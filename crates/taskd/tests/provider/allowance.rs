@@ -1,0 +1,105 @@
+//! Limits as a provider enforces them: buckets that fill all the time, an answer that says how much
+//! is left, and 429 when there is nothing.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use super::Answer;
+
+/// Characters of a body that are one token, here as in most estimates.
+const CHARS_PER_TOKEN: usize = 4;
+
+/// What is allowed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Allowance {
+    pub(crate) requests_per_minute: u32,
+    pub(crate) input_tokens_per_minute: u32,
+    /// How much of a minute's worth a full bucket holds.
+    pub(crate) burst: Duration,
+}
+
+/// Both buckets.
+pub(super) struct Meters {
+    requests: Bucket,
+    tokens: Bucket,
+}
+
+struct Bucket {
+    per_minute: f64,
+    most: f64,
+    left: f64,
+    at: Instant,
+}
+
+impl Meters {
+    pub(super) fn new(allowance: Allowance) -> Self {
+        let bucket = |per_minute: u32| {
+            let per_minute = f64::from(per_minute);
+            let most = per_minute * allowance.burst.as_secs_f64() / 60.0;
+            Bucket { per_minute, most, left: most, at: Instant::now() }
+        };
+        Self {
+            requests: bucket(allowance.requests_per_minute),
+            tokens: bucket(allowance.input_tokens_per_minute),
+        }
+    }
+
+    /// Takes one request with a body of so many bytes, or says why not.
+    pub(super) fn take(&mut self, bytes: usize) -> Option<Answer> {
+        let tokens = f64::from(u32::try_from(bytes / CHARS_PER_TOKEN).unwrap_or(u32::MAX));
+        let wait = self.requests.wait(1.0).max(self.tokens.wait(tokens));
+        if wait.is_zero() {
+            self.requests.left -= 1.0;
+            self.tokens.left -= tokens;
+            return None;
+        }
+        let seconds = wait.as_secs_f64().ceil();
+        let kind = r#"{"type":"error","error":{"type":"rate_limit_error","message":"slow"}}"#;
+        let headers = vec![
+            ("retry-after", format!("{seconds:.0}")),
+            ("content-type", "application/json".to_owned()),
+        ];
+        Some(Answer::Plain(429, headers, kind.to_owned()))
+    }
+
+    /// Nothing is left, as after a storm of others.
+    pub(super) fn empty(&mut self) {
+        for bucket in [&mut self.requests, &mut self.tokens] {
+            bucket.fill();
+            bucket.left = 0.0;
+        }
+    }
+
+    /// What is left, in Anthropic's headers. A full bucket counts as the whole limit.
+    pub(super) fn headers(&mut self) -> String {
+        let mut text = String::new();
+        for (name, bucket) in
+            [("requests", &mut self.requests), ("input-tokens", &mut self.tokens)]
+        {
+            bucket.fill();
+            let lacks = bucket.most - bucket.left;
+            let reset = Duration::from_secs_f64(lacks * 60.0 / bucket.per_minute);
+            let reset = jiff::Timestamp::try_from(SystemTime::now() + reset).expect("this century");
+            let (limit, left) = (bucket.per_minute, (bucket.per_minute - lacks).floor());
+            let name = format!("anthropic-ratelimit-{name}");
+            text += &format!(
+                "{name}-limit: {limit:.0}\r\n{name}-remaining: {left:.0}\r\n{name}-reset: {reset:.0}\r\n"
+            );
+        }
+        text
+    }
+}
+
+impl Bucket {
+    fn fill(&mut self) {
+        let now = Instant::now();
+        let more = (now - self.at).as_secs_f64() * self.per_minute / 60.0;
+        self.left = (self.left + more).min(self.most);
+        self.at = now;
+    }
+
+    /// How long until `amount` is there.
+    fn wait(&mut self, amount: f64) -> Duration {
+        self.fill();
+        Duration::from_secs_f64((amount - self.left).max(0.0) * 60.0 / self.per_minute)
+    }
+}
