@@ -12,16 +12,15 @@ pub(super) struct Writer {
     /// Tells replies apart, in ids.
     n: usize,
     usage: [u64; 4],
-    /// Blocks so far; of Chat Completions only calls.
-    index: usize,
-    tools: bool,
+    blocks: usize,
+    calls: usize,
 }
 
 impl Writer {
     /// In the format the request was made in.
     pub(super) fn of(seen: &Seen, usage: [u64; 4]) -> Self {
         let is_anthropic = seen.path().ends_with("/v1/messages");
-        Self { is_anthropic, n: seen.n, usage, index: 0, tools: false }
+        Self { is_anthropic, n: seen.n, usage, blocks: 0, calls: 0 }
     }
 
     pub(super) fn begin(&self) -> String {
@@ -52,17 +51,16 @@ impl Writer {
 
     /// A call whose arguments come in two pieces.
     pub(super) fn tool(&mut self, name: &str, args: &str) -> String {
-        self.tools = true;
         let half = (0..=args.len() / 2).rev().find(|it| args.is_char_boundary(*it)).unwrap_or(0);
         let (one, two) = args.split_at(half);
-        let id = format!("call_{}_{}", self.n, self.index);
+        let index = self.calls;
+        self.calls += 1;
+        let id = format!("call_{}_{index}", self.n);
         if self.is_anthropic {
             let piece = |it: &str| json!({"type": "input_json_delta", "partial_json": it});
             let begun = json!({"type": "tool_use", "id": id, "name": name, "input": {}});
             return self.block(begun, &[piece(one), piece(two)]);
         }
-        let index = self.index;
-        self.index += 1;
         let begun = json!({"index": index, "id": id, "type": "function",
             "function": {"name": name, "arguments": ""}});
         let mut text = self.choice(&json!({"tool_calls": [begun]}), &Value::Null);
@@ -76,13 +74,13 @@ impl Writer {
     pub(super) fn end(&self) -> String {
         let [input, output, read, _] = self.usage;
         if self.is_anthropic {
-            let stop = if self.tools { "tool_use" } else { "end_turn" };
+            let stop = if 0 < self.calls { "tool_use" } else { "end_turn" };
             let delta = json!({"stop_reason": stop, "stop_sequence": null});
             let usage = json!({"output_tokens": output});
             return event("message_delta", json!({"delta": delta, "usage": usage}))
                 + &event("message_stop", json!({}));
         }
-        let stop = if self.tools { "tool_calls" } else { "stop" };
+        let stop = if 0 < self.calls { "tool_calls" } else { "stop" };
         let mut text = self.choice(&json!({}), &json!(stop));
         let usage = json!({
             "prompt_tokens": input + read, "completion_tokens": output,
@@ -94,8 +92,8 @@ impl Writer {
     }
 
     fn block(&mut self, begun: Value, deltas: &[Value]) -> String {
-        let index = self.index;
-        self.index += 1;
+        let index = self.blocks;
+        self.blocks += 1;
         let mut text =
             event("content_block_start", json!({"index": index, "content_block": begun}));
         for delta in deltas {
