@@ -13,8 +13,13 @@ const CHARS_PER_TOKEN: usize = 4;
 pub(crate) struct Allowance {
     pub(crate) requests_per_minute: u32,
     pub(crate) input_tokens_per_minute: u32,
-    /// How much of a minute's worth a full bucket holds.
-    pub(crate) burst: Duration,
+    /// What of each is left when the server starts, in seconds' worth. A full bucket holds a minute's.
+    pub(crate) left: Duration,
+}
+
+/// What a body of so many bytes is counted as.
+pub(super) fn tokens_of(bytes: usize) -> u64 {
+    (bytes / CHARS_PER_TOKEN) as u64
 }
 
 /// Both buckets.
@@ -25,7 +30,6 @@ pub(super) struct Meters {
 
 struct Bucket {
     per_minute: f64,
-    most: f64,
     left: f64,
     at: Instant,
 }
@@ -34,8 +38,8 @@ impl Meters {
     pub(super) fn new(allowance: Allowance) -> Self {
         let bucket = |per_minute: u32| {
             let per_minute = f64::from(per_minute);
-            let most = per_minute * allowance.burst.as_secs_f64() / 60.0;
-            Bucket { per_minute, most, left: most, at: Instant::now() }
+            let left = per_minute * allowance.left.as_secs_f64() / 60.0;
+            Bucket { per_minute, left, at: Instant::now() }
         };
         Self {
             requests: bucket(allowance.requests_per_minute),
@@ -45,7 +49,7 @@ impl Meters {
 
     /// Takes one request with a body of so many bytes, or says why not.
     pub(super) fn take(&mut self, bytes: usize) -> Option<Answer> {
-        let tokens = f64::from(u32::try_from(bytes / CHARS_PER_TOKEN).unwrap_or(u32::MAX));
+        let tokens = f64::from(u32::try_from(tokens_of(bytes)).unwrap_or(u32::MAX));
         let wait = self.requests.wait(1.0).max(self.tokens.wait(tokens));
         if wait.is_zero() {
             self.requests.left -= 1.0;
@@ -69,17 +73,26 @@ impl Meters {
         }
     }
 
-    /// What is left, in Anthropic's headers. A full bucket counts as the whole limit.
+    /// What is left of the nearest limit, in seconds' worth of it.
+    pub(super) fn left_s(&mut self) -> f64 {
+        let [requests, tokens] = [&mut self.requests, &mut self.tokens].map(|it| {
+            it.fill();
+            it.left * 60.0 / it.per_minute
+        });
+        requests.min(tokens)
+    }
+
+    /// What is left, in Anthropic's headers.
     pub(super) fn headers(&mut self) -> String {
         let mut text = String::new();
         for (name, bucket) in
             [("requests", &mut self.requests), ("input-tokens", &mut self.tokens)]
         {
             bucket.fill();
-            let lacks = bucket.most - bucket.left;
+            let lacks = bucket.per_minute - bucket.left;
             let reset = Duration::from_secs_f64(lacks * 60.0 / bucket.per_minute);
             let reset = jiff::Timestamp::try_from(SystemTime::now() + reset).expect("this century");
-            let (limit, left) = (bucket.per_minute, (bucket.per_minute - lacks).floor());
+            let (limit, left) = (bucket.per_minute, bucket.left.floor());
             let name = format!("anthropic-ratelimit-{name}");
             text += &format!(
                 "{name}-limit: {limit:.0}\r\n{name}-remaining: {left:.0}\r\n{name}-reset: {reset:.0}\r\n"
@@ -93,7 +106,7 @@ impl Bucket {
     fn fill(&mut self) {
         let now = Instant::now();
         let more = (now - self.at).as_secs_f64() * self.per_minute / 60.0;
-        self.left = (self.left + more).min(self.most);
+        self.left = (self.left + more).min(self.per_minute);
         self.at = now;
     }
 

@@ -63,7 +63,8 @@ impl Gate {
         self.0.1.notify_all();
     }
 
-    fn wait(&self) {
+    /// Waits until it is open; not for ever.
+    pub(crate) fn wait(&self) {
         let wait = self.0.1.wait_timeout_while(held(&self.0.0), PATIENCE, |open| !*open);
         drop(wait.unwrap_or_else(PoisonError::into_inner));
     }
@@ -106,15 +107,27 @@ impl Seen {
     }
 }
 
+/// A text or a call of a reply, and just before it was written.
+#[derive(Debug, Clone)]
+pub(crate) struct Said {
+    /// Of which request, from 0.
+    pub(crate) n: usize,
+    /// The text, or the arguments.
+    pub(crate) what: String,
+    pub(crate) at: Instant,
+}
+
 /// Answers requests in turn; it is called with each before it is answered.
 type Script = Box<dyn Fn(&Seen) -> Answer + Send + Sync>;
 
 struct Shared {
     script: Script,
-    /// Four token classes every reply reports: input, output, read from and written to a cache.
+    /// Four token classes every reply reports: input, output, read from and written to a cache. No
+    /// input stands for what the limits count.
     usage: [u64; 4],
     meters: Option<Mutex<Meters>>,
     seen: Mutex<Vec<Seen>>,
+    said: Mutex<Vec<Said>>,
     changed: Condvar,
 }
 
@@ -144,6 +157,7 @@ impl Provider {
             usage,
             meters: allowance.map(|it| Mutex::new(Meters::new(it))),
             seen: Mutex::default(),
+            said: Mutex::default(),
             changed: Condvar::new(),
         });
         let sockets = Arc::new(Mutex::new(Some(Vec::new())));
@@ -169,9 +183,19 @@ impl Provider {
         held(&self.shared.seen).clone()
     }
 
-    /// Forgets every request so far and hands it over.
-    pub(crate) fn take(&self) -> Vec<Seen> {
-        std::mem::take(&mut *held(&self.shared.seen))
+    /// Every text and every call so far.
+    pub(crate) fn said(&self) -> Vec<Said> {
+        held(&self.shared.said).clone()
+    }
+
+    /// How many seconds' worth of the limit that is nearest are left.
+    pub(crate) fn left(&self) -> f64 {
+        self.shared.meters.as_ref().map_or(60.0, |it| held(it).left_s())
+    }
+
+    /// Nothing of any limit is left from now on but what comes with time.
+    pub(crate) fn use_up(&self) {
+        self.shared.meters.iter().for_each(|it| held(it).empty());
     }
 
     /// Waits until the requests are as `done` says, and returns them.
@@ -287,12 +311,25 @@ fn say(
         )
         .as_bytes(),
     )?;
-    let mut writer = Writer::of(seen, shared.usage);
+    let [input, output, read, written] = shared.usage;
+    let input = if input == 0 { allowance::tokens_of(seen.body.len()) } else { input };
+    let mut writer = Writer::of(seen, [input, output, read, written]);
+    let said = |what: String, bytes: &str| -> Result<(), Instant> {
+        let at = write(&chunk(bytes))?;
+        held(&shared.said).push(Said { n: seen.n, what, at });
+        Ok(())
+    };
     write(&chunk(&writer.begin()))?;
     for step in steps {
         match step {
-            Step::Text(text) => _ = write(&chunk(&writer.text(&text)))?,
-            Step::Tool(name, args) => _ = write(&chunk(&writer.tool(name, &args)))?,
+            Step::Text(text) => {
+                let bytes = writer.text(&text);
+                said(text, &bytes)?;
+            }
+            Step::Tool(name, args) => {
+                let bytes = writer.tool(name, &args);
+                said(args, &bytes)?;
+            }
             Step::Raw(bytes) => _ = write(&chunk(&bytes))?,
             Step::Pause(time) => silence(socket, time)?,
             Step::Until(gate) => gate.wait(),

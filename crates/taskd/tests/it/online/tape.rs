@@ -28,8 +28,9 @@ fn script(seen: &Seen) -> Answer {
     ])
 }
 
-/// Times, and what is made of times: commits hold one, and so does everything that names a commit.
-/// They are numbered as they come; what is not the same twice is told apart all the same.
+/// What cannot be the same twice, and nothing else: times and process ids go; commits, which hold a
+/// time, and places in the log, which loops share, are numbered as they come. Digests of requests,
+/// replies, results and outputs stay.
 struct Normal {
     names: BTreeMap<String, String>,
 }
@@ -52,24 +53,22 @@ impl Normal {
                 }
             }
             Value::Array(items) => items.iter_mut().for_each(|it| self.value(field, it)),
-            Value::Number(_) if ["effect", "seq", "entry", "until", "ms"].contains(&field) => {
-                let n = value.to_string();
-                let known = self.names.len();
-                let is_time = ["until", "ms"].contains(&field);
-                let name = self.names.entry(format!("#{n}")).or_insert(format!("#{known}"));
-                *value = if is_time { "a time".into() } else { name.clone().into() };
+            Value::Number(_) if ["until", "ms"].contains(&field) => *value = "a time".into(),
+            Value::Number(_) if ["effect", "seq", "entry"].contains(&field) => {
+                *value = self.name("#", value.to_string());
             }
             Value::String(text) => {
-                let is_hash = matches!(text.len(), 40 | 64)
-                    && text.bytes().all(|it| it.is_ascii_hexdigit());
-                if is_hash {
-                    let known = self.names.len();
-                    let name = self.names.entry(text.clone()).or_insert(format!("@{known}"));
-                    *text = name.clone();
+                if text.len() == 40 && text.bytes().all(|it| it.is_ascii_hexdigit()) {
+                    *value = self.name("commit or tree ", std::mem::take(text));
                 }
             }
             Value::Null | Value::Bool(_) | Value::Number(_) => {}
         }
+    }
+
+    fn name(&mut self, kind: &str, text: String) -> Value {
+        let n = self.names.len();
+        self.names.entry(format!("{kind}{text}")).or_insert(format!("{kind}{n}")).clone().into()
     }
 }
 
