@@ -70,13 +70,13 @@ pub(crate) fn run(sizes: &Sizes) {
     let runtime = world::runtime();
     for _ in 0..sizes.runs.min(MAX_RUNS) {
         let requests = Allowance {
-            requests_per_minute: REQUESTS,
+            requests_per_minute: REQUESTS / sizes.shrink,
             input_tokens_per_minute: PLENTY,
             left: LEFT,
         };
         let tokens = Allowance {
             requests_per_minute: PLENTY,
-            input_tokens_per_minute: TOKENS,
+            input_tokens_per_minute: TOKENS / sizes.shrink,
             left: 2 * LEFT,
         };
         let (mut refused, mut all) = (0, 0);
@@ -96,9 +96,8 @@ pub(crate) fn run(sizes: &Sizes) {
 
 /// What of an allowance is used in a window that begins when nothing is saved up any more.
 async fn limited(name: &str, allowance: Allowance, sizes: &Sizes) -> Vec<Seen> {
-    let loops = sizes.loops(50);
     let provider = Provider::with([0, 20, 0, 0], Some(allowance), |_| thinks_and_reads());
-    let (_world, _client) = at_work(&provider, loops).await;
+    let (_world, _client) = at_work(&provider, sizes.loops(50)).await;
     let began = steady(&provider).await;
     tokio::time::sleep(sizes.window).await;
     let (ended, seen) = (Instant::now(), provider.seen());

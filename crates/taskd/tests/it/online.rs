@@ -80,9 +80,9 @@ fn started<'a>(events: &'a [Record], verb: &str) -> Vec<(&'a Record, &'a Work)> 
 
 /// Where in the log an effect ended.
 fn ended(events: &[Record], id: EffectId) -> Option<usize> {
-    events.iter().position(
-        |it| matches!(&it.event, Event::EffectEnded { effect, .. } if *effect == id),
-    )
+    events
+        .iter()
+        .position(|it| matches!(&it.event, Event::EffectEnded { effect, .. } if *effect == id))
 }
 
 /// Programs whose command line says `text`.
@@ -113,9 +113,8 @@ fn only_a_key(model: &str, variables: [&str; 2], usage: [u64; 4], micros: u64) {
     let ran = world.taskd(&run);
     assert_eq!(ran.code, 4, "it asks before it lands: {ran:?}");
     world.taskd(&["land", "p1"]).ok();
-    let loops = world.until("the landing", |view| {
-        view.loops.values().all(|it| it.status == Status::Complete)
-    });
+    let loops = world
+        .until("the landing", |view| view.loops.values().all(|it| it.status == Status::Complete));
     assert_eq!(world.git(&["show", "main:b.txt"]), "b");
 
     let seen = provider.seen();
@@ -201,9 +200,8 @@ fn reads_run_while_the_reply_streams() {
 /// Proves T1.1a: a stop in the middle of a reply closes the connection within 2 s.
 #[test]
 fn a_stop_closes_the_connection() {
-    let provider = Provider::new(|_| {
-        Answer::Stream(vec![tool("read", json!({"path": "a.txt"})), Step::Hang])
-    });
+    let provider =
+        Provider::new(|_| Answer::Stream(vec![tool("read", json!({"path": "a.txt"})), Step::Hang]));
     let world = one_loop(&provider, "");
     world.until_event("the reply to be under way", |it| {
         matches!(

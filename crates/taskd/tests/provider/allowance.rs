@@ -85,8 +85,7 @@ impl Meters {
     /// What is left, in Anthropic's headers.
     pub(super) fn headers(&mut self) -> String {
         let mut text = String::new();
-        for (name, bucket) in
-            [("requests", &mut self.requests), ("input-tokens", &mut self.tokens)]
+        for (name, bucket) in [("requests", &mut self.requests), ("input-tokens", &mut self.tokens)]
         {
             bucket.fill();
             let lacks = bucket.per_minute - bucket.left;

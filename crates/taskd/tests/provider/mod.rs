@@ -15,9 +15,12 @@ mod wire;
 use std::{
     io::{Read as _, Write as _},
     net::{Shutdown, SocketAddr, TcpListener, TcpStream},
+    os::fd::AsFd as _,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
+
+use nix::poll::{PollFd, PollFlags, poll};
 
 pub(crate) use self::allowance::Allowance;
 use self::{allowance::Meters, wire::Writer};
@@ -352,9 +355,9 @@ fn chunk(bytes: &str) -> Vec<u8> {
 
 /// Silence, unless the other side goes.
 fn silence(socket: &TcpStream, time: Duration) -> Result<(), Instant> {
-    let time = time.max(Duration::from_millis(1));
-    socket.set_read_timeout(Some(time)).map_err(|_| Instant::now())?;
-    let gone = matches!(socket.peek(&mut [0]), Ok(0));
-    socket.set_read_timeout(None).map_err(|_| Instant::now())?;
+    let mut polled = [PollFd::new(socket.as_fd(), PollFlags::POLLIN)];
+    let time = u16::try_from(time.as_millis()).expect("about a minute at most");
+    let heard = poll(&mut polled, time).expect("pollable");
+    let gone = 0 < heard && !socket.peek(&mut [0]).is_ok_and(|it| 0 < it);
     if gone { Err(Instant::now()) } else { Ok(()) }
 }
