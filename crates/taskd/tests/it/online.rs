@@ -19,7 +19,7 @@ use crate::{
 const KEY: &str = "sk-sentinel-4be7c1";
 const SONNET: &str = "anthropic/claude-sonnet-4-5";
 
-fn tool(name: &'static str, args: serde_json::Value) -> Step {
+fn tool(name: &'static str, args: &serde_json::Value) -> Step {
     Step::Tool(name, args.to_string())
 }
 
@@ -27,8 +27,8 @@ fn tool(name: &'static str, args: serde_json::Value) -> Step {
 fn work() -> Answer {
     Answer::Stream(vec![
         Step::Text("I write it.".to_owned()),
-        tool("write", json!({"path": "b.txt", "content": "b\n"})),
-        tool("finish", json!({"summary": "wrote b.txt"})),
+        tool("write", &json!({"path": "b.txt", "content": "b\n"})),
+        tool("finish", &json!({"summary": "wrote b.txt"})),
     ])
 }
 
@@ -98,8 +98,8 @@ fn command_lines_that_say(text: &str) -> Vec<String> {
 fn only_a_key(model: &str, variables: [&str; 2], usage: [u64; 4], micros: u64) {
     let look = vec![
         Step::Text("I look first.".to_owned()),
-        tool("read", json!({"path": "a.txt"})),
-        tool("run", json!({"command": "env; tr '\\0' '\\n' </proc/self/environ"})),
+        tool("read", &json!({"path": "a.txt"})),
+        tool("run", &json!({"command": "env; tr '\\0' '\\n' </proc/self/environ"})),
     ];
     let provider = Provider::with(usage, None, move |seen| {
         assert_eq!(command_lines_that_say(KEY), Vec::<String>::new());
@@ -169,7 +169,7 @@ fn reads_run_while_the_reply_streams() {
             return work();
         }
         let mut steps: Vec<Step> = (0..READS)
-            .map(|n| tool("grep", json!({"pattern": format!("no{n}"), "path": "a.txt"})))
+            .map(|n| tool("grep", &json!({"pattern": format!("no{n}"), "path": "a.txt"})))
             .collect();
         // Nothing of the reply's end is sent before the test has seen every read end.
         steps.extend([Step::Until(go_on.clone()), Step::Text("Now I know.".to_owned())]);
@@ -200,8 +200,9 @@ fn reads_run_while_the_reply_streams() {
 /// Proves T1.1a: a stop in the middle of a reply closes the connection within 2 s.
 #[test]
 fn a_stop_closes_the_connection() {
-    let provider =
-        Provider::new(|_| Answer::Stream(vec![tool("read", json!({"path": "a.txt"})), Step::Hang]));
+    let provider = Provider::new(|_| {
+        Answer::Stream(vec![tool("read", &json!({"path": "a.txt"})), Step::Hang])
+    });
     let world = one_loop(&provider, "");
     world.until_event("the reply to be under way", |it| {
         matches!(

@@ -10,7 +10,7 @@
 #![allow(dead_code, reason = "tests and benches use different parts of it")]
 
 mod allowance;
-mod wire;
+mod bytes;
 
 use std::{
     io::{Read as _, Write as _},
@@ -23,7 +23,7 @@ use std::{
 use nix::poll::{PollFd, PollFlags, poll};
 
 pub(crate) use self::allowance::Allowance;
-use self::{allowance::Meters, wire::Writer};
+use self::{allowance::Meters, bytes::Writer};
 
 /// Longest wait for anything.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -14,7 +14,7 @@ fn refused_and_broken_off_is_one_iteration() {
     let mark = json!({"command": format!("echo ran >>{}", marks.display())});
     let provider = Provider::new(move |seen| {
         let overloaded = r#"{"type":"error","error":{"type":"overloaded_error","message":"x"}}"#;
-        let both = [tool("read", json!({"path": "a.txt"})), tool("run", mark.clone())];
+        let both = [tool("read", &json!({"path": "a.txt"})), tool("run", &mark)];
         match seen.n {
             0 => Answer::Plain(429, vec![("retry-after", "1".to_owned())], String::new()),
             1 => {

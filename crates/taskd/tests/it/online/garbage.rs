@@ -25,9 +25,9 @@ fn calls_that_cannot_be_done_are_told() {
         0 => Answer::Stream(vec![
             Step::Tool("write", r#"{"path": "c.txt", "content": "#.to_owned()),
             Step::Tool("run", "touch c.txt".to_owned()),
-            tool("read", json!({"path": 7})),
-            tool("teleport", json!({"to": "c.txt"})),
-            tool("write", json!({"path": "../c.txt", "content": "c"})),
+            tool("read", &json!({"path": 7})),
+            tool("teleport", &json!({"to": "c.txt"})),
+            tool("write", &json!({"path": "../c.txt", "content": "c"})),
         ]),
         _ => work(),
     });

@@ -20,11 +20,11 @@ fn script(seen: &Seen) -> Answer {
     let file = format!("{name}.new.txt");
     if !seen.body.contains("tool_result") {
         let args = json!({"command": "ls"});
-        return Answer::Stream(vec![Step::Text("Let me see.".to_owned()), tool("run", args)]);
+        return Answer::Stream(vec![Step::Text("Let me see.".to_owned()), tool("run", &args)]);
     }
     Answer::Stream(vec![
-        tool("write", json!({"path": file, "content": name})),
-        tool("finish", json!({"summary": "done"})),
+        tool("write", &json!({"path": file, "content": name})),
+        tool("finish", &json!({"summary": "done"})),
     ])
 }
 
@@ -55,18 +55,18 @@ impl Normal {
             Value::Array(items) => items.iter_mut().for_each(|it| self.value(field, it)),
             Value::Number(_) if ["until", "ms"].contains(&field) => *value = "a time".into(),
             Value::Number(_) if ["effect", "seq", "entry"].contains(&field) => {
-                *value = self.name("#", value.to_string());
+                *value = self.name("#", &value.to_string());
             }
             Value::String(text) => {
                 if text.len() == 40 && text.bytes().all(|it| it.is_ascii_hexdigit()) {
-                    *value = self.name("commit or tree ", std::mem::take(text));
+                    *value = self.name("commit or tree ", text);
                 }
             }
             Value::Null | Value::Bool(_) | Value::Number(_) => {}
         }
     }
 
-    fn name(&mut self, kind: &str, text: String) -> Value {
+    fn name(&mut self, kind: &str, text: &str) -> Value {
         let n = self.names.len();
         self.names.entry(format!("{kind}{text}")).or_insert(format!("{kind}{n}")).clone().into()
     }

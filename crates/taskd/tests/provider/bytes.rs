@@ -46,7 +46,7 @@ impl Writer {
             return self.choice(&json!({"content": text}), &Value::Null);
         }
         let delta = json!({"type": "text_delta", "text": text});
-        self.block(json!({"type": "text", "text": ""}), &[delta])
+        self.block(&json!({"type": "text", "text": ""}), &[delta])
     }
 
     /// A call whose arguments come in two pieces.
@@ -59,7 +59,7 @@ impl Writer {
         if self.is_anthropic {
             let piece = |it: &str| json!({"type": "input_json_delta", "partial_json": it});
             let begun = json!({"type": "tool_use", "id": id, "name": name, "input": {}});
-            return self.block(begun, &[piece(one), piece(two)]);
+            return self.block(&begun, &[piece(one), piece(two)]);
         }
         let begun = json!({"index": index, "id": id, "type": "function",
             "function": {"name": name, "arguments": ""}});
@@ -91,7 +91,7 @@ impl Writer {
         text
     }
 
-    fn block(&mut self, begun: Value, deltas: &[Value]) -> String {
+    fn block(&mut self, begun: &Value, deltas: &[Value]) -> String {
         let index = self.blocks;
         self.blocks += 1;
         let mut text =
