@@ -14,7 +14,7 @@ use taskd_model::Delta;
 
 use crate::{
     Sizes, stats, tell,
-    wire::{Allowance, Answer, Gate, Provider, Seen, Step},
+    wire::{Allowance, Answer, Gate, Provider, Seen, Step, header},
     world::{self, World},
 };
 
@@ -136,7 +136,7 @@ async fn second_wave(allowance: Allowance, sizes: &Sizes) {
             return thinks_and_reads();
         }
         closed.wait();
-        Answer::Plain(429, vec![("retry-after", RETRY_AFTER.to_string())], String::new())
+        Answer::Plain(429, header("retry-after", &RETRY_AFTER.to_string()), String::new())
     });
     let (_world, _client) = at_work(&provider, loops).await;
     provider.until("every loop to call", |seen| first <= seen.len());

@@ -11,7 +11,7 @@ use serde_json::json;
 use taskd_model::{EffectId, Event, LoopView, Record, Status, Work};
 
 use crate::{
-    provider::{Answer, Gate, Provider, Seen, Step},
+    provider::{Answer, Gate, Provider, Seen, Step, header},
     support::{World, files_that_say},
 };
 

@@ -58,10 +58,9 @@ impl Meters {
         }
         let seconds = wait.as_secs_f64().ceil();
         let kind = r#"{"type":"error","error":{"type":"rate_limit_error","message":"slow"}}"#;
-        let headers = vec![
-            ("retry-after", format!("{seconds:.0}")),
-            ("content-type", "application/json".to_owned()),
-        ];
+        let mut headers = self.levels();
+        headers.push(("retry-after".to_owned(), format!("{seconds:.0}")));
+        headers.push(("content-type".to_owned(), "application/json".to_owned()));
         Some(Answer::Plain(429, headers, kind.to_owned()))
     }
 
@@ -83,21 +82,22 @@ impl Meters {
     }
 
     /// What is left, in Anthropic's headers.
-    pub(super) fn headers(&mut self) -> String {
-        let mut text = String::new();
+    pub(super) fn levels(&mut self) -> Vec<(String, String)> {
+        let mut levels = Vec::new();
         for (name, bucket) in [("requests", &mut self.requests), ("input-tokens", &mut self.tokens)]
         {
             bucket.fill();
             let lacks = bucket.per_minute - bucket.left;
             let reset = Duration::from_secs_f64(lacks * 60.0 / bucket.per_minute);
             let reset = jiff::Timestamp::try_from(SystemTime::now() + reset).expect("this century");
-            let (limit, left) = (bucket.per_minute, bucket.left.floor());
-            let name = format!("anthropic-ratelimit-{name}");
-            text += &format!(
-                "{name}-limit: {limit:.0}\r\n{name}-remaining: {left:.0}\r\n{name}-reset: {reset:.0}\r\n"
-            );
+            let mut level = |what: &str, value: String| {
+                levels.push((format!("anthropic-ratelimit-{name}-{what}"), value));
+            };
+            level("limit", format!("{:.0}", bucket.per_minute));
+            level("remaining", format!("{:.0}", bucket.left.floor()));
+            level("reset", format!("{reset:.0}"));
         }
-        text
+        levels
     }
 }
 

@@ -47,13 +47,16 @@ pub(crate) enum Step {
     Cut,
 }
 
+/// Names and values.
+pub(crate) type Headers = Vec<(String, String)>;
+
 /// What a request is answered with.
 #[derive(Debug, Clone)]
 pub(crate) enum Answer {
     /// A reply that does these steps; it ends as it should unless one of them ends it.
     Stream(Vec<Step>),
     /// Anything else: status, headers, body.
-    Plain(u16, Vec<(&'static str, String)>, String),
+    Plain(u16, Headers, String),
 }
 
 /// A gate that is opened once.
@@ -297,16 +300,16 @@ fn say(
     if let Some(it) = held(&shared.seen).iter_mut().find(|it| it.n == seen.n) {
         it.status = Some(status);
     }
-    let levels = shared.meters.as_ref().map(|it| held(it).headers()).unwrap_or_default();
     let steps = match answer {
         Answer::Plain(status, headers, body) => {
-            let headers = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n"));
-            let (headers, length) = (headers.collect::<String>(), body.len());
-            let head = format!("HTTP/1.1 {status} X\r\n{headers}{levels}content-length: {length}");
+            let (headers, length) = (lines(&headers), body.len());
+            let head = format!("HTTP/1.1 {status} X\r\n{headers}content-length: {length}");
             return write(format!("{head}\r\n\r\n{body}").as_bytes());
         }
         Answer::Stream(steps) => steps,
     };
+    let levels = shared.meters.as_ref().map(|it| held(it).levels());
+    let levels = lines(&levels.unwrap_or_default());
     write(
         format!(
             "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n{levels}\
@@ -347,6 +350,15 @@ fn say(
     let mut last = chunk(&writer.end());
     last.extend_from_slice(b"0\r\n\r\n");
     write(&last)
+}
+
+fn lines(headers: &Headers) -> String {
+    headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect()
+}
+
+/// `retry-after: 1`, for an answer.
+pub(crate) fn header(name: &str, value: &str) -> Headers {
+    vec![(name.to_owned(), value.to_owned())]
 }
 
 fn chunk(bytes: &str) -> Vec<u8> {

@@ -16,10 +16,12 @@ fn refused_and_broken_off_is_one_iteration() {
         let overloaded = r#"{"type":"error","error":{"type":"overloaded_error","message":"x"}}"#;
         let both = [tool("read", &json!({"path": "a.txt"})), tool("run", &mark)];
         match seen.n {
-            0 => Answer::Plain(429, vec![("retry-after", "1".to_owned())], String::new()),
+            0 => Answer::Plain(429, header("retry-after", "1"), String::new()),
             1 => {
+                // Time enough for both to run, if they were begun before the reply is whole.
+                let late = Step::Pause(Duration::from_millis(300));
                 let error = Step::Raw(format!("event: error\ndata: {overloaded}\n\n"));
-                Answer::Stream(both.into_iter().chain([error, Step::Hang]).collect())
+                Answer::Stream(both.into_iter().chain([late, error, Step::Hang]).collect())
             }
             _ => {
                 let Answer::Stream(rest) = work() else { unreachable!("a stream") };
@@ -65,7 +67,7 @@ fn a_wrong_key_asks_for_the_right_one() {
             return work();
         }
         let body = r#"{"type":"error","error":{"type":"authentication_error","message":"no"}}"#;
-        Answer::Plain(401, vec![("content-type", "application/json".to_owned())], body.to_owned())
+        Answer::Plain(401, header("content-type", "application/json"), body.to_owned())
     });
     let mut world = one_loop(&provider, "");
     let it = over(&world);

@@ -7,7 +7,7 @@ use super::*;
 fn a_page_instead_of_a_reply_blocks() {
     let provider = Provider::new(|_| {
         let page = "<html>Sign in to the network. prose-of-somebody</html>".to_owned();
-        Answer::Plain(200, vec![("content-type", "text/html".to_owned())], page)
+        Answer::Plain(200, header("content-type", "text/html"), page)
     });
     let world = one_loop(&provider, "");
     let it = over(&world);
