@@ -90,6 +90,12 @@ pub(crate) fn trouble(
     }
 }
 
+/// The variable that holds the key of this model's provider, if it has one.
+pub(crate) fn key_variable(ctx: &Context, model: &str) -> Option<String> {
+    let (provider, _) = model.split_once('/')?;
+    ctx.models.catalog().provider(provider)?.key_variable.clone()
+}
+
 /// Puts what was given over what is held: what nobody reads is not kept. A key and the place it is
 /// for belong together, so a key that comes without a place takes an earlier place away.
 fn take(

@@ -88,6 +88,17 @@ pub(super) const GROUPS: &[Group] = &[
         ],
     },
     Group {
+        title: "One admission",
+        how: "`Coordinator::handle` in this process again, with 2,200 loops of 22 plans that all have \
+            a request and wait for a cell of the rate; one is free each millisecond. Timed is the \
+            tick that admits a call, 200 times, so that 2,000 wait at least: whose turn it is, what \
+            it may cost, the event, and the deadline of the next.",
+        rows: &[
+            row("admission.2000", "2,000 calls waiting, median", "µs", Some(Below(20.0))),
+            row("admission.2000.p99", "2,000 calls waiting, p99", "µs", None),
+        ],
+    },
+    Group {
         title: "Memory and rest",
         how: "Resident memory is `VmRSS` of the daemon, the peak `VmHWM`; megabytes are 10⁶ bytes. \
             Parked: 1,000 paused loops of one plan that is released. Native: 300 loops in worktrees \
@@ -147,6 +158,54 @@ pub(super) const GROUPS: &[Group] = &[
             row("turnaround.whole.p99", "from the tool's start, p99", "ms", None),
             row("turnaround.seen", "from its durable end, median", "ms", None),
             row("turnaround.log", "by the log, median", "ms", None),
+        ],
+    },
+    Group {
+        title: "At a provider",
+        how: "The real daemon with a provider of the tests on loopback: hand-written bytes of \
+            Anthropic's interface, one thread for each connection, times taken at its sockets. It \
+            refuses as providers do, with token buckets that hold a minute's worth, and says in its \
+            headers what is left. 50 loops, each turn 300 ms and a call of `read`; three seconds' \
+            worth is left at first. Share of the allowance: what was taken in ten seconds from when \
+            that is gone, against what came in; once with 1,200 requests a minute and once with \
+            3 million input tokens a minute. Refused: 429s of all requests of both, the beginning \
+            counted. Second wave: all 50 first calls are refused at the same moment with \
+            `retry-after: 1`, no other header, and nothing is left; 429s of the requests of the next six seconds. To \
+            the next request: 100 loops whose reply calls `read` at once and ends 1.5 s later, so \
+            that the result is there before; from the reply's last byte to the next request's first. \
+            A word: 20 replies at once with a word every 50 ms, from just before it is written to \
+            the client that watches. Three runs.",
+        rows: &[
+            row("provider.allowance", "share of the requests allowed", "%", Some(AtLeast(95.0))),
+            row(
+                "provider.allowance.tokens",
+                "share of the tokens allowed",
+                "%",
+                Some(AtLeast(95.0)),
+            ),
+            row("provider.refused", "requests refused", "%", Some(Below(1.0))),
+            row("provider.second_wave", "refused again", "%", Some(Below(2.0))),
+            row("provider.turnaround", "to the next request, median", "ms", Some(Below(3.0))),
+            row("provider.turnaround.p99", "to the next request, p99", "ms", None),
+            row("provider.delta", "a word to the client, median", "ms", Some(Below(10.0))),
+            row("provider.delta.p99", "a word to the client, p99", "ms", Some(Below(10.0))),
+        ],
+    },
+    Group {
+        title: "Tools while the reply streams",
+        how: "One loop at the same provider. Its replies take a second and call `grep` ten times, \
+            every 90 ms, on so much text that one call alone takes 100 ms; that is processor \
+            time, so two cores do not run ten at once. Ours is a turn from its request to the next \
+            one, at the provider. One after the other: the reply and ten reads (computed). The best \
+            there can be: the reply's end, or 100 ms after the last call was written, whichever is \
+            later (computed from the provider's times). Efficiency is the best by ours. Three runs \
+            of ten turns, the median of each.",
+        rows: &[
+            row("overlap.efficiency", "the best by ours", "%", Some(AtLeast(95.0))),
+            row("overlap.ours", "ours", "ms", None),
+            row("overlap.ideal", "the best there can be", "ms", None),
+            row("overlap.sequential", "one after the other", "ms", None),
+            row("overlap.read", "one read alone", "ms", None),
         ],
     },
 ];

@@ -12,7 +12,7 @@ use taskd_tools::files::catalog;
 
 use super::{Job, Trouble, chain, lock};
 use crate::{
-    findings,
+    findings, models,
     prompt::{self, Conversation, GateSaid, Note, Prompt, Scene, Turn, estimate_tokens},
 };
 
@@ -183,7 +183,7 @@ impl Job {
             };
             match event {
                 None => return Err(Trouble::transient("the stream ended without an end")),
-                Some(Err(error)) => return Err(trouble(error)),
+                Some(Err(error)) => return Err(self.refusal(model, error)),
                 Some(Ok(StreamEvent::Accepted | StreamEvent::Thinking(_))) => {}
                 Some(Ok(StreamEvent::Levels(levels))) => {
                     self.tell(Observation::Levels(levels)).await;
@@ -209,6 +209,19 @@ impl Job {
                 }
             }
         }
+    }
+
+    /// A failed call; where the credential was refused, with the variable it is read from.
+    fn refusal(&self, model: &str, error: LlmError) -> Trouble {
+        let variable = models::key_variable(&self.ctx, model);
+        let variable = variable.filter(|_| matches!(error, LlmError::Auth { .. }));
+        let mut trouble = trouble(error);
+        if let Some(it) = variable {
+            trouble.message.push_str(&format!(
+                "; for another one `export {it}=...` and run `taskd resume ID` in that shell"
+            ));
+        }
+        trouble
     }
 
     fn tool_call(&self, name: &str, args: &str) -> Result<ToolCall, Trouble> {

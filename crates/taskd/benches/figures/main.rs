@@ -9,14 +9,19 @@
 )]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program that reports")]
 
+mod admission;
 mod answers;
 mod decide;
 mod durable;
 mod footprint;
 mod history;
 mod native;
+mod overlap;
+mod provider;
 mod stats;
 mod turnaround;
+#[path = "../../tests/provider/mod.rs"]
+mod wire;
 mod world;
 
 use std::time::{Duration, Instant};
@@ -58,12 +63,15 @@ type Group = (&'static str, fn(&Sizes));
 
 const GROUPS: &[Group] = &[
     ("decide", decide::run),
+    ("admission", admission::run),
     ("ready", answers::ready),
     ("durable", durable::run),
     ("parked", answers::parked),
     ("idle", footprint::idle),
     ("native", footprint::native),
     ("turnaround", turnaround::run),
+    ("provider", provider::run),
+    ("overlap", overlap::run),
     ("history", history::run),
 ];
 

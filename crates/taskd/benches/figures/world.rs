@@ -67,7 +67,8 @@ impl World {
         world
     }
 
-    fn git(&self, args: &[&str]) {
+    /// Runs git in the repository.
+    pub(crate) fn git(&self, args: &[&str]) {
         let mut git = Command::new("git");
         let status = git.args(args).current_dir(&self.repo).env_clear().envs(&self.env).status();
         assert!(status.expect("git is installed").success(), "git {args:?}");
@@ -154,6 +155,17 @@ impl World {
 
     /// Submits a plan with so many specs, named `s0`, `s1` and so on; its gate is `true`.
     pub(crate) async fn submit(&self, client: &Client, model: &str, specs: u32) {
+        self.submit_for(client, model, specs, &[]).await;
+    }
+
+    /// The same, paid with these credentials.
+    pub(crate) async fn submit_for(
+        &self,
+        client: &Client,
+        model: &str,
+        specs: u32,
+        credentials: &[(&str, String)],
+    ) {
         let mut text = format!(
             "---\nplan: Figures\nmodel: {model}\ngate: 'true'\nland: ask\n---\nMany of a kind.\n"
         );
@@ -165,6 +177,7 @@ impl World {
             file_name: "figures.md".to_owned(),
             repository: self.scope().to_owned(),
             environment: [("PATH".to_owned(), self.env["PATH"].clone())].into(),
+            credentials: credentials.iter().map(|it| (it.0.to_owned(), it.1.clone())).collect(),
             ..v1::SubmitRequest::default()
         };
         let answer = client.submit(request).await.expect("the plan is taken");

@@ -6,5 +6,8 @@ mod durability;
 mod landing;
 mod loops;
 mod models;
+mod online;
+#[path = "../provider/mod.rs"]
+mod provider;
 mod support;
 mod tui;
