@@ -4,8 +4,8 @@
 //! when it began to look.
 
 use crate::{
-    Change, Event, GateReport, LandPolicy, LoopId, Observation, Outcome, Owner, PlanId, QueueEnd,
-    QueueOp, Reason, Record, Status, Time, Verdict, format_duration_ms, format_micros,
+    Change, Event, GateReport, LandPolicy, LoopId, Observation, Outcome, Owner, PlanId, Purse,
+    QueueEnd, QueueOp, Reason, Record, Status, Time, Verdict, format_duration_ms, format_micros,
 };
 
 use super::{EffectKind, EffectView, LoopView, View};
@@ -80,6 +80,14 @@ impl View {
                 Some(Line::new(&self.loop_name(*id), "in the queue to land"))
             }
             Event::QueueLeft { op, end, .. } => self.queue_line(*op, end),
+            Event::BudgetSet { of, micros } => {
+                let text = format!("may spend {} in all", format_micros(*micros));
+                Some(Line::new(&self.purse(*of)?, text))
+            }
+            Event::BudgetWarned { of, spent_micros, budget_micros } => {
+                let text = spent_of(*spent_micros, *budget_micros);
+                Some(Line::new(&self.purse(*of)?, text))
+            }
             event @ (Event::StatusChanged { .. }
             | Event::IterationStarted { .. }
             | Event::Deferred { .. }
@@ -105,6 +113,14 @@ impl View {
             | Event::Passed { .. }
             | Event::ResumeAsked
             | Event::QueueEntered { .. } => None,
+        }
+    }
+
+    /// Whose money it is; nobody's where the plan is its one loop, which says it.
+    fn purse(&self, of: Purse) -> Option<String> {
+        match of {
+            Purse::Loop(id) => Some(self.loop_name(id)),
+            Purse::Plan(id) => self.plans.get(&id).filter(|it| !it.single).map(|_| id.to_string()),
         }
     }
 
@@ -269,6 +285,8 @@ impl View {
             | Event::DeferralOver
             | Event::Passed { .. }
             | Event::ResumeAsked
+            | Event::BudgetSet { .. }
+            | Event::BudgetWarned { .. }
             | Event::QueueEntered { .. }
             | Event::QueueLeft { .. } => return None,
         };
@@ -396,6 +414,16 @@ fn tests(n: u32) -> String {
 /// `1 file`, `2 files`.
 fn count(n: u64, thing: &str) -> String {
     format!("{n} {thing}{}", if n == 1 { "" } else { "s" })
+}
+
+/// `82 % of its $5.00 spent`.
+#[must_use]
+pub fn spent_of(spent_micros: u64, budget_micros: u64) -> String {
+    if budget_micros == 0 {
+        return format!("{} spent of a budget of nothing", format_micros(spent_micros));
+    }
+    let percent = u128::from(spent_micros) * 100 / u128::from(budget_micros);
+    format!("{percent} % of its {} spent", format_micros(budget_micros))
 }
 
 /// Cost for people, with what nobody counted named.
