@@ -5,7 +5,8 @@
 
 use crate::{
     Change, Event, GateReport, LandPolicy, LoopId, Observation, Outcome, Owner, PlanId, Purse,
-    QueueEnd, QueueOp, Reason, Record, Status, Time, Verdict, format_duration_ms, format_micros,
+    QueueEnd, QueueOp, Reason, Record, Status, Time, Usage, Verdict, format_duration_ms,
+    format_micros,
 };
 
 use super::{EffectKind, EffectView, LoopView, View};
@@ -148,7 +149,7 @@ impl View {
                 text.push_str(&format!(", {n} {status}"));
             }
         }
-        Some(Line::new(&id.to_string(), text).detail(money(plan.spent.micros, plan.uncounted)))
+        Some(Line::new(&id.to_string(), text).detail(money(&plan.spent, plan.uncounted)))
     }
 
     fn effect_line(&self, open: &EffectView, outcome: &Outcome) -> Option<Line> {
@@ -350,7 +351,7 @@ impl LoopView {
         let Change { files, added, removed } = self.change;
         let files = count(u64::from(files), "file");
         let iterations = count(u64::from(self.iteration), "iteration");
-        let cost = money(self.spent.micros, self.uncounted);
+        let cost = money(&self.spent, self.uncounted);
         format!("{files}, +{added} -{removed}, {iterations}, {cost}")
     }
 }
@@ -426,11 +427,16 @@ pub fn spent_of(spent_micros: u64, budget_micros: u64) -> String {
     format!("{percent} % of its {} spent", format_micros(budget_micros))
 }
 
-/// Cost for people, with what nobody counted named.
-fn money(micros: u64, uncounted: bool) -> String {
-    match (micros, uncounted) {
-        (0, true) => "uncounted".to_owned(),
-        (_, true) => format!("{} and uncounted", format_micros(micros)),
-        (_, false) => format_micros(micros),
+/// Cost for people, with what nobody counted, or what has no known price, named.
+fn money(spent: &Usage, uncounted: bool) -> String {
+    let told = match (spent.micros, uncounted) {
+        (0, true) => return "uncounted".to_owned(),
+        (_, true) => format!("{} and uncounted", format_micros(spent.micros)),
+        (_, false) => format_micros(spent.micros),
+    };
+    match (spent.micros, spent.unpriced) {
+        (_, 0) => told,
+        (0, _) => "no price known".to_owned(),
+        (_, _) => format!("{told} and calls without a price"),
     }
 }
