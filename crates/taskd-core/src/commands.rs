@@ -1,12 +1,12 @@
 //! What people ask for: each command is checked whole before its first event.
 
 use taskd_model::{
-    Actor, Command, Event, LandPolicy, LoopId, MAX_EVENT_BYTES, PlanHead, PlanId, ProjectId,
-    Reason, SpecHead, SpecId, Status, Time,
+    Actor, Command, Event, LandPolicy, Limit, LoopId, MAX_EVENT_BYTES, PlanHead, PlanId, ProjectId,
+    Purse, Reason, SpecHead, SpecId, Status, Time,
 };
 
 use crate::{
-    Coordinator,
+    Coordinator, decide,
     engine::{LoopEngine, Next},
     plan::{PlanState, Reach},
 };
@@ -68,6 +68,20 @@ pub enum Rejected {
         /// What people call it.
         name: String,
     },
+    /// It would be blocked again at once.
+    #[error("{name} has no money left ({limit}); raise that first: taskd budget set")]
+    NoMoney {
+        /// What people call it.
+        name: String,
+        /// Which budget.
+        limit: Limit,
+    },
+    /// No such plan.
+    #[error("there is no plan {0}")]
+    NoPlan(PlanId),
+    /// The plan is over.
+    #[error("{0} has ended already")]
+    PlanIsOver(PlanId),
     /// Only passed work can land or be sent back.
     #[error("{name} has not passed its gate, so there is nothing to land or send back yet")]
     NotPassed {
@@ -155,6 +169,7 @@ impl Coordinator {
                 self.alive(&[*id])?;
                 self.emit(now, actor, Some(*id), Event::NoteAdded { note: *note });
             }
+            Command::SetBudget { of, micros } => self.set_budget(now, actor, *of, *micros)?,
             Command::Park if !self.state().is_parked() => {
                 self.emit(now, actor, None, Event::WorkParked);
             }
@@ -234,6 +249,11 @@ impl Coordinator {
             {
                 return Err(Rejected::NeedFailed { name });
             }
+            if matches!(engine.reason, Some(Reason::Limit(_)))
+                && let Some(limit) = decide::cannot_pay(self.state(), engine)
+            {
+                return Err(Rejected::NoMoney { name, limit });
+            }
         }
         for engine in engines {
             self.emit(now, actor, Some(engine.id), Event::ResumeAsked);
@@ -247,6 +267,36 @@ impl Coordinator {
                 self.emit(now, actor, Some(engine.id), event);
             }
         }
+        Ok(())
+    }
+
+    /// Sets what a loop or a plan may spend in all.
+    fn set_budget(
+        &mut self,
+        now: Time,
+        actor: Actor,
+        of: Purse,
+        micros: u64,
+    ) -> Result<(), Rejected> {
+        let before = match of {
+            Purse::Loop(id) => self.alive(&[id])?.first().map(|it| it.limits.budget_micros),
+            Purse::Plan(id) => {
+                let plan = self.state().plans().get(&id).ok_or(Rejected::NoPlan(id))?;
+                if plan.state == PlanState::Ended {
+                    return Err(Rejected::PlanIsOver(id));
+                }
+                Some(plan.head.budget_micros)
+            }
+        };
+        if before == Some(micros) {
+            return Ok(());
+        }
+        self.emit(now, actor, of.loop_id(), Event::BudgetSet { of, micros });
+        let id = of.loop_id().or_else(|| {
+            let plan = self.state().plan(of.plan());
+            plan.specs.first().map(|it| it.latest)
+        });
+        self.warn_of_budgets(now, id);
         Ok(())
     }
 

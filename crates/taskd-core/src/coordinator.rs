@@ -164,6 +164,7 @@ impl Coordinator {
             | Event::EffectStarted { owner: Owner::Plan(plan), .. } => of_plan(plan),
             Event::EffectStarted { owner: Owner::Loop(id), .. } => of_plan(&id.plan()),
             Event::QueueEntered { op } | Event::QueueLeft { op, .. } => of_plan(&op.plan()),
+            Event::BudgetSet { of, .. } | Event::BudgetWarned { of, .. } => of_plan(&of.plan()),
             Event::EffectEnded { effect, .. } | Event::EffectObserved { effect, .. } => {
                 Some(self.state.effects()[effect].project)
             }
@@ -235,6 +236,7 @@ impl Coordinator {
                     let (effect, index) = (*effect, *index);
                     let event = Event::EffectObserved { effect, index, fact: fact.clone() };
                     self.emit(now, Actor::Runner, id, event);
+                    self.warn_of_budgets(now, id);
                 }
             }
             Input::Ended { effect, outcome } => self.ended(now, *effect, outcome),

@@ -138,7 +138,7 @@ fn admit_call(state: &State, now: Time) -> Option<Step> {
     })?;
     let engine = &state.loops()[&call.id];
     let event = match afford(state, engine, call.worst_micros) {
-        Money::Gone(limit) => Event::LimitReached { limit },
+        Money::Gone(limit) => out_of_money(limit),
         Money::Reserved => Event::Deferred {
             until: now.plus_ms(RESERVED_WAIT_MS),
             why: "what is left of the plan's budget is reserved by calls in flight".to_owned(),
@@ -205,7 +205,7 @@ fn admit_agent(state: &State) -> Option<Step> {
     let engine = &state.loops()[&id];
     let Next::Agent { prompt } = engine.next else { unreachable!("indexed as a waiting agent") };
     Some(match spent_up(state, engine) {
-        Some(limit) => (Some(id), Event::LimitReached { limit }),
+        Some(limit) => (Some(id), out_of_money(limit)),
         None => start(id, Work::Agent { prompt, cap_micros: money_left(state, engine) }),
     })
 }
@@ -216,6 +216,23 @@ fn admit_loop(state: &State) -> Option<Step> {
     }
     let (_, _, id) = *state.index().slots.first()?;
     Some((Some(id), status(Status::Pending, Status::Running, Reason::Started)))
+}
+
+/// Whoever has no money waits for a person, who may give more; nothing of its work is lost.
+fn out_of_money(limit: Limit) -> Event {
+    status(Status::Running, Status::Blocked, Reason::Limit(limit))
+}
+
+/// Which budget does not pay for what the loop does next, if one does not.
+pub(crate) fn cannot_pay(state: &State, engine: &LoopEngine) -> Option<Limit> {
+    match engine.next {
+        Next::Iterate | Next::Compose | Next::Agent { .. } => spent_up(state, engine),
+        Next::Call { worst_micros, .. } => match afford(state, engine, worst_micros) {
+            Money::Gone(limit) => Some(limit),
+            Money::Cap(_) | Money::Reserved => None,
+        },
+        Next::Accept | Next::Tools | Next::Gate | Next::Land => None,
+    }
 }
 
 /// The money is gone: another loop of the plan may have spent it while this one waited.
@@ -352,25 +369,21 @@ pub(crate) fn waits_for_need(state: &State, engine: &LoopEngine) -> bool {
 
 fn next_step(state: &State, engine: &LoopEngine) -> Option<Event> {
     match engine.next {
-        Next::Iterate => Some(match exhausted(state, engine) {
-            Some(limit) => Event::LimitReached { limit },
-            None => Event::IterationStarted { n: engine.iteration + 1 },
-        }),
-        Next::Compose => Some(match exhausted(state, engine) {
-            Some(limit) => Event::LimitReached { limit },
-            None => begin(engine, Work::Compose),
-        }),
+        Next::Iterate | Next::Compose => {
+            Some(match (spent_up(state, engine), engine.exhausted()) {
+                // More money would not help it.
+                (_, Some(limit)) => Event::LimitReached { limit },
+                (Some(limit), None) => out_of_money(limit),
+                (None, None) if engine.next == Next::Compose => begin(engine, Work::Compose),
+                (None, None) => Event::IterationStarted { n: engine.iteration + 1 },
+            })
+        }
         Next::Tools => tool_step(engine),
         Next::Agent { .. } if engine.limits.restarts < engine.restarts => {
             Some(Event::LimitReached { limit: Limit::Restarts })
         }
         Next::Accept | Next::Call { .. } | Next::Agent { .. } | Next::Gate | Next::Land => None,
     }
-}
-
-fn exhausted(state: &State, engine: &LoopEngine) -> Option<Limit> {
-    let plan = state.plan(engine.id.plan());
-    engine.exhausted().or_else(|| plan.is_over_budget().then_some(Limit::PlanBudget))
 }
 
 fn begin(engine: &LoopEngine, work: Work) -> Event {

@@ -48,10 +48,15 @@ pub(crate) struct LoopEngine {
     pub(crate) notes: Vec<Digest>,
     pub(crate) session: Option<String>,
     pub(crate) spent: Usage,
+    /// That its money comes to an end was said.
+    pub(crate) warned: bool,
+    /// Since when it is blocked for want of money.
+    pub(crate) penniless_at: Option<Time>,
     pub(crate) started_at: Option<Time>,
     /// Since when it wants to call a model and nothing of it runs.
     pub(crate) call_wanted_at: Option<Time>,
-    /// How long it was parked until a provider would take a call, in milliseconds: not its time.
+    /// How long it was parked until a provider would take a call, or there was money again, in
+    /// milliseconds: not its time.
     pub(crate) parked_ms: u64,
     pub(crate) retry_at: Option<Time>,
     /// Failures in a row of what it does now.
@@ -191,6 +196,8 @@ impl LoopEngine {
             notes: Vec::new(),
             session: None,
             spent: Usage::default(),
+            warned: false,
+            penniless_at: None,
             started_at: None,
             call_wanted_at: None,
             parked_ms: 0,
@@ -278,11 +285,8 @@ impl LoopEngine {
         self.turn.reply.is_some() && self.turn.tools.iter().all(ToolSlot::is_done)
     }
 
-    /// The limit that ends the loop before more is spent, if one is reached.
+    /// The limit, other than money, that ends the loop before more is spent, if one is reached.
     pub(crate) fn exhausted(&self) -> Option<Limit> {
-        if self.is_over_budget() {
-            return Some(Limit::Budget);
-        }
         if self.limits.restarts < self.restarts {
             return Some(Limit::Restarts);
         }

@@ -4,7 +4,8 @@
 //! same batch.
 
 use taskd_model::{
-    Actor, Change, EffectId, Event, Evidence, Failure, LoopId, Outcome, Time, Verdict, Work,
+    Actor, Change, EffectId, Event, Evidence, Failure, LoopId, Outcome, Purse, Seq, Time, Verdict,
+    Work,
 };
 
 use crate::{
@@ -28,16 +29,33 @@ impl Coordinator {
         }
         let event = Event::EffectEnded { effect, outcome: outcome.clone() };
         self.emit(now, Actor::Runner, id, event);
+        let seq = self.head();
+        self.warn_of_budgets(now, id);
         let Some(id) = id.filter(|_| !was_ending) else { return };
-        self.gated(now, id, &outcome);
-        self.agent_failed(now, id, &outcome);
+        self.gated(now, id, seq, &outcome);
+        self.agent_failed(now, id, seq, &outcome);
         self.failed(now, id, effect, &work, &outcome);
     }
 
+    /// What was just booked, or set, may have brought a budget near its end: that is said once.
+    pub(crate) fn warn_of_budgets(&mut self, now: Time, id: Option<LoopId>) {
+        let Some(id) = id else { return };
+        let engine = &self.state().loops()[&id];
+        let plan = self.state().plan(id.plan());
+        let of_loop = (engine.spent.micros, engine.limits.budget_micros, engine.warned);
+        let of_plan = (plan.spent.micros, plan.head.budget_micros, plan.warned);
+        let purses = [(Purse::Loop(id), of_loop), (Purse::Plan(id.plan()), of_plan)];
+        for (of, (spent_micros, budget_micros, warned)) in purses {
+            if !warned && taskd_model::nears(spent_micros, budget_micros) {
+                let event = Event::BudgetWarned { of, spent_micros, budget_micros };
+                self.emit(now, Actor::Core, of.loop_id(), event);
+            }
+        }
+    }
+
     /// A gate gives the iteration its verdict, and green work its evidence.
-    fn gated(&mut self, now: Time, id: LoopId, outcome: &Outcome) {
+    fn gated(&mut self, now: Time, id: LoopId, seq: Seq, outcome: &Outcome) {
         let Outcome::Gated { checkpoint, tree, change, markers, report } = outcome else { return };
-        let seq = self.head();
         let verdict = match report {
             _ if change.files == 0 => Verdict::Unchanged,
             _ if 0 < *markers => Verdict::Conflict,
@@ -58,12 +76,11 @@ impl Coordinator {
     }
 
     /// An agent that did not end normally ends its iteration; the next waits a little.
-    fn agent_failed(&mut self, now: Time, id: LoopId, outcome: &Outcome) {
+    fn agent_failed(&mut self, now: Time, id: LoopId, seq: Seq, outcome: &Outcome) {
         let Outcome::AgentDone { exit, summary, log, .. } = outcome else { return };
         if *exit == 0 {
             return;
         }
-        let seq = self.head();
         let event = Event::IterationEnded {
             n: self.state().loops()[&id].iteration,
             verdict: Verdict::AgentFailed,

@@ -50,6 +50,8 @@ pub(crate) struct Plan {
     pub(crate) spent: Usage,
     /// What calls in flight may still cost, in micro-dollars.
     pub(crate) reserved_micros: u64,
+    /// That its money comes to an end was said.
+    pub(crate) warned: bool,
     /// Loops that are not over.
     pub(crate) open_loops: u32,
     /// A refresh is in the landing queue.

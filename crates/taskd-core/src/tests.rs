@@ -7,6 +7,7 @@
 mod landing;
 mod log;
 mod loops;
+mod money;
 mod people;
 mod provider;
 mod recovery;
@@ -15,7 +16,8 @@ mod scheduling;
 use taskd_model::{
     Actor, Change, Command, Digest, EffectId, Event, Failure, GateReport, Input, LandPolicy,
     Limits, LoopId, LoopLimits, Observation, Oid, OnConflict, Outcome, Owner, PlanHead, PlanId,
-    Priority, ProjectId, Record, SpecHead, SpecId, Status, Time, ToolCall, Usage, Work, Worker,
+    Priority, ProjectId, Purse, Record, SpecHead, SpecId, Status, Time, ToolCall, Usage, Work,
+    Worker,
 };
 
 use crate::{Coordinator, Decided, Rejected};
@@ -185,6 +187,15 @@ impl Play {
                 person(Command::Reject { id: self.id(name), note: Digest::of(b"no") })
             }
             ["note", name] => person(Command::Note { id: self.id(name), note: Digest::of(b"hm") }),
+            ["budget", name, micros] => {
+                let micros = micros.parse().expect("micro-dollars");
+                let of = match self.owner(name) {
+                    Owner::Loop(id) => Purse::Loop(id),
+                    Owner::Plan(id) => Purse::Plan(id),
+                    Owner::Queue(_) => panic!("the queue has no money"),
+                };
+                person(Command::SetBudget { of, micros })
+            }
             ["park"] => person(Command::Park),
             ["unpark"] => person(Command::Unpark),
             ["panic", name] => {

@@ -59,6 +59,9 @@ pub struct Price {
     pub cache_write: u64,
 }
 
+/// Prices are for so many tokens.
+const MILLION: u128 = 1_000_000;
+
 impl Price {
     /// What a call costs at most, in micro-dollars: nothing of what it reads comes from a cache, and
     /// it is a third more than `input` tokens, which are estimated.
@@ -70,10 +73,21 @@ impl Price {
         self.micros(&Usage { input, output, cache_write, ..Usage::default() })
     }
 
+    /// Writes into `usage` what it costs: in all, and of each class of tokens.
+    pub fn charge(&self, usage: &mut Usage) {
+        let of = |tokens: u64, price: u64| {
+            u64::try_from(u128::from(tokens) * u128::from(price) / MILLION).unwrap_or(u64::MAX)
+        };
+        usage.micros = self.micros(usage);
+        usage.input_micros = of(usage.input, self.input);
+        usage.output_micros = of(usage.output, self.output);
+        usage.cache_read_micros = of(usage.cache_read, self.cache_read);
+        usage.cache_write_micros = of(usage.cache_write, self.cache_write);
+    }
+
     /// What `usage` costs, in micro-dollars, rounded up; its own `micros` is not looked at.
     #[must_use]
     pub fn micros(&self, usage: &Usage) -> u64 {
-        const MILLION: u128 = 1_000_000;
         let of = |tokens: u64, price: u64| u128::from(tokens) * u128::from(price);
         let all = of(usage.input, self.input)
             + of(usage.output, self.output)

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Change, Digest, EffectId, Evidence, Limit, Limits, LoopId, LoopLimits, Observation, Oid,
     Outcome, Owner, PlanId, ProjectId, QueueOp, Reason, Seq, SpecId, Status, Time, Verdict, Work,
+    format_micros,
 };
 
 /// Largest encoded event, in bytes.
@@ -159,6 +160,45 @@ impl fmt::Display for Worker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Model(it) | Self::Agent(it) => f.write_str(it),
+        }
+    }
+}
+
+/// Whose money: what a budget is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Purse {
+    /// Of one loop.
+    Loop(LoopId),
+    /// Of all loops of a plan.
+    Plan(PlanId),
+}
+
+impl Purse {
+    /// The plan it is of, or is in.
+    #[must_use]
+    pub fn plan(self) -> PlanId {
+        match self {
+            Self::Loop(id) => id.plan(),
+            Self::Plan(id) => id,
+        }
+    }
+
+    /// The loop it is of, if it is one loop's.
+    #[must_use]
+    pub fn loop_id(self) -> Option<LoopId> {
+        match self {
+            Self::Loop(id) => Some(id),
+            Self::Plan(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Purse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Loop(id) => id.fmt(f),
+            Self::Plan(id) => id.fmt(f),
         }
     }
 }
@@ -341,7 +381,8 @@ pub enum Event {
     },
     /// The time the loop waited for has come.
     DeferralOver,
-    /// A limit was reached: the loop ends as soon as its effects have ended.
+    /// A limit was reached: the loop ends as soon as its effects have ended. Money that has run
+    /// out is in older logs only; now it blocks the loop, which says why in its status.
     LimitReached {
         /// Which.
         limit: Limit,
@@ -380,6 +421,22 @@ pub enum Event {
     ResumeAsked,
     /// A person asked the loop to end.
     StopAsked,
+    /// A person set a budget anew.
+    BudgetSet {
+        /// Whose.
+        of: Purse,
+        /// What may be spent in all, in micro-dollars.
+        micros: u64,
+    },
+    /// Four fifths of a budget are spent. Once, until the budget is set anew.
+    BudgetWarned {
+        /// Whose.
+        of: Purse,
+        /// What is spent, in micro-dollars.
+        spent_micros: u64,
+        /// What may be, in micro-dollars.
+        budget_micros: u64,
+    },
     /// Something was put into the landing queue; the entry's id is this event's seq.
     QueueEntered {
         /// What.
@@ -512,6 +569,8 @@ kinds! {
     PauseAsked => "pause_asked",
     ResumeAsked => "resume_asked",
     StopAsked => "stop_asked",
+    BudgetSet => "budget_set",
+    BudgetWarned => "budget_warned",
     QueueEntered => "queue_entered",
     QueueLeft => "queue_left",
 }
@@ -588,6 +647,13 @@ impl fmt::Display for Event {
             Self::PauseAsked => f.write_str("asked to pause"),
             Self::ResumeAsked => f.write_str("asked to go on"),
             Self::StopAsked => f.write_str("asked to stop"),
+            Self::BudgetSet { of, micros } => {
+                write!(f, "budget of {of} set to {}", format_micros(*micros))
+            }
+            Self::BudgetWarned { of, spent_micros, budget_micros } => {
+                let (spent, budget) = (format_micros(*spent_micros), format_micros(*budget_micros));
+                write!(f, "{spent} of the {budget} of {of} spent")
+            }
             Self::QueueEntered { op } => write!(f, "queued to {op}"),
             Self::QueueLeft { entry, op, end } => write!(f, "q{entry} {op}: {end}"),
         }

@@ -1,7 +1,7 @@
 //! What reaches the coordinator: commands, observations, outcomes, and what the sources saw.
 
 use crate::{
-    Actor, Digest, EffectId, Limits, LoopId, Observation, Oid, Outcome, PlanHead, ProjectId,
+    Actor, Digest, EffectId, Limits, LoopId, Observation, Oid, Outcome, PlanHead, ProjectId, Purse,
     SpecHead,
 };
 
@@ -45,6 +45,13 @@ pub enum Command {
         id: LoopId,
         /// The text, as a blob.
         note: Digest,
+    },
+    /// Set a budget anew. Less than what is spent stops the next call.
+    SetBudget {
+        /// Whose.
+        of: Purse,
+        /// What may be spent in all, in micro-dollars.
+        micros: u64,
     },
     /// Start nothing new until [`Command::Unpark`].
     Park,

@@ -23,8 +23,8 @@ pub use effect::{
     Owner, PrepareMode, QueueOp, Subject, ToolCall, TurnRef, Verdict, Work,
 };
 pub use event::{
-    Actor, DecodeError, Event, KINDS, LandPolicy, MAX_EVENT_BYTES, PlanHead, Priority, QueueEnd,
-    Record, SpecHead, Worker,
+    Actor, DecodeError, Event, KINDS, LandPolicy, MAX_EVENT_BYTES, PlanHead, Priority, Purse,
+    QueueEnd, Record, SpecHead, Worker,
 };
 pub use ids::{Digest, EffectId, LoopId, Oid, ParseIdError, PlanId, ProjectId, Seq, SpecId, Time};
 pub use input::{Command, Input};
@@ -37,7 +37,7 @@ pub use units::{
 pub use usage::{Level, RateLevels, Usage};
 pub use view::{
     Base, Doing, EffectKind, EffectView, GateView, Group, ITERATION_ROWS, Integration,
-    IterationRow, Landed, Line, LoopView, NOTES, Note, PassedView, PlanState, PlanView,
-    ProjectView, QueueEntry, QueuePhase, ResolveError, Target, TargetView, Totals, Trouble, View,
-    WaitVerdict,
+    IterationRow, Landed, Ledger, Line, LoopView, NOTES, Note, PassedView, PlanState, PlanView,
+    ProjectView, QueueEntry, QueuePhase, ResolveError, Spans, Target, TargetView, Totals, Trouble,
+    View, WaitVerdict, nears, spent_of,
 };

@@ -18,10 +18,28 @@ pub struct Usage {
     /// Calls that used something for which no price is known.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub unpriced: u32,
+    /// What of `micros` is for tokens read. The four classes may come to less than `micros`:
+    /// agents name only a sum, and each class is rounded down.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub input_micros: u64,
+    /// What of `micros` is for tokens written.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub output_micros: u64,
+    /// What of `micros` is for tokens read from a cache.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub cache_read_micros: u64,
+    /// What of `micros` is for tokens written to a cache.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub cache_write_micros: u64,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the shape serde wants")]
 fn is_zero(n: &u32) -> bool {
+    *n == 0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the shape serde wants")]
+fn is_nothing(n: &u64) -> bool {
     *n == 0
 }
 
@@ -34,6 +52,10 @@ impl Usage {
         self.cache_write = self.cache_write.saturating_add(other.cache_write);
         self.micros = self.micros.saturating_add(other.micros);
         self.unpriced = self.unpriced.saturating_add(other.unpriced);
+        self.input_micros = self.input_micros.saturating_add(other.input_micros);
+        self.output_micros = self.output_micros.saturating_add(other.output_micros);
+        self.cache_read_micros = self.cache_read_micros.saturating_add(other.cache_read_micros);
+        self.cache_write_micros = self.cache_write_micros.saturating_add(other.cache_write_micros);
     }
 
     /// What this has more than `before`, class by class; nothing where it has less.
@@ -46,6 +68,10 @@ impl Usage {
             cache_write: self.cache_write.saturating_sub(before.cache_write),
             micros: self.micros.saturating_sub(before.micros),
             unpriced: self.unpriced.saturating_sub(before.unpriced),
+            input_micros: self.input_micros.saturating_sub(before.input_micros),
+            output_micros: self.output_micros.saturating_sub(before.output_micros),
+            cache_read_micros: self.cache_read_micros.saturating_sub(before.cache_read_micros),
+            cache_write_micros: self.cache_write_micros.saturating_sub(before.cache_write_micros),
         }
     }
 }

@@ -6,6 +6,7 @@
 
 mod effects;
 mod fold;
+mod ledger;
 mod narrate;
 mod parts;
 mod queue;
@@ -20,7 +21,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{EffectId, Limits, LoopId, Oid, PlanId, ProjectId, Seq, SpecId, Status, Time};
 
-pub use narrate::Line;
+pub use ledger::{Ledger, Spans, nears};
+pub use narrate::{Line, spent_of};
 pub use parts::{
     Base, Doing, EffectKind, EffectView, GateView, Integration, IterationRow, Landed, LoopView,
     Note, PassedView, PlanState, PlanView, ProjectView, QueueEntry, QueuePhase, TargetView, Totals,

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use taskd_model::{
-    EffectId, Event, Failure, LandPolicy, Limits, LoopId, MAX_EVENT_BYTES, Observation, Oid,
-    Outcome, Owner, PlanHead, PlanId, QueueEnd, QueueOp, Reason, Record, Seq, SpecHead, Status,
-    Time, Usage, Work, Worker,
+    EffectId, Event, Failure, LandPolicy, Limit, Limits, LoopId, MAX_EVENT_BYTES, Observation, Oid,
+    Outcome, Owner, PlanHead, PlanId, Purse, QueueEnd, QueueOp, Reason, Record, Seq, SpecHead,
+    Status, Time, Usage, Work, Worker,
 };
 
 use crate::tally::Tally;
@@ -64,6 +64,8 @@ pub(crate) struct Ledger {
     green: BTreeMap<Seq, Oid>,
     agents: u32,
     gates: u32,
+    /// Purses whose end was told of, since they were filled.
+    told: Vec<Purse>,
     last: Option<(Option<LoopId>, bool)>,
 }
 
@@ -102,6 +104,10 @@ impl Ledger {
             (Event::EffectObserved { effect, fact, .. }, _) => self.observed(*effect, fact)?,
             (Event::EffectEnded { effect, outcome }, _) => {
                 self.effect_ended(*effect, outcome, record, tally)?;
+            }
+            (Event::BudgetSet { of, micros }, _) => self.budget_set(*of, *micros, tally)?,
+            (Event::BudgetWarned { of, spent_micros, budget_micros }, _) => {
+                self.warned(*of, *spent_micros, *budget_micros, tally)?;
             }
             (Event::QueueEntered { op }, _) => self.entered(*op)?,
             (Event::QueueLeft { entry, op, end }, _) => self.left(*entry, *op, end, tally)?,
@@ -154,10 +160,12 @@ impl Ledger {
             Work::Call { bucket, cap_micros, reserved_micros, .. } => {
                 tally.sends += 1;
                 check(0 < *cap_micros, || format!("{id} may spend nothing"))?;
+                self.solvent(owner)?;
                 self.afforded(owner, *reserved_micros)?;
                 self.sent(bucket, at)?;
             }
             Work::Agent { .. } => {
+                self.solvent(owner)?;
                 self.agents += 1;
                 check(self.agents <= self.limits.agents, || format!("{id}: too many agents"))?;
             }
@@ -212,6 +220,78 @@ impl Ledger {
         let all = held.sum::<u64>() + spent + reserved;
         let budget = self.plans[&plan].budget_micros;
         check(all <= budget, || format!("{plan} may come to cost {all} of {budget}"))
+    }
+
+    /// What is spent of a purse, and what may be.
+    pub(crate) fn purse(&self, of: Purse) -> (u64, u64) {
+        match of {
+            Purse::Loop(id) => {
+                let row = &self.loops[&id];
+                (row.spent.micros, row.head.limits.budget_micros)
+            }
+            Purse::Plan(plan) => {
+                let rows = self.loops.iter().filter(|(id, _)| id.plan() == plan);
+                (rows.map(|(_, it)| it.spent.micros).sum(), self.plans[&plan].budget_micros)
+            }
+        }
+    }
+
+    /// Nothing that costs money begins without any.
+    fn solvent(&self, owner: Owner) -> Result<(), String> {
+        let Owner::Loop(id) = owner else { return Err("only loops spend".to_owned()) };
+        for of in [Purse::Loop(id), Purse::Plan(id.plan())] {
+            let (spent, budget) = self.purse(of);
+            check(spent < budget, || {
+                format!("{id} spends, and {of} has spent {spent} of {budget}")
+            })?;
+        }
+        Ok(())
+    }
+
+    fn budget_set(&mut self, of: Purse, micros: u64, tally: &mut Tally) -> Result<(), String> {
+        let over = match of {
+            Purse::Loop(id) => self.loops[&id].status.is_over(),
+            Purse::Plan(id) => self.ended.contains(&id),
+        };
+        check(!over, || format!("{of} is over, and its budget is set"))?;
+        match of {
+            Purse::Loop(id) => {
+                let row = self.loops.get_mut(&id).expect("added");
+                row.head.limits.budget_micros = micros;
+            }
+            Purse::Plan(id) => {
+                self.plans.get_mut(&id).expect("submitted").budget_micros = micros;
+            }
+        }
+        self.told.retain(|it| *it != of);
+        tally.budgets_set += 1;
+        Ok(())
+    }
+
+    fn warned(
+        &mut self,
+        of: Purse,
+        spent: u64,
+        budget: u64,
+        tally: &mut Tally,
+    ) -> Result<(), String> {
+        check(!self.told.contains(&of), || format!("{of} is warned of twice"))?;
+        check(self.purse(of) == (spent, budget), || format!("{of}: {spent} of {budget} is wrong"))?;
+        check(budget * 8 <= spent * 10, || format!("{of}: {spent} of {budget} is no reason"))?;
+        self.told.push(of);
+        tally.budgets_warned += 1;
+        Ok(())
+    }
+
+    /// Between inputs, every budget near its end has been told of.
+    pub(crate) fn all_told(&self) -> Result<(), String> {
+        let loops = self.loops.keys().map(|id| Purse::Loop(*id));
+        for of in loops.chain(self.plans.keys().map(|id| Purse::Plan(*id))) {
+            let (spent, budget) = self.purse(of);
+            let near = 0 < spent && budget * 8 <= spent * 10;
+            check(!near || self.told.contains(&of), || format!("nobody was told of {of}"))?;
+        }
+        Ok(())
     }
 
     fn observed(&mut self, id: EffectId, fact: &Observation) -> Result<(), String> {
@@ -338,6 +418,9 @@ impl Ledger {
                 let asleep = matches!(from, Status::Paused | Status::Blocked) && !to.is_over();
                 let asked = last == Some((Some(id), true));
                 check(!asleep || asked, || format!("{id} wakes by itself"))?;
+                let broke = matches!(reason, Reason::Limit(Limit::Budget | Limit::PlanBudget));
+                check(!broke || *to == Status::Blocked, || format!("{id} is {to} for money"))?;
+                tally.penniless += u64::from(broke);
                 check(!to.is_over() || !busy, || format!("{id} is {to} and still works"))?;
                 (row.status, row.reason) = (*to, Some(reason.clone()));
                 count(tally, *to, reason);

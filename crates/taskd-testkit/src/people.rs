@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 
 use taskd_model::{
-    Command, Digest, Input, LandPolicy, Limits, LoopId, LoopLimits, Oid, OnConflict, PlanHead,
-    Priority, ProjectId, Reason, SpecHead, Status, Worker,
+    Command, Digest, Input, LandPolicy, Limit, Limits, LoopId, LoopLimits, Oid, OnConflict,
+    PlanHead, Priority, ProjectId, Purse, Reason, SpecHead, Status, Worker,
 };
 
 use crate::{
@@ -184,6 +184,10 @@ impl World {
                 return true;
             }
             23 => return self.look_back(),
+            24 => {
+                let of = if self.rng.chance(50) { Purse::Loop(id) } else { Purse::Plan(id.plan()) };
+                Command::SetBudget { of, micros: self.rng.between(0, 6_000_000) }
+            }
             _ => return false,
         };
         let forgets = matches!(command, Command::ForgetProject(_));
@@ -336,11 +340,30 @@ impl World {
                 self.dirty.clear();
                 Command::Land(vec![id])
             }
+            // Whoever gives money gives enough of it.
+            _ if let Some(of) = self.penniless(id) => {
+                let micros = self.ledger.purse(of).0 + 100_000_000;
+                Command::SetBudget { of, micros }
+            }
             _ => Command::Resume(vec![id]),
         };
         if let Err(error) = self.command(command.clone()) {
             self.fail(&format!("{command:?} was refused: {error}"));
         }
+    }
+
+    /// A purse that is too empty for a loop that is blocked for want of money.
+    fn penniless(&self, id: LoopId) -> Option<Purse> {
+        let row = &self.ledger.loops[&id];
+        if row.status != Status::Blocked {
+            return None;
+        }
+        let broke = matches!(row.reason, Some(Reason::Limit(Limit::Budget | Limit::PlanBudget)));
+        let mut purses = [Purse::Loop(id), Purse::Plan(id.plan())].into_iter().filter(|_| broke);
+        purses.find(|of| {
+            let (spent, budget) = self.ledger.purse(*of);
+            budget < spent + 50_000_000
+        })
     }
 
     /// Passed work that may land and needs nothing does not lie about.

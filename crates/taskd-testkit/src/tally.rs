@@ -96,6 +96,12 @@ tally! {
     bases_red,
     /// Loops blocked.
     blocked,
+    /// Those of them that had no money left.
+    penniless,
+    /// Budgets set anew by a person.
+    budgets_set,
+    /// Budgets that came near their end.
+    budgets_warned,
     /// Loops paused.
     paused,
     /// Loops that went on.

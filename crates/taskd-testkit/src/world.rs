@@ -272,6 +272,7 @@ impl World {
         check(self.core.same_state(&self.restored), || "snapshot and tail differ".to_owned())?;
         check(self.core.indexes_are_exact(), || "an index is not exact".to_owned())?;
         crate::holds::exclusive(&self.core)?;
+        self.ledger.all_told()?;
         let of_core: Vec<EffectId> = self.core.open_effects().map(|it| it.0).collect();
         let of_log: Vec<EffectId> = self.ledger.open().collect();
         check(of_core == of_log, || format!("open {of_core:?}, by the log {of_log:?}"))?;

@@ -54,7 +54,8 @@ impl Act {
             | Verb::Note
             | Verb::Park
             | Verb::Unpark
-            | Verb::Forget => "act on",
+            | Verb::Forget
+            | Verb::Budget => "act on",
         }
     }
 }
@@ -321,7 +322,8 @@ impl App {
             | Verb::Note
             | Verb::Park
             | Verb::Unpark
-            | Verb::Forget => None,
+            | Verb::Forget
+            | Verb::Budget => None,
         }
     }
 

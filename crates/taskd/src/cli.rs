@@ -11,6 +11,7 @@ mod follow;
 mod help;
 mod here;
 mod look;
+mod money;
 mod out;
 mod start;
 mod stream;
@@ -22,7 +23,7 @@ use std::{ffi::OsString, process::ExitCode};
 use clap::{Parser as _, error::ErrorKind};
 use taskd_api::v1::Verb;
 
-use args::{Cli, Command, DaemonCommand, PlanCommand, ProjectsCommand};
+use args::{BudgetCommand, Cli, Command, DaemonCommand, PlanCommand, ProjectsCommand};
 use failure::{Done, Failure};
 use here::Here;
 
@@ -85,7 +86,11 @@ async fn dispatch(here: &Here, command: Option<Command>) -> Done {
         Command::Resume(it) => act::verb(here, Verb::Resume, it).await,
         Command::Stop(it) => act::verb(here, Verb::Stop, it).await,
         Command::Wait(it) => wait::wait(here, it).await,
-        Command::Costs(it) => look::costs(here, it).await,
+        Command::Costs(it) => money::costs(here, it).await,
+        Command::Budget(BudgetCommand::Show { ids, scope }) => {
+            money::budgets(here, &ids, scope).await
+        }
+        Command::Budget(BudgetCommand::Set { id, money }) => act::budget(here, id, money).await,
         Command::Models => look::models(here).await,
         Command::Tui(it) => look::tui(here, it).await,
         Command::Doctor => look::doctor(here).await,

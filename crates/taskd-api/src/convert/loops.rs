@@ -54,6 +54,10 @@ impl From<&model::LoopView> for v1::Loop {
             ended_at: it.ended_at.map(|it| it.0),
             last_sign: it.last_sign.0,
             last_seq: it.last_seq.0,
+            spans: Some((&it.spans).into()),
+            spans_at: it.spans_at.0,
+            calls: it.calls,
+            failed_calls: it.failed_calls,
         }
     }
 }
@@ -110,6 +114,10 @@ impl TryFrom<v1::Loop> for model::LoopView {
             ended_at: it.ended_at.map(Time),
             last_sign: Time(it.last_sign),
             last_seq: Seq(it.last_seq),
+            spans: need(it.spans, "Loop.spans")?.into(),
+            spans_at: Time(it.spans_at),
+            calls: it.calls,
+            failed_calls: it.failed_calls,
         })
     }
 }

@@ -71,8 +71,26 @@ impl From<&model::PlanView> for v1::Plan {
             key: it.key.to_string(),
             doc: it.doc.to_string(),
             gate: it.gate.to_string(),
+            ledger: write_ledger(&it.ledger),
         }
     }
+}
+
+fn write_ledger(it: &model::Ledger) -> Vec<v1::LedgerRow> {
+    let row = |(model, day, usage): (&str, u32, &model::Usage)| v1::LedgerRow {
+        model: model.to_owned(),
+        day,
+        usage: Some(usage.into()),
+    };
+    it.rows().map(row).collect()
+}
+
+fn ledger(rows: Vec<v1::LedgerRow>) -> Result<model::Ledger, WireError> {
+    let mut ledger = model::Ledger::default();
+    for it in rows {
+        ledger.book(&it.model, it.day, &need(it.usage, "LedgerRow.usage")?.into());
+    }
+    Ok(ledger)
 }
 
 impl TryFrom<v1::Plan> for model::PlanView {
@@ -113,6 +131,7 @@ impl TryFrom<v1::Plan> for model::PlanView {
             key: parse(&it.key, "Plan.key")?,
             doc: parse(&it.doc, "Plan.doc")?,
             gate: parse(&it.gate, "Plan.gate")?,
+            ledger: ledger(it.ledger)?,
         })
     }
 }

@@ -2,10 +2,10 @@
 
 use taskd_model::{
     Base, Change, Digest, Doing, EffectId, EffectKind, EffectView, GateView, Integration,
-    IterationRow, LandPolicy, Landed, Limit, Limits, LoopId, LoopLimits, LoopView, Note, Oid,
-    OnConflict, Owner, PassedView, PlanId, PlanState, PlanView, Priority, ProjectId, ProjectView,
-    QueueEntry, QueueOp, QueuePhase, Reason, Seq, SpecId, Status, TargetView, Time, Totals,
-    Trouble, Usage, Verdict, View, Worker,
+    IterationRow, LandPolicy, Landed, Ledger, Limit, Limits, LoopId, LoopLimits, LoopView, Note,
+    Oid, OnConflict, Owner, PassedView, PlanId, PlanState, PlanView, Priority, ProjectId,
+    ProjectView, QueueEntry, QueueOp, QueuePhase, Reason, Seq, Spans, SpecId, Status, TargetView,
+    Time, Totals, Trouble, Usage, Verdict, View, Worker,
 };
 
 use crate::{WireError, v1};
@@ -23,7 +23,18 @@ fn id(n: u16) -> LoopId {
 }
 
 fn usage() -> Usage {
-    Usage { input: 1, output: 2, cache_read: 3, cache_write: 4, micros: 5, unpriced: 6 }
+    Usage {
+        input: 1,
+        output: 2,
+        cache_read: 3,
+        cache_write: 4,
+        micros: 5,
+        unpriced: 6,
+        input_micros: 7,
+        output_micros: 8,
+        cache_read_micros: 9,
+        cache_write_micros: 10,
+    }
 }
 
 fn gate() -> GateView {
@@ -69,7 +80,18 @@ fn plan(n: u32, land: LandPolicy, state: PlanState, priority: Priority) -> PlanV
         key: digest(2),
         doc: digest(3),
         gate: digest(4),
+        ledger: ledger(full),
     }
+}
+
+fn ledger(full: bool) -> Ledger {
+    let mut it = Ledger::default();
+    for (model, day) in
+        [("a/b", 20_000), ("a/b", 20_001), ("c", 20_000)].into_iter().filter(|_| full)
+    {
+        it.book(model, day, &usage());
+    }
+    it
 }
 
 fn row(n: u32, verdict: Option<Verdict>) -> IterationRow {
@@ -146,6 +168,10 @@ fn a_loop(n: u16, status: Status, doing: Doing, reason: Option<Reason>) -> LoopV
         ended_at: full.then_some(Time(3)),
         last_sign: Time(10),
         last_seq: Seq(11),
+        spans: Spans { queue_ms: 1, call_ms: 2, gate_ms: 3, person_ms: 4 },
+        spans_at: Time(12),
+        calls: 5,
+        failed_calls: 6,
     }
 }
 

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use taskd_model::{
-    Digest, EffectId, Event, Evidence, IterationNote, LoopId, Observation, Oid, Owner, PlanHead,
-    PlanId, ProjectId, Reason, Record, Seq, SpecHead, SpecId, Status, Time, Usage, Verdict, Work,
+    Digest, EffectId, Event, Evidence, IterationNote, Limit, LoopId, Observation, Oid, Owner,
+    PlanHead, PlanId, ProjectId, Purse, Reason, Record, Seq, SpecHead, SpecId, Status, Time, Usage,
+    Verdict, Work,
 };
 
 use super::{Open, Project, State, WantedChange, bucket_of};
@@ -56,6 +57,24 @@ impl State {
         }
     }
 
+    /// Keeps how long a loop has been blocked for want of money, which is not its time.
+    fn note_want_of_money(&mut self, id: LoopId) {
+        let now = self.now;
+        let engine = self.engine_mut(id);
+        let broke = engine.status == Status::Blocked
+            && matches!(engine.reason, Some(Reason::Limit(Limit::Budget | Limit::PlanBudget)));
+        if broke {
+            engine.penniless_at = Some(now);
+        } else if let Some(since) = engine.penniless_at.take() {
+            engine.parked_ms = engine.parked_ms.saturating_add(now.ms_since(since));
+            let parked_ms = engine.parked_ms;
+            if self.plan(id.plan()).parked_ms < parked_ms {
+                self.plan_mut(id.plan()).parked_ms = parked_ms;
+                self.touch_whole_plan(id.plan());
+            }
+        }
+    }
+
     fn apply_to_rest(&mut self, record: &Record) {
         match &record.event {
             Event::DaemonStarted { .. } => self.lose_place(record.at),
@@ -98,6 +117,12 @@ impl State {
             }
             Event::EffectObserved { effect, fact, .. } => self.observe(*effect, fact),
             Event::EffectEnded { effect, outcome } => self.end_effect(*effect, outcome, record),
+            Event::BudgetSet { of: Purse::Plan(id), micros } => {
+                let plan = self.plan_mut(*id);
+                (plan.head.budget_micros, plan.warned) = (*micros, false);
+                self.touch_whole_plan(*id);
+            }
+            Event::BudgetWarned { of: Purse::Plan(id), .. } => self.plan_mut(*id).warned = true,
             Event::QueueEntered { op } => self.enter_queue(record.seq, *op),
             Event::QueueLeft { entry, op, end } => self.leave_queue(*entry, *op, end),
             Event::DaemonStopped => self.stopped = true,
@@ -115,7 +140,9 @@ impl State {
             | Event::NoteAdded { .. }
             | Event::PauseAsked
             | Event::ResumeAsked
-            | Event::StopAsked => unreachable!("belongs to a loop"),
+            | Event::StopAsked
+            | Event::BudgetSet { of: Purse::Loop(_), .. }
+            | Event::BudgetWarned { of: Purse::Loop(_), .. } => unreachable!("belongs to a loop"),
         }
     }
 
@@ -126,6 +153,7 @@ impl State {
             Event::StatusChanged { from, to, reason } => {
                 self.engine_mut(id).reason = Some(reason.clone());
                 self.change_status(id, *from, *to, since);
+                self.note_want_of_money(id);
             }
             Event::IterationStarted { n } => {
                 let engine = self.engine_mut(id);
@@ -167,6 +195,11 @@ impl State {
             Event::NoteAdded { note } => self.engine_mut(id).add_note(*note),
             Event::PauseAsked => self.engine_mut(id).pause = true,
             Event::ResumeAsked => self.resume(id),
+            Event::BudgetSet { micros, .. } => {
+                let engine = self.engine_mut(id);
+                (engine.limits.budget_micros, engine.warned) = (*micros, false);
+            }
+            Event::BudgetWarned { .. } => self.engine_mut(id).warned = true,
             Event::DaemonStarted { .. }
             | Event::DaemonStopped
             | Event::WorkParked
@@ -210,6 +243,7 @@ impl State {
             trouble: None,
             spent: Usage::default(),
             reserved_micros: 0,
+            warned: false,
             open_loops: 0,
             refreshing: false,
             checking: None,

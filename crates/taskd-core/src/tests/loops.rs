@@ -318,17 +318,17 @@ fn the_plans_money_is_everybodys() {
         ),
         @"
 25      10  p1/0/1 e23 replied, asks for 0 tools
-26      10  p1/0/1 gate started
-27      10  p1/1/1 limit reached: the plan's budget
-28      10  p1/1/1 running -> failed: limit reached: the plan's budget
-29      20  p1/0/1 e26 gate green
+26      10  $0.01 of the $0.01 of p1 spent
+27      10  p1/0/1 gate started
+28      10  p1/1/1 running -> blocked: limit reached: the plan's budget
+29      20  p1/0/1 e27 gate green
 30      20  p1/0/1 iteration 1 ended: green
 31      20  p1/0/1 passed on tree 7ee1000
 32      20  queued to integrate p1/0/1
 33      20  queue 1 build candidate to integrate p1/0/1 on ba5e000 started
     open: build candidate to integrate p1/0/1 on ba5e000
     a is running
-    b is failed
+    b is blocked
 "
     );
 }

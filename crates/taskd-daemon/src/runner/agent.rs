@@ -182,8 +182,9 @@ impl Job {
                 AgentFact::Usage { input, output, cache_read, cache_write, cost_micros } => {
                     let micros = cost_micros.unwrap_or(0);
                     let unpriced = u32::from(cost_micros.is_none());
-                    *usage =
-                        Some(Usage { input, output, cache_read, cache_write, micros, unpriced });
+                    let tokens =
+                        Usage { input, output, cache_read, cache_write, ..Usage::default() };
+                    *usage = Some(Usage { micros, unpriced, ..tokens });
                 }
                 AgentFact::Activity(_) | AgentFact::Result { .. } => {}
             }

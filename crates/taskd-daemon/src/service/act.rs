@@ -2,7 +2,9 @@
 
 use taskd_api::{ApiError, codes, v1};
 use taskd_core::Rejected;
-use taskd_model::{Actor, Command, Input, LoopId, LoopView, PlanId, Status, View};
+use taskd_model::{
+    Actor, Command, Input, LoopId, LoopView, PlanId, Purse, Status, Target, View, format_micros,
+};
 
 use super::{Service, in_scope, internal, unresolved};
 
@@ -22,6 +24,7 @@ impl Service {
             v1::Verb::Park => self.whole(actor, Command::Park).await,
             v1::Verb::Unpark => self.whole(actor, Command::Unpark).await,
             v1::Verb::Forget => self.forget(actor, &request.ids).await,
+            v1::Verb::Budget => self.budget(actor, &request).await,
             v1::Verb::Pause
             | v1::Verb::Resume
             | v1::Verb::Stop
@@ -105,9 +108,11 @@ impl Service {
                 let note = note()?;
                 ids.into_iter().map(|id| Command::Note { id, note }).collect()
             }
-            v1::Verb::Unspecified | v1::Verb::Park | v1::Verb::Unpark | v1::Verb::Forget => {
-                Vec::new()
-            }
+            v1::Verb::Unspecified
+            | v1::Verb::Park
+            | v1::Verb::Unpark
+            | v1::Verb::Forget
+            | v1::Verb::Budget => Vec::new(),
         })
     }
 
@@ -128,8 +133,8 @@ impl Service {
         let mut picked: Vec<(String, String, LoopId)> = Vec::new();
         for id in &request.ids {
             let found = match view.resolve(id).map_err(unresolved)? {
-                taskd_model::Target::Loop(one) => vec![&view.loops[&one]],
-                taskd_model::Target::Plan(plan) => {
+                Target::Loop(one) => vec![&view.loops[&one]],
+                Target::Plan(plan) => {
                     let some: Vec<_> = of_plan(&view, plan, verb).collect();
                     if some.is_empty() {
                         let what = format!("no loop of {id} can be {}", done_word(verb));
@@ -146,6 +151,53 @@ impl Service {
             }
         }
         Ok(picked)
+    }
+
+    /// Sets what each of these may spend in all. A plan that is its one loop has one budget for
+    /// people, and so both of them are set.
+    async fn budget(
+        &self,
+        actor: Actor,
+        request: &v1::ActRequest,
+    ) -> Result<v1::ActResponse, ApiError> {
+        let hint = "taskd budget set p7 '$9'";
+        let missing = |what: &str| ApiError::new(codes::INVALID, what).hint(hint);
+        let micros = request.micros.ok_or_else(|| missing("no amount was given"))?;
+        if request.ids.is_empty() {
+            return Err(missing("no loop or plan was named"));
+        }
+        let mut response = v1::ActResponse::default();
+        for id in &request.ids {
+            let (name, purses) = self.purses(id)?;
+            for of in purses {
+                if !request.dry_run {
+                    response.seq = self.command(actor, Command::SetBudget { of, micros }).await?;
+                }
+            }
+            let may = format!("may spend {} in all", format_micros(micros));
+            response.results.push(v1::ActResult {
+                id: id.clone(),
+                name,
+                done: !request.dry_run,
+                message: may,
+                error: None,
+            });
+        }
+        Ok(response)
+    }
+
+    /// What is filled for an id, and what that is called.
+    fn purses(&self, id: &str) -> Result<(String, Vec<Purse>), ApiError> {
+        let view = self.ctx().hub.view();
+        Ok(match view.resolve(id).map_err(unresolved)? {
+            Target::Plan(plan) => (plan.to_string(), vec![Purse::Plan(plan)]),
+            Target::Loop(one) => {
+                let single = view.plans.get(&one.plan()).is_some_and(|it| it.single);
+                let of_plan = single.then_some(Purse::Plan(one.plan()));
+                let purses = of_plan.into_iter().chain([Purse::Loop(one)]).collect();
+                (view.loop_name(one), purses)
+            }
+        })
     }
 
     async fn forget(&self, actor: Actor, paths: &[String]) -> Result<v1::ActResponse, ApiError> {
@@ -191,7 +243,11 @@ fn applies(verb: v1::Verb, it: &LoopView) -> bool {
         }
         v1::Verb::Stop | v1::Verb::Note => alive,
         v1::Verb::Land | v1::Verb::Reject => alive && it.passed.is_some(),
-        v1::Verb::Unspecified | v1::Verb::Park | v1::Verb::Unpark | v1::Verb::Forget => false,
+        v1::Verb::Unspecified
+        | v1::Verb::Park
+        | v1::Verb::Unpark
+        | v1::Verb::Forget
+        | v1::Verb::Budget => false,
     }
 }
 
@@ -207,7 +263,8 @@ fn promise(verb: v1::Verb) -> &'static str {
         | v1::Verb::Note
         | v1::Verb::Park
         | v1::Verb::Unpark
-        | v1::Verb::Forget => done_word(verb),
+        | v1::Verb::Forget
+        | v1::Verb::Budget => done_word(verb),
     }
 }
 
@@ -219,12 +276,17 @@ fn done_word(verb: v1::Verb) -> &'static str {
         v1::Verb::Land => "landed",
         v1::Verb::Reject => "sent back",
         v1::Verb::Note => "told",
-        v1::Verb::Unspecified | v1::Verb::Park | v1::Verb::Unpark | v1::Verb::Forget => "done",
+        v1::Verb::Unspecified
+        | v1::Verb::Park
+        | v1::Verb::Unpark
+        | v1::Verb::Forget
+        | v1::Verb::Budget => "done",
     }
 }
 
 fn refused(rejected: &Rejected) -> ApiError {
-    let missing = matches!(rejected, Rejected::NoLoop(_) | Rejected::NoProject(_));
+    let missing =
+        matches!(rejected, Rejected::NoLoop(_) | Rejected::NoPlan(_) | Rejected::NoProject(_));
     let code = if missing { codes::NOT_FOUND } else { codes::REFUSED };
     ApiError::new(code, rejected.to_string())
 }

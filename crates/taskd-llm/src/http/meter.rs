@@ -106,7 +106,7 @@ impl Meter {
         usage.output = usage.output.saturating_add(written);
         let tokens = [usage.input, usage.output, usage.cache_read, usage.cache_write];
         match self.limits.price {
-            Some(price) => usage.micros = price.micros(&usage),
+            Some(price) => price.charge(&mut usage),
             None => usage.unpriced = u32::from(tokens.iter().any(|it| *it > 0)),
         }
         usage

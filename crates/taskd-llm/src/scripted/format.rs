@@ -331,7 +331,7 @@ fn check_delay(ms: Option<Spanned<u64>>) -> Result<u64, Complaint> {
 impl From<UsageDoc> for Usage {
     fn from(doc: UsageDoc) -> Self {
         let UsageDoc { input, output, cache_read, cache_write, micros } = doc;
-        Self { input, output, cache_read, cache_write, micros, unpriced: 0 }
+        Self { input, output, cache_read, cache_write, micros, ..Self::default() }
     }
 }
 

@@ -10,7 +10,10 @@ use crate::{
     Usage, Work, Worker,
 };
 
-use super::{Base, Doing, EffectKind, EffectView, GateView, LoopView, QueuePhase, Trouble, View};
+use super::{
+    Base, Doing, EffectKind, EffectView, GateView, LoopView, QueuePhase, Trouble, View,
+    ledger::day_of,
+};
 
 /// The tool that ends an iteration's turns; it is no effect.
 const FINISH: &str = "finish";
@@ -98,6 +101,9 @@ impl View {
         let plan_gate_ms = self.plans.get(&owner.plan()).and_then(|it| it.gate_ms);
         let Some(it) = self.loops.get_mut(&owner) else { return };
         it.effects.insert(id);
+        if matches!(work, Work::Call { .. } | Work::Agent { .. }) {
+            it.calls = it.calls.saturating_add(1);
+        }
         if let Work::Prepare { base, .. } = work
             && it.base.commit != *base
         {
@@ -111,7 +117,7 @@ impl View {
     pub(super) fn effect_observed(&mut self, id: EffectId, fact: &Observation, record: &Record) {
         let Some(mut open) = self.effects.remove(&id) else { return };
         if let Observation::UsageSoFar(used) = fact {
-            self.spend(&mut open, *used);
+            self.spend(&mut open, *used, record.at);
         }
         if let Observation::Activity(text) = fact {
             open.activity = Some(text.clone());
@@ -127,7 +133,7 @@ impl View {
 
     pub(super) fn effect_ended(&mut self, id: EffectId, outcome: &Outcome, record: &Record) {
         let Some(mut open) = self.effects.remove(&id) else { return };
-        self.spend(&mut open, outcome.usage());
+        self.spend(&mut open, outcome.usage(), record.at);
         match open.owner {
             Owner::Loop(owner) => {
                 self.loop_effect_ended(owner, id, &open, outcome, record);
@@ -183,14 +189,20 @@ impl View {
 
     /// Raises what an effect used to `used`, for its loop and its plan too. It never falls: an
     /// end that reports less than was seen on the way does not give money back.
-    fn spend(&mut self, open: &mut EffectView, used: Usage) {
+    fn spend(&mut self, open: &mut EffectView, used: Usage, at: Time) {
         let more = used.beyond(&open.used);
         open.used.add(&more);
         let Owner::Loop(id) = open.owner else { return };
-        if let Some(plan) = self.plans.get_mut(&id.plan()) {
+        let (plan, it) = (self.plans.get_mut(&id.plan()), self.loops.get_mut(&id));
+        if let Some(plan) = plan {
             plan.spent.add(&more);
+            if let Some(it) = &it
+                && more != Usage::default()
+            {
+                plan.ledger.book(&it.worker.to_string(), day_of(at), &more);
+            }
         }
-        if let Some(it) = self.loops.get_mut(&id) {
+        if let Some(it) = it {
             it.spent.add(&more);
             if let Some(row) = it.iterations.last_mut().filter(|row| row.verdict.is_none()) {
                 row.micros = row.micros.saturating_add(more.micros);
@@ -264,6 +276,7 @@ impl LoopView {
                 self.checkpoint = Some(*checkpoint);
                 self.trouble = None;
                 if *exit != 0 {
+                    self.failed_calls = self.failed_calls.saturating_add(1);
                     self.in_trouble(summary, record);
                 }
             }
@@ -283,7 +296,12 @@ impl LoopView {
                     self.base = base;
                 }
             }
-            Outcome::Failed { message, .. } => self.in_trouble(message, record),
+            Outcome::Failed { message, .. } => {
+                if matches!(open.kind, EffectKind::Call | EffectKind::Agent) {
+                    self.failed_calls = self.failed_calls.saturating_add(1);
+                }
+                self.in_trouble(message, record);
+            }
             Outcome::BaseChecked(_)
             | Outcome::Prepared { .. }
             | Outcome::Composed { .. }

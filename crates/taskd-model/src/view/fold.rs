@@ -3,13 +3,13 @@
 //! Every event is named here, so a new one does not compile until somebody says what it shows.
 
 use crate::{
-    Change, Digest, Event, LoopId, PlanHead, PlanId, Reason, Record, Seq, SpecHead, SpecId, Status,
-    Time, Usage, Verdict,
+    Change, Digest, Event, LoopId, PlanHead, PlanId, Purse, Reason, Record, Seq, SpecHead, SpecId,
+    Status, Time, Usage, Verdict,
 };
 
 use super::{
-    Base, Doing, ITERATION_ROWS, Integration, IterationRow, LoopView, NOTES, Note, PassedView,
-    PlanState, PlanView, TargetView, Totals, View,
+    Base, Doing, ITERATION_ROWS, Integration, IterationRow, Ledger, LoopView, NOTES, Note,
+    PassedView, PlanState, PlanView, Spans, TargetView, Totals, View,
 };
 
 impl View {
@@ -20,6 +20,9 @@ impl View {
             return false;
         }
         self.seq = record.seq;
+        if matches!(record.event, Event::DaemonStarted { .. }) {
+            self.skip_gap(record.at);
+        }
         self.at = self.at.max(record.at);
         self.apply_to_all(record);
         if let Some(id) = record.loop_id {
@@ -72,6 +75,7 @@ impl View {
                 self.effect_observed(*effect, fact, record);
             }
             Event::EffectEnded { effect, outcome } => self.effect_ended(*effect, outcome, record),
+            Event::BudgetSet { of, micros } => self.budget_set(*of, *micros),
             Event::QueueEntered { op } => self.queue_entered(seq, *op, at),
             Event::QueueLeft { entry, op, end } => self.queue_left(*entry, *op, end, record),
             Event::DaemonStopped
@@ -89,7 +93,8 @@ impl View {
             | Event::NoteAdded { .. }
             | Event::PauseAsked
             | Event::ResumeAsked
-            | Event::StopAsked => {}
+            | Event::StopAsked
+            | Event::BudgetWarned { .. } => {}
         }
     }
 
@@ -157,8 +162,25 @@ impl View {
             | Event::EffectObserved { .. }
             | Event::EffectEnded { .. }
             | Event::StatusChanged { .. }
+            | Event::BudgetSet { .. }
+            | Event::BudgetWarned { .. }
             | Event::QueueEntered { .. }
             | Event::QueueLeft { .. } => {}
+        }
+    }
+
+    fn budget_set(&mut self, of: Purse, micros: u64) {
+        match of {
+            Purse::Loop(id) => {
+                if let Some(it) = self.loops.get_mut(&id) {
+                    it.limits.budget_micros = micros;
+                }
+            }
+            Purse::Plan(id) => {
+                if let Some(it) = self.plans.get_mut(&id) {
+                    it.budget_micros = micros;
+                }
+            }
         }
     }
 
@@ -209,6 +231,7 @@ impl View {
             key: head.key,
             doc: head.doc,
             gate: head.gate,
+            ledger: Ledger::default(),
         };
         self.plans.insert(id, plan);
     }
@@ -229,6 +252,7 @@ impl View {
     fn status_changed(&mut self, id: LoopId, to: Status, reason: &Reason, record: &Record) {
         let Some(it) = self.loops.get_mut(&id) else { return };
         let from = it.status;
+        it.account(record.at);
         it.status = to;
         it.status_since = record.at;
         it.reason = Some(reason.clone());
@@ -310,12 +334,17 @@ impl LoopView {
             ended_at: None,
             last_sign: record.at,
             last_seq: record.seq,
+            spans: Spans::default(),
+            spans_at: record.at,
+            calls: 0,
+            failed_calls: 0,
         }
     }
 
     /// It does something else now.
     pub(super) fn doing(&mut self, doing: Doing, at: Time) {
         if self.doing != doing {
+            self.account(at);
             self.doing = doing;
             self.doing_since = at;
         }

@@ -4,8 +4,9 @@
 //! when it began to look.
 
 use crate::{
-    Change, Event, GateReport, LandPolicy, LoopId, Observation, Outcome, Owner, PlanId, QueueEnd,
-    QueueOp, Reason, Record, Status, Time, Verdict, format_duration_ms, format_micros,
+    Change, Event, GateReport, LandPolicy, LoopId, Observation, Outcome, Owner, PlanId, Purse,
+    QueueEnd, QueueOp, Reason, Record, Status, Time, Usage, Verdict, format_duration_ms,
+    format_micros,
 };
 
 use super::{EffectKind, EffectView, LoopView, View};
@@ -80,6 +81,14 @@ impl View {
                 Some(Line::new(&self.loop_name(*id), "in the queue to land"))
             }
             Event::QueueLeft { op, end, .. } => self.queue_line(*op, end),
+            Event::BudgetSet { of, micros } => {
+                let text = format!("may spend {} in all", format_micros(*micros));
+                Some(Line::new(&self.purse(*of)?, text))
+            }
+            Event::BudgetWarned { of, spent_micros, budget_micros } => {
+                let text = spent_of(*spent_micros, *budget_micros);
+                Some(Line::new(&self.purse(*of)?, text))
+            }
             event @ (Event::StatusChanged { .. }
             | Event::IterationStarted { .. }
             | Event::Deferred { .. }
@@ -108,6 +117,14 @@ impl View {
         }
     }
 
+    /// Whose money it is; nobody's where the plan is its one loop, which says it.
+    fn purse(&self, of: Purse) -> Option<String> {
+        match of {
+            Purse::Loop(id) => Some(self.loop_name(id)),
+            Purse::Plan(id) => self.plans.get(&id).filter(|it| !it.single).map(|_| id.to_string()),
+        }
+    }
+
     /// What people call an owner of work.
     fn owner_name(&self, owner: Owner) -> String {
         match owner {
@@ -132,7 +149,7 @@ impl View {
                 text.push_str(&format!(", {n} {status}"));
             }
         }
-        Some(Line::new(&id.to_string(), text).detail(money(plan.spent.micros, plan.uncounted)))
+        Some(Line::new(&id.to_string(), text).detail(money(&plan.spent, plan.uncounted)))
     }
 
     fn effect_line(&self, open: &EffectView, outcome: &Outcome) -> Option<Line> {
@@ -269,6 +286,8 @@ impl View {
             | Event::DeferralOver
             | Event::Passed { .. }
             | Event::ResumeAsked
+            | Event::BudgetSet { .. }
+            | Event::BudgetWarned { .. }
             | Event::QueueEntered { .. }
             | Event::QueueLeft { .. } => return None,
         };
@@ -332,7 +351,7 @@ impl LoopView {
         let Change { files, added, removed } = self.change;
         let files = count(u64::from(files), "file");
         let iterations = count(u64::from(self.iteration), "iteration");
-        let cost = money(self.spent.micros, self.uncounted);
+        let cost = money(&self.spent, self.uncounted);
         format!("{files}, +{added} -{removed}, {iterations}, {cost}")
     }
 }
@@ -398,11 +417,26 @@ fn count(n: u64, thing: &str) -> String {
     format!("{n} {thing}{}", if n == 1 { "" } else { "s" })
 }
 
-/// Cost for people, with what nobody counted named.
-fn money(micros: u64, uncounted: bool) -> String {
-    match (micros, uncounted) {
-        (0, true) => "uncounted".to_owned(),
-        (_, true) => format!("{} and uncounted", format_micros(micros)),
-        (_, false) => format_micros(micros),
+/// `82 % of its $5.00 spent`.
+#[must_use]
+pub fn spent_of(spent_micros: u64, budget_micros: u64) -> String {
+    if budget_micros == 0 {
+        return format!("{} spent of a budget of nothing", format_micros(spent_micros));
+    }
+    let percent = u128::from(spent_micros) * 100 / u128::from(budget_micros);
+    format!("{percent} % of its {} spent", format_micros(budget_micros))
+}
+
+/// Cost for people, with what nobody counted, or what has no known price, named.
+fn money(spent: &Usage, uncounted: bool) -> String {
+    let told = match (spent.micros, uncounted) {
+        (0, true) => return "uncounted".to_owned(),
+        (_, true) => format!("{} and uncounted", format_micros(spent.micros)),
+        (_, false) => format_micros(spent.micros),
+    };
+    match (spent.micros, spent.unpriced) {
+        (_, 0) => told,
+        (0, _) => "no price known".to_owned(),
+        (_, _) => format!("{told} and calls without a price"),
     }
 }

@@ -12,6 +12,8 @@ use crate::{
     ProjectId, QueueOp, Reason, Seq, Status, Time, Usage, Verdict, Worker,
 };
 
+use super::{Ledger, Spans};
+
 /// A repository.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProjectView {
@@ -106,6 +108,8 @@ pub struct PlanView {
     pub doc: Digest,
     /// Names its gate's commands and environment.
     pub gate: Digest,
+    /// What its loops used, by model and day; the sum is `spent`.
+    pub ledger: Ledger,
 }
 
 /// A plan's integration ref.
@@ -290,6 +294,14 @@ pub struct LoopView {
     pub last_sign: Time,
     /// Its last event.
     pub last_seq: Seq,
+    /// Where its time went, until `spans_at`.
+    pub spans: Spans,
+    /// How far its time is accounted for.
+    pub spans_at: Time,
+    /// Model calls, or runs of its agent.
+    pub calls: u32,
+    /// Those of them that failed and were done again.
+    pub failed_calls: u32,
 }
 
 /// One iteration.

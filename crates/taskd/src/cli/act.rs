@@ -27,6 +27,12 @@ pub(crate) async fn text(here: &Here, verb: v1::Verb, ids: Vec<String>, text: St
     act(here, v1::ActRequest { verb: verb.into(), ids, text, ..v1::ActRequest::default() }).await
 }
 
+/// What may be spent in all.
+pub(crate) async fn budget(here: &Here, id: String, micros: u64) -> Done {
+    let (verb, micros) = (v1::Verb::Budget.into(), Some(micros));
+    act(here, v1::ActRequest { verb, ids: vec![id], micros, ..v1::ActRequest::default() }).await
+}
+
 async fn act(here: &Here, mut request: v1::ActRequest) -> Done {
     let client = here.client().await?;
     if goes_on(request.verb()) && !request.dry_run {

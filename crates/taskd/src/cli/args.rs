@@ -81,8 +81,11 @@ pub(crate) enum Command {
     Stop(VerbArgs),
     /// Wait until it is over or needs you; `taskd help exit` lists the codes
     Wait(WaitArgs),
-    /// Say what was spent
-    Costs(ScopeArgs),
+    /// Say what was spent; of a plan, a receipt
+    Costs(CostsArgs),
+    /// Show or set what loops and plans may spend
+    #[command(subcommand)]
+    Budget(BudgetCommand),
     /// List models: prices, sizes, and which keys are set
     #[command(hide = true)]
     Models,
@@ -127,6 +130,25 @@ pub(crate) enum PlanCommand {
     },
     /// List plans
     Ls(ScopeArgs),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum BudgetCommand {
+    /// Show what is spent and what is left
+    Show {
+        /// Loops or plans; otherwise all that are not over
+        ids: Vec<String>,
+        #[command(flatten)]
+        scope: ScopeArgs,
+    },
+    /// Set what may be spent in all: taskd budget set p7 '$9'
+    Set {
+        /// A loop or plan
+        id: String,
+        /// In all, with what is spent already; less stops the next call
+        #[arg(value_parser = parse_money, value_name = "$9")]
+        money: u64,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -276,6 +298,28 @@ pub(crate) struct ScopeArgs {
     /// Every project
     #[arg(short = 'A', long)]
     pub(crate) all_projects: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CostsArgs {
+    /// Plans; each gets a receipt
+    pub(crate) plans: Vec<String>,
+    /// One row for each of these instead
+    #[arg(long, value_enum)]
+    pub(crate) by: Option<By>,
+    #[command(flatten)]
+    pub(crate) scope: ScopeArgs,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum By {
+    Plan,
+    Loop,
+    Model,
+    /// Classes of tokens: read, written, and from and to caches
+    Class,
+    /// Days, UTC
+    Day,
 }
 
 #[derive(Debug, Args)]

@@ -157,19 +157,6 @@ pub(crate) async fn path(here: &Here, id: &str) -> Done {
     Ok(0)
 }
 
-/// `taskd costs`.
-pub(crate) async fn costs(here: &Here, args: ScopeArgs) -> Done {
-    let client = here.client().await?;
-    let view = here.view(&client, args).await?;
-    let scene = here.scene();
-    if here.out.json {
-        here.out.object(&json::ls(&view, scene.now))?;
-    } else {
-        here.out.print(&render::costs::costs(&view, &scene))?;
-    }
-    Ok(0)
-}
-
 /// `taskd models`.
 pub(crate) async fn models(here: &Here) -> Done {
     let client = here.client().await?;

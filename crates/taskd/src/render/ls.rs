@@ -122,7 +122,7 @@ fn name(it: &LoopView) -> String {
 }
 
 fn cost(it: &LoopView) -> String {
-    words::cost(it.spent.micros, it.uncounted)
+    words::spent(&it.spent, it.uncounted)
 }
 
 fn needs_you(view: &View, scene: &Scene, groups: &Groups<'_>, show: Show) -> Table {
@@ -265,7 +265,7 @@ pub(crate) fn plans(view: &View, scene: &Scene) -> String {
             state.to_owned(),
             format!("{} of {}", it.landed, it.specs),
             scene.age(it.submitted_at),
-            words::cost(it.spent.micros, it.uncounted),
+            words::spent(&it.spent, it.uncounted),
         ]);
     }
     if table.is_empty() {

@@ -81,7 +81,7 @@ pub(crate) fn plan(view: &View, id: PlanId, more: &v1::ShowResponse, scene: &Sce
     }
     let took = it.ended_at.unwrap_or(scene.now).ms_since(it.submitted_at);
     let time = format!("{} of {}", format_duration_ms(took), format_duration_ms(it.time_ms));
-    let spent = words::cost(it.spent.micros, it.uncounted);
+    let spent = words::spent(&it.spent, it.uncounted);
     out.push(pair("limits", &time, &format!("{spent} of {}", format_micros(it.budget_micros))));
     out.push(String::new());
     let mut table = Table::new(&["SPEC", "STATE", "ITER", "BASE", "COST"], 1, 2);
@@ -91,7 +91,7 @@ pub(crate) fn plan(view: &View, id: PlanId, more: &v1::ShowResponse, scene: &Sce
             format!("{}: {}", it.group(), words::state(view, it, scene.now)),
             format!("{}/{}", it.iteration, it.max()),
             words::base(view, it),
-            words::cost(it.spent.micros, it.uncounted),
+            words::spent(&it.spent, it.uncounted),
         ]);
     }
     out.extend(table.draw(0, table.total(0).min(scene.width), scene.width));
@@ -164,7 +164,7 @@ fn limits(it: &LoopView, scene: &Scene) -> String {
     let took = it.started_at.map_or(0, |at| it.ended_at.unwrap_or(scene.now).ms_since(at));
     let (took, most) = (format_duration_ms(took), format_duration_ms(it.limits.time_ms));
     let left = format!("{}/{} iterations   {took} of {most}", it.iteration, it.max());
-    let spent = words::cost(it.spent.micros, it.uncounted);
+    let spent = words::spent(&it.spent, it.uncounted);
     let budget = format_micros(it.limits.budget_micros);
     let whose = match &it.worker {
         Worker::Agent(_) if it.spent.micros > 0 => {

@@ -3,8 +3,8 @@
 //! One function for each column, so that `ls`, `show` and JSON say the same.
 
 use taskd_model::{
-    Change, Doing, Group, LoopView, PlanState, QueuePhase, Reason, Status, Time, Verdict, View,
-    Worker, format_micros,
+    Change, Doing, Group, LoopView, PlanState, QueuePhase, Reason, Status, Time, Usage, Verdict,
+    View, Worker, format_micros,
 };
 
 use super::{
@@ -183,6 +183,14 @@ pub(crate) fn cost(micros: u64, uncounted: bool) -> String {
         (0, true) => "uncounted".to_owned(),
         (_, true) => format!("{}+", format_micros(micros)),
         (_, false) => format_micros(micros),
+    }
+}
+
+/// The same of what was used: calls without a known price are no cost of nothing.
+pub(crate) fn spent(usage: &Usage, uncounted: bool) -> String {
+    match (usage.micros, usage.unpriced) {
+        (0, 1..) if !uncounted => "no price".to_owned(),
+        (micros, unpriced) => cost(micros, uncounted || unpriced > 0),
     }
 }
 

@@ -321,12 +321,12 @@ fn costs_by_plan_and_loop() {
             cache_read: 3_400_000,
             cache_write: 0,
             micros: 610_000,
-            unpriced: 0,
+            ..Usage::default()
         };
     });
     story.view.plans.get_mut(&PlanId(8)).unwrap().spent = story.view.loops[&id(8, 0)].spent;
     story.view.plans.get_mut(&PlanId(7)).unwrap().uncounted = true;
-    insta::assert_snapshot!(render::costs::costs(&story.view, &scene(80)), @r#"
+    insta::assert_snapshot!(render::costs::costs(&story.view, &[], &scene(80)), @r#"
 PLAN          TITLE          IN  OUT  CACHED       COST      OF
 p7            one sentence    0    0       0  uncounted  $10.00
 p8            Rate limits   950  12k    3.4M      $0.61  $10.00
