@@ -7,7 +7,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Digest, LoopId, Oid, PlanId, ProjectId, RateLevels, Seq, Usage};
+use crate::{Digest, LoopId, Oid, PlanId, ProjectId, RateLevels, Seq, Usage, usage::is_zero};
 
 /// Whose work an effect is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -52,13 +52,13 @@ pub enum Work {
         cap_micros: u64,
         /// What is reserved of the plan's budget for it, in micro-dollars; 0 where no price is
         /// known.
-        #[serde(default)]
+        #[serde(default, skip_serializing_if = "is_zero")]
         reserved_micros: u64,
         /// Tokens reserved for what it reads.
-        #[serde(default)]
+        #[serde(default, skip_serializing_if = "is_zero")]
         input_tokens: u64,
         /// Tokens reserved for what it writes.
-        #[serde(default)]
+        #[serde(default, skip_serializing_if = "is_zero")]
         output_tokens: u64,
     },
     /// Execute one tool the model asked for.
@@ -289,7 +289,7 @@ pub enum Outcome {
         /// Estimated input tokens.
         tokens: u64,
         /// What it costs at most, in micro-dollars; 0 where no price is known.
-        #[serde(default)]
+        #[serde(default, skip_serializing_if = "is_zero")]
         worst_micros: u64,
     },
     /// The model replied.

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::usage::is_zero;
+
 /// What a loop does about conflicts with a base that moved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -44,18 +46,23 @@ pub struct Limits {
     /// How long a waiting call must wait to rise by one priority class, in milliseconds.
     pub ageing_ms: u64,
     /// Tokens read per minute per bucket; 0 for what the provider says.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub input_tokens_per_minute: u64,
     /// Tokens written per minute per bucket; 0 for what the provider says.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub output_tokens_per_minute: u64,
     /// How long a failing call is tried again before a person is asked, in milliseconds.
-    #[serde(default = "call_deadline_ms")]
+    #[serde(default = "call_deadline_ms", skip_serializing_if = "is_usual_deadline")]
     pub call_deadline_ms: u64,
 }
 
 fn call_deadline_ms() -> u64 {
     60 * 60 * 1000
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the shape serde wants")]
+fn is_usual_deadline(ms: &u64) -> bool {
+    *ms == call_deadline_ms()
 }
 
 impl Default for Limits {

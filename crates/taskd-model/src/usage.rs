@@ -33,9 +33,9 @@ pub struct Usage {
     pub cache_write_micros: u64,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "the shape serde wants")]
-fn is_zero(n: &u32) -> bool {
-    *n == 0
+/// What was not there before has this value, and is not written.
+pub(crate) fn is_zero<T: Default + PartialEq>(n: &T) -> bool {
+    *n == T::default()
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the shape serde wants")]

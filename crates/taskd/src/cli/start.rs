@@ -116,6 +116,11 @@ fn spawn(here: &Here, how: &How, log: &Path) -> Result<Child, Failure> {
     if let Some(http) = how.http {
         command.arg("--http").arg(http.to_string());
     }
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(is_secret) {
+            command.env_remove(name);
+        }
+    }
     let started = command
         .current_dir(&here.paths.state)
         .stdin(Stdio::null())
@@ -123,6 +128,14 @@ fn spawn(here: &Here, how: &How, log: &Path) -> Result<Child, Failure> {
         .stderr(file)
         .spawn();
     started.map_err(|it| Failure::failed(format!("cannot start {}: {it}", program.display()), ""))
+}
+
+/// A variable that holds a credential, by its name. The daemon outlives the shell it was started
+/// from: it is told credentials over its socket, and its environment shows none to others.
+fn is_secret(name: &str) -> bool {
+    const WORDS: [&str; 6] = ["KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL"];
+    let name = name.to_ascii_uppercase();
+    WORDS.iter().any(|it| name.contains(it))
 }
 
 /// Waits until it answers, or says why it never will.

@@ -334,3 +334,20 @@ fn a_stop_is_in_the_log() {
     assert_eq!(events[end - 1].event, Event::WorkParked, "{}", world.transcript());
     assert_eq!(events[end + 1].event.kind(), "daemon_started");
 }
+
+/// Proves MC-PROV-12 P-10: a daemon started from a shell that has credentials does not carry them in
+/// its environment, where every program of the same person could read them.
+#[test]
+fn a_daemon_does_not_carry_the_shells_credentials() {
+    let mut world = World::new();
+    for name in ["ANTHROPIC_API_KEY", "TASKD_LOCAL_KEY", "GH_TOKEN", "DB_PASSWORD"] {
+        world.env.insert(name.to_owned(), "sentinel-of-a-secret".to_owned());
+    }
+    world.env.insert("TASKD_LIMITS__LOOPS".to_owned(), "7".to_owned());
+    world.taskd(&["daemon", "start"]).ok();
+    let environment = fs::read(format!("/proc/{}/environ", pid(&world))).expect("ours");
+    let environment = String::from_utf8_lossy(&environment);
+    assert!(!environment.contains("sentinel-of-a-secret"), "{environment}");
+    assert!(environment.contains("TASKD_LIMITS__LOOPS=7"), "settings reach it");
+    world.taskd(&["daemon", "stop"]).ok();
+}
