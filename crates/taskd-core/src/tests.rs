@@ -187,15 +187,10 @@ impl Play {
                 person(Command::Reject { id: self.id(name), note: Digest::of(b"no") })
             }
             ["note", name] => person(Command::Note { id: self.id(name), note: Digest::of(b"hm") }),
-            ["budget", name, micros] => {
-                let micros = micros.parse().expect("micro-dollars");
-                let of = match self.owner(name) {
-                    Owner::Loop(id) => Purse::Loop(id),
-                    Owner::Plan(id) => Purse::Plan(id),
-                    Owner::Queue(_) => panic!("the queue has no money"),
-                };
-                person(Command::SetBudget { of, micros })
-            }
+            ["budget", name, micros] => person(Command::SetBudget {
+                of: self.purse(name),
+                micros: micros.parse().expect("micro-dollars"),
+            }),
             ["park"] => person(Command::Park),
             ["unpark"] => person(Command::Unpark),
             ["panic", name] => {
@@ -227,6 +222,14 @@ impl Play {
                 Input::Ended { effect, outcome: outcome(verb, args) }
             }
             other => panic!("unknown line {other:?}"),
+        }
+    }
+
+    fn purse(&self, name: &str) -> Purse {
+        match self.owner(name) {
+            Owner::Loop(id) => Purse::Loop(id),
+            Owner::Plan(id) => Purse::Plan(id),
+            Owner::Queue(_) => panic!("the queue has no money"),
         }
     }
 

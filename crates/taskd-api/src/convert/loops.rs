@@ -58,6 +58,7 @@ impl From<&model::LoopView> for v1::Loop {
             spans_at: it.spans_at.0,
             calls: it.calls,
             failed_calls: it.failed_calls,
+            rebases: it.rebases,
         }
     }
 }
@@ -118,6 +119,7 @@ impl TryFrom<v1::Loop> for model::LoopView {
             spans_at: Time(it.spans_at),
             calls: it.calls,
             failed_calls: it.failed_calls,
+            rebases: it.rebases,
         })
     }
 }

@@ -172,6 +172,7 @@ fn a_loop(n: u16, status: Status, doing: Doing, reason: Option<Reason>) -> LoopV
         spans_at: Time(12),
         calls: 5,
         failed_calls: 6,
+        rebases: 7,
     }
 }
 

@@ -195,10 +195,7 @@ impl State {
             Event::NoteAdded { note } => self.engine_mut(id).add_note(*note),
             Event::PauseAsked => self.engine_mut(id).pause = true,
             Event::ResumeAsked => self.resume(id),
-            Event::BudgetSet { micros, .. } => {
-                let engine = self.engine_mut(id);
-                (engine.limits.budget_micros, engine.warned) = (*micros, false);
-            }
+            Event::BudgetSet { micros, .. } => self.engine_mut(id).budget_set(*micros),
             Event::BudgetWarned { .. } => self.engine_mut(id).warned = true,
             Event::DaemonStarted { .. }
             | Event::DaemonStopped
@@ -506,6 +503,11 @@ impl LoopEngine {
     pub(super) fn set_next(&mut self, next: Next, since: (Time, Seq)) {
         self.next = next;
         self.since = since;
+    }
+
+    fn budget_set(&mut self, micros: u64) {
+        self.limits.budget_micros = micros;
+        self.warned = false;
     }
 
     fn add_note(&mut self, note: Digest) {

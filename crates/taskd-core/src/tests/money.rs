@@ -9,7 +9,7 @@ const SPENT: &str = "0 start | 0 project | 0 plan a budget=20000 plan-time=9000 
     1 p1 base-green | 2 a to call | 10 a replies | 20 a red | 30 a composed | 40 a replies
     50 a red";
 
-/// Proves S-1.1.6 P-8: money that has run out blocks the loop; more of it, and it goes on where it
+/// Proves N19 P-8: money that has run out blocks the loop; more of it, and it goes on where it
 /// stopped, in the next iteration, and without losing the time it waited.
 #[test]
 fn money_that_has_run_out_is_asked_for() {
@@ -35,7 +35,7 @@ fn money_that_has_run_out_is_asked_for() {
     );
 }
 
-/// Proves S-1.1.6: a plan's money is given for all its loops, and less than is spent stops the next
+/// Proves P-8: a plan's money is given for all its loops, and less than is spent stops the next
 /// call and nothing else.
 #[test]
 fn a_plans_budget_can_be_lowered_and_raised() {
@@ -81,7 +81,7 @@ fn what_is_over_has_no_budget_to_set() {
     }
 }
 
-/// Proves N19: the warning comes once for each budget, with the call that crosses four fifths of
+/// The warning comes once for each budget, with the call that crosses four fifths of
 /// it, and again only when the budget was set anew.
 #[test]
 fn a_budget_that_comes_to_an_end_is_told_once() {

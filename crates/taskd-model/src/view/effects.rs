@@ -292,6 +292,7 @@ impl LoopView {
                 self.checkpoint = Some(*checkpoint);
                 self.conflicts = *conflicts;
                 self.passed = None;
+                self.rebases = self.rebases.saturating_add(1);
                 if let EffectKind::Rebase(base) = open.kind {
                     self.base = base;
                 }

@@ -338,6 +338,7 @@ impl LoopView {
             spans_at: record.at,
             calls: 0,
             failed_calls: 0,
+            rebases: 0,
         }
     }
 

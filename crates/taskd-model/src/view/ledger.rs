@@ -36,15 +36,9 @@ impl Ledger {
 
     /// Model, day and usage, in that order.
     pub fn rows(&self) -> impl Iterator<Item = (&str, u32, &Usage)> {
-        let days = |(model, days)| Self::days(model, days);
-        self.0.iter().flat_map(days)
-    }
-
-    fn days<'a>(
-        model: &'a String,
-        days: &'a BTreeMap<u32, Usage>,
-    ) -> impl Iterator<Item = (&'a str, u32, &'a Usage)> {
-        days.iter().map(move |(day, usage)| (model.as_str(), *day, usage))
+        self.0.iter().flat_map(|(model, days)| {
+            days.iter().map(move |(day, usage)| (model.as_str(), *day, usage))
+        })
     }
 }
 

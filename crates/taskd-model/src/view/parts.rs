@@ -302,6 +302,8 @@ pub struct LoopView {
     pub calls: u32,
     /// Those of them that failed and were done again.
     pub failed_calls: u32,
+    /// Times its work was moved onto another base.
+    pub rebases: u32,
 }
 
 /// One iteration.

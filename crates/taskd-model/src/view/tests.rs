@@ -1,6 +1,7 @@
 //! Stories: events in, what people see out.
 
 mod fold;
+mod ledger;
 mod pictures;
 mod random;
 mod resolve;
@@ -223,6 +224,22 @@ fn change(files: u32, added: u32, removed: u32) -> Change {
 
 fn cost(micros: u64) -> Usage {
     Usage { micros, ..Usage::default() }
+}
+
+/// What uses something of each class.
+fn classes(n: u64) -> Usage {
+    Usage {
+        input: n,
+        output: 2 * n,
+        cache_read: 3 * n,
+        cache_write: 4 * n,
+        micros: 5 * n,
+        unpriced: u32::from(n == 7),
+        input_micros: n,
+        output_micros: n,
+        cache_read_micros: n,
+        cache_write_micros: n,
+    }
 }
 
 fn call(name: &str) -> ToolCall {

@@ -104,8 +104,8 @@ const EXIT: &str = "\
 0    done; landed, or passed where it lands nowhere
 1    a task or an operation failed, or was stopped
 2    asked for wrongly: usage, a plan file with errors
-3    a limit was reached: iterations, time, budget
-4    a person is needed; `run` on a terminal ends with 0 instead, since you were asked
+3    a limit was reached: iterations, time
+4    a person is needed, money too; `run` on a terminal ends with 0 instead, since you were asked
 5    no such thing, or several
 69   no daemon answers
 75   a rate or a quota is used up; later it works
@@ -129,6 +129,10 @@ show    name, text, accept[], gate[], gate_origin, ref, worktree, worker, touche
 why     chain[]: subject, sentence, until, since, seq, details[]; not_the_cause[], next
 run     plan, names[], title, target, base, gate, worker, land, ...; then the stored events, then
         id, verdict, exit
+costs   by, rows[]: its key, input, output, cache_read, cache_write, cost_micros, unpriced,
+        uncounted; total; with ids a receipt each: name, class_micros, queue_ms, call_ms, gate_ms,
+        person_ms, wall_ms, calls, failed_calls, iterations, rebases, landed[]
+budget  name, budget_micros, cost_micros, left_micros
 models  providers[]: name, interface, url, credential; models[]: name, window, max_output,
         price: since, *_micros per million tokens; interfaces[]: name, capabilities
 events  the stored events as they are: seq, at (milliseconds), kind, data, ...

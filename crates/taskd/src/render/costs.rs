@@ -73,6 +73,13 @@ pub(super) fn unclassed(it: &Usage) -> u64 {
     it.micros.saturating_sub(known)
 }
 
+/// The same where it is worth a line: fractions of a cent beside known classes are not.
+pub(super) fn not_told_apart(it: &Usage) -> Option<u64> {
+    let rest = unclassed(it);
+    let known = rest < it.micros;
+    (if known { 5_000 } else { 1 } <= rest).then_some(rest)
+}
+
 /// The picture by plan and loop; of these plans, or of all.
 pub(crate) fn costs(view: &View, plans: &[PlanId], scene: &Scene) -> String {
     let heading = ["PLAN", "TITLE", "IN", "OUT", "CACHED", "COST", "OF"];
@@ -122,8 +129,7 @@ fn by_class(view: &View, plans: &[PlanId], scene: &Scene) -> String {
         for it in classes(&usage) {
             table.row(vec![it.name.to_owned(), tokens(it.tokens), format_micros(it.micros)]);
         }
-        let rest = unclassed(&usage);
-        if rest > 0 {
+        if let Some(rest) = not_told_apart(&usage) {
             table.row(vec!["not told apart".to_owned(), String::new(), format_micros(rest)]);
         }
     }

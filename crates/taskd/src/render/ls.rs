@@ -4,6 +4,7 @@ use std::{cmp::Reverse, collections::BTreeMap};
 
 use taskd_model::{
     EffectKind, Group, LoopView, PlanState, PlanView, ProjectView, Status, View, format_micros,
+    spent_of,
 };
 
 use super::{
@@ -18,6 +19,9 @@ const NAME_MAX: usize = 28;
 
 /// Loops of one group that are shown unless all are asked for.
 const SHOWN: usize = 30;
+
+/// Budgets near their end that are named.
+const PURSES: usize = 5;
 
 /// Narrower than this, there is no room for everything about working loops.
 const WIDE: usize = 64;
@@ -66,6 +70,7 @@ pub(crate) fn ls(view: &View, scene: &Scene, show: Show) -> String {
         }
     }
     out.push(String::new());
+    out.extend(purses(view, scene));
     out.push(foot(view, scene, show));
     out.join("\n") + "\n"
 }
@@ -194,7 +199,7 @@ fn head(view: &View, scene: &Scene) -> String {
     if open().next().is_some() {
         let sum = |of: fn(&PlanView) -> u64| open().map(of).fold(0, u64::saturating_add);
         let (spent, budget) = (sum(|it| it.spent.micros), sum(|it| it.budget_micros));
-        let more = if open().any(|it| it.uncounted) { "+" } else { "" };
+        let more = if open().any(|it| it.uncounted || it.spent.unpriced > 0) { "+" } else { "" };
         let spent = format_micros(spent);
         parts.push(format!("open plans {spent}{more} of {}", format_micros(budget)));
     }
@@ -213,6 +218,21 @@ fn place(view: &View, project: &ProjectView, scene: &Scene) -> String {
 }
 
 /// What ended today, and how to see more.
+/// Budgets of what is not over that come to their end.
+fn purses(view: &View, scene: &Scene) -> Vec<String> {
+    let plans = view.plans.values().filter(|it| it.state != PlanState::Ended && it.nears_budget());
+    let plans = plans.map(|it| (it.id.to_string(), spent_of(it.spent.micros, it.budget_micros)));
+    let loops = view.loops.values().filter(|it| !it.status.is_over() && it.nears_budget());
+    // A plan that is its one loop is told of once.
+    let single = |it: &&LoopView| view.plans.get(&it.id.plan()).is_some_and(|it| it.single);
+    let loops = loops.filter(|it| !(single(it) && view.plans[&it.id.plan()].nears_budget()));
+    let loops =
+        loops.map(|it| (it.name.clone(), spent_of(it.spent.micros, it.limits.budget_micros)));
+    let line =
+        |(name, text): (String, String)| cut(&format!("{}  {text}", clean(&name)), scene.width);
+    plans.chain(loops).take(PURSES).map(line).collect()
+}
+
 fn foot(view: &View, scene: &Scene, show: Show) -> String {
     let midnight = scene.midnight();
     let today = view.loops.values().filter(|it| it.ended_at.is_some_and(|at| midnight <= at));

@@ -4,13 +4,13 @@
 
 use serde_json::{Value, json};
 use taskd_model::{
-    LoopId, LoopView, PlanView, Purse, Spans, Usage, View, format_duration_ms, format_micros,
+    LoopId, LoopView, PlanView, Purse, Spans, Time, Usage, View, format_duration_ms, format_micros,
     nears, spent_of,
 };
 
 use super::{
     Scene,
-    costs::{classes, missing, tokens, unclassed, used},
+    costs::{classes, missing, not_told_apart, tokens, unclassed, used},
     json::SCHEMA_VERSION,
     table::Table,
     text::{clean, count, cut, wrap},
@@ -27,9 +27,12 @@ pub(crate) struct Receipt {
     usage: Usage,
     uncounted: bool,
     budget_micros: u64,
+    /// From its start to its end, or until now.
+    wall_ms: u64,
     spans: Spans,
     calls: u64,
     failed_calls: u64,
+    rebases: u64,
     iterations: u64,
     landed: Vec<String>,
 }
@@ -39,21 +42,22 @@ impl Receipt {
     pub(crate) fn of(view: &View, of: Purse, scene: &Scene) -> Option<Self> {
         let plan = view.plans.get(&of.plan())?;
         let mut it = match of {
-            Purse::Plan(_) => Self::new(plan),
-            Purse::Loop(id) => Self::of_loop(view.loops.get(&id)?),
+            Purse::Plan(_) => Self::new(plan, scene.now),
+            Purse::Loop(id) => Self::of_loop(view.loops.get(&id)?, scene.now),
         };
         let its = |id: LoopId| of.loop_id().is_none_or(|it| it == id);
         for row in view.loops_of(plan.id).filter(|it| its(it.id)) {
             it.spans.add(&row.spans_until(scene.now));
             it.calls += u64::from(row.calls);
             it.failed_calls += u64::from(row.failed_calls);
+            it.rebases += u64::from(row.rebases);
             it.iterations += u64::from(row.iteration);
             it.landed.extend(row.landed.iter().map(|it| it.commit.to_string()));
         }
         Some(it)
     }
 
-    fn new(plan: &PlanView) -> Self {
+    fn new(plan: &PlanView, now: Time) -> Self {
         let gate_ms = plan.base_gate.as_ref().map_or(0, |it| it.ms);
         Self {
             name: plan.id.to_string(),
@@ -61,24 +65,28 @@ impl Receipt {
             usage: plan.spent,
             uncounted: plan.uncounted,
             budget_micros: plan.budget_micros,
+            wall_ms: plan.ended_at.unwrap_or(now).ms_since(plan.submitted_at),
             spans: Spans { gate_ms, ..Spans::default() },
             calls: 0,
             failed_calls: 0,
+            rebases: 0,
             iterations: 0,
             landed: Vec::new(),
         }
     }
 
-    fn of_loop(it: &LoopView) -> Self {
+    fn of_loop(it: &LoopView, now: Time) -> Self {
         Self {
             name: it.name.clone(),
             title: it.title.clone(),
             usage: it.spent,
             uncounted: it.uncounted,
             budget_micros: it.limits.budget_micros,
+            wall_ms: it.started_at.map_or(0, |at| it.ended_at.unwrap_or(now).ms_since(at)),
             spans: Spans::default(),
             calls: 0,
             failed_calls: 0,
+            rebases: 0,
             iterations: 0,
             landed: Vec::new(),
         }
@@ -91,30 +99,36 @@ impl Receipt {
         for it in classes(&self.usage) {
             table.row(vec![it.name.to_owned(), tokens(it.tokens), format_micros(it.micros)]);
         }
-        let rest = unclassed(&self.usage);
-        if rest > 0 {
+        if let Some(rest) = not_told_apart(&self.usage) {
             table.row(vec!["not told apart".to_owned(), String::new(), format_micros(rest)]);
         }
         let sum = words::spent(&self.usage, self.uncounted);
         table.row(vec!["in all".to_owned(), String::new(), sum]);
-        out.extend(table.draw(0, 0, scene.width));
-        out.push(format!("{:<LABEL$}  {}", "of", format_micros(self.budget_micros)));
+        let budget = format_micros(self.budget_micros);
+        table.row(vec!["it may spend".to_owned(), String::new(), budget]);
+        out.extend(table.draw(0, table.total(0).min(scene.width), scene.width));
         out.extend(missing(&self.usage, self.uncounted));
-        out.push(String::new());
-        out.push("TIME".to_owned());
-        let time = |name: &str, ms| format!("{name:<LABEL$}  {}", format_duration_ms(ms));
-        let Spans { queue_ms, call_ms, gate_ms, person_ms } = self.spans;
-        out.push(time("waiting for a model", queue_ms));
-        out.push(time("model calls, agents", call_ms));
-        out.push(time("gates", gate_ms));
-        out.push(time("waiting for you", person_ms));
+        out.extend(self.times());
         out.push(String::new());
         out.push("WORK".to_owned());
         let work = |name: &str, what: &str| format!("{name:<LABEL$}  {what}");
         out.push(work("calls", &format!("{}, {} failed", self.calls, self.failed_calls)));
         out.push(work("iterations", &self.iterations.to_string()));
+        out.push(work("rebases", &self.rebases.to_string()));
         out.extend(self.landings(scene));
         out.iter().map(|it| cut(it, scene.width)).collect::<Vec<_>>().join("\n") + "\n"
+    }
+
+    fn times(&self) -> Vec<String> {
+        let mut out = vec![String::new(), "TIME".to_owned()];
+        let time = |name: &str, ms| format!("{name:<LABEL$}  {}", format_duration_ms(ms));
+        let Spans { queue_ms, call_ms, gate_ms, person_ms } = self.spans;
+        out.push(time("from start to end", self.wall_ms));
+        out.push(time("waiting for a model", queue_ms));
+        out.push(time("model calls, agents", call_ms));
+        out.push(time("gates", gate_ms));
+        out.push(time("waiting for you", person_ms));
+        out
     }
 
     /// How many commits landed, and which.
@@ -146,6 +160,8 @@ impl Receipt {
         object["person_ms"] = self.spans.person_ms.into();
         object["calls"] = self.calls.into();
         object["failed_calls"] = self.failed_calls.into();
+        object["rebases"] = self.rebases.into();
+        object["wall_ms"] = self.wall_ms.into();
         object["iterations"] = self.iterations.into();
         object["landed"] = self.landed.clone().into();
         object

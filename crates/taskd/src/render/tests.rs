@@ -2,14 +2,15 @@
 //!
 //! Views are told event by event where that is short, and set by hand where it is not.
 
+mod money;
 mod pictures;
 mod run;
 
 use jiff::tz::TimeZone;
 use taskd_model::{
     Actor, Change, Digest, EffectId, Event, LandPolicy, Limits, LoopId, LoopLimits, LoopView, Oid,
-    Owner, PassedView, PlanHead, PlanId, Priority, ProjectId, Record, Seq, SpecHead, SpecId,
-    Status, Time, Usage, View, Work, Worker,
+    Outcome, Owner, PassedView, PlanHead, PlanId, Priority, ProjectId, Reason, Record, Seq,
+    SpecHead, SpecId, Status, Time, Usage, View, Work, Worker,
 };
 
 use super::Scene;
@@ -94,6 +95,17 @@ impl Story {
     fn start(&mut self, owner: Owner, work: Work) -> EffectId {
         let loop_id = if let Owner::Loop(id) = owner { Some(id) } else { None };
         EffectId(self.push(loop_id, Event::EffectStarted { owner, work }))
+    }
+
+    fn end(&mut self, effect: EffectId, outcome: Outcome) -> Seq {
+        let owner = self.view.effects[&effect].owner;
+        let loop_id = if let Owner::Loop(id) = owner { Some(id) } else { None };
+        self.push(loop_id, Event::EffectEnded { effect, outcome })
+    }
+
+    fn status(&mut self, id: LoopId, to: Status, reason: Reason) {
+        let from = self.view.loops[&id].status;
+        self.of(id, Event::StatusChanged { from, to, reason });
     }
 
     /// A plan of specs with needs; one spec is a plan that came as a sentence.

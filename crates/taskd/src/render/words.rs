@@ -3,8 +3,8 @@
 //! One function for each column, so that `ls`, `show` and JSON say the same.
 
 use taskd_model::{
-    Change, Doing, Group, LoopView, PlanState, QueuePhase, Reason, Status, Time, Usage, Verdict,
-    View, Worker, format_micros,
+    Change, Doing, Group, Limit, LoopView, PlanState, QueuePhase, Reason, Status, Time, Usage,
+    Verdict, View, Worker, format_micros,
 };
 
 use super::{
@@ -128,6 +128,9 @@ pub(crate) fn needs_you(view: &View, it: &LoopView, now: Time) -> String {
         Some(Reason::Conflict) if it.conflicts > 0 => {
             format!("{} not solved", count(u64::from(it.conflicts), "conflict"))
         }
+        Some(Reason::Limit(limit @ (Limit::Budget | Limit::PlanBudget))) => {
+            out_of_money(view, it, *limit)
+        }
         Some(reason) => reason.to_string(),
         None => "blocked".to_owned(),
     };
@@ -137,6 +140,17 @@ pub(crate) fn needs_you(view: &View, it: &LoopView, now: Time) -> String {
         }
         Some(_) | None => clean(&reason),
     }
+}
+
+/// Whose money it is that has run out, and how much it was.
+fn out_of_money(view: &View, it: &LoopView, limit: Limit) -> String {
+    let of_plan = view.plans.get(&it.id.plan()).filter(|_| limit == Limit::PlanBudget);
+    let (whose, spent, budget) = match of_plan {
+        Some(plan) => (plan.id.to_string(), plan.spent.micros, plan.budget_micros),
+        None => (it.name.clone(), it.spent.micros, it.limits.budget_micros),
+    };
+    let (spent, budget) = (format_micros(spent), format_micros(budget));
+    format!("{spent} of {budget} spent; taskd budget set {whose}")
 }
 
 /// How a loop ended.

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::{Observation, PrepareMode, Totals};
+use crate::{Observation, PrepareMode, Spans, Totals};
 
 /// Some event about plan 7, its three loops and the last few effects; it need not make sense.
 fn event(kind: u8, n: u8, m: u8, seq: u64) -> (Option<LoopId>, Event) {
@@ -58,7 +58,7 @@ fn event(kind: u8, n: u8, m: u8, seq: u64) -> (Option<LoopId>, Event) {
         },
         20..=39 => Event::EffectEnded { effect, outcome: outcomes[usize::from(n % 8)].clone() },
         40..=44 => {
-            let fact = Observation::UsageSoFar(cost(u64::from(m)));
+            let fact = Observation::UsageSoFar(classes(u64::from(m)));
             Event::EffectObserved { effect, index: 0, fact }
         }
         45..=54 => Event::StatusChanged { from: status, to: status, reason: Reason::Person },
@@ -135,6 +135,17 @@ proptest! {
             prop_assert!(open.map(|(id, _)| id).eq(it.effects.iter()));
             let waits = it.queue_entry.and_then(|entry| view.queue.get(&PROJECT)?.get(&entry));
             prop_assert_eq!(waits.is_some(), it.queue_entry.is_some());
+        }
+        let mut booked = Usage::default();
+        view.plans[&P7].ledger.rows().for_each(|(_, _, usage)| booked.add(usage));
+        prop_assert_eq!(booked, view.plans[&P7].spent);
+        let mut of_loops = Usage::default();
+        view.loops.values().for_each(|it| of_loops.add(&it.spent));
+        prop_assert_eq!(of_loops, view.plans[&P7].spent);
+        for it in view.loops.values() {
+            let Spans { queue_ms, call_ms, gate_ms, person_ms } = it.spans_until(view.at);
+            let known = queue_ms + call_ms + gate_ms + person_ms;
+            prop_assert!(known <= view.at.ms_since(Time(1_000_000)), "{known}");
         }
         let spent: u64 = view.loops.values().map(|it| it.spent.micros).sum();
         prop_assert_eq!(spent, view.plans[&P7].spent.micros);

@@ -88,8 +88,8 @@ fn run_from_head_to_question() {
     let evidence = Some(Evidence { seq, tree: oid("99") });
     it.say(Event::PlanReleased { plan: PlanId(7), evidence, tests: Some(214) });
     for (from, to, reason) in [
-        (Status::Draft, Status::Pending, taskd_model::Reason::Released),
-        (Status::Pending, Status::Running, taskd_model::Reason::Started),
+        (Status::Draft, Status::Pending, Reason::Released),
+        (Status::Pending, Status::Running, Reason::Started),
     ] {
         it.of(id(7, 0), Event::StatusChanged { from, to, reason });
     }
@@ -158,7 +158,7 @@ fn several_specs_are_told_by_name() {
     it.after(5).of(id(7, 0), Event::Deferred { until: Time(NOW + 39 * 60_000), why });
     let message = "cannot start the agent: no such file or directory; it is looked for on the PATH \
                    of the submission";
-    let blocked = taskd_model::Reason::Stuck(message.to_owned());
+    let blocked = Reason::Stuck(message.to_owned());
     let (from, to) = (Status::Running, Status::Blocked);
     it.after(5).of(id(7, 0), Event::StatusChanged { from, to, reason: blocked });
     let asked = lines::needs_you(&it.view, PlanId(7));
