@@ -54,6 +54,8 @@ pub(crate) struct LoopEngine {
     /// How long it was parked until a provider would take a call, in milliseconds: not its time.
     pub(crate) parked_ms: u64,
     pub(crate) retry_at: Option<Time>,
+    /// Why it last waited before it tried again, and the event that says so.
+    pub(crate) deferral: Option<(Seq, String)>,
     /// Failures in a row of what it does now.
     pub(crate) attempts: u32,
     /// When the first of them was.
@@ -195,6 +197,7 @@ impl LoopEngine {
             call_wanted_at: None,
             parked_ms: 0,
             retry_at: None,
+            deferral: None,
             attempts: 0,
             failing_since: None,
             sends: 0,
