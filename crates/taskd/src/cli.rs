@@ -87,6 +87,7 @@ async fn dispatch(here: &Here, command: Option<Command>) -> Done {
         Command::Wait(it) => wait::wait(here, it).await,
         Command::Costs(it) => look::costs(here, it).await,
         Command::Models => look::models(here).await,
+        Command::Queue => look::queue(here).await,
         Command::Tui(it) => look::tui(here, it).await,
         Command::Doctor => look::doctor(here).await,
         Command::Daemon(it) => daemon::dispatch(here, it).await,
