@@ -88,6 +88,8 @@ impl Client {
         show: ShowRequest => ShowResponse;
         /// Why something does not go on.
         why: WhyRequest => WhyResponse;
+        /// Who waits for what.
+        queue: QueueRequest => QueueResponse;
         /// The work of a loop as a patch.
         diff: DiffRequest => DiffResponse;
         /// Where a loop's worktree is.

@@ -141,6 +141,7 @@ service! {
     submit: SubmitRequest => SubmitResponse;
     act: ActRequest => ActResponse;
     why: WhyRequest => WhyResponse;
+    queue: QueueRequest => QueueResponse;
     diff: DiffRequest => DiffResponse;
     path: PathRequest => PathResponse;
     projects: ProjectsRequest => ProjectsResponse;

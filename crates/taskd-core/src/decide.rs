@@ -165,7 +165,7 @@ fn admit_call(state: &State, now: Time) -> Option<Step> {
 const RESERVED_WAIT_MS: u64 = 5_000;
 
 /// Whether a call can be paid for.
-enum Money {
+pub(crate) enum Money {
     /// It may cost so much.
     Cap(u64),
     /// Others may give back what it lacks.
@@ -176,7 +176,7 @@ enum Money {
 
 /// Every call is taken to cost the worst it can. Where no price is known all that is left is its
 /// cap.
-fn afford(state: &State, engine: &LoopEngine, worst_micros: u64) -> Money {
+pub(crate) fn afford(state: &State, engine: &LoopEngine, worst_micros: u64) -> Money {
     if let Some(limit) = spent_up(state, engine) {
         return Money::Gone(limit);
     }

@@ -59,6 +59,8 @@ pub(crate) struct LoopEngine {
     /// milliseconds: not its time.
     pub(crate) parked_ms: u64,
     pub(crate) retry_at: Option<Time>,
+    /// Why it last waited before it tried again, and the event that says so.
+    pub(crate) deferral: Option<(Seq, String)>,
     /// Failures in a row of what it does now.
     pub(crate) attempts: u32,
     /// When the first of them was.
@@ -202,6 +204,7 @@ impl LoopEngine {
             call_wanted_at: None,
             parked_ms: 0,
             retry_at: None,
+            deferral: None,
             attempts: 0,
             failing_since: None,
             sends: 0,

@@ -6,6 +6,7 @@
 //!
 //! Invariants: no clock, no randomness, no IO, no async; same log, same state; integers only.
 
+mod calls;
 mod commands;
 mod coordinator;
 mod decide;
@@ -21,7 +22,9 @@ mod state;
 mod tests;
 mod why;
 
+pub use calls::{BucketRow, CallWait, Place, WaitingCall, WantedCall};
 pub use commands::Rejected;
 pub use coordinator::{Coordinator, Decided, Snapshot};
-pub use questions::{QueueRow, WhyRow};
+pub use questions::{Evidence, QueueRow, WhyRow};
+pub use scheduler::{BucketState, CallCounts, Room, RoomKind};
 pub use state::Want;

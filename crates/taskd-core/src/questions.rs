@@ -5,7 +5,7 @@ use taskd_model::{
     Work,
 };
 
-use crate::{Coordinator, plan::PlanState, scheduler};
+use crate::{Coordinator, WantedCall, plan::PlanState};
 
 /// One step of the answer to "why does this not go on?".
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +16,23 @@ pub struct WhyRow {
     pub sentence: String,
     /// Until when, if that is known.
     pub until: Option<Time>,
+    /// The model call it waits to make, with the figures the sentence is made of.
+    pub call: Option<WantedCall>,
+    /// The event that is the root, if there is one.
+    pub evidence: Option<Evidence>,
+    /// More about it, each a label and a sentence.
+    pub details: Vec<(&'static str, String)>,
+}
+
+/// An event that is the root of a wait.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Evidence {
+    /// The event.
+    pub seq: Seq,
+    /// When it was, where that says more than the wait itself.
+    pub at: Option<Time>,
+    /// What it says.
+    pub text: String,
 }
 
 /// One entry of a landing queue.
@@ -124,14 +141,6 @@ impl Coordinator {
         let waiting = project.lane.waiting.iter();
         let waiting = waiting.map(|(entry, op)| QueueRow { entry: *entry, op: *op, active: false });
         active.chain(waiting).collect()
-    }
-
-    /// Calls in flight and waiting, by bucket.
-    pub fn buckets(&self) -> impl Iterator<Item = (&str, u32, usize)> + '_ {
-        self.state().buckets().iter().map(|(name, bucket)| {
-            let waiting = self.state().index().calls.get(name).map_or(0, scheduler::Waiters::len);
-            (name.as_str(), bucket.in_flight(), waiting)
-        })
     }
 
     /// The same plan was submitted before.

@@ -13,21 +13,25 @@
 
 mod cells;
 mod circuit;
+mod look;
 mod tank;
 mod waiters;
 
 use serde::{Deserialize, Serialize};
-use taskd_model::{EffectId, Failure, Limits, LoopId, Outcome, RateLevels, Time, Usage};
+use taskd_model::{EffectId, Failure, Limits, LoopId, Outcome, RateLevels, Seq, Time, Usage};
 
+#[cfg(test)]
+pub(crate) use self::circuit::Circuit;
+pub use self::look::{BucketState, CallCounts, Room, RoomKind};
 use self::{
     cells::{Cells, Pace},
     circuit::Breaker,
-    waiters::Shares,
+    look::Refusal,
 };
 pub(crate) use self::{
-    circuit::Circuit,
+    look::Hindrance,
     tank::Tank,
-    waiters::{Waiters, Waiting},
+    waiters::{Order, Shares, Waiters, Waiting},
 };
 
 /// Longest silence after refusals that name no time, in milliseconds.
@@ -133,40 +137,37 @@ pub(crate) struct Bucket {
     refused: u32,
     /// After a refusal: calls that may be in flight, doubling with each answer.
     ramp: Option<u32>,
+    /// What made it so few.
+    ramp_by: Option<Seq>,
     breaker: Breaker,
     shares: Shares,
     /// Tokens of a reply, smoothed.
     reply_tokens: Option<u64>,
+    /// The refusal that closed it last.
+    refusal: Option<Refusal>,
+    /// The event that last said what the provider has left.
+    told_by: Option<Seq>,
+    /// The call that was admitted last.
+    last_sent: Option<EffectId>,
+    counts: CallCounts,
 }
 
 impl Bucket {
     /// When the next call can be admitted; `None` if that takes the end of another call.
     pub(crate) fn ready_at(&self, limits: &Limits, cost: Cost, now: Time) -> Option<Time> {
-        let slots = self.ramp.map_or(limits.calls, |it| it.min(limits.calls));
-        if slots <= self.in_flight {
+        if self.slots(limits) <= self.in_flight {
             return None;
         }
         let circuit = self.breaker.ready_at(now)?;
-        let pace = Pace::new(limits, self.learned_requests);
-        let times = [
-            circuit,
-            self.closed_until,
-            self.requests.ready_at(pace, now),
-            self.input.ready_at(limits.input_tokens_per_minute, cost.input, now),
-            self.output.ready_at(limits.output_tokens_per_minute, cost.output, now),
-            self.tokens.ready_at(0, cost.input.saturating_add(cost.output), now),
-        ];
-        times.into_iter().max()
+        let rooms = self.times(limits, cost, now).into_iter().map(|it| it.2);
+        rooms.chain([circuit, self.closed_until]).max()
     }
 
     pub(crate) fn in_flight(&self) -> u32 {
         self.in_flight
     }
 
-    pub(crate) fn closed_until(&self) -> Time {
-        self.closed_until
-    }
-
+    #[cfg(test)]
     pub(crate) fn circuit(&self) -> Circuit {
         self.breaker.circuit()
     }
@@ -180,16 +181,19 @@ impl Bucket {
         Cost { input, output: self.reply_tokens.unwrap_or(FIRST_REPLY_TOKENS) }
     }
 
-    /// Records a send. Policy was checked before; only structure is asserted here.
+    /// Records a send that waited so long. Policy was checked before; only structure is asserted
+    /// here.
     pub(crate) fn send(
         &mut self,
         limits: &Limits,
-        effect: EffectId,
-        id: LoopId,
+        (effect, id): (EffectId, LoopId),
         cost: Cost,
+        waited_ms: u64,
         now: Time,
     ) {
         self.in_flight += 1;
+        self.last_sent = Some(effect);
+        self.counts.sent(waited_ms);
         self.breaker.send(effect);
         self.requests.send(Pace::new(limits, self.learned_requests), now);
         self.input.take(limits.input_tokens_per_minute, cost.input, now);
@@ -198,11 +202,11 @@ impl Bucket {
         self.shares.admit(id.plan(), cost.input.saturating_add(cost.output));
     }
 
-    /// A call ended, or was lost with its place.
+    /// A call ended with this event, or was lost with its place.
     pub(crate) fn end(
         &mut self,
         limits: &Limits,
-        effect: EffectId,
+        (effect, by): (EffectId, Seq),
         reserved: Cost,
         outcome: &Outcome,
         now: Time,
@@ -210,12 +214,13 @@ impl Bucket {
         self.in_flight = self.in_flight.checked_sub(1).expect("a call ends once");
         self.settle(limits, reserved, outcome, now);
         let end = CallEnd::of(outcome);
+        self.counts.ended(end);
         let fault = match end {
             CallEnd::Answered => Some(false),
             CallEnd::Fault => Some(true),
             CallEnd::Refused(_) | CallEnd::Rejected | CallEnd::Unknown => None,
         };
-        let closes = self.breaker.end(effect, fault, now);
+        let closes = self.breaker.end(effect, fault, (by, now));
         match end {
             CallEnd::Answered => {
                 self.refused = 0;
@@ -223,22 +228,28 @@ impl Bucket {
                 self.ramp = doubled.filter(|it| *it < limits.calls);
                 if closes {
                     self.ramp = Some(2);
+                    self.ramp_by = Some(by);
                 }
             }
-            CallEnd::Refused(Some(ms)) => self.refuse(limits, now.plus_ms(ms)),
+            CallEnd::Refused(Some(ms)) => self.refuse(limits, by, now, now.plus_ms(ms)),
             CallEnd::Refused(None) => {
                 let wait = doubled(limits.backoff_ms, self.refused + 1).min(MAX_SILENCE_MS);
-                self.refuse(limits, now.plus_ms(jittered(wait, effect.0.0)));
+                self.refuse(limits, by, now, now.plus_ms(jittered(wait, effect.0.0)));
             }
             CallEnd::Fault | CallEnd::Rejected | CallEnd::Unknown => {}
         }
     }
 
     /// Nobody calls until then; afterwards nothing is saved up and one call goes first.
-    fn refuse(&mut self, limits: &Limits, until: Time) {
+    fn refuse(&mut self, limits: &Limits, by: Seq, now: Time, until: Time) {
         self.refused = self.refused.saturating_add(1);
+        // An earlier one that lasts longer is still the cause.
+        if self.closed_until < until || self.refusal.is_none() {
+            self.refusal = Some(Refusal { by, at: now });
+        }
         self.closed_until = self.closed_until.max(until);
         self.ramp = Some(1);
+        self.ramp_by = Some(by);
         let pace = Pace::new(limits, self.learned_requests);
         self.requests.empty_at(pace, self.closed_until);
     }
@@ -265,8 +276,9 @@ impl Bucket {
         self.tokens.settle(0, both(reserved), both(used), now);
     }
 
-    /// What the provider says is left.
-    pub(crate) fn learn(&mut self, limits: &Limits, levels: &RateLevels, now: Time) {
+    /// What the provider says is left, as told by this event.
+    pub(crate) fn learn(&mut self, limits: &Limits, levels: &RateLevels, by: Seq, now: Time) {
+        self.told_by = Some(by);
         if let Some(level) = levels.requests.filter(|it| 0 < it.limit) {
             self.learned_requests = Some(level.limit);
             self.requests.learn(level, Pace::new(limits, self.learned_requests), now);

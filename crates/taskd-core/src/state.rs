@@ -51,6 +51,7 @@ pub(crate) enum WantedChange {
 }
 
 /// The call whose turn it is in a bucket.
+#[derive(Debug)]
 pub(crate) struct NextCall {
     pub(crate) id: LoopId,
     pub(crate) request: Digest,

@@ -12,6 +12,7 @@ mod people;
 mod provider;
 mod recovery;
 mod scheduling;
+mod why;
 
 use taskd_model::{
     Actor, Change, Command, Digest, EffectId, Event, Failure, GateReport, Input, LandPolicy,

@@ -1,12 +1,13 @@
 //! Why a loop does not go on: the chain from it to the root, one sentence each.
 
-use taskd_model::{LoopId, Status, Time};
+mod calls;
+
+use taskd_model::{LoopId, Status, Time, Worker};
 
 use crate::{
     Coordinator, Want, WhyRow, decide,
     engine::{LoopEngine, Next},
     plan::{PlanState, Reach, Spec},
-    scheduler::Circuit,
 };
 
 /// Longest chain that is followed.
@@ -32,7 +33,7 @@ impl Coordinator {
     fn why_one(&self, engine: &LoopEngine, now: Time) -> (WhyRow, Option<LoopId>) {
         let id = engine.id;
         let name = self.name_of(id);
-        let row = |sentence: String, until: Option<Time>| WhyRow { subject: id, sentence, until };
+        let row = |sentence: String, until: Option<Time>| row(id, sentence, until);
         let plan = self.state().plan(id.plan());
         if self.is_parked() && !engine.is_over() {
             let text = format!("{name} is parked with everything else; `taskd resume --all`");
@@ -60,7 +61,7 @@ impl Coordinator {
                 let need = self.missing_need(id);
                 (row(format!("{name} is blocked: {reason}"), None), need)
             }
-            Status::Running | Status::Rebasing => (self.why_running(engine, &name, now), None),
+            Status::Running | Status::Rebasing => self.why_running(engine, &name, now),
             Status::Complete | Status::Failed | Status::Stopped => {
                 let reason = engine.reason.as_ref().map(ToString::to_string).unwrap_or_default();
                 (row(format!("{name} is {}: {reason}", engine.status), None), None)
@@ -68,11 +69,26 @@ impl Coordinator {
         }
     }
 
-    fn why_running(&self, engine: &LoopEngine, name: &str, now: Time) -> WhyRow {
+    fn why_running(&self, engine: &LoopEngine, name: &str, now: Time) -> (WhyRow, Option<LoopId>) {
+        if let Want::Call(bucket) = self.state().index().want(engine.id) {
+            let call = self.waiting_call(engine.id, bucket, now);
+            return self.call_row(engine.id, call);
+        }
+        if let (Some(until), Next::Call { .. }, Worker::Model(bucket)) =
+            (engine.retry_at, &engine.next, &engine.worker)
+        {
+            let call = self.resting_call(engine, bucket, until, now);
+            return self.call_row(engine.id, call);
+        }
+        (self.why_working(engine, name), None)
+    }
+
+    fn why_working(&self, engine: &LoopEngine, name: &str) -> WhyRow {
         let id = engine.id;
-        let row = |sentence: String, until: Option<Time>| WhyRow { subject: id, sentence, until };
+        let row = |sentence: String, until: Option<Time>| row(id, sentence, until);
         if let Some(until) = engine.retry_at {
-            return row(format!("{name} waits before it tries again"), Some(until));
+            let why = engine.deferral.as_ref().map(|it| it.1.as_str()).unwrap_or_default();
+            return row(format!("{name} waits for another try ({why})"), Some(until));
         }
         if let Some(effect) = engine.open.first() {
             let work = &self.state().effects()[effect].work;
@@ -86,21 +102,11 @@ impl Coordinator {
             return row(format!("{name} waits for {need} to pass again"), None);
         }
         match self.state().index().want(id) {
-            Want::Call(bucket) => {
-                let waiters = &self.state().index().calls[bucket];
-                let until = self.state().next_call(bucket, waiters, now).ready_at;
-                let why = match self.state().bucket(bucket) {
-                    Some(it) if now < it.closed_until() => "told us to wait",
-                    Some(it) if it.circuit() != Circuit::Closed => {
-                        "keeps failing and is left alone, but for one call now and then"
-                    }
-                    Some(_) | None => "has no room for a call",
-                };
-                row(format!("{name} waits for {bucket}, which {why}"), until.filter(|it| now < *it))
-            }
             Want::Agent => row(format!("{name} waits for an agent slot"), None),
             Want::Gate => row(format!("{name} waits for a gate slot"), None),
-            Want::Nothing | Want::Step | Want::Slot if engine.next == Next::Land => {
+            Want::Nothing | Want::Step | Want::Slot | Want::Call(_)
+                if engine.next == Next::Land =>
+            {
                 let text = if engine.held {
                     format!("{name} passed, but your checkout of the target has changes")
                 } else if engine.refused_on.is_some() {
@@ -112,7 +118,9 @@ impl Coordinator {
                 };
                 row(text, None)
             }
-            Want::Nothing | Want::Step | Want::Slot => row(format!("{name} works"), None),
+            Want::Nothing | Want::Step | Want::Slot | Want::Call(_) => {
+                row(format!("{name} works"), None)
+            }
         }
     }
 
@@ -124,4 +132,8 @@ impl Coordinator {
             |it: &&Spec| it.reach < Reach::Integrated || plan.ahead.contains(&it.latest.spec.index);
         missing.filter(not_there).map(|it| it.latest).next()
     }
+}
+
+fn row(subject: LoopId, sentence: String, until: Option<Time>) -> WhyRow {
+    WhyRow { subject, sentence, until, call: None, evidence: None, details: Vec::new() }
 }

@@ -1,5 +1,7 @@
 //! `/healthz`, `/readyz` and `/metrics` on loopback, for supervisors and scrapers.
 
+mod calls;
+
 use std::{fmt::Write as _, net::SocketAddr, sync::Arc};
 
 use axum::{Router, extract::State, http::StatusCode, routing::get};
@@ -56,15 +58,7 @@ async fn readyz(State(ctx): State<Arc<Context>>) -> (StatusCode, &'static str) {
 }
 
 async fn metrics(State(ctx): State<Arc<Context>>) -> String {
-    let buckets = ctx
-        .handle
-        .ask(|core, _| {
-            core.buckets()
-                .map(|(name, flying, waiting)| (name.to_owned(), flying, waiting))
-                .collect::<Vec<_>>()
-        })
-        .await
-        .unwrap_or_default();
+    let buckets = ctx.handle.ask(|core, now| core.buckets(now)).await.unwrap_or_default();
     let (_, undurable, inputs) = ctx.handle.health();
     let view = ctx.hub.view();
     let mut out = String::new();
@@ -85,10 +79,5 @@ async fn metrics(State(ctx): State<Arc<Context>>) -> String {
     family("taskd_watchers", "Clients that follow.", &plain(ctx.hub.followers() as u64));
     let spent: u64 = view.plans.values().map(|it| it.spent.micros).sum();
     family("taskd_spent_micros", "Spend of all plans in micro-dollars.", &plain(spent));
-    let label = |name: &str| format!("{{bucket=\"{}\"}}", name.replace(['"', '\\', '\n'], "_"));
-    let flying: Vec<_> = buckets.iter().map(|it| (label(&it.0), u64::from(it.1))).collect();
-    family("taskd_calls_in_flight", "Model calls in flight.", &flying);
-    let waiting: Vec<_> = buckets.iter().map(|it| (label(&it.0), it.2 as u64)).collect();
-    family("taskd_calls_waiting", "Model calls that wait for admission.", &waiting);
-    out
+    out + &calls::text(&buckets)
 }

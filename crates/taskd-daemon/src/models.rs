@@ -2,6 +2,8 @@
 //!
 //! Credentials are kept in memory and go nowhere but into the calls they pay for.
 
+mod payer;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs, io,
@@ -15,6 +17,7 @@ use taskd_llm::{
 };
 use taskd_tools::agents::Preset;
 
+pub(crate) use self::payer::payers;
 use crate::runner::{Context, chain, lock};
 
 /// The person's own providers and models, beside `config.toml`.

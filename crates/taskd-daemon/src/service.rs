@@ -5,6 +5,7 @@
 
 mod act;
 mod look;
+mod queue;
 mod texts;
 mod watch;
 
@@ -170,6 +171,10 @@ impl Taskd for Service {
 
     async fn why(&self, request: Request<v1::WhyRequest>) -> Answer<v1::WhyResponse> {
         answer(self.do_why(&request.into_inner().id).await)
+    }
+
+    async fn queue(&self, _: Request<v1::QueueRequest>) -> Answer<v1::QueueResponse> {
+        answer(self.do_queue().await)
     }
 
     type LogsStream = Items<v1::LogChunk>;

@@ -53,10 +53,12 @@ pub(crate) async fn submit(
     let credentials = request.credentials.clone();
     let looker = Arc::clone(ctx);
     let looked = tokio::task::spawn_blocking(move || Look::new(&looker, request).draft()).await;
-    let draft = match looked.map_err(|it| internal(&it))?? {
+    let mut draft = match looked.map_err(|it| internal(&it))?? {
         Ok(draft) => draft,
         Err(response) => return Ok(response),
     };
+    let workers = draft.specs.iter().map(|(head, _)| &head.worker);
+    draft.response.payers = models::payers(ctx, &credentials, workers);
     if check_only {
         return Ok(if try_accept { check(ctx, draft).await } else { draft.response });
     }

@@ -92,6 +92,7 @@ async fn dispatch(here: &Here, command: Option<Command>) -> Done {
         }
         Command::Budget(BudgetCommand::Set { id, money }) => act::budget(here, id, money).await,
         Command::Models => look::models(here).await,
+        Command::Queue => look::queue(here).await,
         Command::Tui(it) => look::tui(here, it).await,
         Command::Doctor => look::doctor(here).await,
         Command::Daemon(it) => daemon::dispatch(here, it).await,

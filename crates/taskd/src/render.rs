@@ -9,6 +9,7 @@ pub(crate) mod json;
 pub(crate) mod lines;
 pub(crate) mod ls;
 pub(crate) mod models;
+pub(crate) mod queue;
 pub(crate) mod receipt;
 pub(crate) mod show;
 pub(crate) mod submit;

@@ -35,6 +35,10 @@ impl Pace {
         }
     }
 
+    pub(crate) fn per_minute(self) -> u32 {
+        self.per_minute.get()
+    }
+
     fn nanos_per_request(self) -> u64 {
         MS_PER_MINUTE * NANOS_PER_MS / u64::from(self.per_minute.get())
     }
@@ -51,6 +55,13 @@ impl Cells {
             Ok(_) => now,
             Err(at) => at,
         }
+    }
+
+    /// Requests that fit at once now.
+    pub(crate) fn left(self, pace: Pace, now: Time) -> u64 {
+        let ahead = self.0.unwrap_or(0).saturating_sub(nanos(now));
+        let used = ahead.div_ceil(pace.nanos_per_request().max(1));
+        u64::from(pace.burst.get()).saturating_sub(used)
     }
 
     /// Counts one request. A log written under other limits still folds: a send that today's

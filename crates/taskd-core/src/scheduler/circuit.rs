@@ -8,7 +8,7 @@
 //! project's specification gives for language models.
 
 use serde::{Deserialize, Serialize};
-use taskd_model::{EffectId, Time};
+use taskd_model::{EffectId, Seq, Time};
 
 /// Faults in a row that open it.
 const IN_A_ROW: u32 = 5;
@@ -38,6 +38,18 @@ pub(crate) enum Circuit {
     },
 }
 
+/// Why calls do not go through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Opening {
+    /// The end of the call that was one too many.
+    pub(crate) by: Seq,
+    /// When that was.
+    pub(crate) at: Time,
+    /// Faults, of so many calls that were looked at; a probe that failed adds to both.
+    pub(crate) faults: u32,
+    pub(crate) of: u32,
+}
+
 /// A circuit and what it has seen.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Breaker {
@@ -46,11 +58,17 @@ pub(crate) struct Breaker {
     /// The last ends, one bit each, 1 for a fault; and how many there are.
     window: u32,
     seen: u32,
+    /// Set while it is not closed.
+    opening: Option<Opening>,
 }
 
 impl Breaker {
     pub(crate) fn circuit(&self) -> Circuit {
         self.circuit
+    }
+
+    pub(crate) fn opening(&self) -> Option<Opening> {
+        self.opening
     }
 
     /// When a call may go as far as this is concerned; `None` while a probe is under way.
@@ -71,21 +89,26 @@ impl Breaker {
         self.circuit = Circuit::Probing { probe: Some(effect), answered };
     }
 
-    /// A call ended; `fault` says whether the provider failed, nothing if that cannot be said.
-    /// Answers whether this closed the circuit.
-    pub(crate) fn end(&mut self, effect: EffectId, fault: Option<bool>, now: Time) -> bool {
+    /// A call ended with this event; `fault` says whether the provider failed, nothing if that
+    /// cannot be said. Answers whether this closed the circuit.
+    pub(crate) fn end(
+        &mut self,
+        effect: EffectId,
+        fault: Option<bool>,
+        event: (Seq, Time),
+    ) -> bool {
         match (&mut self.circuit, fault) {
             (Circuit::Closed, Some(fault)) => {
                 self.count(fault);
                 if self.is_too_much() {
-                    self.open(now);
+                    self.open(event);
                 }
                 false
             }
             // What was sent before it opened comes too late to say anything.
             (Circuit::Probing { probe, .. }, _) if *probe != Some(effect) => false,
             (Circuit::Probing { .. }, Some(true)) => {
-                self.open(now);
+                self.open(event);
                 false
             }
             (Circuit::Probing { probe, answered }, Some(false)) => {
@@ -115,7 +138,12 @@ impl Breaker {
         IN_A_ROW <= self.in_a_row || (ENOUGH <= self.seen && self.seen <= faults * 2)
     }
 
-    fn open(&mut self, now: Time) {
-        *self = Self { circuit: Circuit::Open(now.plus_ms(REST_MS)), ..Self::default() };
+    fn open(&mut self, (by, at): (Seq, Time)) {
+        let (faults, of) = match self.opening {
+            Some(earlier) => (earlier.faults.saturating_add(1), earlier.of.saturating_add(1)),
+            None => (self.window.count_ones(), self.seen),
+        };
+        let opening = Some(Opening { by, at, faults, of });
+        *self = Self { circuit: Circuit::Open(at.plus_ms(REST_MS)), opening, ..Self::default() };
     }
 }

@@ -21,6 +21,11 @@ impl Tank {
         self.taken.saturating_sub(now.ms_since(self.at).saturating_mul(limit))
     }
 
+    /// Tokens that are left; none of a debt.
+    pub(crate) fn left(self, limit: u64, now: Time) -> u64 {
+        units(limit).saturating_sub(self.taken_at(limit, now)) / UNITS_PER_TOKEN
+    }
+
     /// When `tokens` more fit. More than the whole limit fit when nothing is taken.
     pub(crate) fn ready_at(self, limit: u64, tokens: u64, now: Time) -> Time {
         let wanted = units(tokens.min(limit));

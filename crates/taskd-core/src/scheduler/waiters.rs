@@ -70,6 +70,36 @@ impl Waiters {
     }
 }
 
+/// The order in which calls go if nothing changes.
+pub(crate) struct Order {
+    waiters: Waiters,
+    shares: Shares,
+}
+
+impl Order {
+    pub(crate) fn new(waiters: &Waiters, shares: &Shares) -> Self {
+        Self { waiters: waiters.clone(), shares: shares.clone() }
+    }
+
+    /// Who is next, with its class; it is taken out, and what it costs, in tokens, is its plan's.
+    pub(crate) fn next(
+        &mut self,
+        limits: &Limits,
+        cost_of: impl Fn(LoopId) -> u64,
+        now: Time,
+    ) -> Option<(LoopId, Priority)> {
+        let id = self.waiters.first(limits, &self.shares, now)?;
+        let (class, call) = self.waiters.0.iter().find_map(|(class, calls)| {
+            let calls = calls.plans.get(&id.plan())?;
+            let call = calls.first().filter(|it| it.2 == id)?;
+            Some((*class, *call))
+        })?;
+        self.waiters.remove(class, &call);
+        self.shares.admit(id.plan(), cost_of(id));
+        Some((id, class))
+    }
+}
+
 /// What each plan has had of one bucket.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Shares {

@@ -170,8 +170,16 @@ impl State {
                     IterationNote { n: *n, verdict: *verdict, summary: summary.clone(), log: *log };
                 self.engine_mut(id).iteration_ended(note, since);
             }
-            Event::Deferred { until, .. } => self.engine_mut(id).retry_at = Some(*until),
-            Event::DeferralOver => self.engine_mut(id).retry_at = None,
+            Event::Deferred { until, why } => {
+                let engine = self.engine_mut(id);
+                engine.retry_at = Some(*until);
+                engine.deferral = Some((record.seq, why.clone()));
+            }
+            Event::DeferralOver => {
+                let engine = self.engine_mut(id);
+                engine.retry_at = None;
+                engine.deferral = None;
+            }
             Event::LimitReached { limit } => {
                 self.end_loop(id, Status::Failed, Reason::Limit(*limit));
             }
@@ -280,8 +288,10 @@ impl State {
                 let Owner::Loop(loop_id) = owner else { unreachable!("only loops call") };
                 self.reserve(loop_id, *reserved_micros);
                 let cost = Cost { input: *input_tokens, output: *output_tokens };
+                let since = self.loops[&loop_id].call_wanted_at;
+                let waited_ms = since.map_or(0, |it| at.ms_since(it));
                 let bucket = self.buckets.entry(bucket.clone()).or_default();
-                bucket.send(&self.limits, id, loop_id, cost, at);
+                bucket.send(&self.limits, (id, loop_id), cost, waited_ms, at);
             }
             Work::Agent { .. } => self.agents += 1,
             Work::CheckBase { .. }
@@ -338,16 +348,16 @@ impl State {
         open.observed += 1;
         let (owner, ending, is_rebase) =
             (open.owner, open.ending, matches!(open.work, Work::Rebase { .. }));
-        let bucket = bucket_of(&open.work).cloned();
-        let booked = open.booked;
+        let (work, booked) = (open.work.clone(), open.booked);
         if let Observation::UsageSoFar(usage) = fact {
             open.booked = *usage;
-            self.book(owner, &booked, usage);
+            self.book(owner, &work, &booked, usage);
         }
-        if let (Observation::Levels(levels), Some(name)) = (fact, bucket)
-            && let Some(bucket) = self.buckets.get_mut(&name)
+        if let (Observation::Levels(levels), Some(name)) = (fact, bucket_of(&work))
+            && let Some(bucket) = self.buckets.get_mut(name)
         {
-            bucket.learn(&self.limits, levels, self.now);
+            let by = Seq(self.next.0 - 1);
+            bucket.learn(&self.limits, levels, by, self.now);
         }
         let Owner::Loop(loop_id) = owner else { return };
         let engine = self.engine_mut(loop_id);
@@ -380,9 +390,12 @@ impl State {
     }
 
     /// Books the difference between what was booked for an effect and what it used.
-    pub(super) fn book(&mut self, owner: Owner, before: &Usage, now: &Usage) {
+    pub(super) fn book(&mut self, owner: Owner, work: &Work, before: &Usage, now: &Usage) {
         let Owner::Loop(id) = owner else { return };
         let delta = now.beyond(before);
+        if let Some(bucket) = bucket_of(work).and_then(|it| self.buckets.get_mut(it)) {
+            bucket.used(&delta);
+        }
         self.engine_mut(id).spent.add(&delta);
         self.plan_mut(id.plan()).spent.add(&delta);
     }

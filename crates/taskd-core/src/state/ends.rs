@@ -30,7 +30,7 @@ impl State {
     pub(super) fn end_effect(&mut self, id: EffectId, outcome: &Outcome, record: &Record) {
         let open = self.effects.remove(&id).expect("an effect ends once");
         self.free(id, &open, outcome);
-        self.book(open.owner, &open.booked, &outcome.usage());
+        self.book(open.owner, &open.work, &open.booked, &outcome.usage());
         match open.owner {
             Owner::Loop(loop_id) => self.end_loop_effect(loop_id, id, &open, outcome, record),
             Owner::Plan(plan) => self.end_base_check(plan, &open, outcome, record.seq),
@@ -47,7 +47,8 @@ impl State {
                 plan.reserved_micros = plan.reserved_micros.saturating_sub(*reserved_micros);
                 let bucket = self.buckets.get_mut(bucket).expect("a call was sent through it");
                 let reserved = Cost { input: *input_tokens, output: *output_tokens };
-                bucket.end(&self.limits, id, reserved, outcome, self.now);
+                let by = Seq(self.next.0 - 1);
+                bucket.end(&self.limits, (id, by), reserved, outcome, self.now);
             }
             Work::Agent { .. } => self.agents -= 1,
             Work::CheckBase { .. }

@@ -8,7 +8,7 @@ use crate::scheduler::{Circuit, Tank};
 
 impl Play {
     /// Lets time pass until the core wants to be asked again.
-    fn wait(&mut self) {
+    pub(super) fn wait(&mut self) {
         let due = self
             .core
             .next_deadline()
@@ -18,19 +18,19 @@ impl Play {
     }
 
     /// The calls in flight, oldest first.
-    fn calls(&self) -> Vec<EffectId> {
+    pub(super) fn calls(&self) -> Vec<EffectId> {
         let open = self.core.open_effects();
         open.filter(|it| matches!(it.1, Work::Call { .. })).map(|it| it.0).collect()
     }
 
     /// Ends the oldest call in flight.
-    fn end_call(&mut self, verb: &str, args: &[&str]) {
+    pub(super) fn end_call(&mut self, verb: &str, args: &[&str]) {
         let oldest = self.calls()[0];
         self.end(oldest, outcome(verb, args));
     }
 
     /// Ends everything but calls, until only they are left.
-    fn up_to_calls(&mut self) {
+    pub(super) fn up_to_calls(&mut self) {
         loop {
             let other = self.core.open_effects().find(|it| !matches!(it.1, Work::Call { .. }));
             let Some((id, work)) = other.map(|it| (it.0, it.1.clone())) else { return };
@@ -51,7 +51,7 @@ impl Play {
         panic!("there is no end to it: {}", self.transcript());
     }
 
-    fn learns(&mut self, levels: RateLevels) {
+    pub(super) fn learns(&mut self, levels: RateLevels) {
         let effect = self.calls()[0];
         self.input(&Input::Observed { effect, index: 0, fact: Observation::Levels(levels) });
     }
@@ -62,7 +62,7 @@ impl Play {
 }
 
 /// Many loops of one plan, each at its first call.
-fn many(loops: usize, limits: &str) -> Play {
+pub(super) fn many(loops: usize, limits: &str) -> Play {
     let mut play = Play::default();
     play.lines("0 start | 0 project");
     play.line(&format!("0 limits {limits}"));

@@ -47,7 +47,7 @@ fn ready_at(bucket: &Bucket, limits: &Limits, now: Time) -> Time {
 
 fn send(bucket: &mut Bucket, limits: &Limits, now: Time) {
     let id = LoopId { spec: SpecId { plan: PlanId(1), index: 0 }, run: 1 };
-    bucket.send(limits, EffectId(Seq(1)), id, Cost::default(), now);
+    bucket.send(limits, (EffectId(Seq(1)), id), Cost::default(), 0, now);
 }
 
 proptest! {
@@ -134,7 +134,7 @@ fn every_slot_comes_back() {
     for end in ["cancelled", "fails", "fails-for-good", "429", "panic", "stop waiting"] {
         let mut play = Play::default();
         play.lines(FULL);
-        let before = play.core.buckets().next().map(|it| (it.1, it.2));
+        let before = play.core.buckets(Time(play.now)).first().map(|it| (it.in_flight, it.waiting));
         assert_eq!(before, Some((1, 2)));
         match end {
             "panic" => play.lines("10 panic x | 11 x cancelled"),
@@ -142,7 +142,8 @@ fn every_slot_comes_back() {
             "429" => play.line("10 x 429 60000"),
             end => play.lines(&format!("10 stop x | 11 x {end}")),
         }
-        let (_, in_flight, waiting) = play.core.buckets().next().unwrap();
+        let bucket = &play.core.buckets(Time(play.now))[0];
+        let (in_flight, waiting) = (bucket.in_flight, bucket.waiting);
         let closed = end == "429";
         assert_eq!(in_flight, u32::from(!closed), "{end}");
         assert_eq!(
@@ -160,7 +161,8 @@ fn every_slot_comes_back() {
         while play.finish_one() {
             play.now += 10;
         }
-        let (_, in_flight, waiting) = play.core.buckets().next().unwrap();
+        let bucket = &play.core.buckets(Time(play.now))[0];
+        let (in_flight, waiting) = (bucket.in_flight, bucket.waiting);
         assert_eq!((in_flight, waiting), (0, 0), "{end}");
     }
 }

@@ -1,6 +1,7 @@
 //! Questions about loops and about the daemon itself.
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -11,6 +12,7 @@ use taskd_tools::agents::Preset;
 
 use super::{Service, in_scope};
 use crate::{
+    models,
     runner::{chain, worktree_name},
     submit,
 };
@@ -102,40 +104,6 @@ impl Service {
         Ok(v1::PathResponse { path: path.to_string_lossy().into_owned() })
     }
 
-    pub(super) async fn do_why(&self, id: &str) -> Result<v1::WhyResponse, ApiError> {
-        let one = self.one_loop(id)?;
-        let rows = self.ctx().handle.ask(move |core, now| core.why(one, now)).await;
-        let rows = rows.map_err(|it| super::internal(&it))?;
-        let view = self.ctx().hub.view();
-        let chain = rows
-            .iter()
-            .map(|row| {
-                let it = view.loops.get(&row.subject);
-                v1::WhyRow {
-                    subject: view.loop_name(row.subject),
-                    sentence: row.sentence.clone(),
-                    until: row.until.map(|it| it.0),
-                    seq: it.map(|it| it.last_seq.0),
-                    since: it.map(|it| it.doing_since.0),
-                    details: Vec::new(),
-                }
-            })
-            .collect();
-        let plan = &view.plans[&one.plan()];
-        let spent = taskd_model::format_micros(plan.spent.micros);
-        let budget = taskd_model::format_micros(plan.budget_micros);
-        let mut not_the_cause = vec![format!("budget ({spent} of {budget})")];
-        if view.waits_for(&view.loops[&one]).next().is_none() {
-            not_the_cause.insert(0, "needs".to_owned());
-        }
-        let next = if view.loops[&one].group() == taskd_model::Group::NeedsYou {
-            format!("you are needed: taskd show {id}")
-        } else {
-            "nothing is needed from you".to_owned()
-        };
-        Ok(v1::WhyResponse { chain, not_the_cause, next })
-    }
-
     pub(super) async fn do_projects(
         &self,
         actor: Actor,
@@ -197,6 +165,8 @@ impl Service {
         };
         let view = ctx.hub.view();
         let wire = v1::View::from(&*view);
+        let open = view.loops.values().filter(|it| !it.status.is_over()).map(|it| &it.worker);
+        let payers = models::payers(&ctx, &BTreeMap::new(), open);
         Ok(v1::StatusResponse {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
@@ -212,6 +182,7 @@ impl Service {
             store_bytes,
             disk_free_bytes: disk_free(&ctx.paths.state).unwrap_or(0),
             driver: Some(driver),
+            payers,
         })
     }
 

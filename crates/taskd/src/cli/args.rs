@@ -89,6 +89,9 @@ pub(crate) enum Command {
     /// List models: prices, sizes, and which keys are set
     #[command(hide = true)]
     Models,
+    /// Say who waits for what: model calls by model, and landing queues
+    #[command(hide = true)]
+    Queue,
     /// Watch everything, full screen
     Tui(ScopeArgs),
     /// Check git, disk, agents, the daemon

@@ -126,8 +126,13 @@ ls      seq, at, parked, plans[], loops[]: name, plan, title, group (needs_you, 
         cost_micros, uncounted, waits_for[], since, last_sign, started, ended, landed
 show    name, text, accept[], gate[], gate_origin, ref, worktree, worker, touches[], notes[],
         warnings[], loops[]: as above, and base, iterations[]
-why     chain[]: subject, sentence, until, since, seq, details[]; not_the_cause[], next
-run     plan, names[], title, target, base, gate, worker, land, ...; then the stored events, then
+why     chain[]: subject, sentence, until, since, seq, details[], evidence, evidence_at;
+        not_the_cause[], next
+queue   buckets[]: name, in_flight, limit, waiting, state (open, refused, left_alone, ramping),
+        until, seq, slots, faults, looked_at, rooms[]: kind, left, per_minute, of_provider;
+        next[]: name, priority, since; landing[]: root, entries[]: name, target, refresh, phase
+run     plan, names[], title, target, base, gate, worker, payers[]: worker, kind (variable,
+        login, free, nobody), variable, place; land, ...; then the stored events, then
         id, verdict, exit
 costs   by, rows[]: its key, input, output, cache_read, cache_write, cost_micros, unpriced,
         uncounted; total; with ids a receipt each: name, class_micros, queue_ms, call_ms, gate_ms,

@@ -172,6 +172,19 @@ pub(crate) async fn models(here: &Here) -> Done {
     Ok(0)
 }
 
+/// `taskd queue`.
+pub(crate) async fn queue(here: &Here) -> Done {
+    let client = here.client().await?;
+    let answer = client.queue(v1::QueueRequest {}).await?;
+    here.skew(&client);
+    if here.out.json {
+        here.out.object(&render::queue::json(&answer))?;
+    } else {
+        here.out.print(&render::queue::queue(&answer, &here.scene()))?;
+    }
+    Ok(0)
+}
+
 /// `taskd tui`.
 pub(crate) async fn tui(here: &Here, args: ScopeArgs) -> Done {
     if !here.out.can_ask {

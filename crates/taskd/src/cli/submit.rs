@@ -97,7 +97,6 @@ async fn submit(
     let wanted = wanted(&checked, &providers);
     let presets = wanted.iter().filter_map(|it| Some((it.clone(), variable(it)?)));
     request.credentials.extend(presets);
-    let pays = pays(&wanted, &request.credentials);
     let answer = client.submit(request).await?;
     if !is_right(&answer) {
         return refuse(here, &answer, file);
@@ -115,7 +114,7 @@ async fn submit(
         here.out.print(&format!("{name}\n"))?;
     } else {
         let label = label.to_owned();
-        let who = picture::Who { label, pays, detached: before.is_none() };
+        let who = picture::Who { label, detached: before.is_none() };
         here.out.print(&picture::head(&answer, &who, &here.scene()))?;
         if answer.already_known {
             here.out.remark(&format!("the same plan was here before: {name}; nothing was stored"));
@@ -247,17 +246,6 @@ fn wanted(checked: &v1::SubmitResponse, providers: &[v1::ProviderRow]) -> BTreeS
     checked.graph.iter().filter_map(|it| credential_of(&it.worker, providers)).collect()
 }
 
-/// What is said about who pays.
-fn pays(wanted: &BTreeSet<String>, given: &BTreeMap<String, String>) -> String {
-    let found: Vec<&str> =
-        wanted.iter().filter(|it| given.contains_key(*it)).map(String::as_str).collect();
-    match (wanted.is_empty(), found.is_empty()) {
-        (true, _) => String::new(),
-        (false, true) => " (no API key is handed on)".to_owned(),
-        (false, false) => format!(" ({} is handed on, and pays)", found.join(", ")),
-    }
-}
-
 /// The variable a worker's secret is in. Plain commands and scripted models have none.
 fn credential_of(worker: &str, providers: &[v1::ProviderRow]) -> Option<String> {
     if let Some(preset) = Preset::builtin(worker) {
@@ -376,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn who_pays_is_said_by_variable() {
+    fn a_worker_is_paid_by_a_variable() {
         let row = |name: &str, key: &str, key_optional| v1::ProviderRow {
             name: name.to_owned(),
             key_variable: key.to_owned(),
@@ -392,10 +380,5 @@ mod tests {
         {
             assert_eq!(of(none), None, "{none}");
         }
-        let wanted = BTreeSet::from(["ACME_KEY".to_owned()]);
-        let given = |name: &str| BTreeMap::from([(name.to_owned(), "sk-secret".to_owned())]);
-        assert_eq!(pays(&BTreeSet::new(), &given("ACME_KEY")), "");
-        assert_eq!(pays(&wanted, &given("OTHER")), " (no API key is handed on)");
-        assert_eq!(pays(&wanted, &given("ACME_KEY")), " (ACME_KEY is handed on, and pays)");
     }
 }

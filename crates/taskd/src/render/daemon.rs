@@ -31,6 +31,8 @@ pub(crate) fn status(it: &v1::StatusResponse, scene: &Scene) -> String {
     let (size, free) = (bytes(it.store_bytes), bytes(it.disk_free_bytes));
     out.push(format!("store     {place}, {size}, event {}; {free} free", it.seq));
     out.extend(it.sockets.iter().map(|it| format!("listens   {}", scene.path(it))));
+    let workers = it.payers.iter().map(|it| super::submit::paid(it, scene));
+    out.extend(workers.map(|it| format!("works     {it}")));
     if let Some(driver) = &it.driver {
         out.push(format!("health    {}", health(driver)));
     }

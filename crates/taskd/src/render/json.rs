@@ -131,6 +131,8 @@ pub(crate) fn why(answer: &v1::WhyResponse) -> Value {
             "since": it.since.map(|it| time(Time(it))),
             "seq": it.seq,
             "details": it.details,
+            "evidence": (!it.evidence.is_empty()).then_some(&it.evidence),
+            "evidence_at": it.evidence_at.map(|it| time(Time(it))),
         })
     });
     json!({
@@ -173,6 +175,7 @@ pub(crate) fn submitted(answer: &v1::SubmitResponse) -> Value {
         "gate": answer.gate,
         "gate_origin": answer.gate_origin,
         "worker": answer.worker,
+        "payers": payers(&answer.payers),
         "land": land(answer.land()),
         "budget_micros": answer.plan_budget_micros,
         "time_ms": answer.plan_time_ms,
@@ -224,8 +227,23 @@ pub(crate) fn status(it: &v1::StatusResponse) -> Value {
         "store": it.store_path,
         "store_bytes": it.store_bytes,
         "disk_free_bytes": it.disk_free_bytes,
+        "payers": payers(&it.payers),
         "healthy": it.driver.as_ref().is_some_and(|it| it.healthy),
     })
+}
+
+fn payers(rows: &[v1::Payer]) -> Vec<Value> {
+    let one = |it: &v1::Payer| {
+        let kind = it.kind().as_str_name().trim_start_matches("PAYER_KIND_").to_lowercase();
+        let some = |text: &String| (!text.is_empty()).then(|| text.clone());
+        json!({
+            "worker": it.worker,
+            "kind": kind,
+            "variable": some(&it.variable),
+            "place": some(&it.place),
+        })
+    };
+    rows.iter().map(one).collect()
 }
 
 /// One line of `projects ls --json`.
@@ -309,7 +327,8 @@ fn land(policy: v1::LandPolicy) -> &'static str {
     }
 }
 
-fn time(at: Time) -> String {
+/// RFC 3339 in UTC.
+pub(super) fn time(at: Time) -> String {
     let ms = i64::try_from(at.0).unwrap_or(i64::MAX);
     Timestamp::from_millisecond(ms).map(|it| it.to_string()).unwrap_or_default()
 }

@@ -19,7 +19,13 @@ pub(crate) fn head(answer: &v1::SubmitResponse, who: &Who, scene: &Scene) -> Str
     let mut out =
         vec![format!("{}  {}", scene.bold(&plan), cut(&clean(&answer.title), title_room(scene)))];
     out.push(line("from", &from(answer), "", scene));
-    out.push(line(&who.label, &format!("{}{}", scene.path(&answer.worker), who.pays), "", scene));
+    let workers: Vec<String> = answer.payers.iter().map(|it| paid(it, scene)).collect();
+    if workers.is_empty() {
+        out.push(line(&who.label, &scene.path(&answer.worker), "", scene));
+    }
+    for (n, it) in workers.iter().enumerate() {
+        out.push(line(if n == 0 { &who.label } else { "" }, it, "", scene));
+    }
     out.push(gate(answer, scene));
     out.push(limits(answer, scene));
     if answer.names.len() > 1 {
@@ -33,13 +39,24 @@ pub(crate) fn head(answer: &v1::SubmitResponse, who: &Who, scene: &Scene) -> Str
     out.join("\n") + "\n"
 }
 
+/// A worker, and who pays for it: `claude, its own login pays (no API key is handed on)`.
+pub(super) fn paid(it: &v1::Payer, scene: &Scene) -> String {
+    let variable = clean(&it.variable);
+    let pays = match it.kind() {
+        v1::PayerKind::Variable => format!("paid by {variable}"),
+        v1::PayerKind::Login => "its own login pays (no API key is handed on)".to_owned(),
+        v1::PayerKind::Free | v1::PayerKind::Unspecified => "no key needed".to_owned(),
+        v1::PayerKind::Nobody => format!("{variable} is missing"),
+    };
+    let place = if it.place.is_empty() { String::new() } else { format!(", at {}", it.place) };
+    format!("{}, {pays}{}", scene.path(&it.worker), clean(&place))
+}
+
 /// Who works, as the client knows it.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Who {
     /// `agent` or `model`.
     pub(crate) label: String,
-    /// What is said about keys, behind the worker's name.
-    pub(crate) pays: String,
     /// Nobody will follow.
     pub(crate) detached: bool,
 }

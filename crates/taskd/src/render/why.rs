@@ -13,12 +13,17 @@ pub(crate) fn why(answer: &v1::WhyResponse, scene: &Scene) -> String {
     let mut out = Vec::new();
     for (depth, row) in answer.chain.iter().enumerate() {
         let indent = "  ".repeat(depth);
-        out.push(format!("{indent}{}{}", sentence(row, scene), until(row, scene)));
+        let text = format!("{}{}", sentence(row, scene), until(row, scene));
+        let room = scene.width.saturating_sub(indent.len() + 4).max(20);
+        for (n, line) in wrap(&text, room).iter().enumerate() {
+            out.push(format!("{indent}{}{line}", if n == 0 { "" } else { "    " }));
+        }
         for detail in &row.details {
             out.push(format!("{indent}  {}", clean(detail)));
         }
         if let Some(seq) = row.seq.filter(|_| depth + 1 == answer.chain.len()) {
-            out.push(format!("{indent}  evidence  event {seq}   taskd events --from {seq}"));
+            let said = evidence(row, scene);
+            out.push(format!("{indent}  evidence  {said}event {seq}   taskd events --from {seq}"));
         }
     }
     if !answer.not_the_cause.is_empty() {
@@ -45,6 +50,15 @@ fn sentence(row: &v1::WhyRow, scene: &Scene) -> String {
     match text.split_once(" waits for ") {
         Some((who, what)) => format!("{who} waits {age} for {what}"),
         None => format!("{text} ({age})"),
+    }
+}
+
+/// `it refused a call at 13:20, `: what the event says, before its number.
+fn evidence(row: &v1::WhyRow, scene: &Scene) -> String {
+    let at = row.evidence_at.map(|it| format!(" at {}", scene.clock(Time(it))));
+    match row.evidence.as_str() {
+        "" => String::new(),
+        text => format!("{}{}, ", clean(text), at.unwrap_or_default()),
     }
 }
 

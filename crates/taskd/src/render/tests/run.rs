@@ -77,8 +77,7 @@ fn iteration(it: &mut Story, n: u32, says: &str, report: GateReport, change: Cha
 #[test]
 fn run_from_head_to_question() {
     let label = "agent".to_owned();
-    let pays = " (no API key is handed on)".to_owned();
-    let who = submit::Who { label, pays, detached: false };
+    let who = submit::Who { label, detached: false };
     let mut it = Story::new();
     it.plan(7, "limit every API key to 100 requests a minute", &[("task", "limit", &[])]);
     it.plan(8, "somebody else's", &[("a", "A", &[]), ("b", "B", &[])]);
@@ -123,7 +122,7 @@ fn run_from_head_to_question() {
     insta::assert_snapshot!(format!("{head}\n{}\n{asked}", it.lines), @r#"
 p7  limit every API key to 100 requests a minute
     from    main 3f2a91c; your 4 uncommitted files stay yours, not included
-    agent   claude (no API key is handed on)
+    agent   claude, its own login pays (no API key is handed on)
     gate    cargo test --workspace        from .taskd/config.toml
     limits  10 iterations, 2h, $5.00      landing: asks you first
     Ctrl-C leaves it running. `taskd stop p7` ends it and keeps the work.

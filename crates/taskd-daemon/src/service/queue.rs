@@ -1,0 +1,145 @@
+//! Who waits for what, and why something does not go on.
+
+use taskd_api::{ApiError, v1};
+use taskd_core::{BucketRow, BucketState, CallWait, Room, RoomKind, WhyRow};
+use taskd_model::{Group, ProjectId, QueueOp, View, format_micros};
+
+use super::{Service, internal};
+
+/// Columns of a detail's label.
+const LABEL: usize = 10;
+
+impl Service {
+    pub(super) async fn do_queue(&self) -> Result<v1::QueueResponse, ApiError> {
+        let buckets = self.ctx().handle.ask(|core, now| core.buckets(now)).await;
+        let buckets = buckets.map_err(|it| internal(&it))?;
+        let view = self.ctx().hub.view();
+        let landing = view.queue.keys().filter_map(|it| landing(&view, *it)).collect();
+        let buckets = buckets.iter().map(|it| bucket(&view, it)).collect();
+        Ok(v1::QueueResponse { buckets, landing })
+    }
+
+    pub(super) async fn do_why(&self, id: &str) -> Result<v1::WhyResponse, ApiError> {
+        let one = self.one_loop(id)?;
+        let rows = self.ctx().handle.ask(move |core, now| (core.why(one, now), core.buckets(now)));
+        let (rows, buckets) = rows.await.map_err(|it| internal(&it))?;
+        let view = self.ctx().hub.view();
+        let plan = &view.plans[&one.plan()];
+        let spent = format_micros(plan.spent.micros);
+        let budget = format_micros(plan.budget_micros);
+        let mut not_the_cause = Vec::new();
+        if view.waits_for(&view.loops[&one]).next().is_none() {
+            not_the_cause.push("needs".to_owned());
+        }
+        let call = rows.last().and_then(|it| it.call.as_ref());
+        if !matches!(call.map(|it| &it.wait), Some(CallWait::Money { .. })) {
+            not_the_cause.push(format!("budget ({spent} of {budget})"));
+        }
+        let bucket = call.and_then(|it| buckets.iter().find(|row| row.name == it.bucket));
+        if let Some(it) = bucket.filter(|it| it.in_flight < it.limit)
+            && !matches!(it.state, BucketState::Ramping { .. })
+        {
+            not_the_cause.push(format!("call slots ({} of {} in use)", it.in_flight, it.limit));
+        }
+        let next = if view.loops[&one].group() == Group::NeedsYou {
+            format!("you are needed: taskd show {id}")
+        } else {
+            "nothing is needed from you".to_owned()
+        };
+        let chain = rows.iter().map(|it| link(&view, it)).collect();
+        Ok(v1::WhyResponse { chain, not_the_cause, next })
+    }
+}
+
+/// One link of the chain. Where nothing else is the root, the last thing that happened to it is.
+fn link(view: &View, row: &WhyRow) -> v1::WhyRow {
+    let known = view.loops.get(&row.subject);
+    let cited = row.evidence.as_ref();
+    let details = row.details.iter().map(|(label, text)| format!("{label:<LABEL$}{text}"));
+    v1::WhyRow {
+        subject: view.loop_name(row.subject),
+        sentence: row.sentence.clone(),
+        until: row.until.map(|it| it.0),
+        seq: cited.map(|it| it.seq.0).or_else(|| known.map(|it| it.last_seq.0)),
+        since: known.map(|it| it.doing_since.0),
+        details: details.collect(),
+        evidence: cited.map(|it| it.text.clone()).unwrap_or_default(),
+        evidence_at: cited.and_then(|it| it.at).map(|it| it.0),
+    }
+}
+
+fn bucket(view: &View, it: &BucketRow) -> v1::BucketRow {
+    let row = v1::BucketRow {
+        name: it.name.clone(),
+        in_flight: it.in_flight,
+        limit: it.limit,
+        waiting: it.waiting as u64,
+        state: v1::BucketState::Open.into(),
+        rooms: it.rooms.iter().map(room).collect(),
+        next: it.next.iter().map(|it| waiting(view, it)).collect(),
+        ..v1::BucketRow::default()
+    };
+    match it.state {
+        BucketState::Open => row,
+        BucketState::Refused { by, until, .. } => v1::BucketRow {
+            state: v1::BucketState::Refused.into(),
+            until: Some(until.0),
+            seq: Some(by.0),
+            ..row
+        },
+        BucketState::LeftAlone { by, faults, of, until, .. } => v1::BucketRow {
+            state: v1::BucketState::LeftAlone.into(),
+            until: until.map(|it| it.0),
+            seq: Some(by.0),
+            faults: Some(faults),
+            looked_at: Some(of),
+            ..row
+        },
+        BucketState::Ramping { by, slots } => v1::BucketRow {
+            state: v1::BucketState::Ramping.into(),
+            seq: Some(by.0),
+            slots: Some(slots),
+            ..row
+        },
+    }
+}
+
+fn room(it: &Room) -> v1::RoomRow {
+    let kind = match it.kind {
+        RoomKind::Requests => v1::RoomKind::Requests,
+        RoomKind::Input => v1::RoomKind::Input,
+        RoomKind::Output => v1::RoomKind::Output,
+        RoomKind::Tokens => v1::RoomKind::Tokens,
+    };
+    let Room { left, per_minute, of_provider, .. } = *it;
+    v1::RoomRow { kind: kind.into(), left, per_minute, of_provider }
+}
+
+fn waiting(view: &View, it: &taskd_core::WaitingCall) -> v1::WaitingRow {
+    v1::WaitingRow {
+        name: view.loop_name(it.id),
+        priority: v1::Priority::from(it.priority).into(),
+        since: it.since.0,
+    }
+}
+
+/// A project's landing queue; nothing if it is empty.
+fn landing(view: &View, id: ProjectId) -> Option<v1::LandingRow> {
+    let entries = view.queue.get(&id).filter(|it| !it.is_empty())?;
+    let mut entries: Vec<v1::LandingEntry> = entries
+        .iter()
+        .map(|(seq, it)| {
+            let target = view.plans.get(&it.op.plan()).map(|it| it.target.clone());
+            let (name, target, refresh) = match it.op {
+                QueueOp::Land(one) => (view.loop_name(one), target.unwrap_or_default(), false),
+                QueueOp::Integrate(one) => (view.loop_name(one), String::new(), false),
+                QueueOp::Refresh(plan) => (plan.to_string(), String::new(), true),
+            };
+            let phase = v1::QueuePhase::from(it.phase).into();
+            v1::LandingEntry { name, target, refresh, phase, since: it.entered_at.0, entry: seq.0 }
+        })
+        .collect();
+    entries.sort_by_key(|it| (it.phase() == v1::QueuePhase::Waiting, it.entry));
+    let root = view.projects.get(&id).map(|it| it.root.clone()).unwrap_or_default();
+    Some(v1::LandingRow { root, entries })
+}
