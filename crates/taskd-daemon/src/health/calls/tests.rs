@@ -19,6 +19,7 @@ fn bucket(name: &str, scale: u64) -> BucketRow {
         cache_write: 4 * scale,
         micros: 2_000 * scale,
         unpriced: 1,
+        ..Usage::default()
     };
     let counts = CallCounts { admitted: 7 * scale, refused: 2, failed: 3, waited_ms: 1_005, used };
     BucketRow {
