@@ -4,6 +4,7 @@
 
 mod pictures;
 mod run;
+mod waits;
 
 use jiff::tz::TimeZone;
 use taskd_model::{
