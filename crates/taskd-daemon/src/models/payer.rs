@@ -87,14 +87,18 @@ mod tests {
         let model = |name: &str| Worker::Model(name.to_owned());
         let agent = |name: &str| Worker::Agent(name.to_owned());
         let key = ("ANTHROPIC_API_KEY", "sk-secret");
-        let told = |kind, variable: &str, place: &str| (kind, variable.to_owned(), place.to_owned());
+        let told =
+            |kind, variable: &str, place: &str| (kind, variable.to_owned(), place.to_owned());
         use v1::PayerKind::{Free, Login, Nobody, Variable};
         let claude = || model("anthropic/claude-haiku-4-5");
         assert_eq!(of(claude(), &[key]), told(Variable, key.0, ""));
         assert_eq!(of(claude(), &[]), told(Nobody, key.0, ""));
         for (url, shown) in [
             ("https://api.anthropic.com", ""),
-            ("https://me:secret@proxy.example:8443/secret?secret#secret", "https://proxy.example:8443"),
+            (
+                "https://me:secret@proxy.example:8443/secret?secret#secret",
+                "https://proxy.example:8443",
+            ),
             ("http://127.0.0.1:99/v1", "http://127.0.0.1:99"),
         ] {
             let held = [key, ("ANTHROPIC_BASE_URL", url)];

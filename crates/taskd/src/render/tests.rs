@@ -5,6 +5,7 @@
 mod money;
 mod pictures;
 mod run;
+mod waits;
 
 use jiff::tz::TimeZone;
 use taskd_model::{

@@ -8,6 +8,7 @@ mod refusal;
 mod reload;
 mod serving;
 mod state;
+mod waits;
 
 use std::{
     collections::BTreeMap,

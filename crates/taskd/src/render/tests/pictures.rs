@@ -356,6 +356,19 @@ fn daemon_status() {
         store_bytes: 3 << 20,
         disk_free_bytes: 212 << 30,
         driver: Some(v1::DriverHealth { healthy: true, ..v1::DriverHealth::default() }),
+        payers: vec![
+            v1::Payer {
+                worker: "anthropic/claude-haiku-4-5".to_owned(),
+                kind: v1::PayerKind::Variable.into(),
+                variable: "ANTHROPIC_API_KEY".to_owned(),
+                place: "https://proxy.example".to_owned(),
+            },
+            v1::Payer {
+                worker: "claude".to_owned(),
+                kind: v1::PayerKind::Login.into(),
+                ..v1::Payer::default()
+            },
+        ],
     };
     insta::assert_snapshot!(render::daemon::status(&status, &scene(80)), @r#"
 taskd 0.1.0, pid 4711, up 1h1m
@@ -364,6 +377,8 @@ loops     4 running, 9 complete
 serving   1 project, 3 effects running, 0 watchers
 store     ~/.local/state/taskd/taskd.db, 3 MB, event 5121; 212 GB free
 listens   ~/.local/state/taskd/taskd.sock
+works     anthropic/claude-haiku-4-5, paid by ANTHROPIC_API_KEY, at https://proxy.example
+works     claude, its own login pays (no API key is handed on)
 health    well, last turn 0s ago, 0 inputs waiting
 "#);
 }
