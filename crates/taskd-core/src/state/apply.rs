@@ -155,31 +155,16 @@ impl State {
                 self.change_status(id, *from, *to, since);
                 self.note_want_of_money(id);
             }
-            Event::IterationStarted { n } => {
-                let engine = self.engine_mut(id);
-                engine.iteration = *n;
-                engine.turns.clear();
-                engine.turn = Turn::default();
-                // A fresh context is the default: only a run begun again goes on with a session.
-                engine.session = None;
-                engine.sends = 0;
-                engine.set_next(Next::Compose, since);
-            }
+            Event::IterationStarted { n } => self.engine_mut(id).begin_iteration(*n, since),
             Event::IterationEnded { n, verdict, summary, log, .. } => {
                 let note =
                     IterationNote { n: *n, verdict: *verdict, summary: summary.clone(), log: *log };
                 self.engine_mut(id).iteration_ended(note, since);
             }
             Event::Deferred { until, why } => {
-                let engine = self.engine_mut(id);
-                engine.retry_at = Some(*until);
-                engine.deferral = Some((record.seq, why.clone()));
+                self.engine_mut(id).defer(Some((*until, record.seq, why)));
             }
-            Event::DeferralOver => {
-                let engine = self.engine_mut(id);
-                engine.retry_at = None;
-                engine.deferral = None;
-            }
+            Event::DeferralOver => self.engine_mut(id).defer(None),
             Event::LimitReached { limit } => {
                 self.end_loop(id, Status::Failed, Reason::Limit(*limit));
             }
@@ -528,6 +513,22 @@ impl LoopEngine {
             self.notes.remove(0);
         }
         self.notes.push(note);
+    }
+
+    /// Waits until then, or no longer.
+    fn defer(&mut self, until: Option<(Time, Seq, &String)>) {
+        self.retry_at = until.map(|(until, _, _)| until);
+        self.deferral = until.map(|(_, seq, why)| (seq, why.clone()));
+    }
+
+    fn begin_iteration(&mut self, n: u32, since: (Time, Seq)) {
+        self.iteration = n;
+        self.turns.clear();
+        self.turn = Turn::default();
+        // A fresh context is the default: only a run begun again goes on with a session.
+        self.session = None;
+        self.sends = 0;
+        self.set_next(Next::Compose, since);
     }
 
     fn iteration_ended(&mut self, note: IterationNote, since: (Time, Seq)) {

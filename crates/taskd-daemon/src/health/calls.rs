@@ -8,8 +8,11 @@ use std::fmt::Write as _;
 use taskd_core::BucketRow;
 use taskd_model::Usage;
 
+/// A class of tokens: its label, and how many of them were used.
+type Class = (&'static str, fn(&Usage) -> u64);
+
 /// The classes of tokens, as label values.
-const CLASSES: [(&str, fn(&Usage) -> u64); 4] = [
+const CLASSES: [Class; 4] = [
     ("input", |it| it.input),
     ("output", |it| it.output),
     ("cache_read", |it| it.cache_read),

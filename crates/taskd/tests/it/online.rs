@@ -141,7 +141,7 @@ fn only_a_key(model: &str, variables: [&str; 2], usage: [u64; 4], micros: u64) {
     assert_eq!(files_that_say(world.dir.path(), KEY), Vec::<std::path::PathBuf>::new());
 }
 
-/// Proves PR-1, MC-PROV-1 for Anthropic's wire. $3 a million read, $15 written, $0.30 from the
+/// Proves PR-1 for Anthropic's wire. $3 a million read, $15 written, $0.30 from the
 /// cache, $3.75 into it.
 #[test]
 fn only_a_key_for_anthropic() {

@@ -1,6 +1,6 @@
 //! What the scheduler does, as people and scrapers see it.
 
-use taskd_model::{Doing, Outcome};
+use taskd_model::{Doing, Event, Outcome};
 
 use super::{
     serving::{get, http, metric},
@@ -44,7 +44,7 @@ fn a_refusal_is_told_with_its_event() {
         assert!(queue.contains(part), "{part:?} is missing:\n{queue}");
     }
     let json = world.taskd(&["queue", "--json"]).ok();
-    let value: serde_json::Value = serde_json::from_str(&json).expect("an object");
+    let value: Value = serde_json::from_str(&json).expect("an object");
     let bucket = &value["buckets"][0];
     assert_eq!((&bucket["state"], &bucket["seq"]), (&"refused".into(), &refused.seq.0.into()));
     assert_eq!((&bucket["waiting"], &bucket["next"][0]["name"]), (&1.into(), &waiter.into()));
