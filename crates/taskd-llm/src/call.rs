@@ -221,3 +221,27 @@ fn part_bytes(part: &Part) -> usize {
 fn tokens_of(bytes: usize) -> u64 {
     (bytes as u64).div_ceil(BYTES_PER_TOKEN)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Proves P-8: four classes, each at its own price; together never more than the whole.
+    #[test]
+    fn each_class_has_its_price() {
+        let price =
+            Price { input: 3_000_000, output: 15_000_001, cache_read: 300_000, cache_write: 1 };
+        let (input, output, cache_read, cache_write) = (1_000, 7, 10, 5);
+        let mut usage = Usage { input, output, cache_read, cache_write, ..Usage::default() };
+        price.charge(&mut usage);
+        let classes = [
+            usage.input_micros,
+            usage.output_micros,
+            usage.cache_read_micros,
+            usage.cache_write_micros,
+        ];
+        assert_eq!(classes, [3_000, 105, 3, 0]);
+        // What is rounded down in each is rounded up in the sum.
+        assert_eq!(usage.micros, 3_109);
+    }
+}

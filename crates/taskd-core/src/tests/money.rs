@@ -104,3 +104,17 @@ fn a_budget_that_comes_to_an_end_is_told_once() {
     play.line("3 budget a 900000");
     assert_eq!(warned(&play), 2, "{}", play.transcript());
 }
+
+/// Proves P-8: an agent that waited for its slot is not run with money that is gone by then; one
+/// that runs is left alone.
+#[test]
+fn an_agent_is_not_started_without_money() {
+    let mut play = Play::default();
+    play.lines("0 start | 0 project | 0 limits agents=1 | 0 plan a b agent | 1 p1 base-green");
+    play.lines("2 a to agent | 3 b ready | 4 b composed | 5 budget p1 0");
+    assert_eq!((play.status("a"), play.status("b")), (Status::Running, Status::Running));
+    play.line("6 a agent");
+    assert_eq!((play.status("a"), play.status("b")), (Status::Running, Status::Blocked));
+    play.lines("7 budget p1 1000000 | 8 resume b");
+    assert_eq!(play.open_of("b").map(|it| it.1.verb()), Some("agent"), "{}", play.transcript());
+}

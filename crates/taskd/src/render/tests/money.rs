@@ -196,12 +196,12 @@ p8.docs                           no price  $5.00  $5.00
     assert_eq!(budgets_json(&it.view, &[plan])[0]["left_micros"], 83_999);
     it.status(id(8, 1), Status::Blocked, Reason::Limit(taskd_model::Limit::PlanBudget));
     insta::assert_snapshot!(render::ls::ls(&it.view, &scene(80), Show::default()), @"
-~/src/gate  main 9c1e2ab   open plans $1.42 of $11.50
+~/src/gate  main 9c1e2ab   open plans $1.42+ of $11.50
 
-NEEDS YOU (1)  WHY                                               SINCE      COST
-p8.docs        $1.42 of $1.50 spent; taskd budget set p8           73m  no price
+NEEDS YOU (1)  WHY                                        SINCE      COST
+p8.docs        $1.42 of $1.50 spent; taskd budget set p8    73m  no price
 
-WAITING (1)    FOR                                                         UNTIL
+WAITING (1)    FOR                                                  UNTIL
 p9             gate on untouched main
 
 p8  94 % of its $1.50 spent
