@@ -174,8 +174,8 @@ pub(crate) enum Money {
     Gone(Limit),
 }
 
-/// Every call is taken to cost the worst it can. Where no price is known all that is left is its
-/// cap.
+/// Every call is taken to cost the worst it can, and that is reserved. The worst is an estimate: the
+/// cap is all that is left beside what others have reserved.
 pub(crate) fn afford(state: &State, engine: &LoopEngine, worst_micros: u64) -> Money {
     if let Some(limit) = spent_up(state, engine) {
         return Money::Gone(limit);
@@ -190,11 +190,7 @@ pub(crate) fn afford(state: &State, engine: &LoopEngine, worst_micros: u64) -> M
         return Money::Gone(Limit::PlanBudget);
     }
     let free = of_loop.min(of_plan.saturating_sub(plan.reserved_micros));
-    match worst_micros {
-        _ if free < worst_micros.max(1) => Money::Reserved,
-        0 => Money::Cap(free),
-        worst => Money::Cap(worst),
-    }
+    if free < worst_micros.max(1) { Money::Reserved } else { Money::Cap(free) }
 }
 
 fn admit_agent(state: &State) -> Option<Step> {

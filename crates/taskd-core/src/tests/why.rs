@@ -148,7 +148,7 @@ p1.s2 waits for a call slot of fast: 2 of 2 in use
     assert_eq!(play.cited("s3").seq, play.calls()[0].0);
     play.end_call("429", &["1000"]);
     play.end_call("429", &["1000"]);
-    let refused = play.log.iter().filter(|it| is_failure(it)).next_back().expect("two").seq;
+    let refused = play.log.iter().rfind(|it| is_failure(it)).expect("two").seq;
     while play.calls().is_empty() {
         play.wait();
     }

@@ -47,7 +47,8 @@ fn buckets(rows: &[v1::BucketRow], scene: &Scene) -> String {
         out.push_str(&format!("{line}\n"));
         let Some(it) = n.checked_sub(1).and_then(|n| rows.get(n)) else { continue };
         let left = it.rooms.iter().map(room).collect::<Vec<_>>().join(", ");
-        for line in wrap(&left, scene.width.saturating_sub(2)) {
+        let below = wrap(&left, scene.width.saturating_sub(2));
+        for line in below.iter().filter(|it| !it.is_empty()) {
             out.push_str(&format!("  {line}\n"));
         }
     }

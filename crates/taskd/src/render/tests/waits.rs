@@ -23,8 +23,8 @@ fn waiting(name: &str, priority: v1::Priority, seconds: u64) -> v1::WaitingRow {
     v1::WaitingRow { name: name.to_owned(), priority: priority.into(), since }
 }
 
-#[test]
-fn queue_of_calls_and_landings() {
+/// One bucket in each state there is.
+fn buckets() -> Vec<v1::BucketRow> {
     let refused = v1::BucketRow {
         until: Some(NOW + 39 * 60_000),
         seq: Some(5121),
@@ -56,6 +56,11 @@ fn queue_of_calls_and_landings() {
         seq: Some(77),
         ..bucket("acme/big", v1::BucketState::Ramping)
     };
+    vec![ramp, refused, alone, rest, bucket("local/qwen3", v1::BucketState::Open)]
+}
+
+#[test]
+fn queue_of_calls_and_landings() {
     let entry = |name: &str, target: &str, phase: v1::QueuePhase, refresh| v1::LandingEntry {
         name: name.to_owned(),
         target: target.to_owned(),
@@ -70,22 +75,18 @@ fn queue_of_calls_and_landings() {
         entry("p9", "", v1::QueuePhase::Waiting, true),
     ];
     let mut answer = v1::QueueResponse {
-        buckets: vec![ramp, refused, alone, rest, bucket("local/qwen3", v1::BucketState::Open)],
+        buckets: buckets(),
         landing: vec![v1::LandingRow { root: "/h/me/src/gate".to_owned(), entries }],
     };
     insta::assert_snapshot!(render::queue::queue(&answer, &scene(80)), @r#"
 MODEL               CALLS    WAITING  STATE
 acme/big            2 of 10  0        ramping 2 of 10, event 77
-  
 anthropic/claude-…  0 of 10  12       refused until 14:00 (in 39m), event 5121
   requests 0 left of the provider's 50 a minute, input tokens 12000 left of the
   provider's 40000 a minute, output tokens 8000 left of 8000 a minute
 openai/gpt-5        2 of 10  0        left alone but for one probe, event 410
-  
 openai/gpt-5-mini   2 of 10  0        left alone until 13:21 (in 20s), event 410
-  
 local/qwen3         2 of 10  0        open
-  
 
 anthropic/claude-haiku-4-5
 NEXT  LOOP              PRIORITY  WAITS
@@ -110,7 +111,6 @@ p9          its plan: the target moved  waiting    61s
     insta::assert_snapshot!(render::queue::queue(&answer, &scene(80)), @r#"
 MODEL        CALLS    WAITING  STATE
 local/qwen3  2 of 10  0        open
-  
 
 no landing queue has an entry
 "#);
