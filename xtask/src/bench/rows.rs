@@ -170,7 +170,8 @@ pub(super) const GROUPS: &[Group] = &[
             that is gone, against what came in; once with 1,200 requests a minute and once with \
             3 million input tokens a minute. Refused: 429s of all requests of both, the beginning \
             counted. Second wave: all 50 first calls are refused at the same moment with \
-            `retry-after: 1`, no other header, and nothing is left; 429s of the requests of the next six seconds. To \
+            `retry-after: 1`, no other header, and nothing is left; 429s of the requests of \
+            the next seven seconds. To \
             the next request: 100 loops whose reply calls `read` at once and ends 1.5 s later, so \
             that the result is there before; from the reply's last byte to the next request's first. \
             A word: 20 replies at once with a word every 50 ms, from just before it is written to \

@@ -88,7 +88,7 @@ pub(crate) fn run(sizes: &Sizes) {
             all += seen.len();
         }
         tell("provider.refused", percent(refused, all));
-        runtime.block_on(second_wave(requests, sizes));
+        runtime.block_on(second_wave(sizes));
         runtime.block_on(turnaround(sizes));
         runtime.block_on(delta(sizes));
     }
@@ -117,7 +117,7 @@ async fn limited(name: &str, allowance: Allowance, sizes: &Sizes) -> Vec<Seen> {
 
 /// Waits until what was left at first is gone, or plenty of time is over.
 async fn steady(provider: &Provider) -> Instant {
-    let until = Instant::now() + Duration::from_secs(60);
+    let until = Instant::now() + Duration::from_secs(15);
     while 0.1 < provider.left() && Instant::now() < until {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
@@ -126,7 +126,9 @@ async fn steady(provider: &Provider) -> Instant {
 
 /// Every loop's first call is refused at the same moment, with nothing left. What of the calls after
 /// that is refused again?
-async fn second_wave(allowance: Allowance, sizes: &Sizes) {
+async fn second_wave(sizes: &Sizes) {
+    let allowance =
+        Allowance { requests_per_minute: REQUESTS, input_tokens_per_minute: PLENTY, left: LEFT };
     let loops = sizes.loops(50);
     let first = usize::try_from(loops).expect("few");
     let gate = Gate::default();
@@ -142,7 +144,7 @@ async fn second_wave(allowance: Allowance, sizes: &Sizes) {
     provider.until("every loop to call", |seen| first <= seen.len());
     provider.use_up();
     gate.open();
-    tokio::time::sleep(Duration::from_secs(RETRY_AFTER) + sizes.window / 2).await;
+    tokio::time::sleep(Duration::from_secs(2 * RETRY_AFTER) + sizes.window / 2).await;
     let seen = provider.seen();
     let after: Vec<&Seen> = seen.iter().skip(first).collect();
     let refused = after.iter().copied().filter(was_refused).count();
