@@ -1,6 +1,8 @@
 //! Why a call waits: one sentence for each link, down to the event that is the root.
 
-use taskd_model::{Event, Level, Outcome, RateLevels, Record, Time};
+use taskd_model::{
+    Digest, Event, Input, Level, Observation, Outcome, Owner, RateLevels, Record, Time, Usage,
+};
 
 use super::{Play, provider::many};
 use crate::{BucketState, CallWait, Coordinator, RoomKind, WhyRow};
@@ -163,6 +165,44 @@ p1.s3 waits for a call slot of fast: 1 of 1 in use, 2 when all is well
     assert_eq!(play.cited("s4").seq, refused);
     let bucket = &play.core.buckets(Time(play.now))[0];
     assert_eq!(bucket.state, BucketState::Ramping { by: refused, slots: 1 });
+    // One answer, and all is as it was.
+    play.end_call("replies", &[]);
+    while play.calls_in_flight() < 2 {
+        play.wait();
+    }
+    assert_eq!(play.core.buckets(Time(play.now))[0].state, BucketState::Open);
+    while play.core.buckets(Time(play.now))[0].waiting < 2 {
+        play.wait();
+    }
+    assert_eq!(play.cited("s0").seq, play.calls()[0].0, "{}", play.why("s0"));
+}
+
+/// The order that is told is the one in which they go, plan by plan.
+#[test]
+fn the_order_is_that_of_fair_shares() {
+    let mut play = Play::default();
+    play.lines("0 start | 0 project | 0 limits calls=1 rate=60000 burst=50");
+    play.line("0 plan a b c d land=never");
+    play.up_to_calls();
+    play.line("5 plan x y land=never");
+    play.up_to_calls();
+    let next = &play.core.buckets(Time(play.now))[0].next;
+    let told: Vec<_> = next.iter().map(|it| it.id).collect();
+    let names = ["x", "b", "y", "c", "d"];
+    assert_eq!(told, names.map(|it| play.id(it)), "{}", play.why("d"));
+    let mut went = Vec::new();
+    for _ in 0..names.len() {
+        // They use what is expected of them, so that nothing changes what the next may cost.
+        let usage = Usage { input: 1_000, output: 500, ..Usage::default() };
+        let reply = Digest::of(b"reply");
+        play.end(play.calls()[0], Outcome::Replied { reply, calls: Vec::new(), usage });
+        let call = play.calls()[0];
+        let Owner::Loop(id) = play.core.state().effects()[&call].owner else {
+            panic!("only loops call")
+        };
+        went.push(id);
+    }
+    assert_eq!(went, told);
 }
 
 #[test]
@@ -282,6 +322,10 @@ p1.a waits for fast, which refused a call, until 30000
 fn buckets_count_what_happened() {
     let mut play = many(3, "calls=1 rate=60000 burst=50");
     play.now = 2_000;
+    // What was observed on the way is not counted again at the end.
+    let so_far = Usage { micros: 4_000, ..Usage::default() };
+    let (effect, fact) = (play.calls()[0], Observation::UsageSoFar(so_far));
+    play.input(&Input::Observed { effect, index: 0, fact });
     play.end_call("replies", &[]);
     play.now = 3_000;
     play.end_call("429", &["1000"]);

@@ -6,7 +6,7 @@ use taskd_model::{format_duration_ms, format_micros};
 use super::{
     Scene,
     table::Table,
-    text::{clean, count, cut, pad, width},
+    text::{clean, count, cut, pad, width, wrap},
 };
 
 /// Room for the labels, and where the second fact of a line begins.
@@ -23,8 +23,10 @@ pub(crate) fn head(answer: &v1::SubmitResponse, who: &Who, scene: &Scene) -> Str
     if workers.is_empty() {
         out.push(line(&who.label, &scene.path(&answer.worker), "", scene));
     }
-    for (n, it) in workers.iter().enumerate() {
-        out.push(line(if n == 0 { &who.label } else { "" }, it, "", scene));
+    let room = scene.width.saturating_sub(4 + LABEL).max(20);
+    let lines = workers.iter().flat_map(|it| wrap(it, room));
+    for (n, it) in lines.enumerate() {
+        out.push(line(if n == 0 { &who.label } else { "" }, &it, "", scene));
     }
     out.push(gate(answer, scene));
     out.push(limits(answer, scene));

@@ -14,7 +14,7 @@ fn a_refusal_is_told_with_its_event() {
     let mut world = World::new();
     world.env.insert("TASKD_LIMITS__CALLS".to_owned(), "1".to_owned());
     // Whichever calls first is refused, and the other waits because of it.
-    let script = "default: {say: x, fail: [{status: 429, retry_after_ms: 30000}]}\n";
+    let script = "default: {say: x, fail: [{status: 429, retry_after_ms: 300000}]}\n";
     let model = format!("scripted:{}", world.aside("script.yaml", script));
     world.start();
     world.submit(&format!(
