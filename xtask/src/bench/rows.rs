@@ -9,6 +9,7 @@ pub(super) struct Group {
 }
 
 /// One figure.
+#[derive(Clone, Copy)]
 pub(super) struct Row {
     /// As the measuring program calls it.
     pub(super) name: &'static str,
