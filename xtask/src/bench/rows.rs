@@ -65,15 +65,27 @@ pub(super) const GROUPS: &[Group] = &[
                 "/s",
                 Some(AtLeast(10_000.0)),
             ),
-            row("durable.note.rate", "64 writers, notes", "/s", Some(AtLeast(10_000.0))),
+            because(
+                row("durable.note.rate", "64 writers, notes", "/s", Some(AtLeast(10_000.0))),
+                "each is a call, a blob and one event, and the text is made durable with the \
+                 event; processor time of 64 calls at once on two cores probably limits it \
+                 (pauses are twice as many events a call). It was not profiled.",
+            ),
             row("store.rate", "the store alone, 64 appenders", "/s", None),
             row("durable.pause.p99", "pause and resume at 1,000/s, p99", "ms", Some(Below(10.0))),
             row("durable.pause.p50", "pause and resume at 1,000/s, median", "ms", None),
-            row(
-                "durable.pause.p99.many",
-                "the same with 1,000 loops, p99",
-                "ms",
-                Some(Below(10.0)),
+            because(
+                row(
+                    "durable.pause.p99.many",
+                    "the same with 1,000 loops, p99",
+                    "ms",
+                    Some(Below(10.0)),
+                ),
+                "an earlier run (commit cea9a8e20815) had 6.3 ms; single waits of up to half a \
+                 second fall into these runs, also with 100 loops. The disk was busy with the \
+                 deletion of large folders shortly before, and the driver writes its snapshots \
+                 itself, which takes longer with more loops. Which of the two it is was not \
+                 found out.",
             ),
             row("durable.pause.p50.many", "the same with 1,000 loops, median", "ms", None),
             row("durable.note.p99", "notes at 1,000/s, p99", "ms", Some(Below(10.0))),
