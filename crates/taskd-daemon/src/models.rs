@@ -106,6 +106,10 @@ fn take(
     held: &mut BTreeMap<String, String>,
     mut given: BTreeMap<String, String>,
 ) {
+    // Most acts hand nothing over, and presets are files to be parsed.
+    if given.is_empty() {
+        return;
+    }
     let presets = Preset::BUILTIN_NAMES.iter().filter_map(|it| Preset::builtin(it)?.credential);
     let presets: BTreeSet<String> = presets.collect();
     let variables = catalog.variables();
