@@ -10,15 +10,13 @@ use crate::{
     BucketState, CallCounts, Coordinator, Room,
     decide::{self, Money},
     engine::{LoopEngine, Next},
-    scheduler::{Bucket, Hindrance, Order, Waiters},
+    scheduler::{Bucket, Hindrance, Order, WINDOW_MS, Waiters},
 };
 
 /// Calls whose order is worked out.
 const MAX_ORDERED: usize = 1_000;
 /// Waiting calls that are named, of each bucket.
 const NAMED: usize = 10;
-/// A silence of more than this is a usage window, in milliseconds.
-const WINDOW_MS: u64 = 600_000;
 
 /// A model call that a loop waits to make.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -176,6 +176,7 @@ impl Coordinator {
             | Event::MainMoved { .. }
             | Event::StatusChanged { .. }
             | Event::IterationStarted { .. }
+            | Event::ModelChanged { .. }
             | Event::IterationEnded { .. }
             | Event::Deferred { .. }
             | Event::DeferralOver

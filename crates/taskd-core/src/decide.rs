@@ -9,6 +9,7 @@ use taskd_model::{
 
 use crate::{
     engine::{LoopEngine, Next},
+    fallback,
     plan::{PlanState, Reach},
     queue::{Active, Stage},
     scheduler::Waiters,
@@ -24,10 +25,11 @@ pub(crate) type Step = (Option<LoopId>, Event);
 pub(crate) fn next_event(state: &State, now: Time) -> Option<Step> {
     due(state, now)
         .or_else(|| first_plan_step(state))
-        .or_else(|| first_loop_step(state))
+        .or_else(|| first_loop_step(state, now))
         .or_else(|| first_lane_step(state))
         .or_else(|| admit_gate(state))
         .or_else(|| admit_call(state, now))
+        .or_else(|| fallback::detour(state, now))
         .or_else(|| admit_agent(state))
         .or_else(|| admit_loop(state))
 }
@@ -40,7 +42,7 @@ pub(crate) fn next_deadline(state: &State) -> Option<Time> {
     }
     let admission =
         state.index().calls.iter().filter_map(|(name, waiters)| admission_at(state, name, waiters));
-    due.into_iter().chain(admission).min()
+    due.into_iter().chain(admission).chain(fallback::next_at(state)).min()
 }
 
 /// When a waiting call can go. Whose turn it is may change while time passes, and with it how much
@@ -73,9 +75,13 @@ fn due(state: &State, now: Time) -> Option<Step> {
     Some((Some(id), event))
 }
 
-fn first_loop_step(state: &State) -> Option<Step> {
+fn first_loop_step(state: &State, now: Time) -> Option<Step> {
     let step = |id: &LoopId| {
-        let event = loop_step(state, &state.loops()[id]).expect("indexed because it has a step");
+        let engine = &state.loops()[id];
+        let event = loop_step(state, engine).expect("indexed because it has a step");
+        let begins = matches!(event, Event::IterationStarted { .. });
+        let changed = if begins { fallback::at_boundary(state, engine, now) } else { None };
+        let event = changed.unwrap_or(event);
         may_follow(state, &event).then_some((Some(*id), event))
     };
     state.index().steps.iter().find_map(step)
@@ -314,6 +320,9 @@ fn working_step(state: &State, engine: &LoopEngine) -> Option<Event> {
     }
     if engine.queued.is_some() {
         return None;
+    }
+    if engine.must_change_model() {
+        return fallback::away(state, engine);
     }
     let plan = state.plan(engine.id.plan());
     if plan.needs_reach(engine.id) == Reach::Lost {

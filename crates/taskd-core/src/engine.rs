@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use taskd_model::{
     Digest, EffectId, Evidence, IterationNote, Limit, LoopId, LoopLimits, Oid, OnConflict,
-    PrepareMode, Reason, Seq, Status, Time, ToolCall, TurnRef, Usage, Worker,
+    PrepareMode, Reason, Seq, SpecHead, Status, Time, ToolCall, TurnRef, Usage, Worker,
 };
 
 /// How many earlier iterations the next one is told about.
@@ -19,7 +19,12 @@ pub(crate) const MAX_HISTORY: usize = 5;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct LoopEngine {
     pub(crate) id: LoopId,
+    /// What works now: an agent, or one model of `models`.
     pub(crate) worker: Worker,
+    /// The models that may work, the best first; one, unless it has a fallback.
+    pub(crate) models: Vec<String>,
+    /// Those of them that refuse its calls, until a person resumes it.
+    pub(crate) unfit: BTreeSet<String>,
     pub(crate) limits: LoopLimits,
     pub(crate) status: Status,
     /// What it does at the next safe point.
@@ -168,16 +173,17 @@ const PARKED_MS: u64 = 10 * 60 * 1000;
 pub(crate) const FINISH: &str = "finish";
 
 impl LoopEngine {
-    pub(crate) fn new(
-        id: LoopId,
-        worker: Worker,
-        limits: LoopLimits,
-        accept: bool,
-        base: Oid,
-        since: (Time, Seq),
-    ) -> Self {
+    pub(crate) fn new(id: LoopId, head: &SpecHead, base: Oid, since: (Time, Seq)) -> Self {
+        let SpecHead { worker, fallback, limits, accept, .. } = head.clone();
+        let first = match &worker {
+            Worker::Model(name) => Some(name.clone()),
+            Worker::Agent(_) => None,
+        };
+        let models = first.into_iter().flat_map(|it| [it].into_iter().chain(fallback.clone()));
         Self {
             id,
+            models: models.collect(),
+            unfit: BTreeSet::new(),
             worker,
             limits,
             status: Status::Draft,
@@ -238,6 +244,24 @@ impl LoopEngine {
     pub(crate) fn holds_slot(&self) -> bool {
         let waits_for_person = self.next == Next::Land && self.queued.is_none();
         matches!(self.status, Status::Running | Status::Rebasing) && !waits_for_person
+    }
+
+    /// The model that works now, if one does.
+    pub(crate) fn model(&self) -> Option<&String> {
+        match &self.worker {
+            Worker::Model(name) => Some(name),
+            Worker::Agent(_) => None,
+        }
+    }
+
+    /// The models that do not refuse its calls, the best first.
+    pub(crate) fn fit_models(&self) -> impl Iterator<Item = &String> {
+        self.models.iter().filter(|it| !self.unfit.contains(*it))
+    }
+
+    /// The model that works now refuses its calls, and there is another.
+    pub(crate) fn must_change_model(&self) -> bool {
+        self.model().is_some_and(|it| self.unfit.contains(it)) && self.fit_models().next().is_some()
     }
 
     /// Between turns for a model, between iterations for an agent (decision D12).

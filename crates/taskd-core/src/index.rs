@@ -20,6 +20,15 @@ pub(crate) struct Keys {
     pub(crate) since: (Time, Seq),
     pub(crate) due: Option<Time>,
     pub(crate) slot: bool,
+    /// It wants to call this model, and may call these instead.
+    pub(crate) detour: Option<Detour>,
+}
+
+/// A model that is wanted, and those that may be called instead, the best first.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Detour {
+    pub(crate) from: String,
+    pub(crate) models: Vec<String>,
 }
 
 /// All indexes.
@@ -32,6 +41,8 @@ pub(crate) struct Index {
     pub(crate) slots: BTreeSet<(std::cmp::Reverse<Priority>, Seq, LoopId)>,
     /// Calls that wait for admission, by bucket.
     pub(crate) calls: BTreeMap<String, Waiters>,
+    /// Loops that want to call a model and may call another, by both.
+    pub(crate) detours: BTreeMap<Detour, BTreeSet<LoopId>>,
     /// Agents that wait for a slot.
     pub(crate) agents: BTreeSet<Waiting>,
     /// Gates that wait for a slot.
@@ -83,6 +94,9 @@ impl Index {
             self.due.insert((due, id));
         }
         self.active += u32::from(keys.slot);
+        if let Some(detour) = &keys.detour {
+            self.detours.entry(detour.clone()).or_default().insert(id);
+        }
     }
 
     fn remove(&mut self, id: LoopId, keys: &Keys) {
@@ -107,6 +121,13 @@ impl Index {
             self.due.remove(&(due, id));
         }
         self.active -= u32::from(keys.slot);
+        if let Some(detour) = &keys.detour {
+            let loops = self.detours.get_mut(detour).expect("indexed under this detour");
+            loops.remove(&id);
+            if loops.is_empty() {
+                self.detours.remove(detour);
+            }
+        }
     }
 
     /// What `id` wants, as indexed.

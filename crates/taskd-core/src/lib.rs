@@ -11,6 +11,7 @@ mod commands;
 mod coordinator;
 mod decide;
 mod engine;
+mod fallback;
 mod index;
 mod outcomes;
 mod plan;

@@ -100,7 +100,7 @@ impl Coordinator {
     fn failed(&mut self, now: Time, id: LoopId, effect: EffectId, work: &Work, outcome: &Outcome) {
         let Outcome::Failed { failure, message, .. } = outcome else { return };
         let engine = &self.state().loops()[&id];
-        if engine.stuck.is_some() {
+        if engine.stuck.is_some() || engine.must_change_model() {
             return;
         }
         let attempts = engine.attempts;

@@ -95,6 +95,7 @@ impl Coordinator {
             notes: engine.notes.clone(),
             conflicts: engine.conflict_files.filter(|_| 0 < engine.conflicts),
             rebase_from: engine.rebase_from,
+            model: engine.model().cloned(),
             attempt: engine.sends.saturating_sub(1),
             session: engine.session.clone(),
         }

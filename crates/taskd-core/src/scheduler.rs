@@ -29,7 +29,7 @@ use self::{
     look::Refusal,
 };
 pub(crate) use self::{
-    look::Hindrance,
+    look::{Hindrance, Outage, WINDOW_MS},
     tank::Tank,
     waiters::{Order, Shares, Waiters, Waiting},
 };

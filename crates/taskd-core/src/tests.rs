@@ -4,6 +4,7 @@
 //! (`ba5e` is the first base); a loop is called by its spec's name, a plan `p1`, the landing queue
 //! `q`. `a to call` finishes what runs of `a`, well, until a call is open (or `gate`, `land`).
 
+mod fallback;
 mod landing;
 mod log;
 mod loops;
@@ -278,6 +279,9 @@ impl Play {
                 gate: Digest::of(b"gate"),
                 accept: flag("accept"),
                 worker: if flag("agent") { Worker::Agent(worker) } else { Worker::Model(worker) },
+                fallback: setting("fallback")
+                    .map(|it| it.split(',').map(str::to_owned).collect())
+                    .unwrap_or_default(),
                 type_name: "ralph".to_owned(),
                 limits,
             });
@@ -403,6 +407,7 @@ fn outcome(verb: &str, args: &[&str]) -> Outcome {
         }),
         "fails" | "call-fails" => failed(Failure::Transient),
         "fails-for-good" => failed(Failure::Permanent),
+        "unauthorized" => failed(Failure::Auth),
         "cancelled" => Outcome::Cancelled { usage: Usage::default(), checkpoint: None },
         other => panic!("unknown outcome {other}"),
     }

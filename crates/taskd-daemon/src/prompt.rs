@@ -167,7 +167,7 @@ pub(crate) fn compose(
             let values = values(&Scene { instructions: None, ..*scene }, &[]);
             Ok(Prompt::Text(prompt_text(&doc.prompt, &values)?))
         }
-        AgentDoc::Model { name } => {
+        AgentDoc::Model { .. } => {
             let tool = |name: &String| conversation.tools.iter().find(|it| it.name == *name);
             let tools: Vec<ToolDef> = doc.tools.iter().filter_map(tool).cloned().collect();
             let values = values(scene, &tools);
@@ -177,7 +177,7 @@ pub(crate) fn compose(
             };
             let prompt = prompt_text(&doc.prompt, &values)?;
             Ok(Prompt::Request(Box::new(Request {
-                model: name.clone(),
+                model: conversation.model.to_owned(),
                 system,
                 messages: conversation.messages(prompt)?,
                 tools,

@@ -15,7 +15,7 @@ use taskd_api::{ApiError, codes, v1};
 use taskd_git::{Probe, Repo, probe};
 use taskd_model::{
     Actor, AgentDoc, Command, Digest, GateDoc, GateSettings, Input, LandPolicy, Oid, PlanDoc,
-    PlanHead, Priority, ProjectId, SpecDoc, SpecHead, TypeDoc, encode_doc,
+    PlanHead, Priority, ProjectId, SpecDoc, SpecHead, TypeDoc, Worker, encode_doc,
 };
 use taskd_tools::agents::Preset;
 
@@ -57,8 +57,11 @@ pub(crate) async fn submit(
         Ok(draft) => draft,
         Err(response) => return Ok(response),
     };
-    let workers = draft.specs.iter().map(|(head, _)| &head.worker);
-    draft.response.payers = models::payers(ctx, &credentials, workers);
+    let fallback = |head: &SpecHead| head.fallback.clone().into_iter().map(Worker::Model);
+    let of_spec =
+        |(head, _): &(SpecHead, SpecDoc)| [head.worker.clone()].into_iter().chain(fallback(head));
+    let workers: Vec<Worker> = draft.specs.iter().flat_map(of_spec).collect();
+    draft.response.payers = models::payers(ctx, &credentials, &workers);
     if check_only {
         return Ok(if try_accept { check(ctx, draft).await } else { draft.response });
     }
@@ -307,6 +310,7 @@ impl<'a> Look<'a> {
                 }
             };
             let Some(agent) = self.agent(spec, &plan.head, &loop_type, config) else { continue };
+            let Some(fallback) = self.fallback(&agent, &loop_type) else { continue };
             let inputs = match loop_type::bind_inputs(&loop_type, &self.options.inputs) {
                 Ok(inputs) => inputs,
                 Err(errors) => {
@@ -332,6 +336,7 @@ impl<'a> Look<'a> {
                 gate: Digest::of_parts(&parts),
                 accept: !accept.is_empty(),
                 worker: agent.worker(),
+                fallback,
                 type_name,
                 limits,
             };
@@ -391,6 +396,21 @@ impl<'a> Look<'a> {
             return None;
         }
         Some(found)
+    }
+
+    /// The models that work instead. Each must be callable now, so that nobody learns in the night
+    /// that one is not.
+    fn fallback(&mut self, agent: &AgentDoc, loop_type: &TypeDoc) -> Option<Vec<String>> {
+        let AgentDoc::Model { name: first } = agent else { return Some(Vec::new()) };
+        let models = loop_type.fallback.iter().filter(|it| *it != first);
+        for name in models.clone() {
+            let trouble = models::trouble(self.ctx, name, &self.request.credentials);
+            if let Some((what, hint)) = trouble {
+                self.problem(format!("{}: fallback {name}: {what}", loop_type.origin), hint);
+                return None;
+            }
+        }
+        Some(models.cloned().collect())
     }
 
     fn finish(self, found: Found) -> Draft {

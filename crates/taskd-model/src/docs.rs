@@ -161,6 +161,9 @@ pub struct TypeDoc {
     /// Who works, unless plan or spec say otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<AgentDoc>,
+    /// Models that work instead while an earlier one cannot, the best first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fallback: Vec<String>,
     /// Its gate, where it has its own.
     #[serde(default)]
     pub gate: GateSettings,

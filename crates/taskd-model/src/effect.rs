@@ -481,6 +481,8 @@ pub struct Subject {
     pub conflicts: Option<Digest>,
     /// A rebase that began from this checkpoint must be finished from it, whatever the files say.
     pub rebase_from: Option<Oid>,
+    /// The model that works now; nothing where an agent does.
+    pub model: Option<String>,
     /// Sends of this turn's request before this one.
     pub attempt: u32,
     /// The external agent's session, if one is known.

@@ -140,6 +140,9 @@ pub struct SpecHead {
     pub accept: bool,
     /// What works on it.
     pub worker: Worker,
+    /// Models that work instead while an earlier one cannot, the best first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fallback: Vec<String>,
     /// Name of the loop type.
     pub type_name: String,
     /// Its limits.
@@ -161,6 +164,44 @@ impl fmt::Display for Worker {
         match self {
             Self::Model(it) | Self::Agent(it) => f.write_str(it),
         }
+    }
+}
+
+/// Why a loop's model is changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChangeCause {
+    /// The provider takes no call until then: a quota is used up.
+    Window {
+        /// Until when.
+        until: Time,
+        /// The end of the call that was refused.
+        by: Seq,
+    },
+    /// The provider fails, and is left alone.
+    Failing {
+        /// Since when.
+        since: Time,
+        /// The end of the call that was one too many.
+        by: Seq,
+    },
+    /// It does not accept who we are, or nobody pays there.
+    Refused {
+        /// The end of the call that was refused.
+        by: Seq,
+    },
+    /// A model the loop would rather call is there again.
+    Back,
+}
+
+impl fmt::Display for ChangeCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Window { .. } => "its quota is used up",
+            Self::Failing { .. } => "its provider keeps failing",
+            Self::Refused { .. } => "it refuses the calls",
+            Self::Back => "it is there again",
+        })
     }
 }
 
@@ -359,6 +400,18 @@ pub enum Event {
         /// Which, from 1.
         n: u32,
     },
+    /// Another model works from the next iteration on.
+    ModelChanged {
+        /// The model until now.
+        from: String,
+        /// The model from now on.
+        to: String,
+        /// Why.
+        cause: ChangeCause,
+        /// The iteration that is given up for it and counts for nothing, if one was under way.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        gives_up: Option<u32>,
+    },
     /// An iteration ended.
     IterationEnded {
         /// Which.
@@ -556,6 +609,7 @@ kinds! {
     EffectEnded => "effect_ended",
     StatusChanged => "status_changed",
     IterationStarted => "iteration_started",
+    ModelChanged => "model_changed",
     IterationEnded => "iteration_ended",
     Deferred => "deferred",
     DeferralOver => "deferral_over",
@@ -634,6 +688,12 @@ impl fmt::Display for Event {
             Self::EffectEnded { effect, outcome } => write!(f, "{effect} {outcome}"),
             Self::StatusChanged { from, to, reason } => write!(f, "{from} -> {to}: {reason}"),
             Self::IterationStarted { n } => write!(f, "iteration {n}"),
+            Self::ModelChanged { from, to, cause: ChangeCause::Back, .. } => {
+                write!(f, "calls {to} again instead of {from}")
+            }
+            Self::ModelChanged { from, to, cause, .. } => {
+                write!(f, "calls {to} instead of {from}: {cause}")
+            }
             Self::IterationEnded { n, verdict, .. } => write!(f, "iteration {n} ended: {verdict}"),
             Self::Deferred { until, why } => write!(f, "waits until {}: {why}", until.0),
             Self::DeferralOver => f.write_str("waited long enough"),

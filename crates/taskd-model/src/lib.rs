@@ -23,8 +23,8 @@ pub use effect::{
     Owner, PrepareMode, QueueOp, Subject, ToolCall, TurnRef, Verdict, Work,
 };
 pub use event::{
-    Actor, DecodeError, Event, KINDS, LandPolicy, MAX_EVENT_BYTES, PlanHead, Priority, Purse,
-    QueueEnd, Record, SpecHead, Worker,
+    Actor, ChangeCause, DecodeError, Event, KINDS, LandPolicy, MAX_EVENT_BYTES, PlanHead, Priority,
+    Purse, QueueEnd, Record, SpecHead, Worker,
 };
 pub use ids::{Digest, EffectId, LoopId, Oid, ParseIdError, PlanId, ProjectId, Seq, SpecId, Time};
 pub use input::{Command, Input};

@@ -74,6 +74,7 @@ fn plan(n: u32) -> Input {
         gate: Digest::of(b"gate"),
         accept: false,
         worker: Worker::Model("fast".to_owned()),
+        fallback: Vec::new(),
         type_name: "ralph".to_owned(),
         limits: LoopLimits::default(),
     };

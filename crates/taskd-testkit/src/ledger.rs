@@ -23,6 +23,8 @@ pub(crate) struct LoopRow {
     pub(crate) spent: Usage,
     /// Commits by which its work came somewhere; `None` if it was there already.
     pub(crate) brought: Vec<Option<Oid>>,
+    /// The model that works now; an agent's name where one does.
+    model: String,
     iteration: u32,
     iteration_open: bool,
     landed: bool,
@@ -162,6 +164,8 @@ impl Ledger {
                 check(0 < *cap_micros, || format!("{id} may spend nothing"))?;
                 self.solvent(owner)?;
                 self.afforded(owner, *reserved_micros)?;
+                let Owner::Loop(of) = owner else { return Err(format!("{owner} calls a model")) };
+                check(self.loops[&of].model == *bucket, || format!("{of} calls {bucket}"))?;
                 self.sent(bucket, at)?;
             }
             Work::Agent { .. } => {
@@ -436,6 +440,18 @@ impl Ledger {
                 (row.iteration, row.iteration_open) = (*n, true);
                 (row.passed, row.approved, row.held) = (false, false, false);
             }
+            Event::ModelChanged { from, to, gives_up, .. } => {
+                check(row.model == *from, || format!("{id} calls {}, not {from}", row.model))?;
+                let known =
+                    Worker::Model(to.clone()) == row.head.worker || row.head.fallback.contains(to);
+                check(known && from != to && !busy, || format!("{id} goes from {from} to {to}"))?;
+                let under_way = row.iteration_open.then_some(row.iteration);
+                check(*gives_up == under_way, || format!("{id} gives up {gives_up:?}"))?;
+                row.iteration -= u32::from(row.iteration_open);
+                row.iteration_open = false;
+                row.model.clone_from(to);
+                tally.models_changed += 1;
+            }
             Event::IterationEnded { n, verdict, .. } => {
                 let open = *n == row.iteration && row.iteration_open;
                 check(open, || format!("{id}: iteration {n} ends again"))?;
@@ -476,6 +492,7 @@ impl Ledger {
 impl LoopRow {
     fn new(head: SpecHead) -> Self {
         Self {
+            model: head.worker.to_string(),
             head,
             status: Status::Draft,
             reason: None,

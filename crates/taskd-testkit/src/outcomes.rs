@@ -22,7 +22,9 @@ pub(crate) fn of(world: &mut World, id: EffectId) -> Outcome {
     let quiet = world.is_quiet();
     let calls = matches!(world.work(id), Work::Call { .. } | Work::Agent { .. });
     if calls && !quiet && world.rng.chance(world.weather.rate_limits) {
-        let failure = if world.rng.chance(70) {
+        let failure = if world.rng.chance(10) {
+            Failure::NotBefore(world.rng.between(600_001, 7_200_000))
+        } else if world.rng.chance(70) {
             Failure::NotBefore(world.rng.between(0, 40_000))
         } else {
             Failure::RateLimited

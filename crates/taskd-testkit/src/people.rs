@@ -67,11 +67,12 @@ impl World {
 
     fn spec(&mut self, at: u16, gate: Digest) -> SpecHead {
         let needs = (0..at).filter(|_| self.rng.chance(35)).collect();
-        let worker = match self.rng.below(4) {
-            0 => Worker::Agent("claude".to_owned()),
-            1 => Worker::Model("slow".to_owned()),
-            _ => Worker::Model("fast".to_owned()),
+        let (worker, other) = match self.rng.below(4) {
+            0 => (Worker::Agent("claude".to_owned()), None),
+            1 => (Worker::Model("slow".to_owned()), Some("fast")),
+            _ => (Worker::Model("fast".to_owned()), Some("slow")),
         };
+        let fallback = other.filter(|_| self.rng.chance(40)).map(str::to_owned);
         let conflict = if self.rng.chance(30) {
             OnConflict::Block
         } else {
@@ -85,6 +86,7 @@ impl World {
             gate: if self.rng.chance(80) { gate } else { Digest::of(b"own gate") },
             accept: self.rng.chance(30),
             worker,
+            fallback: fallback.into_iter().collect(),
             type_name: "ralph".to_owned(),
             limits: LoopLimits {
                 iterations: self.rng.small(1, 12),

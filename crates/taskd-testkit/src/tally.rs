@@ -50,6 +50,8 @@ tally! {
     sends,
     /// Refusals with a time in them.
     rate_limits,
+    /// Loops that went on with another model.
+    models_changed,
     /// Effects that failed otherwise.
     failures,
     /// Tools that began before the reply ended.

@@ -123,6 +123,7 @@ fn a_loop(n: u16, status: Status, doing: Doing, reason: Option<Reason>) -> LoopV
         title: "Title".to_owned(),
         type_name: "ralph".to_owned(),
         worker: worker("claude".to_owned()),
+        instead_of: full.then(|| "anthropic/claude-sonnet-4-5".to_owned()),
         needs: vec![0, 1],
         limits: LoopLimits { conflict, ..LoopLimits::default() },
         doc: digest(6),

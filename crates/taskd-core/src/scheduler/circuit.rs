@@ -45,6 +45,8 @@ pub(crate) struct Opening {
     pub(crate) by: Seq,
     /// When that was.
     pub(crate) at: Time,
+    /// When it opened first and has not closed since.
+    pub(crate) since: Time,
     /// Faults, of so many calls that were looked at; a probe that failed adds to both.
     pub(crate) faults: u32,
     pub(crate) of: u32,
@@ -139,11 +141,11 @@ impl Breaker {
     }
 
     fn open(&mut self, (by, at): (Seq, Time)) {
-        let (faults, of) = match self.opening {
-            Some(earlier) => (earlier.faults.saturating_add(1), earlier.of.saturating_add(1)),
-            None => (self.window.count_ones(), self.seen),
+        let (since, faults, of) = match self.opening {
+            Some(it) => (it.since, it.faults.saturating_add(1), it.of.saturating_add(1)),
+            None => (at, self.window.count_ones(), self.seen),
         };
-        let opening = Some(Opening { by, at, faults, of });
+        let opening = Some(Opening { by, at, since, faults, of });
         *self = Self { circuit: Circuit::Open(at.plus_ms(REST_MS)), opening, ..Self::default() };
     }
 }

@@ -112,6 +112,18 @@ pub enum BucketState {
     },
 }
 
+/// A silence of more than this is a usage window and no rate, in milliseconds.
+pub(crate) const WINDOW_MS: u64 = 600_000;
+
+/// Why a model cannot be called for longer than any rate keeps calls away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outage {
+    /// A quota is used up.
+    Window { by: Seq, until: Time },
+    /// The provider fails; a probe may go then, unless one is under way.
+    Failing { opening: Opening, probe_at: Option<Time> },
+}
+
 /// What is in a call's way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Hindrance {
@@ -149,6 +161,17 @@ impl Bucket {
         let room = self.rooms(limits, now).find(|it| it.kind == kind).filter(|_| now < until)?;
         let by = if room.of_provider { self.told_by } else { self.last_sent.map(|it| it.0) };
         Some(Hindrance::Room { room, wanted, by, until })
+    }
+
+    /// Why it cannot be called for longer than a rate keeps calls away, if that is so.
+    pub(crate) fn outage(&self, now: Time) -> Option<Outage> {
+        if let Some(Refusal { by, at }) = self.refusal.filter(|_| now < self.closed_until)
+            && WINDOW_MS < self.closed_until.ms_since(at)
+        {
+            return Some(Outage::Window { by, until: self.closed_until });
+        }
+        let opening = self.breaker.opening()?;
+        Some(Outage::Failing { opening, probe_at: self.breaker.ready_at(now) })
     }
 
     /// When each limit per minute has room for a call, and for how much.
@@ -200,7 +223,7 @@ impl Bucket {
                 Circuit::Open(until) => Some(until),
                 Circuit::Closed | Circuit::Probing { .. } => None,
             };
-            let Opening { by, at, faults, of } = opening;
+            let Opening { by, at, faults, of, since: _ } = opening;
             return BucketState::LeftAlone { by, at, faults, of, until };
         }
         let slots = self.slots(limits);

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use taskd_model::{
     Digest, EffectId, Event, Evidence, IterationNote, Limit, LoopId, Observation, Oid, Owner,
     PlanHead, PlanId, ProjectId, Purse, Reason, Record, Seq, SpecHead, SpecId, Status, Time, Usage,
-    Verdict, Work,
+    Verdict, Work, Worker,
 };
 
 use super::{Open, Project, State, WantedChange, bucket_of};
@@ -128,6 +128,7 @@ impl State {
             Event::DaemonStopped => self.stopped = true,
             Event::StatusChanged { .. }
             | Event::IterationStarted { .. }
+            | Event::ModelChanged { .. }
             | Event::IterationEnded { .. }
             | Event::Deferred { .. }
             | Event::DeferralOver
@@ -156,6 +157,9 @@ impl State {
                 self.note_want_of_money(id);
             }
             Event::IterationStarted { n } => self.engine_mut(id).begin_iteration(*n, since),
+            Event::ModelChanged { to, gives_up, .. } => {
+                self.engine_mut(id).change_model(to, gives_up.is_some(), since);
+            }
             Event::IterationEnded { n, verdict, summary, log, .. } => {
                 let note =
                     IterationNote { n: *n, verdict: *verdict, summary: summary.clone(), log: *log };
@@ -258,9 +262,7 @@ impl State {
             reach: Reach::Open,
         });
         let since = (record.at, record.seq);
-        let (worker, limits) = (head.worker.clone(), head.limits.clone());
-        let engine = LoopEngine::new(id, worker, limits, head.accept, base, since);
-        self.loops.insert(id, engine);
+        self.loops.insert(id, LoopEngine::new(id, head, base, since));
         self.touch_loop(id);
         self.touch_plan(spec.plan);
     }
@@ -458,6 +460,7 @@ impl State {
         engine.conflicted = 0;
         engine.restarts = 0;
         engine.stuck = None;
+        engine.unfit.clear();
         engine.pause = false;
         engine.retry_at = None;
         let plan = self.plan_mut(id.plan());
@@ -529,6 +532,20 @@ impl LoopEngine {
         self.session = None;
         self.sends = 0;
         self.set_next(Next::Compose, since);
+    }
+
+    /// Another model works from here on; an iteration that was under way counts for nothing.
+    fn change_model(&mut self, to: &str, gives_up: bool, since: (Time, Seq)) {
+        self.worker = Worker::Model(to.to_owned());
+        self.attempts = 0;
+        self.failing_since = None;
+        self.defer(None);
+        if gives_up {
+            self.iteration = self.iteration.saturating_sub(1);
+            self.turns.clear();
+            self.turn = Turn::default();
+            self.set_next(Next::Iterate, since);
+        }
     }
 
     fn iteration_ended(&mut self, note: IterationNote, since: (Time, Seq)) {

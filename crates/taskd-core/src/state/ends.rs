@@ -340,7 +340,10 @@ impl LoopEngine {
             | Work::GateCandidate { .. }
             | Work::Publish { .. } => {}
         }
-        if stuck {
+        if let (Failure::Auth, Work::Call { bucket, .. }) = (failure, work) {
+            self.unfit.insert(bucket.clone());
+        }
+        if stuck && !self.must_change_model() {
             self.stuck = Some(Reason::Stuck(message.to_owned()));
         }
     }

@@ -6,6 +6,7 @@ use super::{State, Want};
 use crate::{
     decide,
     engine::{LoopEngine, Next},
+    fallback,
     index::{Index, Keys, mark},
     plan::PlanState,
 };
@@ -20,6 +21,7 @@ impl State {
             since: engine.since,
             due: self.due_of(engine),
             slot: engine.holds_slot() && !decide::waits_for_need(self, engine),
+            detour: fallback::detour_of(engine),
         }
     }
 

@@ -134,6 +134,7 @@ impl Merge {
             origin: own.problems.file().to_owned(),
             description: own.description.clone().unwrap_or(parent.description),
             agent: own.agent.clone().or(parent.agent),
+            fallback: own.fallback.clone().unwrap_or(parent.fallback),
             gate: own.gate.clone().over(parent.gate),
             limits: own.limits.over(parent.limits),
             conflict: own.conflict.or(parent.conflict),

@@ -21,6 +21,7 @@ pub(super) struct Definition {
     pub(super) extends: Option<At<String>>,
     pub(super) description: Option<String>,
     pub(super) agent: Option<AgentDoc>,
+    pub(super) fallback: Option<Vec<String>>,
     pub(super) gate: GateSettings,
     pub(super) limits: TypeLimits,
     pub(super) conflict: Option<OnConflict>,
@@ -50,11 +51,12 @@ pub(super) struct Template {
     pub(super) at: Pos,
 }
 
-const KEYS: [&str; 13] = [
+const KEYS: [&str; 14] = [
     "extends",
     "description",
     "agent",
     "model",
+    "fallback",
     "gate",
     "limits",
     "conflict",
@@ -67,7 +69,9 @@ const KEYS: [&str; 13] = [
 ];
 
 /// Names the prototypes used, and what is written instead.
-const MEANT: [(&str, &str); 19] = [
+const MEANT: [(&str, &str); 21] = [
+    ("fallback-model", "fallback"),
+    ("fallback_model", "fallback"),
     ("parent", "extends"),
     ("prompt-template", "prompt"),
     ("prompt_template", "prompt"),
@@ -88,6 +92,9 @@ const MEANT: [(&str, &str); 19] = [
     ("backend", "agent"),
     ("name", "another file name: a type is named by its file"),
 ];
+
+/// Models a loop may fall back to.
+const MAX_FALLBACK: usize = 8;
 
 const LIMITS: [&str; 6] = ["iterations", "time", "budget", "same_failure", "turns", "restarts"];
 
@@ -112,6 +119,7 @@ pub(super) fn read(name: &str, path: &str, text: &str) -> Definition {
             .and_then(|it| head::title(&it, "description", sink))
             .map(|it| it.value),
         agent: read_worker(&keys, sink).map(|it| it.value),
+        fallback: get("fallback").map(|it| read_fallback(it, sink)),
         gate: gate.map(|it| it.value).unwrap_or_default(),
         limits: get("limits").map(|it| read_limits(it, sink)).unwrap_or_default(),
         conflict: read_conflict(&keys, sink).map(|it| it.value),
@@ -137,6 +145,23 @@ fn parse(text: &str, problems: &mut Problems) -> Option<Node> {
         problems.add_hint(top, "the file is empty", "write at least `extends: ralph`");
     }
     Some(node)
+}
+
+/// Models that work instead; an empty list takes an inherited one away.
+fn read_fallback(node: &Node, problems: &mut Problems) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for name in if node.is_empty_list() { Vec::new() } else { problems.texts(node, "fallback") } {
+        if names.contains(&name.value) {
+            problems.add(name.at, format!("model `{}` is there twice", shown(&name.value)));
+        } else if MAX_FALLBACK <= names.len() {
+            let what = format!("`fallback` may name {MAX_FALLBACK} models");
+            problems.add(name.at, what);
+            break;
+        } else {
+            names.push(name.value);
+        }
+    }
+    names
 }
 
 fn read_limits(node: &Node, problems: &mut Problems) -> TypeLimits {

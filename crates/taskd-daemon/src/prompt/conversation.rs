@@ -12,6 +12,8 @@ use super::{MAX_MESSAGE_BYTES, Note, PromptError, file_list, middle_cut};
 pub(crate) struct Conversation<'a> {
     /// The loop, as people address it.
     pub(crate) loop_name: &'a str,
+    /// The model that is asked, as people write it.
+    pub(crate) model: &'a str,
     /// Longest reply, in tokens.
     pub(crate) max_tokens: u32,
     /// Tools there are; the loop type chooses among them.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use futures::StreamExt as _;
 use taskd_llm::{Call, CallLimits, LlmError, Resolved, StreamEvent};
 use taskd_model::{
-    AgentDoc, Delta, Digest, IterationNote, Observation, Outcome, Part, Reply, Request, ToolCall,
-    ToolDef, ToolResultDoc, Usage,
+    Delta, Digest, IterationNote, Observation, Outcome, Part, Reply, Request, ToolCall, ToolDef,
+    ToolResultDoc, Usage,
 };
 use taskd_tools::files::catalog;
 
@@ -94,12 +94,11 @@ impl Job {
         let turns = self.turns()?;
         let tools = tool_defs()?;
         let loop_name = format!("{}.{}", self.order.plan, spec.name);
-        let longest = match &spec.agent {
-            AgentDoc::Model { name } => self.ctx.models.facts(name).max_output,
-            AgentDoc::Agent { .. } => None,
-        };
+        let model = subject.model.as_deref().unwrap_or_default();
+        let longest = self.ctx.models.facts(model).max_output;
         let conversation = Conversation {
             loop_name: &loop_name,
+            model,
             max_tokens: longest.map_or(MAX_REPLY_TOKENS, |it| it.min(MAX_REPLY_TOKENS)),
             tools: &tools,
             turns: &turns,

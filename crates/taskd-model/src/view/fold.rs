@@ -4,7 +4,7 @@
 
 use crate::{
     Change, Digest, Event, LoopId, PlanHead, PlanId, Purse, Reason, Record, Seq, SpecHead, SpecId,
-    Status, Time, Usage, Verdict,
+    Status, Time, Usage, Verdict, Worker,
 };
 
 use super::{
@@ -81,6 +81,7 @@ impl View {
             Event::DaemonStopped
             | Event::StatusChanged { .. }
             | Event::IterationStarted { .. }
+            | Event::ModelChanged { .. }
             | Event::IterationEnded { .. }
             | Event::Deferred { .. }
             | Event::DeferralOver
@@ -107,6 +108,15 @@ impl View {
         let Some(it) = self.loops.get_mut(&id) else { return };
         match &record.event {
             Event::IterationStarted { n } => it.begin_iteration(*n, at),
+            Event::ModelChanged { from, to, gives_up, .. } => {
+                it.worker = Worker::Model(to.clone());
+                let wanted = it.instead_of.take().unwrap_or_else(|| from.clone());
+                it.instead_of = (wanted != *to).then_some(wanted);
+                if let Some(n) = gives_up {
+                    it.give_up_iteration(*n);
+                }
+                it.doing(Doing::Idle, at);
+            }
             Event::IterationEnded { n, verdict, summary, log, change } => {
                 it.end_iteration(*n, (*verdict, summary, *log, *change), at);
             }
@@ -296,6 +306,7 @@ impl LoopView {
             title: head.title.clone(),
             type_name: head.type_name.clone(),
             worker: head.worker.clone(),
+            instead_of: None,
             needs: head.needs.clone(),
             limits: head.limits.clone(),
             doc: head.doc,
@@ -389,6 +400,12 @@ impl LoopView {
             self.iterations.remove(ITERATION_ROWS);
         }
         self.doing(Doing::Idle, at);
+    }
+
+    /// An iteration counts for nothing: it is as if it had not begun.
+    fn give_up_iteration(&mut self, n: u32) {
+        self.iteration = n.saturating_sub(1);
+        self.iterations.retain(|it| it.n != n);
     }
 
     fn end_iteration(

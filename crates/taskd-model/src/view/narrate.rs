@@ -4,9 +4,9 @@
 //! when it began to look.
 
 use crate::{
-    Change, Event, GateReport, LandPolicy, LoopId, Observation, Outcome, Owner, PlanId, Purse,
-    QueueEnd, QueueOp, Reason, Record, Status, Time, Usage, Verdict, format_duration_ms,
-    format_micros,
+    Change, ChangeCause, Event, GateReport, LandPolicy, LoopId, Observation, Outcome, Owner,
+    PlanId, Purse, QueueEnd, QueueOp, Reason, Record, Status, Time, Usage, Verdict,
+    format_duration_ms, format_micros,
 };
 
 use super::{EffectKind, EffectView, LoopView, View};
@@ -91,6 +91,7 @@ impl View {
             }
             event @ (Event::StatusChanged { .. }
             | Event::IterationStarted { .. }
+            | Event::ModelChanged { .. }
             | Event::Deferred { .. }
             | Event::LimitReached { .. }
             | Event::InternalError { .. }
@@ -252,6 +253,15 @@ impl View {
             }
             Event::IterationStarted { n } => {
                 line(format!("iteration {n}/{}{}", it.max(), it.told()))
+            }
+            event @ Event::ModelChanged { cause, .. } => {
+                let until = match cause {
+                    ChangeCause::Window { until, .. } => Some(*until),
+                    ChangeCause::Failing { .. }
+                    | ChangeCause::Refused { .. }
+                    | ChangeCause::Back => None,
+                };
+                Line { until, ..line(event.to_string()) }
             }
             Event::Deferred { until, why } => {
                 Line { until: Some(*until), ..line(format!("waits: {why}")) }

@@ -218,6 +218,8 @@ pub struct LoopView {
     pub type_name: String,
     /// What works on it.
     pub worker: Worker,
+    /// The model it would rather call, while another works instead.
+    pub instead_of: Option<String>,
     /// Specs it needs, by place in the plan.
     pub needs: Vec<u16>,
     /// Its limits; `iterations` is the most it may take.

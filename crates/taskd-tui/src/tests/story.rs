@@ -215,6 +215,7 @@ fn spec_head(name: &str, title: &str, needs: &[u16]) -> SpecHead {
         gate: digest("gate"),
         accept: false,
         worker: Worker::Agent("claude".to_owned()),
+        fallback: Vec::new(),
         type_name: "ralph".to_owned(),
         limits: LoopLimits::default(),
     }

@@ -219,6 +219,7 @@ impl Log {
                 gate: digest,
                 accept: false,
                 worker: Worker::Model("scripted:/m".to_owned()),
+                fallback: Vec::new(),
                 type_name: "ralph".to_owned(),
                 limits: LoopLimits::default(),
             };

@@ -52,6 +52,10 @@ pub(crate) fn one(view: &View, id: LoopId, more: &v1::ShowResponse, scene: &Scen
         [] => out.push(pair("gate", "none: always asks before landing", "")),
         gate => out.push(pair("gate", &clean(&gate.join(" && ")), &from)),
     }
+    if let Some(instead_of) = &it.instead_of {
+        let rather = format!("instead of {}", clean(instead_of));
+        out.push(pair("model", &words::worker(&it.worker), &rather));
+    }
     out.push(limits(it, scene));
     if let Some(landed) = &it.landed {
         let text = format!("{} on {}", landed.commit.short(), landed.onto.short());

@@ -138,6 +138,7 @@ impl Story {
                 gate: digest("gate"),
                 accept: false,
                 worker: Worker::Agent("claude".to_owned()),
+                fallback: Vec::new(),
                 type_name: "ralph".to_owned(),
                 limits: LoopLimits::default(),
             };
