@@ -104,6 +104,11 @@ impl Coordinator {
             return;
         }
         let attempts = engine.attempts;
+        // Rests and attempts of one call lie within one deadline.
+        let is_call = matches!(work, Work::Call { .. });
+        let until = engine.failing_since.filter(|_| is_call);
+        let deadline = self.state().limits().call_deadline_ms;
+        let left = until.map(|since| since.plus_ms(deadline).ms_since(now));
         let salt = effect.0.0 ^ u64::from(attempts);
         let wait = match failure {
             // Never before the time that was named; the jitter only adds.
@@ -114,7 +119,10 @@ impl Coordinator {
             | Failure::RateLimited
             | Failure::Resources
             | Failure::Permanent
-            | Failure::Auth => scheduler::backoff_ms(self.state().limits(), attempts, salt),
+            | Failure::Auth => {
+                let wait = scheduler::backoff_ms(self.state().limits(), attempts, salt);
+                left.map_or(wait, |left| wait.min(left))
+            }
         };
         self.defer(now, id, wait, format!("{}: {message}", work.verb()));
     }

@@ -13,6 +13,7 @@ mod people;
 mod provider;
 mod recovery;
 mod scheduling;
+mod tools;
 mod why;
 
 use taskd_model::{
@@ -339,6 +340,7 @@ fn limits(settings: &[&str]) -> Limits {
             "rate" => limits.requests_per_minute = value,
             "burst" => limits.request_burst = value,
             "attempts" => limits.call_attempts = value,
+            "deadline" => limits.call_deadline_ms = u64::from(value),
             "ageing" => limits.ageing_ms = u64::from(value),
             "input" => limits.input_tokens_per_minute = u64::from(value),
             "output" => limits.output_tokens_per_minute = u64::from(value),

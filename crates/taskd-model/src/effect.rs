@@ -483,6 +483,8 @@ pub struct Subject {
     pub rebase_from: Option<Oid>,
     /// The model that works now; nothing where an agent does.
     pub model: Option<String>,
+    /// In how many milliseconds a person is asked if the model still fails; nothing before it failed.
+    pub call_left_ms: Option<u64>,
     /// Sends of this turn's request before this one.
     pub attempt: u32,
     /// The external agent's session, if one is known.

@@ -113,6 +113,7 @@ impl World {
             ageing_ms: self.rng.between(1, 60_000),
             input_tokens_per_minute: self.rng.below(3) * 40_000,
             output_tokens_per_minute: self.rng.below(3) * 5_000,
+            silence_max_ms: self.rng.between(1_000, 600_000),
             call_deadline_ms: self.rng.between(1_000, 600_000),
         };
         self.input(&Input::Limits(limits));

@@ -538,7 +538,6 @@ impl LoopEngine {
     fn change_model(&mut self, to: &str, gives_up: bool, since: (Time, Seq)) {
         self.worker = Worker::Model(to.to_owned());
         self.attempts = 0;
-        self.failing_since = None;
         self.defer(None);
         if gives_up {
             self.iteration = self.iteration.saturating_sub(1);

@@ -1,6 +1,6 @@
 //! Native loops: render a request, send it, stream the reply.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use futures::StreamExt as _;
 use taskd_llm::{Call, CallLimits, LlmError, Resolved, StreamEvent};
@@ -9,6 +9,7 @@ use taskd_model::{
     ToolResultDoc, Usage,
 };
 use taskd_tools::files::catalog;
+use tokio::time::Instant;
 
 use super::{Job, Trouble, chain, lock};
 use crate::{
@@ -18,6 +19,10 @@ use crate::{
 
 /// Tool calls of one reply: the event that names them all has a size it must keep to.
 const MAX_TOOL_CALLS: usize = 28;
+/// Longest call; providers have limits of their own, which are shorter.
+const LONGEST_CALL: Duration = Duration::from_secs(24 * 60 * 60);
+/// What the last attempt of a call that keeps failing has at least.
+const LAST_ATTEMPT: Duration = Duration::from_secs(30);
 /// Longest reply asked for, in tokens.
 const MAX_REPLY_TOKENS: u32 = 8_192;
 /// What remembering one repository's instructions takes beside them, in bytes.
@@ -174,11 +179,15 @@ impl Job {
         };
         let mut events = llm.stream(call);
         let noise = self.noise();
+        let end = self.call_ends();
         let mut calls = Vec::new();
         loop {
             let event = tokio::select! {
                 event = events.next() => event,
                 () = self.no_longer_wanted() => return Ok(None),
+                () = tokio::time::sleep_until(end) => {
+                    return Err(Trouble::transient("the time for trying it is over"));
+                }
             };
             match event {
                 None => return Err(Trouble::transient("the stream ended without an end")),
@@ -208,6 +217,14 @@ impl Job {
                 }
             }
         }
+    }
+
+    /// When this call ends at the latest. One that failed before has what is left of the time for
+    /// trying, and a little at least.
+    fn call_ends(&self) -> Instant {
+        let now = Instant::now();
+        let left = self.subject().ok().and_then(|it| it.call_left_ms).map(Duration::from_millis);
+        now + left.map_or(LONGEST_CALL, |it| it.max(LAST_ATTEMPT))
     }
 
     /// A failed call; where the credential was refused, with the variable it is read from.

@@ -4,6 +4,7 @@
 mod fallback;
 mod faults;
 mod garbage;
+mod streams;
 mod tape;
 
 use std::{fs, time::Duration};
