@@ -24,8 +24,9 @@ impl Coordinator {
         let Some(open) = self.state().effects().get(&effect) else { return };
         let (id, work, was_ending) = (loop_of(open.owner), open.work.clone(), open.ending);
         let mut outcome = outcome.clone();
-        if let Outcome::Failed { message, .. } = &mut outcome {
+        if let Outcome::Failed { message, fault, .. } = &mut outcome {
             *message = truncate(std::mem::take(message), MAX_MESSAGE_BYTES);
+            *fault = fault.take().map(|it| Box::new(it.bounded()));
         }
         let event = Event::EffectEnded { effect, outcome: outcome.clone() };
         self.emit(now, Actor::Runner, id, event);

@@ -352,6 +352,7 @@ fn outcome(verb: &str, args: &[&str]) -> Outcome {
         failure,
         message: "no luck".to_owned(),
         usage: Usage::default(),
+        fault: None,
     };
     match verb {
         "ready" => Outcome::Prepared { salvaged: None },
@@ -369,6 +370,7 @@ fn outcome(verb: &str, args: &[&str]) -> Outcome {
             result: blob,
             error: false,
             checkpoint: args.get(1).map(|it| oid(it)),
+            code: None,
         },
         "base-green" => Outcome::BaseChecked(report(true)),
         "base-red" => Outcome::BaseChecked(report(false)),

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use futures::StreamExt as _;
 use taskd_llm::{Call, CallLimits, LlmError, Resolved, StreamEvent};
 use taskd_model::{
-    AgentDoc, Delta, Digest, IterationNote, Observation, Outcome, Part, Reply, Request, ToolCall,
-    ToolDef, ToolResultDoc, Usage,
+    AgentDoc, Code, Delta, Digest, IterationNote, Observation, Outcome, Part, Reply, Request,
+    ToolCall, ToolDef, ToolResultDoc, Usage,
 };
 use taskd_tools::files::catalog;
 
-use super::{Job, Trouble, chain, lock};
+use super::{Job, Trouble, lock};
 use crate::{
     findings, models,
     prompt::{self, Conversation, GateSaid, Note, Prompt, Scene, Turn, estimate_tokens},
@@ -105,7 +105,7 @@ impl Job {
             turns: &turns,
             moved: &[],
         };
-        prompt::compose(&scene, &conversation).map_err(|it| Trouble::permanent(chain(&it)))
+        prompt::compose(&scene, &conversation).map_err(|it| Trouble::of(Code::TemplateInvalid, &it))
     }
 
     fn gate_said(&self, note: &IterationNote) -> Result<GateSaid, Trouble> {
@@ -160,7 +160,7 @@ impl Job {
         let (request, Resolved { llm, price, .. }) = self
             .blocking(move || {
                 let credentials = lock(&ctx.credentials).clone();
-                let model = ctx.models.resolve(&name, &credentials).map_err(trouble)?;
+                let model = ctx.models.resolve(&name, &credentials)?;
                 Ok((request, model))
             })
             .await?;
@@ -182,7 +182,9 @@ impl Job {
                 () = self.no_longer_wanted() => return Ok(None),
             };
             match event {
-                None => return Err(Trouble::transient("the stream ended without an end")),
+                None => {
+                    return Err(Trouble::new(Code::StreamBroken, "the stream ended without an end"));
+                }
                 Some(Err(error)) => return Err(self.refusal(model, error)),
                 Some(Ok(StreamEvent::Accepted | StreamEvent::Thinking(_))) => {}
                 Some(Ok(StreamEvent::Levels(levels))) => {
@@ -214,8 +216,11 @@ impl Job {
     /// A failed call; where the credential was refused, with the variable it is read from.
     fn refusal(&self, model: &str, error: LlmError) -> Trouble {
         let variable = models::key_variable(&self.ctx, model);
-        let variable = variable.filter(|_| matches!(error, LlmError::Auth { .. }));
-        let mut trouble = trouble(error);
+        let mut trouble = Trouble::from(error);
+        let variable = variable.filter(|_| {
+            let refused = [Code::AuthFailed, Code::PermissionDenied, Code::QuotaExhausted];
+            refused.contains(&trouble.code())
+        });
         if let Some(it) = variable {
             trouble.message.push_str(&format!(
                 "; for another one `export {it}=...` and run `taskd resume ID` in that shell"
@@ -248,18 +253,14 @@ impl Job {
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
-fn trouble(error: LlmError) -> Trouble {
-    Trouble { failure: error.class(), message: chain(&error) }
-}
-
 /// The tools there are, as a model is told about them.
 fn tool_defs() -> Result<Vec<ToolDef>, Trouble> {
     catalog()
         .iter()
         .map(|it| {
-            let schema = serde_json::from_str(it.schema)
-                .map_err(|why| Trouble::permanent(format!("schema of tool {}: {why}", it.name)))?;
+            let schema = serde_json::from_str(it.schema).map_err(|why| {
+                Trouble::of(Code::Internal, &why).within(format!("schema of tool {}", it.name))
+            })?;
             let (name, description) = (it.name.to_owned(), it.description.to_owned());
             Ok(ToolDef { name, description, schema })
         })

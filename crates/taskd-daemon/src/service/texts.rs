@@ -176,11 +176,9 @@ impl Service {
             }),
         };
         let (from, to) = (named(&request.from, base)?, named(&request.to, work)?);
-        let (repo, _) =
-            self.ctx().repo(project).map_err(|it| ApiError::new(codes::REFUSED, it.message))?;
-        let diff = repo
-            .diff(from, to, MAX_DIFF_BYTES)
-            .map_err(|it| ApiError::new(codes::REFUSED, chain(&it)))?;
+        let (repo, _) = self.ctx().repo(project).map_err(|it| ApiError::from(it))?;
+        let diff =
+            repo.diff(from, to, MAX_DIFF_BYTES).map_err(|it| ApiError::of(it.code(), &it))?;
         let text = if request.stat {
             diff.files.iter().fold(String::new(), |mut out, it| {
                 _ = writeln!(out, "{} {}  +{} -{}", it.status, it.path, it.added, it.removed);
