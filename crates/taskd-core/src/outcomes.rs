@@ -25,7 +25,8 @@ impl Coordinator {
         let (id, work, was_ending) = (loop_of(open.owner), open.work.clone(), open.ending);
         let mut outcome = outcome.clone();
         if let Outcome::Failed { message, fault, .. } = &mut outcome {
-            *message = truncate(std::mem::take(message), MAX_MESSAGE_BYTES);
+            // As JSON a control character is six times as long, and beside the facts there is no room.
+            *message = truncate(message.replace(char::is_control, " "), MAX_MESSAGE_BYTES);
             *fault = fault.take().map(|it| Box::new(it.bounded()));
         }
         let event = Event::EffectEnded { effect, outcome: outcome.clone() };

@@ -14,7 +14,7 @@ use std::{
 
 use anyhow::{Context as _, anyhow};
 use taskd_api::{ApiError, TaskdServer, codes};
-use taskd_model::{Actor, Command, Input, LoopId, LoopView, Record, Seq, Status};
+use taskd_model::{Actor, Code, Command, Input, LoopId, LoopView, Record, Seq, Status};
 use taskd_store::{Filter, Options as StoreOptions, Recovered, SnapshotKind, Store, StoreError};
 use taskd_tools::supervise::{Launcher, identity_of};
 use tokio::{

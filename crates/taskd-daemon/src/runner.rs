@@ -158,8 +158,9 @@ impl Context {
     /// Reads a document.
     pub(crate) fn doc<T: DeserializeOwned>(&self, digest: &Digest) -> Result<T, Trouble> {
         let bytes = self.blob(digest)?;
-        decode_doc(&bytes)
-            .map_err(|it| Trouble::of(Code::StoreDamaged, &it).within(format!("document {digest}")))
+        decode_doc(&bytes).map_err(|it| {
+            Trouble::of(Code::StoreDamaged, &it).within(&format!("document {digest}"))
+        })
     }
 
     /// From now on the end of an effect is nobody's business but the next life's.

@@ -21,11 +21,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::task::TaskTracker;
 use tonic::{Request, Response, Status, transport::server::UdsConnectInfo};
 
-use crate::{
-    models,
-    runner::{Context, chain},
-    submit,
-};
+use crate::{models, runner::Context, submit};
 
 /// Items that may wait for a slow client before its own stream waits.
 const STREAM_ITEMS: usize = 64;

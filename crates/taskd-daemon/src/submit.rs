@@ -165,7 +165,7 @@ impl<'a> Look<'a> {
     fn draft(mut self) -> Result<Looked, ApiError> {
         let probe = probe(Path::new(&self.request.repository))
             .map_err(|it| ApiError::of(it.code(), &it))?;
-        let config = self.ctx.config_of(&probe.root).map_err(|it| ApiError::from(it))?;
+        let config = self.ctx.config_of(&probe.root).map_err(ApiError::from)?;
         let Some((plan, single)) = self.parse() else { return self.answer() };
         let types = load_types(&self.ctx.paths.config, &probe.root, &mut self.problems);
         let target = self.target(&probe, &plan.head);

@@ -99,6 +99,29 @@ impl Fault {
     }
 }
 
+impl BodyKind {
+    const WORDS: [(Self, &'static str); 6] = [
+        (Self::Unseen, "unseen"),
+        (Self::Empty, "empty"),
+        (Self::Json, "json"),
+        (Self::Html, "html"),
+        (Self::EventStream, "event_stream"),
+        (Self::Other, "other"),
+    ];
+
+    /// The word for it, as in the log.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        Self::WORDS[self as usize].1
+    }
+
+    /// The kind a word stands for; a word of a later version is something else.
+    #[must_use]
+    pub fn parse(word: &str) -> Self {
+        Self::WORDS.iter().find(|it| it.1 == word).map_or(Self::Other, |it| it.0)
+    }
+}
+
 /// The texts beneath an error, from the outermost.
 #[must_use]
 pub fn causes(error: &dyn Error) -> Vec<String> {
@@ -106,10 +129,16 @@ pub fn causes(error: &dyn Error) -> Vec<String> {
     sources.take(MAX_CAUSES).map(|it| short(&it.to_string(), MAX_CAUSE_BYTES)).collect()
 }
 
-/// One line of at most `most` bytes. What is no character for people is a space.
+/// One line of at most `most` bytes that JSON writes as it is.
 fn short(text: &str, most: usize) -> String {
     let end = (0..=most.min(text.len())).rev().find(|it| text.is_char_boundary(*it)).unwrap_or(0);
-    text[..end].chars().map(|it| if it.is_control() { ' ' } else { it }).collect()
+    let plain = |it: char| match it {
+        '"' => '\'',
+        '\\' => '/',
+        it if it.is_control() => ' ',
+        it => it,
+    };
+    text[..end].chars().map(plain).collect()
 }
 
 impl fmt::Display for BodyKind {
@@ -166,8 +195,17 @@ mod tests {
         };
         let fault = fault.bounded();
         let text = serde_json::to_string(&fault).unwrap();
-        assert!(text.len() < 1_800, "{} bytes", text.len());
+        assert!(text.len() < 1_100, "{} bytes", text.len());
         assert!(fault.causes.len() == 3 && !text.contains("\\u00"), "{text}");
         assert_eq!(serde_json::from_str::<Fault>(&text).unwrap(), fault);
+    }
+
+    #[test]
+    fn kinds_of_bodies_have_one_word() {
+        for (kind, word) in BodyKind::WORDS {
+            assert_eq!((kind.as_str(), BodyKind::parse(word)), (word, kind));
+            assert_eq!(serde_json::to_value(kind).unwrap(), word);
+        }
+        assert_eq!(BodyKind::parse("later"), BodyKind::Other);
     }
 }

@@ -1,7 +1,8 @@
 //! How work ends, by what the world is when it does.
 
 use taskd_model::{
-    Change, Digest, EffectId, Failure, GateReport, Oid, Outcome, PrepareMode, QueueOp, Usage, Work,
+    Change, Code, Digest, EffectId, Failure, Fault, GateReport, Oid, Outcome, PrepareMode, QueueOp,
+    Usage, Work,
 };
 
 use crate::{

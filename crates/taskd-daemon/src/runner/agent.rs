@@ -221,7 +221,7 @@ impl PromptFile {
         let path = dir.join(format!("prompt-{n}"));
         std::fs::write(&path, text).map_err(|it| {
             let doing = format!("writing the prompt to {}", path.display());
-            Trouble::of(Code::of_io(&it), &it).within(doing)
+            Trouble::of(Code::of_io(&it), &it).within(&doing)
         })?;
         Ok(Self(path))
     }

@@ -183,7 +183,10 @@ impl Job {
             };
             match event {
                 None => {
-                    return Err(Trouble::new(Code::StreamBroken, "the stream ended without an end"));
+                    return Err(Trouble::new(
+                        Code::StreamBroken,
+                        "the stream ended without an end",
+                    ));
                 }
                 Some(Err(error)) => return Err(self.refusal(model, error)),
                 Some(Ok(StreamEvent::Accepted | StreamEvent::Thinking(_))) => {}
@@ -259,7 +262,7 @@ fn tool_defs() -> Result<Vec<ToolDef>, Trouble> {
         .iter()
         .map(|it| {
             let schema = serde_json::from_str(it.schema).map_err(|why| {
-                Trouble::of(Code::Internal, &why).within(format!("schema of tool {}", it.name))
+                Trouble::of(Code::Internal, &why).within(&format!("schema of tool {}", it.name))
             })?;
             let (name, description) = (it.name.to_owned(), it.description.to_owned());
             Ok(ToolDef { name, description, schema })

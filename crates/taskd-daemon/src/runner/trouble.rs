@@ -40,7 +40,7 @@ impl Trouble {
     }
 
     /// The same, with what was being done around it.
-    pub(crate) fn within(mut self, doing: String) -> Self {
+    pub(crate) fn within(mut self, doing: &str) -> Self {
         self.fault.causes.insert(0, self.message.clone());
         self.message = format!("{doing}: {}", self.message);
         self

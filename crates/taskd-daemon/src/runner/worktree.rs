@@ -43,7 +43,7 @@ impl SetUp {
 
     fn note(self) -> Result<(), Trouble> {
         fs::write(&self.file, self.what).map_err(|it| {
-            Trouble::of(Code::of_io(&it), &it).within(format!("writing {}", self.file.display()))
+            Trouble::of(Code::of_io(&it), &it).within(&format!("writing {}", self.file.display()))
         })
     }
 }
