@@ -69,7 +69,7 @@ pub(crate) async fn submit(
 /// What would be submitted, with what `accept` says of the base.
 async fn check(ctx: &Context, mut draft: Draft) -> v1::SubmitResponse {
     if let Err(trouble) = accept::colour(ctx, &mut draft).await {
-        let message = format!("`accept` could not be tried: {}", trouble.message);
+        let message = format!("`accept` could not be tried: {}", trouble.told());
         let problem = v1::Problem { message, warning: true, ..v1::Problem::default() };
         draft.response.problems.push(problem);
     }

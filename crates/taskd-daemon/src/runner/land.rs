@@ -127,9 +127,9 @@ impl Job {
             tokio::time::sleep(LOCK_LOOK_EVERY).await;
         }
         match self.try_publish(commit, expected).await {
-            Err(Trouble { failure: Failure::Transient, message, .. }) => {
-                Ok(Outcome::PublishHeld { why: message.chars().take(MAX_WHY_CHARS).collect() })
-            }
+            Err(trouble) if trouble.failure == Failure::Transient => Ok(Outcome::PublishHeld {
+                why: trouble.told().chars().take(MAX_WHY_CHARS).collect(),
+            }),
             decided => decided,
         }
     }

@@ -8,7 +8,7 @@ use std::{error::Error, time::Duration};
 use taskd_api::ApiError;
 use taskd_git::GitError;
 use taskd_llm::LlmError;
-use taskd_model::{Code, Failure, Fault, Order, Outcome, Usage, causes};
+use taskd_model::{Code, Failure, Fault, Order, Outcome, Usage};
 use taskd_store::StoreError;
 
 /// Longest message, in characters.
@@ -19,42 +19,50 @@ const MAX_MESSAGE_CHARS: usize = 450;
 pub(crate) struct Trouble {
     /// What the core decides by.
     pub(crate) failure: Failure,
-    /// One line for people, causes included.
+    /// What could not be done, in one line.
     pub(crate) message: String,
+    /// Why, from the outermost; none is in `message`.
+    causes: Vec<String>,
     /// The facts for programs.
-    pub(crate) fault: Box<Fault>,
+    fault: Box<Fault>,
 }
 
 impl Trouble {
     /// What went wrong, in a line.
     pub(crate) fn new(code: Code, message: impl Into<String>) -> Self {
         let fault = Box::new(Fault::new(code));
-        Self { failure: code.failure(None), message: message.into(), fault }
+        Self { failure: code.failure(None), message: message.into(), causes: Vec::new(), fault }
     }
 
     /// What an error says, with everything beneath it.
     pub(crate) fn of(code: Code, error: &dyn Error) -> Self {
-        let mut trouble = Self::new(code, chain(error));
-        trouble.fault.causes = causes(error);
-        trouble
+        let causes = sources(error).collect();
+        Self { causes, ..Self::new(code, error.to_string()) }
     }
 
     /// The same, with what was being done around it.
     pub(crate) fn within(mut self, doing: &str) -> Self {
-        self.fault.causes.insert(0, self.message.clone());
-        self.message = format!("{doing}: {}", self.message);
+        let message = std::mem::replace(&mut self.message, doing.to_owned());
+        self.causes.insert(0, message);
         self
     }
 
-    /// What failed with this code, in a request of the API.
+    /// Everything in one line.
+    pub(crate) fn told(&self) -> String {
+        let all = std::iter::once(&self.message).chain(&self.causes);
+        all.map(String::as_str).collect::<Vec<_>>().join(": ")
+    }
+
+    /// The word for it.
     pub(crate) fn code(&self) -> Code {
         self.fault.code
     }
 
     pub(super) fn outcome(self, usage: Usage) -> Outcome {
         let plain = |it: char| if it.is_control() { ' ' } else { it };
-        let message = self.message.chars().take(MAX_MESSAGE_CHARS).map(plain).collect();
-        let fault = Some(Box::new(self.fault.bounded()));
+        let message = self.told().chars().take(MAX_MESSAGE_CHARS).map(plain).collect();
+        let fault = Fault { causes: self.causes, ..*self.fault };
+        let fault = Some(Box::new(fault.bounded()));
         Outcome::Failed { failure: self.failure, message, usage, fault }
     }
 }
@@ -71,25 +79,19 @@ pub(super) fn stamp(outcome: &mut Outcome, order: &Order, took: Duration) {
 
 /// An error with its causes, one line.
 pub(crate) fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
+    std::iter::once(error.to_string()).chain(sources(error)).collect::<Vec<_>>().join(": ")
+}
+
+fn sources(error: &dyn Error) -> impl Iterator<Item = String> {
+    let sources = std::iter::successors(error.source(), |it| (*it).source());
+    sources.map(ToString::to_string)
 }
 
 /// For requests of the API that need what effects need.
 impl From<Trouble> for ApiError {
     fn from(trouble: Trouble) -> Self {
-        let causes = trouble.fault.causes;
-        // The line holds its causes already; here they have their own place.
-        let beneath = format!(": {}", causes.join(": "));
-        let message = trouble.message.strip_suffix(&beneath).map(str::to_owned);
-        let message = message.unwrap_or(trouble.message);
-        Self { causes, ..Self::new(trouble.fault.code, message) }
+        let fault = Fault { causes: trouble.causes, ..*trouble.fault }.bounded();
+        Self { causes: fault.causes, ..Self::new(fault.code, trouble.message) }
     }
 }
 
@@ -108,6 +110,7 @@ impl From<StoreError> for Trouble {
 
 impl From<LlmError> for Trouble {
     fn from(error: LlmError) -> Self {
-        Self { failure: error.class(), message: chain(&error), fault: Box::new(error.fault()) }
+        let fault = error.fault();
+        Self { failure: error.class(), fault: Box::new(fault), ..Self::of(error.code(), &error) }
     }
 }

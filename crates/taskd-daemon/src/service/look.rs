@@ -13,7 +13,7 @@ use taskd_tools::agents::Preset;
 use super::{Service, in_scope};
 use crate::{
     models,
-    runner::{chain, worktree_name},
+    runner::{Trouble, chain, worktree_name},
     submit,
 };
 
@@ -55,7 +55,9 @@ impl Service {
             let tail: Vec<String> = effects.flat_map(|it| self.ctx().hub.tail(*it)).collect();
             (plan_view, loop_view, tail)
         };
-        let doc: PlanDoc = self.ctx().doc(&plan_view.doc).map_err(ApiError::from)?;
+        let doc = self.ctx().doc(&plan_view.doc);
+        let unreadable = |it: Trouble| it.within("the plan's document cannot be read");
+        let doc: PlanDoc = doc.map_err(unreadable)?;
         let mut response = v1::ShowResponse {
             name: plan.to_string(),
             plan: plan.0,

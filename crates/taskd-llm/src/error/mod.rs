@@ -87,7 +87,7 @@ pub enum LlmError {
         model: String,
     },
     /// The script cannot be used.
-    #[error(transparent)]
+    #[error("the scripted model cannot be used")]
     Script(#[from] ScriptError),
     /// The provider needs a credential and nobody handed one over.
     #[error(

@@ -216,54 +216,54 @@ catalogue! {
     GitNameRefused "git_name_refused" UserFixable Refuses InvalidArgument 1
         "A branch, tag or worktree cannot have that name"
         "choose another name"
-    WorktreeNotOurs "worktree_not_ours" UserFixable Asks FailedPrecondition 4
+    WorktreeNotOurs "worktree_not_ours" UserFixable Asks FailedPrecondition 1
         "Something taskd did not make is where a worktree should be"
         "move it away or remove it, then `taskd resume ID`"
-    WorktreeMissing "worktree_missing" UserFixable Asks FailedPrecondition 4
+    WorktreeMissing "worktree_missing" UserFixable Asks FailedPrecondition 1
         "A worktree is not where it should be"
         "`taskd resume ID` makes it again"
-    WorktreeUnsavable "worktree_unsavable" UserFixable Asks FailedPrecondition 4
+    WorktreeUnsavable "worktree_unsavable" UserFixable Asks FailedPrecondition 1
         "Files of a worktree cannot be saved, so they are left alone"
         "make them readable, or remove them, then `taskd resume ID`"
-    WorktreeUnsettled "worktree_unsettled" Transient Retries Aborted 4
+    WorktreeUnsettled "worktree_unsettled" Transient Retries Aborted 1
         "Files of a worktree keep changing while they are set"
         "end what else writes there; it is tried again"
-    RefRefused "ref_refused" Permanent Asks PermissionDenied 4
+    RefRefused "ref_refused" Permanent Asks PermissionDenied 1
         "A ref is outside what taskd may write"
         "name a branch as the target"
-    RefLocked "ref_locked" Transient Retries Aborted 4
+    RefLocked "ref_locked" Transient Retries Aborted 1
         "Another git process holds a lock"
         "nothing; if no git runs, remove the lock file that is named"
-    CheckoutBusy "checkout_busy" Transient Retries Aborted 4
+    CheckoutBusy "checkout_busy" Transient Retries Aborted 1
         "A checkout of the target is in use by git"
         "end or finish what runs there; it is tried again"
-    NotForward "not_forward" Permanent Asks FailedPrecondition 4
+    NotForward "not_forward" Permanent Asks FailedPrecondition 1
         "Landing would take commits away from a branch"
         "see who moved the branch, then `taskd resume ID`"
-    BranchGone "branch_gone" UserFixable Asks NotFound 4
+    BranchGone "branch_gone" UserFixable Asks NotFound 1
         "The target branch does not exist any more"
         "create it again, then `taskd resume ID`"
-    NothingToLand "nothing_to_land" Permanent Asks FailedPrecondition 4
+    NothingToLand "nothing_to_land" Permanent Asks FailedPrecondition 1
         "There is no work to bring to the target"
         "`taskd show ID` says what the loop has done"
-    GitMissing "git_missing" UserFixable Asks FailedPrecondition 4
+    GitMissing "git_missing" UserFixable Asks FailedPrecondition 1
         "The git program cannot be started"
         "install git, then `taskd resume ID`"
-    GitFailed "git_failed" Permanent Asks FailedPrecondition 4
+    GitFailed "git_failed" Permanent Asks FailedPrecondition 1
         "Git refused a step"
         "look at what git said, mend it, then `taskd resume ID`"
 
     // The machine.
-    DiskFull "disk_full" UserFixable RetriesResources ResourceExhausted 4
+    DiskFull "disk_full" UserFixable RetriesResources ResourceExhausted 1
         "There is no room left on the disk"
         "make room, then `taskd resume ID`, or start the daemon again"
-    FileDenied "file_denied" UserFixable Asks PermissionDenied 4
+    FileDenied "file_denied" UserFixable Asks PermissionDenied 1
         "A file or directory may not be read or written"
         "make it accessible to the user the daemon runs as, then `taskd resume ID`"
-    FileFailed "file_failed" Transient RetriesResources Internal 4
+    FileFailed "file_failed" Transient RetriesResources Internal 1
         "The system could not read or write a file"
         "look at the cause that is named, then `taskd resume ID`"
-    MachineExhausted "machine_exhausted" Transient RetriesResources ResourceExhausted 4
+    MachineExhausted "machine_exhausted" Transient RetriesResources ResourceExhausted 1
         "The machine is out of memory or of file handles"
         "let fewer loops run at once, or raise the machine's limits"
 
@@ -286,7 +286,7 @@ catalogue! {
     StoreMigration "store_migration" Permanent StaysDown FailedPrecondition 1
         "Moving the store to a newer schema failed and was undone"
         "look at the cause, or go on with the older taskd"
-    StoreFailed "store_failed" Transient RetriesResources Internal 4
+    StoreFailed "store_failed" Transient RetriesResources Internal 1
         "The store could not do what it was asked"
         "look at the cause that is named; `taskd doctor`"
 
