@@ -20,7 +20,7 @@ fn words_are_unique_and_read_back() {
     assert_eq!(serde_json::from_str::<Code>("\"of_a_later_version\"").unwrap(), Code::Unlisted);
 }
 
-/// Every code says what happened and what a person does next, in the voice of the rest.
+/// Proves AY-2.8: every code says what happened and what a person does next, in the voice of the rest.
 #[test]
 fn every_code_says_what_happened_and_what_next() {
     for it in Code::entries() {
