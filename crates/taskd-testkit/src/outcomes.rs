@@ -35,7 +35,7 @@ pub(crate) fn of(world: &mut World, id: EffectId) -> Outcome {
         spoil(world, id);
         let message = "x\u{1}".repeat(usize::try_from(world.rng.below(900)).unwrap_or(0));
         let fault = Fault { causes: vec!["\"".repeat(900)], ..Fault::new(Code::GitFailed) };
-        let fault = world.rng.chance(50).then(|| Box::new(fault));
+        let fault = id.0.0.is_multiple_of(2).then(|| Box::new(fault));
         return Outcome::Failed { failure: world.failure(), message, usage: part(usage), fault };
     }
     done(world, id)

@@ -240,3 +240,30 @@ fn errors_hold_no_secret_and_no_end() {
         }
     }
 }
+
+/// Proves AY-2.1: of each code `taskd help` says what the documentation says: what happened, what
+/// taskd does, what you do, kind, status and exit code.
+#[test]
+fn help_and_documentation_say_the_same_of_each_code() {
+    let page = include_str!("../../../../docs/errors.md");
+    let rows: Vec<Vec<&str>> = page
+        .lines()
+        .filter_map(|it| it.strip_prefix("| `")?.strip_suffix(" |"))
+        .map(|it| it.split(" | ").collect())
+        .collect();
+    assert!(rows.len() >= 40, "{}", rows.len());
+    let world = World::new();
+    let listed = world.taskd(&["help", "errors"]).ok();
+    let listed: Vec<&str> = listed.lines().skip(2).filter_map(|it| it.split(' ').next()).collect();
+    let words: Vec<&str> = rows.iter().map(|it| it[0].trim_end_matches('`')).collect();
+    assert_eq!(listed, words);
+    for (word, row) in words.iter().zip(&rows) {
+        let [_, what, taskd, you, kind, status, exit] = row[..] else { panic!("{row:?}") };
+        let told = world.taskd(&["help", word]).ok();
+        let expected = format!(
+            "{word}\n\n{what}.\n\ntaskd  {taskd}\nyou    {you}\n\n\
+             kind {kind}, gRPC status {status}, exit code {exit}\n"
+        );
+        assert_eq!(told, expected);
+    }
+}
