@@ -24,8 +24,10 @@ impl Coordinator {
         let Some(open) = self.state().effects().get(&effect) else { return };
         let (id, work, was_ending) = (loop_of(open.owner), open.work.clone(), open.ending);
         let mut outcome = outcome.clone();
-        if let Outcome::Failed { message, .. } = &mut outcome {
-            *message = truncate(std::mem::take(message), MAX_MESSAGE_BYTES);
+        if let Outcome::Failed { message, fault, .. } = &mut outcome {
+            // As JSON a control character is six times as long, and beside the facts there is no room.
+            *message = truncate(message.replace(char::is_control, " "), MAX_MESSAGE_BYTES);
+            *fault = fault.take().map(|it| Box::new(it.bounded()));
         }
         let event = Event::EffectEnded { effect, outcome: outcome.clone() };
         self.emit(now, Actor::Runner, id, event);

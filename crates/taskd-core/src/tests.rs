@@ -358,6 +358,7 @@ fn outcome(verb: &str, args: &[&str]) -> Outcome {
         failure,
         message: "no luck".to_owned(),
         usage: Usage::default(),
+        fault: None,
     };
     match verb {
         "ready" => Outcome::Prepared { salvaged: None },
@@ -375,6 +376,7 @@ fn outcome(verb: &str, args: &[&str]) -> Outcome {
             result: blob,
             error: false,
             checkpoint: args.get(1).map(|it| oid(it)),
+            code: None,
         },
         "base-green" => Outcome::BaseChecked(report(true)),
         "base-red" => Outcome::BaseChecked(report(false)),

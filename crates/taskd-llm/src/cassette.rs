@@ -19,7 +19,7 @@ use futures::{
     StreamExt,
     stream::{self, BoxStream},
 };
-use taskd_model::Request;
+use taskd_model::{Code, Request};
 use thiserror::Error;
 use tokio::time::Instant;
 
@@ -89,6 +89,20 @@ pub struct Nearest {
     pub place: String,
     /// Where the two requests first differ: a JSON pointer, and the byte where texts part.
     pub difference: String,
+}
+
+impl CassetteError {
+    /// The word for it.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Mode(_)
+            | Self::Directory { .. }
+            | Self::Write { .. }
+            | Self::Unreadable { .. } => Code::RecordingUnusable,
+            Self::NotRecorded { .. } => Code::RecordingMissing,
+        }
+    }
 }
 
 fn tell(nearest: Option<&Nearest>) -> String {
@@ -185,7 +199,11 @@ impl Recording {
                 self.tape.push(after, event);
                 return item;
             }
-            Some(Err(error)) => End::Failure { failure: error.class(), message: error.to_string() },
+            Some(Err(error)) => End::Failure {
+                failure: error.class(),
+                message: error.to_string(),
+                fault: Some(Box::new(error.fault())),
+            },
             None => End::Nothing,
         };
         match self.tape.finish(after, end).write(&self.dir).await {

@@ -5,13 +5,13 @@ use std::{sync::Arc, time::Duration};
 use futures::StreamExt as _;
 use taskd_llm::{Call, CallLimits, LlmError, Resolved, StreamEvent};
 use taskd_model::{
-    Delta, Digest, IterationNote, Observation, Outcome, Part, Reply, Request, ToolCall, ToolDef,
-    ToolResultDoc, Usage,
+    Code, Delta, Digest, IterationNote, Observation, Outcome, Part, Reply, Request, ToolCall,
+    ToolDef, ToolResultDoc, Usage,
 };
 use taskd_tools::files::catalog;
 use tokio::time::Instant;
 
-use super::{Job, Trouble, chain, lock};
+use super::{Job, Trouble, lock};
 use crate::{
     findings, models,
     prompt::{self, Conversation, GateSaid, Note, Prompt, Scene, Turn, estimate_tokens},
@@ -109,7 +109,7 @@ impl Job {
             turns: &turns,
             moved: &[],
         };
-        prompt::compose(&scene, &conversation).map_err(|it| Trouble::permanent(chain(&it)))
+        prompt::compose(&scene, &conversation).map_err(|it| Trouble::of(Code::TemplateInvalid, &it))
     }
 
     fn gate_said(&self, note: &IterationNote) -> Result<GateSaid, Trouble> {
@@ -164,7 +164,7 @@ impl Job {
         let (request, Resolved { llm, price, .. }) = self
             .blocking(move || {
                 let credentials = lock(&ctx.credentials).clone();
-                let model = ctx.models.resolve(&name, &credentials).map_err(trouble)?;
+                let model = ctx.models.resolve(&name, &credentials)?;
                 Ok((request, model))
             })
             .await?;
@@ -186,11 +186,17 @@ impl Job {
                 event = events.next() => event,
                 () = self.no_longer_wanted() => return Ok(None),
                 () = tokio::time::sleep_until(end) => {
-                    return Err(Trouble::transient("the time for trying it is over"));
+                    let why = "the time for trying it is over";
+                    return Err(Trouble::new(Code::TimeoutTotal, why));
                 }
             };
             match event {
-                None => return Err(Trouble::transient("the stream ended without an end")),
+                None => {
+                    return Err(Trouble::new(
+                        Code::StreamBroken,
+                        "the stream ended without an end",
+                    ));
+                }
                 Some(Err(error)) => return Err(self.refusal(model, error)),
                 Some(Ok(StreamEvent::Accepted | StreamEvent::Thinking(_))) => {}
                 Some(Ok(StreamEvent::Levels(levels))) => {
@@ -230,8 +236,11 @@ impl Job {
     /// A failed call; where the credential was refused, with the variable it is read from.
     fn refusal(&self, model: &str, error: LlmError) -> Trouble {
         let variable = models::key_variable(&self.ctx, model);
-        let variable = variable.filter(|_| matches!(error, LlmError::Auth { .. }));
-        let mut trouble = trouble(error);
+        let mut trouble = Trouble::from(error);
+        let variable = variable.filter(|_| {
+            let refused = [Code::AuthFailed, Code::PermissionDenied, Code::QuotaExhausted];
+            refused.contains(&trouble.code())
+        });
         if let Some(it) = variable {
             trouble.message.push_str(&format!(
                 "; for another one `export {it}=...` and run `taskd resume ID` in that shell"
@@ -264,18 +273,14 @@ impl Job {
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
-fn trouble(error: LlmError) -> Trouble {
-    Trouble { failure: error.class(), message: chain(&error) }
-}
-
 /// The tools there are, as a model is told about them.
 fn tool_defs() -> Result<Vec<ToolDef>, Trouble> {
     catalog()
         .iter()
         .map(|it| {
-            let schema = serde_json::from_str(it.schema)
-                .map_err(|why| Trouble::permanent(format!("schema of tool {}: {why}", it.name)))?;
+            let schema = serde_json::from_str(it.schema).map_err(|why| {
+                Trouble::of(Code::Internal, &why).within(&format!("schema of tool {}", it.name))
+            })?;
             let (name, description) = (it.name.to_owned(), it.description.to_owned());
             Ok(ToolDef { name, description, schema })
         })

@@ -8,7 +8,7 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use taskd_model::{Digest, Failure, RateLevels, Reply, Request, Usage, encode_doc};
+use taskd_model::{Digest, Failure, Fault, RateLevels, Reply, Request, Usage, encode_doc};
 
 use super::{CassetteError, Nearest, difference::first_difference, file_name, place};
 use crate::{Call, LlmError, StreamEvent};
@@ -73,6 +73,9 @@ pub(super) enum End {
         failure: Failure,
         /// What was said.
         message: String,
+        /// The facts.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        fault: Option<Box<Fault>>,
     },
     /// The stream ended without either.
     Nothing,
@@ -149,8 +152,8 @@ impl Tape {
         if let Some(Moment { after_ms, what }) = self.end {
             match what {
                 End::Reply(reply) => items.push((after_ms, Ok(StreamEvent::Done(reply)))),
-                End::Failure { failure, message } => {
-                    items.push((after_ms, Err(LlmError::Replayed { failure, message })));
+                End::Failure { failure, message, fault } => {
+                    items.push((after_ms, Err(LlmError::Replayed { failure, message, fault })));
                 }
                 End::Nothing => {}
             }

@@ -46,7 +46,7 @@ fn everything() -> Vec<Result<StreamEvent, LlmError>> {
 fn refused() -> Vec<Result<StreamEvent, LlmError>> {
     let failure = Failure::NotBefore(1_500);
     let message = "too much was asked for".to_owned();
-    vec![Ok(StreamEvent::Accepted), Err(LlmError::Replayed { failure, message })]
+    vec![Ok(StreamEvent::Accepted), Err(LlmError::Replayed { failure, message, fault: None })]
 }
 
 fn call(loop_name: &str, iteration: u32, turn: u32, attempt: u32, text: &str) -> Call {

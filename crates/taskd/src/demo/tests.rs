@@ -284,7 +284,7 @@ fn a_wait_is_measured_and_its_iteration_counted() {
     let call = log.call(100, "a");
     let message = "the provider limits our rate (429)".to_owned();
     let failure = Failure::NotBefore(2_000);
-    log.end(200, call, Outcome::Failed { failure, message, usage: Usage::default() });
+    log.end(200, call, Outcome::Failed { failure, message, usage: Usage::default(), fault: None });
     log.call(2_230, "a");
     assert!(
         log.sentence().contains("waited 2.0 s for a 429, no iteration lost"),

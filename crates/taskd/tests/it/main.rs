@@ -3,6 +3,7 @@
 mod cli;
 mod daemon;
 mod durability;
+mod errors;
 mod landing;
 mod loops;
 mod models;
