@@ -16,6 +16,7 @@ use std::{
 use anyhow::{Context as _, bail};
 
 use super::{
+    cassette::Source,
     script::{Scripts, asset},
     seed::{Choices, SPECS},
 };
@@ -64,17 +65,20 @@ pub(super) struct Commit {
 
 impl Place {
     /// Makes the folder and everything in it.
-    pub(super) fn make(choices: &Choices) -> anyhow::Result<Self> {
+    pub(super) fn make(choices: &Choices, source: &Source) -> anyhow::Result<Self> {
         let dir = make_dir(choices.seed)?;
-        let env = environment(&dir)?;
+        let mut env = environment(&dir)?;
+        env.extend(source.variable().map(|(name, value)| (name.to_owned(), value)));
         let place = Self { repo: dir.join("word-counter"), dir, env, kept: AtomicBool::new(false) };
         for name in ["home", "config", "tmp"] {
             place.make_dir(&place.dir.join(name))?;
         }
         place.make_repo(choices)?;
-        let scripts = Scripts::new(choices);
-        place.write(&place.dir.join("model.json"), &scripts.model)?;
-        place.write(&place.dir.join("busy.json"), &scripts.busy)?;
+        if !matches!(source, Source::Replay(_)) {
+            let scripts = Scripts::new(choices);
+            place.write(&place.dir.join("model.json"), &scripts.model)?;
+            place.write(&place.dir.join("busy.json"), &scripts.busy)?;
+        }
         let plan = plan_text(asset!("plan.md"), choices, &place.dir);
         place.write(&place.plan_file(), &plan)?;
         Ok(place)
