@@ -7,6 +7,7 @@
 
 mod cassette;
 mod follow;
+pub(crate) mod hermetic;
 mod place;
 mod report;
 mod script;

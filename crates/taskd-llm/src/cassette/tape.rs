@@ -187,7 +187,7 @@ impl Tape {
         let recorded = |attempt: u32| {
             let path = dir.join(name(&digest, attempt));
             let found = read(&path).map_err(|why| CassetteError::Unreadable { path, why })?;
-            let is_it = |it: &Tape| it.digest == digest && it.attempt == attempt;
+            let is_it = |it: &Self| it.digest == digest && it.attempt == attempt;
             Ok(found.filter(is_it).map(|it| it.at_home(&call.request.model)))
         };
         for attempt in call.attempt..=call.attempt.saturating_add(MAX_DROPPED) {

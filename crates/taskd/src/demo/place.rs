@@ -24,6 +24,9 @@ use super::{
 /// The daemon's socket lies in here, and its path must fit into 107 bytes.
 const MAX_DIR_BYTES: usize = 70;
 
+/// Where programs are looked for if nobody says.
+const USUAL_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+
 /// The files of the first commit.
 const FILES: [(&str, &str); 4] = [
     ("words.sh", asset!("repo/words.sh")),
@@ -66,13 +69,8 @@ pub(super) struct Commit {
 impl Place {
     /// Makes the folder and everything in it.
     pub(super) fn make(choices: &Choices, source: &Source) -> anyhow::Result<Self> {
-        let dir = make_dir(choices.seed)?;
-        let mut env = environment(&dir)?;
-        env.extend(source.variable().map(|(name, value)| (name.to_owned(), value)));
-        let place = Self { repo: dir.join("word-counter"), dir, env, kept: AtomicBool::new(false) };
-        for name in ["home", "config", "tmp"] {
-            place.make_dir(&place.dir.join(name))?;
-        }
+        let mut place = Self::empty(&format!("demo-{}", choices.seed))?;
+        place.env.extend(source.variable().map(|(name, value)| (name.to_owned(), value)));
         place.make_repo(choices)?;
         if !matches!(source, Source::Replay(_)) {
             let scripts = Scripts::new(choices);
@@ -84,11 +82,29 @@ impl Place {
         Ok(place)
     }
 
+    /// Makes the folder, with a repository that has no commit yet.
+    pub(super) fn empty(name: &str) -> anyhow::Result<Self> {
+        let dir = make_dir(name)?;
+        let env = environment(&dir)?;
+        let place = Self { repo: dir.join("word-counter"), dir, env, kept: AtomicBool::new(false) };
+        for name in ["home", "config", "tmp"] {
+            place.make_dir(&place.dir.join(name))?;
+        }
+        place.make_dir(&place.repo)?;
+        place.git(&["init", "-q", "."])?;
+        // Older gits do not know `init -b`.
+        place.git(&["symbolic-ref", "HEAD", "refs/heads/main"])?;
+        place.git(&["config", "user.name", "Demo Person"])?;
+        place.git(&["config", "user.email", "person@demo.invalid"])?;
+        place.git(&["config", "commit.gpgsign", "false"])?;
+        Ok(place)
+    }
+
     fn make_dir(&self, dir: &Path) -> anyhow::Result<()> {
         fs::create_dir_all(dir).with_context(|| format!("making {}", dir.display()))
     }
 
-    fn write(&self, path: &Path, text: &str) -> anyhow::Result<()> {
+    pub(super) fn write(&self, path: &Path, text: &str) -> anyhow::Result<()> {
         fs::write(path, text).with_context(|| format!("writing {}", path.display()))
     }
 
@@ -99,15 +115,15 @@ impl Place {
             self.write(&self.repo.join(name), &text.replace("@PAUSE@", &pause))?;
         }
         make_executable(&self.repo.join("write-docs.sh"))?;
-        self.git(&["init", "-q", "."])?;
-        // Older gits do not know `init -b`.
-        self.git(&["symbolic-ref", "HEAD", "refs/heads/main"])?;
-        self.git(&["config", "user.name", "Demo Person"])?;
-        self.git(&["config", "user.email", "person@demo.invalid"])?;
-        self.git(&["config", "commit.gpgsign", "false"])?;
-        self.git(&["add", "."])?;
-        self.git(&["commit", "-q", "-m", "a script without options, and a test runner"])?;
+        self.commit_all("a script without options, and a test runner")?;
         self.git(&["tag", "start"])?;
+        Ok(())
+    }
+
+    /// Everything in the repository becomes a commit of main.
+    pub(super) fn commit_all(&self, message: &str) -> anyhow::Result<()> {
+        self.git(&["add", "."])?;
+        self.git(&["commit", "-q", "-m", message])?;
         Ok(())
     }
 
@@ -128,7 +144,7 @@ impl Place {
         self.dir.join("daemon.log")
     }
 
-    fn plan_file(&self) -> PathBuf {
+    pub(super) fn plan_file(&self) -> PathBuf {
         self.dir.join("plan.md")
     }
 
@@ -160,7 +176,7 @@ impl Place {
         Ok(Main { commits, tip, tests, green: ran.status.success() })
     }
 
-    fn git(&self, args: &[&str]) -> anyhow::Result<String> {
+    pub(super) fn git(&self, args: &[&str]) -> anyhow::Result<String> {
         let said = self.command("git", &self.repo).args(args).output();
         let Output { status, stdout, stderr } = said.context("starting git; is it installed?")?;
         if !status.success() {
@@ -207,12 +223,12 @@ impl Commit {
 }
 
 /// A new folder for us alone, below the place for temporary files.
-fn make_dir(seed: u64) -> anyhow::Result<PathBuf> {
+fn make_dir(name: &str) -> anyhow::Result<PathBuf> {
     let wanted = env::temp_dir();
     let long = MAX_DIR_BYTES < wanted.as_os_str().len() + 40;
     let parent = if long { PathBuf::from("/tmp") } else { wanted };
     for n in 0..100_u32 {
-        let dir = parent.join(format!("taskd-demo-{seed}-{}", process::id().wrapping_add(n)));
+        let dir = parent.join(format!("taskd-{name}-{}", process::id().wrapping_add(n)));
         match fs::DirBuilder::new().mode(0o700).create(&dir) {
             // The daemon knows repositories by their real path.
             Ok(()) => return dir.canonicalize().context("finding our own folder"),
@@ -223,11 +239,14 @@ fn make_dir(seed: u64) -> anyhow::Result<PathBuf> {
             }
         }
     }
-    bail!("{} is full of old demos; remove taskd-demo-* there", parent.display())
+    bail!("{} is full of old folders; remove taskd-{name}-* there", parent.display())
 }
 
 fn environment(dir: &Path) -> anyhow::Result<BTreeMap<String, String>> {
-    let path = env::var("PATH").context("PATH is not set")?;
+    let path = match env::var("PATH") {
+        Err(env::VarError::NotPresent) => USUAL_PATH.to_owned(),
+        told => told.context("reading PATH")?,
+    };
     let under = |name: &str| dir.join(name).to_string_lossy().into_owned();
     let fixed = [
         ("PATH", path),

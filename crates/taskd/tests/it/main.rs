@@ -3,6 +3,7 @@
 mod cli;
 mod daemon;
 mod durability;
+mod hermetic;
 mod landing;
 mod loops;
 mod models;
