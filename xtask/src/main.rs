@@ -25,7 +25,9 @@ cargo xtask <command>
   tidy                        house rules that no compiler checks
   layers                      the arrows between crates, against `cargo metadata`
   features [--check]          docs/features.md from docs/rows.txt and the tests' `Proves` lines
-  sim [--seeds N] [--seed S]  simulated worlds; --seed runs one of them again
+  sim [--fleet] [--seeds N] [--seed S]
+                              simulated worlds, of more than fifty loops with --fleet; --seed runs
+                              one of them again
   bench                       docs/benchmarks.md: how fast and how large, on this machine
   demo [ARGS…]                `taskd demo` from this tree: no key, no network
 ";

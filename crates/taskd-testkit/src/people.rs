@@ -31,18 +31,20 @@ impl World {
             }
         }
         self.flush();
-        let plans = self.rng.small(1, 4);
+        let plans = self.rng.small(self.scale.plans.0, self.scale.plans.1);
         for n in 0..plans {
             let plan = self.plan(n, projects);
             self.submissions.push(plan);
         }
+        while self.scale.at_once && self.submit() {}
     }
 
     fn plan(&mut self, n: u32, projects: u32) -> (PlanHead, Vec<SpecHead>) {
         let project = ProjectId(self.rng.small(1, projects));
         let target = if self.rng.chance(80) { "main" } else { "dev" };
         let gate = Digest::of(&[u8::try_from(self.rng.below(2)).unwrap_or(0)]);
-        let count = u16::try_from(self.rng.between(1, 5)).unwrap_or(1);
+        let count =
+            u16::try_from(self.rng.between(self.scale.specs.0, self.scale.specs.1)).unwrap_or(1);
         let land = [LandPolicy::Never, LandPolicy::Ask, LandPolicy::OnGate, LandPolicy::OnGate];
         let classes = [Priority::Low, Priority::Normal, Priority::High, Priority::Critical];
         let head = PlanHead {
@@ -98,7 +100,7 @@ impl World {
 
     fn reconfigure(&mut self) {
         let limits = Limits {
-            loops: self.rng.small(1, 8),
+            loops: self.rng.small(self.scale.loops.0, self.scale.loops.1),
             agents: self.rng.small(1, 3),
             gates: self.rng.small(1, 3),
             calls: self.rng.small(1, 4),
