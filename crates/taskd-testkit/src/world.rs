@@ -31,6 +31,10 @@ pub(crate) struct Scale {
     pub(crate) specs: (u64, u64),
     /// Loops that may work at once, from and to.
     pub(crate) loops: (u32, u32),
+    /// Of a hundred earlier specs, those that a spec needs.
+    pub(crate) needs: u64,
+    /// How much more money, time and iterations there is than in a small world.
+    pub(crate) means: u32,
     /// Every plan is submitted before anything else happens.
     pub(crate) at_once: bool,
     /// Inputs after which people stop making trouble and only decide what waits for them.
@@ -44,6 +48,8 @@ const SMALL: Scale = Scale {
     plans: (1, 4),
     specs: (1, 5),
     loops: (1, 8),
+    needs: 35,
+    means: 1,
     at_once: false,
     quiet_after: 700,
     max_inputs: 6_000,
@@ -53,6 +59,8 @@ const FLEET: Scale = Scale {
     plans: (3, 3),
     specs: (17, 20),
     loops: (20, 60),
+    needs: 4,
+    means: 20,
     at_once: true,
     quiet_after: 6_000,
     max_inputs: 40_000,
