@@ -27,7 +27,9 @@ cargo xtask <command>
   layers                      the arrows between crates, against `cargo metadata`
   features [--check]          docs/features.md from docs/rows.txt and the tests' `Proves` lines
   errors [--check]            docs/errors.md from the list of codes
-  sim [--seeds N] [--seed S]  simulated worlds; --seed runs one of them again
+  sim [--fleet] [--seeds N] [--seed S]
+                              simulated worlds, of more than fifty loops with --fleet; --seed runs
+                              one of them again
   bench                       docs/benchmarks.md: how fast and how large, on this machine
   demo [ARGS…]                `taskd demo` from this tree: no key, no network
 ";

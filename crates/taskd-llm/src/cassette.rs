@@ -1,10 +1,12 @@
 //! Recordings of calls: made beside a real model, played instead of one.
 //!
 //! A recording answers exactly the request it was made of, attempt by attempt, with the same events
-//! at the same distances in time. A call that was dropped before its end is not recorded: nobody
+//! at the same distances in time. In a request it reads over what is of one machine or one moment
+//! by taskd's own doing (`portable`), and over nothing else. A call that was dropped before its end is not recorded: nobody
 //! knows how it would have ended. Recordings hold prompts and replies, never a credential.
 
 mod difference;
+mod portable;
 mod tape;
 
 use std::{

@@ -4,6 +4,7 @@ mod cli;
 mod daemon;
 mod durability;
 mod errors;
+mod hermetic;
 mod landing;
 mod loops;
 mod models;
