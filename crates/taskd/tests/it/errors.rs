@@ -199,9 +199,12 @@ fn errors_hold_no_secret_and_no_end() {
     let events = world.events();
     let codes: Vec<_> = events
         .iter()
-        .filter_map(|it| match &it.event {
-            Event::EffectEnded { outcome: Outcome::ToolDone { code, .. }, .. } => *code,
-            _ => None,
+        .filter_map(|it| {
+            let Event::EffectEnded { outcome: Outcome::ToolDone { code, .. }, .. } = &it.event
+            else {
+                return None;
+            };
+            *code
         })
         .collect();
     for code in [Code::BadArguments, Code::PathRefused, Code::CommandFailed, Code::UnknownTool] {
