@@ -280,8 +280,9 @@ impl Bucket {
     pub(crate) fn learn(&mut self, limits: &Limits, levels: &RateLevels, by: Seq, now: Time) {
         self.told_by = Some(by);
         if let Some(level) = levels.requests.filter(|it| 0 < it.limit) {
+            let before = Pace::new(limits, self.learned_requests);
             self.learned_requests = Some(level.limit);
-            self.requests.learn(level, Pace::new(limits, self.learned_requests), now);
+            self.requests.learn(level, before, Pace::new(limits, self.learned_requests), now);
         }
         self.input.learn(levels.input_tokens, now);
         self.output.learn(levels.output_tokens, now);

@@ -360,6 +360,18 @@ fn headers_correct_what_we_think() {
     assert_eq!(play.now, 1_000);
 }
 
+/// Proves T1.3b: a provider that says its rate is lower does not make us forget what was just sent.
+#[test]
+fn a_slower_rate_does_not_forget_what_was_sent() {
+    let mut play = many(8, "calls=10 rate=60 burst=2");
+    assert_eq!(play.calls_in_flight(), 2);
+    let levels = Some(Level { limit: 6, remaining: 1, reset_ms: 60_000 });
+    play.learns(RateLevels { requests: levels, ..RateLevels::default() });
+    assert_eq!(play.calls_in_flight(), 2, "{}", play.transcript());
+    play.wait();
+    assert_eq!((play.now, play.calls_in_flight()), (10_000, 3), "{}", play.transcript());
+}
+
 /// Proves W-7: two plans share a bucket evenly, however many loops each has.
 #[test]
 fn plans_share_evenly() {
