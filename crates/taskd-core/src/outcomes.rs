@@ -115,7 +115,7 @@ impl Coordinator {
         let wait = match failure {
             // Never before the time that was named; the jitter only adds.
             Failure::NotBefore(ms) => {
-                ms.saturating_add(scheduler::jittered((ms / 4).clamp(10, 2_000), salt))
+                ms.saturating_add(scheduler::jittered((ms / 16).clamp(10, 400), salt))
             }
             Failure::Transient
             | Failure::RateLimited

@@ -100,6 +100,28 @@ fn after_a_refusal_calls_come_back_one_by_one() {
     assert_eq!(in_flight[..4], [1, 2, 4, 8]);
 }
 
+/// Proves AY-2.4: what is done about a failure follows from its class: a named time is waited for, and
+/// half a second more at most; a wrong credential is tried once; a passing fault rests as it should.
+#[test]
+fn the_class_of_a_failure_decides() {
+    let mut play = many(1, "rate=6000");
+    play.end_call("429", &["7000"]);
+    while play.calls().is_empty() {
+        play.wait();
+    }
+    assert!((7_000..=7_500).contains(&play.now), "{}", play.now);
+    let from = play.now;
+    play.end_call("call-fails", &[]);
+    while play.calls().is_empty() {
+        play.wait();
+    }
+    assert!((750..=1_250).contains(&(play.now - from)), "{}", play.now - from);
+    let sent = play.call_times().len();
+    play.end_call("unauthorized", &[]);
+    assert_eq!(play.status("s0"), taskd_model::Status::Blocked);
+    assert_eq!((play.core.next_deadline(), play.call_times().len()), (None, sent));
+}
+
 /// Proves T1.3e X5: a refusal closes its own bucket and no other.
 #[test]
 fn another_provider_is_not_concerned() {
