@@ -279,6 +279,7 @@ impl Play {
                 accept: flag("accept"),
                 worker: if flag("agent") { Worker::Agent(worker) } else { Worker::Model(worker) },
                 type_name: "ralph".to_owned(),
+                left_out: Vec::new(),
                 limits,
             });
             let id = LoopId { spec: SpecId { plan, index }, run: 1 };

@@ -14,8 +14,8 @@ use std::{
 use taskd_api::{ApiError, codes, v1};
 use taskd_git::{Probe, Repo, probe};
 use taskd_model::{
-    Actor, AgentDoc, Command, Digest, GateDoc, GateSettings, Input, LandPolicy, Oid, PlanDoc,
-    PlanHead, Priority, ProjectId, SpecDoc, SpecHead, TypeDoc, encode_doc,
+    Actor, AgentDoc, Command, Digest, GateDoc, GateSettings, Input, LandPolicy, Oid, Param,
+    PlanDoc, PlanHead, Priority, ProjectId, SpecDoc, SpecHead, TypeDoc, Unsupported, encode_doc,
 };
 use taskd_tools::agents::Preset;
 
@@ -307,6 +307,7 @@ impl<'a> Look<'a> {
                 }
             };
             let Some(agent) = self.agent(spec, &plan.head, &loop_type, config) else { continue };
+            let Some(left_out) = self.left_out(&agent, &loop_type) else { continue };
             let inputs = match loop_type::bind_inputs(&loop_type, &self.options.inputs) {
                 Ok(inputs) => inputs,
                 Err(errors) => {
@@ -334,6 +335,7 @@ impl<'a> Look<'a> {
                 worker: agent.worker(),
                 type_name,
                 limits,
+                left_out,
             };
             let doc = SpecDoc {
                 name: spec.id.value.clone(),
@@ -391,6 +393,31 @@ impl<'a> Look<'a> {
             return None;
         }
         Some(found)
+    }
+
+    /// What the loop type asks of the worker and the worker does not take: refused, or else left out
+    /// and told.
+    fn left_out(&mut self, agent: &AgentDoc, loop_type: &TypeDoc) -> Option<Vec<Param>> {
+        let refused = models::refused(self.ctx, agent, loop_type, &self.request.credentials);
+        let drop = loop_type.unsupported == Unsupported::Drop;
+        for (param, why) in &refused {
+            let (file, key) = (&loop_type.origin, param.key());
+            let what = format!("{file} sets `{key}`; {}: {why}", agent.worker());
+            let (message, hint) = if drop {
+                (format!("{what}; `{key}` is left out"), String::new())
+            } else {
+                let hint = format!(
+                    "take `{key}` out of loop type {}, name another model, or write \
+                     `unsupported: drop` there",
+                    loop_type.name
+                );
+                (what, hint)
+            };
+            let known = self.problems.iter().any(|it| it.message == message);
+            let problem = v1::Problem { message, hint, warning: drop, ..v1::Problem::default() };
+            self.problems.extend((!known).then_some(problem));
+        }
+        (drop || refused.is_empty()).then(|| refused.into_iter().map(|it| it.0).collect())
     }
 
     fn finish(self, found: Found) -> Draft {

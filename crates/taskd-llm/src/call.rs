@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use futures::{StreamExt, stream::BoxStream};
 use taskd_model::{Part, RateLevels, Reply, Request, Usage};
 
-use crate::{LlmError, Origin};
+use crate::{Capabilities, LlmError, Origin};
 
 /// A language model.
 ///
@@ -15,6 +15,9 @@ use crate::{LlmError, Origin};
 pub trait Llm: fmt::Debug + Send + Sync {
     /// Sends one call. The same request renders to the same bytes, whatever the attempt.
     fn stream(&self, call: Call) -> BoxStream<'static, Result<StreamEvent, LlmError>>;
+
+    /// What it takes. A request that asks for more fails.
+    fn capabilities(&self) -> Capabilities;
 
     /// About how many input tokens `request` is, for reserving them before it is sent.
     fn count(&self, request: &Request) -> u64 {

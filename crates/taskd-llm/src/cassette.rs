@@ -24,7 +24,7 @@ use thiserror::Error;
 use tokio::time::Instant;
 
 use self::tape::{End, Tape};
-use crate::{Call, Llm, LlmError, StreamEvent};
+use crate::{Call, Capabilities, Llm, LlmError, StreamEvent};
 
 /// What is done with calls, and the directory of the recordings.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -142,6 +142,10 @@ impl Recorder {
 }
 
 impl Llm for Recorder {
+    fn capabilities(&self) -> Capabilities {
+        self.inner.capabilities()
+    }
+
     fn stream(&self, call: Call) -> BoxStream<'static, Result<StreamEvent, LlmError>> {
         let tape = Tape::new(&call);
         let recording = Recording {
@@ -199,17 +203,22 @@ impl Recording {
 #[derive(Debug)]
 pub struct Player {
     dir: PathBuf,
+    capabilities: Capabilities,
 }
 
 impl Player {
-    /// Plays the recordings in `dir`.
+    /// Plays the recordings in `dir` of a model that takes this much.
     #[must_use]
-    pub fn new(dir: PathBuf) -> Self {
-        Self { dir }
+    pub fn new(dir: PathBuf, capabilities: Capabilities) -> Self {
+        Self { dir, capabilities }
     }
 }
 
 impl Llm for Player {
+    fn capabilities(&self) -> Capabilities {
+        self.capabilities
+    }
+
     fn stream(&self, call: Call) -> BoxStream<'static, Result<StreamEvent, LlmError>> {
         let dir = self.dir.clone();
         let found = async move { find(dir, call).await };

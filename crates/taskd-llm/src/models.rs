@@ -14,9 +14,10 @@ use std::{
 use taskd_model::Digest;
 
 use crate::{
-    Cassette, Catalog, Date, Http, HttpSettings, Llm, LlmError, ModelFacts, Player, Price,
-    Provider, Recorder, SCRIPTED, Scripted, Secret, Timeouts,
+    Capabilities, Cassette, Catalog, Date, Http, HttpSettings, Llm, LlmError, ModelFacts, Player,
+    Price, Provider, Recorder, SCRIPTED, Scripted, Secret, Timeouts,
     catalog::base_url,
+    http,
     scripted::{read_script, shortened},
 };
 
@@ -98,7 +99,8 @@ impl Models {
         };
         let (llm, identity) = match &self.cassette {
             Some(Cassette::Replay(dir)) => {
-                let player: Arc<dyn Llm> = Arc::new(Player::new(dir.clone()));
+                let player: Arc<dyn Llm> =
+                    Arc::new(Player::new(dir.clone(), self.capabilities(name, credentials)));
                 (player, provider.clone())
             }
             Some(Cassette::Record(dir)) => {
@@ -109,6 +111,19 @@ impl Models {
             None => self.live(&named, credentials)?,
         };
         Ok(Resolved { llm, provider, price, window, max_output, identity })
+    }
+
+    /// What the model called `name` takes where it is reached with these `credentials`; nothing of
+    /// scripts and of unknown names. No key is needed to know it.
+    #[must_use]
+    pub fn capabilities(&self, name: &str, credentials: &BTreeMap<String, String>) -> Capabilities {
+        match self.named(name) {
+            Ok(Named::Hosted(it, model)) => place(it, credentials).map_or_else(
+                |_| Capabilities::default(),
+                |url| http::capabilities(it.api, &url, model, it.takes),
+            ),
+            Ok(Named::Script(_)) | Err(_) => Capabilities::default(),
+        }
     }
 
     fn named<'a>(&'a self, name: &'a str) -> Result<Named<'a>, LlmError> {
@@ -201,27 +216,34 @@ impl Models {
     }
 }
 
-/// How a provider's model is reached with these credentials, and a digest of place and credential.
-fn settings(
-    provider: &Provider,
-    model: &str,
-    credentials: &BTreeMap<String, String>,
-) -> Result<(HttpSettings, Digest), LlmError> {
-    let given = |variable: &Option<String>| {
-        let value = credentials.get(variable.as_ref()?)?.trim();
-        (!value.is_empty()).then(|| value.to_owned())
-    };
-    let base_url = match given(&provider.url_variable) {
-        None => provider.url.clone(),
+/// What was handed over by the name of `variable`.
+fn given(variable: Option<&String>, credentials: &BTreeMap<String, String>) -> Option<String> {
+    let value = credentials.get(variable?)?.trim();
+    (!value.is_empty()).then(|| value.to_owned())
+}
+
+/// Where a provider is with these credentials.
+fn place(provider: &Provider, credentials: &BTreeMap<String, String>) -> Result<String, LlmError> {
+    match given(provider.url_variable.as_ref(), credentials) {
+        None => Ok(provider.url.clone()),
         Some(url) => base_url(&url).ok_or_else(|| LlmError::Settings {
             provider: provider.name.clone(),
             what: format!(
                 "{} is no URL that begins with http:// or https:// and holds no user, `?` or `#`",
                 provider.url_variable.as_deref().unwrap_or_default()
             ),
-        })?,
-    };
-    let key = given(&provider.key_variable);
+        }),
+    }
+}
+
+/// How a provider's model is reached with these credentials, and a digest of place and credential.
+fn settings(
+    provider: &Provider,
+    model: &str,
+    credentials: &BTreeMap<String, String>,
+) -> Result<(HttpSettings, Digest), LlmError> {
+    let base_url = place(provider, credentials)?;
+    let key = given(provider.key_variable.as_ref(), credentials);
     if let (None, Some(variable), false) = (&key, &provider.key_variable, provider.key_optional) {
         let (provider, variable) = (provider.name.clone(), variable.clone());
         return Err(LlmError::MissingCredential { provider, variable });
@@ -236,6 +258,7 @@ fn settings(
         base_url,
         key: key.map(Secret::new),
         timeouts: Timeouts::default(),
+        takes: provider.takes,
     };
     Ok((settings, mark))
 }

@@ -7,7 +7,7 @@ use std::fmt;
 
 use taskd_model::{RateLevels, Request};
 
-use crate::{CallLimits, LlmError, StreamEvent};
+use crate::{CallLimits, Capabilities, LlmError, StreamEvent};
 
 /// One provider's HTTP interface.
 pub(crate) trait Wire: fmt::Debug + Send + Sync {
@@ -17,6 +17,9 @@ pub(crate) trait Wire: fmt::Debug + Send + Sync {
     /// # Errors
     /// Something is asked for that this interface cannot express.
     fn request(&self, request: &Request) -> Result<HttpRequest, LlmError>;
+
+    /// What this model takes here.
+    fn capabilities(&self, model: &str) -> Capabilities;
 
     /// The headers that carry the credential.
     fn authorize(&self, key: &str) -> Vec<(&'static str, String)>;

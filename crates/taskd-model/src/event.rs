@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Change, Digest, EffectId, Evidence, Limit, Limits, LoopId, LoopLimits, Observation, Oid,
-    Outcome, Owner, PlanId, ProjectId, QueueOp, Reason, Seq, SpecId, Status, Time, Verdict, Work,
-    format_micros,
+    Outcome, Owner, Param, PlanId, ProjectId, QueueOp, Reason, Seq, SpecId, Status, Time, Verdict,
+    Work, format_micros,
 };
 
 /// Largest encoded event, in bytes.
@@ -144,6 +144,9 @@ pub struct SpecHead {
     pub type_name: String,
     /// Its limits.
     pub limits: LoopLimits,
+    /// What the loop type sets and its worker does not take: left out, as the type says.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<Param>,
 }
 
 /// What works on a spec.
@@ -622,7 +625,13 @@ impl fmt::Display for Event {
             Self::PlanSubmitted { plan, head } => {
                 write!(f, "{plan} submitted, {} specs: {}", head.specs, head.title)
             }
-            Self::SpecAdded { spec, head } => write!(f, "{spec} is {}: {}", head.name, head.title),
+            Self::SpecAdded { spec, head } => {
+                write!(f, "{spec} is {}", head.name)?;
+                for it in &head.left_out {
+                    write!(f, ", without `{}`", it.key())?;
+                }
+                write!(f, ": {}", head.title)
+            }
             Self::PlanReleased { plan, evidence: Some(_), .. } => {
                 write!(f, "{plan} released, base green")
             }

@@ -8,6 +8,7 @@ mod event;
 mod ids;
 mod input;
 mod limits;
+mod params;
 mod status;
 mod units;
 mod usage;
@@ -29,6 +30,7 @@ pub use event::{
 pub use ids::{Digest, EffectId, LoopId, Oid, ParseIdError, PlanId, ProjectId, Seq, SpecId, Time};
 pub use input::{Command, Input};
 pub use limits::{Limits, LoopLimits, OnConflict};
+pub use params::{Param, Params, Thinking, Unsupported};
 pub use status::{InvalidTransition, Limit, Reason, Status};
 pub use units::{
     ParseUnitError, format_age_ms, format_clock_ms, format_duration_ms, format_micros,

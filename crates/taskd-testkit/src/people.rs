@@ -86,6 +86,7 @@ impl World {
             accept: self.rng.chance(30),
             worker,
             type_name: "ralph".to_owned(),
+            left_out: Vec::new(),
             limits: LoopLimits {
                 iterations: self.rng.small(1, 12),
                 time_ms: self.rng.between(60_000, 7_200_000),

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use futures::StreamExt as _;
 use taskd_llm::{Call, CallLimits, LlmError, Resolved, StreamEvent};
 use taskd_model::{
-    AgentDoc, Delta, Digest, IterationNote, Observation, Outcome, Part, Reply, Request, ToolCall,
-    ToolDef, ToolResultDoc, Usage,
+    AgentDoc, Delta, Digest, IterationNote, Observation, Outcome, Params, Part, Reply, Request,
+    Thinking, ToolCall, ToolDef, ToolResultDoc, Usage,
 };
 use taskd_tools::files::catalog;
 
@@ -18,7 +18,7 @@ use crate::{
 
 /// Tool calls of one reply: the event that names them all has a size it must keep to.
 const MAX_TOOL_CALLS: usize = 28;
-/// Longest reply asked for, in tokens.
+/// Longest reply asked for, in tokens, besides what is thought.
 const MAX_REPLY_TOKENS: u32 = 8_192;
 /// What remembering one repository's instructions takes beside them, in bytes.
 const ENTRY_BYTES: usize = 128;
@@ -94,13 +94,18 @@ impl Job {
         let turns = self.turns()?;
         let tools = tool_defs()?;
         let loop_name = format!("{}.{}", self.order.plan, spec.name);
-        let longest = match &spec.agent {
-            AgentDoc::Model { name } => self.ctx.models.facts(name).max_output,
-            AgentDoc::Agent { .. } => None,
+        let (longest, params) = match &spec.agent {
+            AgentDoc::Model { name } => {
+                let params = models::taken(&self.ctx, name, &spec.loop_type);
+                (self.ctx.models.facts(name).max_output, params)
+            }
+            AgentDoc::Agent { .. } => (None, Params::default()),
         };
+        let wanted = MAX_REPLY_TOKENS + params.thinking.map_or(0, Thinking::tokens);
         let conversation = Conversation {
             loop_name: &loop_name,
-            max_tokens: longest.map_or(MAX_REPLY_TOKENS, |it| it.min(MAX_REPLY_TOKENS)),
+            max_tokens: longest.map_or(wanted, |it| it.min(wanted)),
+            params,
             tools: &tools,
             turns: &turns,
             moved: &[],

@@ -10,7 +10,7 @@ use reqwest::{
 use taskd_model::Request;
 
 use super::{HttpSettings, Timeouts};
-use crate::{LlmError, wire::Wire};
+use crate::{Capabilities, LlmError, wire::Wire};
 
 const USER_AGENT: &str = concat!("taskd/", env!("CARGO_PKG_VERSION"));
 
@@ -25,11 +25,12 @@ pub(super) struct Link {
     base: String,
     /// Credential and what every call says.
     headers: HeaderMap,
+    pub(super) capabilities: Capabilities,
 }
 
 impl Link {
     pub(super) fn new(settings: HttpSettings, wire: Arc<dyn Wire>) -> Result<Self, LlmError> {
-        let HttpSettings { provider, model, base_url, key, timeouts, api: _ } = settings;
+        let HttpSettings { provider, model, base_url, key, timeouts, takes, api: _ } = settings;
         let bad =
             |what: &str| LlmError::Settings { provider: provider.clone(), what: what.to_owned() };
         let url = Url::parse(&base_url).map_err(|_| bad("its base URL is no URL"))?;
@@ -56,14 +57,18 @@ impl Link {
             bad("this machine's certificates cannot be read; install ca-certificates")
         })?;
         let base = url.as_str().trim_end_matches('/').to_owned();
-        Ok(Self { provider, model, timeouts, wire, client, base, headers })
+        let capabilities = wire.capabilities(&model).corrected(takes);
+        Ok(Self { provider, model, timeouts, wire, client, base, headers, capabilities })
     }
 
     /// `request` as it goes out. Its model is replaced by the provider's own name of it.
     pub(super) fn request(&self, request: &Request) -> Result<reqwest::Request, LlmError> {
         let request = Request { model: self.model.clone(), ..request.clone() };
-        let written = self.wire.request(&request)?;
         let inexpressible = |what| LlmError::Inexpressible { origin: Box::default(), what };
+        if let Some((_, why)) = self.capabilities.refused(request.params).first() {
+            return Err(inexpressible(why));
+        }
+        let written = self.wire.request(&request)?;
         let url = Url::parse(&address(&self.base, written.path))
             .map_err(|_| inexpressible("its path makes no URL"))?;
         let mut sent = reqwest::Request::new(Method::POST, url);

@@ -14,13 +14,13 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 use serde_json::Value;
-use taskd_model::{Digest, Usage};
+use taskd_model::{Digest, Params, Usage};
 
 pub(crate) use self::{
     chat::{Chat, Dialect},
     responses::Responses,
 };
-use crate::{BodyKind, LlmError, StreamEvent};
+use crate::{BodyKind, Capabilities, LlmError, StreamEvent};
 
 /// Whose [`taskd_model::Part::Opaque`] is ours.
 const PROVIDER: &str = "openai";
@@ -103,6 +103,23 @@ fn code_of(error: &Value) -> Option<String> {
 fn error_code(body: &[u8]) -> Option<String> {
     let body: Value = serde_json::from_slice(body).ok()?;
     code_of(body.get("error")?)
+}
+
+/// What a model of `OpenAI`'s own takes: those that think have no temperature.
+fn capabilities_of(model: &str, counts_tokens: bool) -> Capabilities {
+    let thinking = may_reason(model);
+    let max_temperature = (!thinking).then_some(Params::MAX_TEMPERATURE);
+    Capabilities { thinking, max_temperature, both: false, counts_tokens }
+}
+
+/// Whether a model may have thoughts that can be asked for. Models that have none refuse the whole
+/// request when asked; those of `OpenAI`'s are known by name, and there will be no more of them.
+fn may_reason(model: &str) -> bool {
+    // `openai/gpt-4o` of a gateway, `ft:gpt-4o:acme` of one's own.
+    let name = model.rsplit('/').next().unwrap_or_default();
+    let name = name.strip_prefix("ft:").unwrap_or(name);
+    let old = ["gpt-3", "gpt-4", "chatgpt-"].iter().any(|it| name.starts_with(it));
+    !old && !name.contains("-chat")
 }
 
 /// The failure that an error object in a stream stands for. `OpenAI` names codes; local servers

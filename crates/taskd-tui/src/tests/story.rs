@@ -216,6 +216,7 @@ fn spec_head(name: &str, title: &str, needs: &[u16]) -> SpecHead {
         accept: false,
         worker: Worker::Agent("claude".to_owned()),
         type_name: "ralph".to_owned(),
+        left_out: Vec::new(),
         limits: LoopLimits::default(),
     }
 }

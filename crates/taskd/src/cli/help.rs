@@ -154,4 +154,7 @@ limits: {iterations: 8, time: 2h, budget: $5}
 prompt: |
   # {{ spec.title }}
   {{ spec.text }}
+
+How a model works: `thinking: low|medium|high`, `temperature: 0.7`. A plan whose model does not take
+what its type sets is refused; with `unsupported: drop` it is left out, and that is told.
 ";

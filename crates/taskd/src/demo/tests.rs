@@ -220,6 +220,7 @@ impl Log {
                 accept: false,
                 worker: Worker::Model("scripted:/m".to_owned()),
                 type_name: "ralph".to_owned(),
+                left_out: Vec::new(),
                 limits: LoopLimits::default(),
             };
             let spec = loop_id(index).spec;

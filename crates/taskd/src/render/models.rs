@@ -91,7 +91,8 @@ fn interfaces(rows: &[v1::InterfaceRow], scene: &Scene) -> String {
         };
         table.row(std::iter::once(clean(&capability.name)).chain(rows.iter().map(of)).collect());
     }
-    drawn(&table, scene)
+    let note = "a model that does not take `thinking` or `temperature` is told at submission\n";
+    drawn(&table, scene) + note
 }
 
 fn drawn(table: &Table, scene: &Scene) -> String {

@@ -139,6 +139,7 @@ impl Story {
                 accept: false,
                 worker: Worker::Agent("claude".to_owned()),
                 type_name: "ralph".to_owned(),
+                left_out: Vec::new(),
                 limits: LoopLimits::default(),
             };
             let spec = SpecId { plan, index };

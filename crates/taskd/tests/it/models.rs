@@ -1,5 +1,7 @@
 //! Models as their owner meets them: who can be called, what with, and calls that were recorded.
 
+mod params;
+
 use std::{
     fs,
     io::{BufRead as _, BufReader, Read as _, Write as _},

@@ -10,11 +10,11 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 use serde_json::Value;
-use taskd_model::{Message, Part, RateLevels, Request, Role};
+use taskd_model::{Message, Params, Part, RateLevels, Request, Role, Thinking};
 
-use super::{bearer, call_id, error_code, limits::levels, tool_name, tool_result};
+use super::{bearer, call_id, capabilities_of, error_code, limits::levels, tool_name, tool_result};
 use crate::{
-    CallLimits, LlmError,
+    CallLimits, Capabilities, LlmError,
     wire::{HttpRequest, Reader, Wire},
 };
 
@@ -59,6 +59,18 @@ impl Wire for Chat {
         Ok(HttpRequest { path: "/chat/completions", headers: Vec::new(), body })
     }
 
+    fn capabilities(&self, model: &str) -> Capabilities {
+        match self.dialect {
+            Dialect::OpenAi => capabilities_of(model, false),
+            // Whether a server elsewhere minds an effort is not known, and many ignore it.
+            Dialect::Compatible => Capabilities {
+                max_temperature: Some(Params::MAX_TEMPERATURE),
+                both: true,
+                ..Capabilities::default()
+            },
+        }
+    }
+
     fn authorize(&self, key: &str) -> Vec<(&'static str, String)> {
         bearer(key)
     }
@@ -86,6 +98,10 @@ struct Body<'a> {
     max_completion_tokens: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     max_tokens: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasoning_effort: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    temperature: Option<f64>,
     stream: bool,
     stream_options: StreamOptions,
 }
@@ -171,6 +187,8 @@ impl<'a> Body<'a> {
             tools: tools.collect(),
             max_completion_tokens: of(Dialect::OpenAi),
             max_tokens: of(Dialect::Compatible),
+            reasoning_effort: request.params.thinking.map(Thinking::word),
+            temperature: request.params.temperature.map(|it| f64::from(it) / 1000.0),
             stream: true,
             stream_options: StreamOptions { include_usage: true },
         }

@@ -1,7 +1,7 @@
 //! What requests look like on the wire, and that the same one always looks the same.
 
 use serde_json::{Value, json};
-use taskd_model::{Level, Message, Part, RateLevels, Request, Role, ToolDef};
+use taskd_model::{Level, Message, Params, Part, RateLevels, Request, Role, ToolDef};
 
 use super::CHAT;
 use crate::{
@@ -59,6 +59,7 @@ fn request() -> Request {
             schema: json!({"type": "object", "properties": {"path": {"type": "string"}}}),
         }],
         max_tokens: 1000,
+        params: Params::default(),
         loop_name: "p1.parse".into(),
         iteration: 2,
         turn: 3,
@@ -331,4 +332,17 @@ fn durations_are_read() {
     for (text, expected) in cases {
         assert_eq!(duration_ms(text), expected, "{text:?}");
     }
+}
+
+#[test]
+fn what_a_model_takes_is_told_by_its_name_at_openai_only() {
+    let it = |wire: &dyn Wire, model| {
+        let it = wire.capabilities(model);
+        (it.thinking, it.max_temperature)
+    };
+    for wire in [&CHAT as &dyn Wire, &Responses] {
+        assert_eq!(it(wire, "gpt-5.2"), (true, None));
+        assert_eq!(it(wire, "gpt-4.1-mini"), (false, Some(2_000)));
+    }
+    assert_eq!(it(&LOCAL, "gpt-5.2"), (false, Some(2_000)));
 }
