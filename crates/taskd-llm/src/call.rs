@@ -2,7 +2,11 @@
 
 use std::{fmt, sync::Arc};
 
-use futures::{StreamExt, stream::BoxStream};
+use futures::{
+    FutureExt as _, StreamExt,
+    future::{self, BoxFuture},
+    stream::BoxStream,
+};
 use taskd_model::{Part, RateLevels, Reply, Request, Usage};
 
 use crate::{Capabilities, LlmError, Origin};
@@ -18,6 +22,18 @@ pub trait Llm: fmt::Debug + Send + Sync {
 
     /// What it takes. A request that asks for more fails.
     fn capabilities(&self) -> Capabilities;
+
+    /// Asks the provider how many input tokens `request` is, without having it answered; `None` where
+    /// nobody counts them. Takes at most ten seconds and costs nothing.
+    ///
+    /// # Errors
+    /// As those of a call. Whoever wants to know can estimate instead.
+    fn count_tokens(
+        &self,
+        _request: &Arc<Request>,
+    ) -> BoxFuture<'static, Result<Option<u64>, LlmError>> {
+        future::ready(Ok(None)).boxed()
+    }
 
     /// About how many input tokens `request` is, for reserving them before it is sent.
     fn count(&self, request: &Request) -> u64 {

@@ -17,6 +17,7 @@ use std::{
 
 use futures::{
     StreamExt,
+    future::BoxFuture,
     stream::{self, BoxStream},
 };
 use taskd_model::Request;
@@ -161,6 +162,13 @@ impl Llm for Recorder {
             Some((item, goes_on.then_some(recording)))
         })
         .boxed()
+    }
+
+    fn count_tokens(
+        &self,
+        request: &Arc<Request>,
+    ) -> BoxFuture<'static, Result<Option<u64>, LlmError>> {
+        self.inner.count_tokens(request)
     }
 
     fn count(&self, request: &Request) -> u64 {

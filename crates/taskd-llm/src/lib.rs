@@ -24,7 +24,7 @@ pub use capability::{CAPABILITIES, Capabilities, Takes, capabilities};
 pub use cassette::{Cassette, CassetteError, Nearest, Player, Recorder};
 pub use catalog::{Catalog, CatalogError, Date, Model, ModelFacts, Provider, api_name};
 pub use error::{BodyKind, LlmError, Origin, ScriptError, Wait};
-pub use http::{Api, Http, HttpSettings, Secret, Timeouts};
+pub use http::{Api, Http, HttpSettings, Listed, Secret, Timeouts};
 pub use models::{MAX_SCRIPTS, Models, Resolved};
 pub use scripted::{
     MAX_DELAY_MS, MAX_FAULTS, MAX_SCRIPT_BYTES, MAX_SCRIPT_NODES, SCRIPTED, Scripted,

@@ -33,6 +33,18 @@ impl Wire for Messages {
         })
     }
 
+    fn counting(&self, request: &Request) -> Result<Option<HttpRequest>, LlmError> {
+        Ok(Some(HttpRequest {
+            path: "/v1/messages/count_tokens",
+            headers: vec![("anthropic-version", VERSION.to_owned())],
+            body: request::counting(request)?,
+        }))
+    }
+
+    fn listing(&self) -> (&'static str, Vec<(&'static str, String)>) {
+        ("/v1/models?limit=1000", vec![("anthropic-version", VERSION.to_owned())])
+    }
+
     fn capabilities(&self, model: &str) -> Capabilities {
         generation::capabilities(model)
     }

@@ -30,13 +30,15 @@ const MAX_NAME_BYTES: usize = 128;
 #[derive(Serialize)]
 struct Body<'a> {
     model: &'a str,
-    max_tokens: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_tokens: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     thinking: Option<Thinks>,
     #[serde(skip_serializing_if = "Option::is_none")]
     output_config: Option<OutputConfig>,
     #[serde(skip_serializing_if = "Option::is_none")]
     temperature: Option<f64>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     stream: bool,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     system: Vec<Block<'a>>,
@@ -116,6 +118,29 @@ const EPHEMERAL: Option<Cache> = Some(Cache { kind: "ephemeral" });
 
 /// The body of `request`.
 pub(super) fn body(request: &Request) -> Result<Vec<u8>, LlmError> {
+    let (thinking, output_config) = thinking(request)?;
+    written(&Body {
+        max_tokens: Some(request.max_tokens),
+        thinking,
+        output_config,
+        temperature: request.params.temperature.map(|it| f64::from(it) / 1000.0),
+        stream: true,
+        ..asked(request)
+    })
+}
+
+/// The body of the question how many tokens `request` is: what is read, and whether it is thought.
+pub(super) fn counting(request: &Request) -> Result<Vec<u8>, LlmError> {
+    let (thinking, _) = thinking(request)?;
+    written(&Body { thinking, ..asked(request) })
+}
+
+fn written(body: &Body<'_>) -> Result<Vec<u8>, LlmError> {
+    serde_json::to_vec(body).map_err(|_| inexpressible("it cannot be written as JSON"))
+}
+
+/// What is read.
+fn asked(request: &Request) -> Body<'_> {
     let mut system = Vec::new();
     if !request.system.trim().is_empty() {
         system.push(known(Kind::Text { text: &request.system }));
@@ -131,19 +156,17 @@ pub(super) fn body(request: &Request) -> Result<Vec<u8>, LlmError> {
     for message in ours.take(CACHED_MESSAGES) {
         mark(&mut message.content);
     }
-    let (thinking, output_config) = thinking(request)?;
-    let body = Body {
+    Body {
         model: &request.model,
-        max_tokens: request.max_tokens,
-        thinking,
-        output_config,
-        temperature: request.params.temperature.map(|it| f64::from(it) / 1000.0),
-        stream: true,
+        max_tokens: None,
+        thinking: None,
+        output_config: None,
+        temperature: None,
+        stream: false,
         system,
         tools,
         messages,
-    };
-    serde_json::to_vec(&body).map_err(|_| inexpressible("it cannot be written as JSON"))
+    }
 }
 
 fn inexpressible(what: &'static str) -> LlmError {

@@ -10,7 +10,10 @@ use reqwest::{
 use taskd_model::Request;
 
 use super::{HttpSettings, Timeouts};
-use crate::{Capabilities, LlmError, wire::Wire};
+use crate::{
+    Capabilities, LlmError,
+    wire::{HttpRequest, Wire},
+};
 
 const USER_AGENT: &str = concat!("taskd/", env!("CARGO_PKG_VERSION"));
 
@@ -64,23 +67,58 @@ impl Link {
     /// `request` as it goes out. Its model is replaced by the provider's own name of it.
     pub(super) fn request(&self, request: &Request) -> Result<reqwest::Request, LlmError> {
         let request = Request { model: self.model.clone(), ..request.clone() };
-        let inexpressible = |what| LlmError::Inexpressible { origin: Box::default(), what };
         if let Some((_, why)) = self.capabilities.refused(request.params).first() {
             return Err(inexpressible(why));
         }
-        let written = self.wire.request(&request)?;
-        let url = Url::parse(&address(&self.base, written.path))
+        self.post(self.wire.request(&request)?)
+    }
+
+    /// The question how many tokens `request` is; `None` where nobody answers it.
+    pub(super) fn counting(&self, request: &Request) -> Result<Option<reqwest::Request>, LlmError> {
+        let request = Request { model: self.model.clone(), ..request.clone() };
+        let Some(written) = self.wire.counting(&request)? else { return Ok(None) };
+        Ok(Some(at_once(self.post(written)?)))
+    }
+
+    /// The question which models there are.
+    pub(super) fn listing(&self) -> Result<reqwest::Request, LlmError> {
+        let (path, headers) = self.wire.listing();
+        self.to(Method::GET, path, headers).map(at_once)
+    }
+
+    fn post(&self, written: HttpRequest) -> Result<reqwest::Request, LlmError> {
+        let mut sent = self.to(Method::POST, written.path, written.headers)?;
+        *sent.body_mut() = Some(written.body.into());
+        Ok(sent)
+    }
+
+    fn to(
+        &self,
+        method: Method,
+        path: &str,
+        headers: Vec<(&'static str, String)>,
+    ) -> Result<reqwest::Request, LlmError> {
+        let url = Url::parse(&address(&self.base, path))
             .map_err(|_| inexpressible("its path makes no URL"))?;
-        let mut sent = reqwest::Request::new(Method::POST, url);
+        let mut sent = reqwest::Request::new(method, url);
         *sent.headers_mut() = self.headers.clone();
-        for (name, value) in written.headers {
+        for (name, value) in headers {
             let value = HeaderValue::try_from(value)
                 .map_err(|_| inexpressible("a header holds what headers cannot"))?;
             sent.headers_mut().insert(HeaderName::from_static(name), value);
         }
-        *sent.body_mut() = Some(written.body.into());
         Ok(sent)
     }
+}
+
+/// A request whose answer is no stream.
+fn at_once(mut request: reqwest::Request) -> reqwest::Request {
+    request.headers_mut().insert(ACCEPT, HeaderValue::from_static("application/json"));
+    request
+}
+
+fn inexpressible(what: &'static str) -> LlmError {
+    LlmError::Inexpressible { origin: Box::default(), what }
 }
 
 /// `path` below `base`. People write the base with and without the version that paths begin with.

@@ -7,17 +7,23 @@ mod exchange;
 mod link;
 mod meter;
 mod settings;
+mod unary;
 mod wait;
 
 use std::{fmt, sync::Arc};
 
 use futures::{
-    StreamExt,
+    FutureExt as _, StreamExt,
+    future::BoxFuture,
     stream::{self, BoxStream},
 };
+use taskd_model::Request;
 
-pub use self::settings::{Api, HttpSettings, Secret, Timeouts};
 use self::{exchange::Exchange, link::Link};
+pub use self::{
+    settings::{Api, HttpSettings, Secret, Timeouts},
+    unary::Listed,
+};
 use crate::{
     Call, Capabilities, Llm, LlmError, StreamEvent, Takes,
     anthropic::Messages,
@@ -49,6 +55,14 @@ impl Http {
         let wire = wire_of(settings.api, &settings.base_url);
         Ok(Self { link: Arc::new(Link::new(settings, wire)?) })
     }
+
+    /// Asks which models there are, for at most five seconds.
+    ///
+    /// # Errors
+    /// As those of a call.
+    pub fn list(&self) -> BoxFuture<'static, Result<Listed, LlmError>> {
+        unary::list(Arc::clone(&self.link)).boxed()
+    }
 }
 
 /// How requests to a place are written.
@@ -74,5 +88,12 @@ impl Llm for Http {
         // Boxed inside: the state of a call is large, and streams are moved about.
         stream::unfold(Exchange::new(Arc::clone(&self.link), call), |it| Box::pin(it.next()))
             .boxed()
+    }
+
+    fn count_tokens(
+        &self,
+        request: &Arc<Request>,
+    ) -> BoxFuture<'static, Result<Option<u64>, LlmError>> {
+        unary::count(Arc::clone(&self.link), Arc::clone(request)).boxed()
     }
 }

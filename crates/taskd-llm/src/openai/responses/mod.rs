@@ -33,6 +33,12 @@ impl Wire for Responses {
         Ok(HttpRequest { path: "/responses", headers: Vec::new(), body })
     }
 
+    fn counting(&self, request: &Request) -> Result<Option<HttpRequest>, LlmError> {
+        let body = serde_json::to_vec(&Body::counting(request));
+        let body = body.expect("strings, numbers and JSON are always JSON");
+        Ok(Some(HttpRequest { path: "/responses/input_tokens", headers: Vec::new(), body }))
+    }
+
     fn capabilities(&self, model: &str) -> Capabilities {
         capabilities_of(model, true)
     }
@@ -62,15 +68,18 @@ struct Body<'a> {
     input: Vec<Item<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tools: Vec<Tool<'a>>,
-    max_output_tokens: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_output_tokens: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reasoning: Option<Reasoning>,
     #[serde(skip_serializing_if = "Option::is_none")]
     temperature: Option<f64>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     include: &'static [&'static str],
-    store: bool,
-    stream: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    store: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stream: Option<bool>,
 }
 
 #[derive(Serialize)]
@@ -133,12 +142,24 @@ impl<'a> Body<'a> {
             instructions: &request.system,
             input,
             tools: tools.collect(),
-            max_output_tokens: request.max_tokens,
+            max_output_tokens: Some(request.max_tokens),
             reasoning: request.params.thinking.map(|it| Reasoning { effort: it.word() }),
             temperature: request.params.temperature.map(|it| f64::from(it) / 1000.0),
             include: if may_reason(&request.model) { &ENCRYPTED } else { &[] },
-            store: false,
-            stream: true,
+            store: Some(false),
+            stream: Some(true),
+        }
+    }
+
+    /// The question how many tokens it is: what is read, and how much is thought.
+    fn counting(request: &'a Request) -> Self {
+        Self {
+            max_output_tokens: None,
+            temperature: None,
+            include: &[],
+            store: None,
+            stream: None,
+            ..Self::of(request)
         }
     }
 }

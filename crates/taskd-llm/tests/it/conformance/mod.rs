@@ -8,6 +8,7 @@ mod anthropic;
 mod faults;
 mod openai;
 mod params;
+mod questions;
 mod server;
 mod streams;
 
@@ -33,6 +34,11 @@ pub(crate) struct Adapter {
     pub(crate) folder: &'static str,
     /// The path of a call.
     pub(crate) path: &'static str,
+    /// Where tokens are counted, an answer after the published example, and what it says.
+    pub(crate) count: Option<(&'static str, &'static str, u64)>,
+    /// Where models are listed, an answer after the published example, how many models it has, and
+    /// whether there are more.
+    pub(crate) list: (&'static str, &'static str, usize, bool),
     /// The header that carries the key, and how.
     pub(crate) key: (&'static str, &'static str),
     /// Headers that every call has beside it.
