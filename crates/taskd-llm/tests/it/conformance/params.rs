@@ -60,12 +60,9 @@ const NO_TEMPERATURE: &str = "it takes no `temperature`";
 const NOT_BOTH: &str = "it takes no `temperature` while it thinks";
 const TOO_HOT: &str = "it takes no `temperature` above 1.0";
 
-/// Proves MC-PROV-1: every interface and every parameter, in the bytes that go out; what a model
-/// does not take is refused with its reason, and nothing goes out.
-#[tokio::test]
-async fn every_interface_says_or_refuses_every_parameter() {
+/// Model, entry, then what is made of THINKING, WARM, HOT and BOTH.
+fn table() -> [(Api, &'static str, Takes, [Value; 4]); 11] {
     let neither = format!("{NO_THINKING}; {NO_TEMPERATURE}");
-    // Model, entry, then what is made of THINKING, WARM, HOT and BOTH.
     let budget = |tokens: u32| json!({"thinking": {"type": "enabled", "budget_tokens": tokens}});
     let adaptive = json!({"thinking": {"type": "adaptive"}, "output_config": {"effort": "medium"}});
     let effort = |it: &str| json!({"reasoning": {"effort": it}});
@@ -73,7 +70,7 @@ async fn every_interface_says_or_refuses_every_parameter() {
     let warm = || json!({"temperature": 0.7});
     let hot = || json!({"temperature": 1.5});
     let no = |it: &str| Value::from(it);
-    let table: [(Api, &str, Takes, [Value; 4]); 11] = {
+    {
         use Api::{AnthropicMessages as A, OpenAiChat as C, OpenAiResponses as R};
         [
             (A, "claude-haiku-4-5", SILENT, [budget(12_288), warm(), no(TOO_HOT), no(NOT_BOTH)]),
@@ -128,7 +125,14 @@ async fn every_interface_says_or_refuses_every_parameter() {
                 [no(NO_THINKING), no(NO_TEMPERATURE), no(NO_TEMPERATURE), no(&neither)],
             ),
         ]
-    };
+    }
+}
+
+/// Proves MC-PROV-1: every interface and every parameter, in the bytes that go out; what a model
+/// does not take is refused with its reason, and nothing goes out.
+#[tokio::test]
+async fn every_interface_says_or_refuses_every_parameter() {
+    let table = table();
     for adapter in ADAPTERS {
         let rows = table.iter().filter(|it| it.0 == adapter.api);
         assert!(rows.clone().count() >= 3, "{:?}", adapter.api);
