@@ -2,6 +2,7 @@
 //!
 //! Credentials are kept in memory and go nowhere but into the calls they pay for.
 
+mod check;
 mod payer;
 
 use std::{
@@ -18,7 +19,10 @@ use taskd_llm::{
 use taskd_model::{AgentDoc, Param, Params, TypeDoc, Unsupported};
 use taskd_tools::agents::Preset;
 
-pub(crate) use self::payer::payers;
+pub(crate) use self::{
+    check::{Availability, check},
+    payer::payers,
+};
 use crate::runner::{Context, chain, lock};
 
 /// The person's own providers and models, beside `config.toml`.
@@ -182,7 +186,7 @@ pub(crate) fn told(ctx: &Context) -> v1::ModelsResponse {
             interfaces.push(row);
         }
     }
-    v1::ModelsResponse { providers, models, interfaces }
+    v1::ModelsResponse { providers, models, interfaces, checks: Vec::new() }
 }
 
 fn provider_row(it: &Provider, held: &BTreeSet<String>) -> v1::ProviderRow {

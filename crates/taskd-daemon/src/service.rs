@@ -22,7 +22,6 @@ use tokio_util::task::TaskTracker;
 use tonic::{Request, Response, Status, transport::server::UdsConnectInfo};
 
 use crate::{
-    models,
     runner::{Context, chain},
     submit,
 };
@@ -205,8 +204,8 @@ impl Taskd for Service {
         answer(self.do_status().await)
     }
 
-    async fn models(&self, _: Request<v1::ModelsRequest>) -> Answer<v1::ModelsResponse> {
-        answer(Ok(models::told(self.ctx())))
+    async fn models(&self, request: Request<v1::ModelsRequest>) -> Answer<v1::ModelsResponse> {
+        answer(self.do_models(request.into_inner()).await)
     }
 
     async fn doctor(&self, request: Request<v1::DoctorRequest>) -> Answer<v1::DoctorResponse> {

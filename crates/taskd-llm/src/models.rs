@@ -23,6 +23,8 @@ use crate::{
 
 /// The most script files kept; beyond it the one resolved first is forgotten.
 pub const MAX_SCRIPTS: usize = 64;
+/// Stands for a model where a provider is asked what it has.
+const LISTED: &str = "list-of-models";
 /// The most models behind HTTP kept, in the same way.
 const MAX_HTTPS: usize = 64;
 
@@ -126,6 +128,26 @@ impl Models {
         }
     }
 
+    /// The way to a provider, for asking it what there is, and a mark that differs from place to place
+    /// and from credential to credential and says neither.
+    ///
+    /// # Errors
+    /// No such provider, no credential for it, a place that is none, or calls are replayed.
+    pub fn provider(
+        &self,
+        name: &str,
+        credentials: &BTreeMap<String, String>,
+    ) -> Result<(Arc<Http>, Digest), LlmError> {
+        let provider = self.catalog.provider(name).ok_or_else(|| self.unknown(name))?;
+        if matches!(self.cassette, Some(Cassette::Replay(_))) {
+            let what = "calls are replayed, and nobody is asked".to_owned();
+            return Err(LlmError::Settings { provider: name.to_owned(), what });
+        }
+        let (settings, mark) = settings(provider, LISTED, credentials)?;
+        let whole = Digest::of_parts(&[mark.to_string().as_bytes(), LISTED.as_bytes()]);
+        Ok((self.http(whole, settings)?, mark))
+    }
+
     fn named<'a>(&'a self, name: &'a str) -> Result<Named<'a>, LlmError> {
         if let Some(path) = name.strip_prefix(SCRIPTED) {
             let path = Path::new(path);
@@ -136,12 +158,14 @@ impl Models {
         }
         let parts = name.split_once('/').filter(|(_, model)| !model.is_empty());
         let found = parts.and_then(|(it, model)| Some((self.catalog.provider(it)?, model)));
-        found.map(|(provider, model)| Named::Hosted(provider, model)).ok_or_else(|| {
-            let hosted = self.catalog.providers().map(|it| format!("{}/MODEL", it.name));
-            let all: Vec<String> =
-                hosted.chain([format!("{SCRIPTED}/absolute/path.yaml")]).collect();
-            LlmError::UnknownProvider { model: shortened(name), known: all.join(", ") }
-        })
+        let found = found.map(|(provider, model)| Named::Hosted(provider, model));
+        found.ok_or_else(|| self.unknown(name))
+    }
+
+    fn unknown(&self, name: &str) -> LlmError {
+        let hosted = self.catalog.providers().map(|it| format!("{}/MODEL", it.name));
+        let all: Vec<String> = hosted.chain([format!("{SCRIPTED}/absolute/path.yaml")]).collect();
+        LlmError::UnknownProvider { model: shortened(name), known: all.join(", ") }
     }
 
     fn facts_of(&self, named: &Named<'_>) -> ModelFacts {

@@ -91,7 +91,7 @@ async fn dispatch(here: &Here, command: Option<Command>) -> Done {
             money::budgets(here, &ids, scope).await
         }
         Command::Budget(BudgetCommand::Set { id, money }) => act::budget(here, id, money).await,
-        Command::Models => look::models(here).await,
+        Command::Models(it) => look::models(here, it).await,
         Command::Queue => look::queue(here).await,
         Command::Tui(it) => look::tui(here, it).await,
         Command::Doctor => look::doctor(here).await,

@@ -86,9 +86,9 @@ pub(crate) enum Command {
     /// Show or set what loops and plans may spend
     #[command(subcommand)]
     Budget(BudgetCommand),
-    /// List models: prices, sizes, and which keys are set
+    /// List models: prices, sizes, and which keys are set; ask providers whether they can be called
     #[command(hide = true)]
-    Models,
+    Models(ModelsArgs),
     /// Say who waits for what: model calls by model, and landing queues
     #[command(hide = true)]
     Queue,
@@ -133,6 +133,13 @@ pub(crate) enum PlanCommand {
     },
     /// List plans
     Ls(ScopeArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ModelsArgs {
+    /// Ask these providers whether they can be called; without a name all that have what they need
+    #[arg(long, num_args = 0.., value_name = "PROVIDER")]
+    pub(crate) check: Option<Vec<String>>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -1,5 +1,6 @@
 //! Models as their owner meets them: who can be called, what with, and calls that were recorded.
 
+mod check;
 mod params;
 
 use std::{
