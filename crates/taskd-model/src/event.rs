@@ -9,9 +9,9 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Change, Digest, EffectId, Evidence, Limit, Limits, LoopId, LoopLimits, Observation, Oid,
-    Outcome, Owner, Param, PlanId, ProjectId, QueueOp, Reason, Seq, SpecId, Status, Time, Verdict,
-    Work, format_micros,
+    Change, CircuitChange, Digest, EffectId, Evidence, Limit, Limits, LoopId, LoopLimits,
+    Observation, Oid, Outcome, Owner, Param, PlanId, ProjectId, QueueOp, Reason, Seq, SpecId,
+    Status, Time, Verdict, Work, format_micros,
 };
 
 /// Largest encoded event, in bytes.
@@ -440,6 +440,13 @@ pub enum Event {
         /// What may be, in micro-dollars.
         budget_micros: u64,
     },
+    /// A provider is left alone, or called again.
+    CircuitChanged {
+        /// The model, as its bucket is called.
+        bucket: String,
+        /// What became of it.
+        change: CircuitChange,
+    },
     /// Something was put into the landing queue; the entry's id is this event's seq.
     QueueEntered {
         /// What.
@@ -574,6 +581,7 @@ kinds! {
     StopAsked => "stop_asked",
     BudgetSet => "budget_set",
     BudgetWarned => "budget_warned",
+    CircuitChanged => "circuit_changed",
     QueueEntered => "queue_entered",
     QueueLeft => "queue_left",
 }
@@ -663,6 +671,7 @@ impl fmt::Display for Event {
                 let (spent, budget) = (format_micros(*spent_micros), format_micros(*budget_micros));
                 write!(f, "{spent} of the {budget} of {of} spent")
             }
+            Self::CircuitChanged { bucket, change } => write!(f, "{bucket} {change}"),
             Self::QueueEntered { op } => write!(f, "queued to {op}"),
             Self::QueueLeft { entry, op, end } => write!(f, "q{entry} {op}: {end}"),
         }

@@ -2,6 +2,7 @@
 //!
 //! Nothing here decides anything, does IO, or knows the time.
 
+mod circuit;
 mod docs;
 mod effect;
 mod event;
@@ -14,6 +15,7 @@ mod units;
 mod usage;
 mod view;
 
+pub use circuit::CircuitChange;
 pub use docs::{
     AgentDoc, GateDoc, GateSettings, InputDoc, InputKind, InputValue, Message, Part, PlanDoc,
     Reply, Request, Role, SpecDoc, StopReason, TemplateDoc, ToolDef, ToolResultDoc, TypeDoc,

@@ -189,6 +189,12 @@ impl World {
                 let of = if self.rng.chance(50) { Purse::Loop(id) } else { Purse::Plan(id.plan()) };
                 Command::SetBudget { of, micros: self.rng.between(0, 6_000_000) }
             }
+            25 => {
+                let buckets = self.core.buckets(self.now);
+                let Some(it) = self.rng.pick(&buckets) else { return false };
+                let (bucket, refusals) = (it.name.clone(), self.rng.chance(50));
+                Command::ResetCalls { bucket, refusals }
+            }
             _ => return false,
         };
         let forgets = matches!(command, Command::ForgetProject(_));

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use taskd_model::{
-    Digest, EffectId, Event, Evidence, IterationNote, Limit, LoopId, Observation, Oid, Owner,
-    PlanHead, PlanId, ProjectId, Purse, Reason, Record, Seq, SpecHead, SpecId, Status, Time, Usage,
-    Verdict, Work,
+    CircuitChange, Digest, EffectId, Event, Evidence, IterationNote, Limit, LoopId, Observation,
+    Oid, Owner, PlanHead, PlanId, ProjectId, Purse, Reason, Record, Seq, SpecHead, SpecId, Status,
+    Time, Usage, Verdict, Work,
 };
 
 use super::{Open, Project, State, WantedChange, bucket_of};
@@ -123,6 +123,12 @@ impl State {
                 self.touch_whole_plan(*id);
             }
             Event::BudgetWarned { of: Purse::Plan(id), .. } => self.plan_mut(*id).warned = true,
+            Event::CircuitChanged { bucket, change: CircuitChange::Reset { refusals } } => {
+                let bucket = self.buckets.get_mut(bucket).expect("it was called");
+                bucket.reset(&self.limits, *refusals, record.seq, self.now);
+            }
+            // What they say follows from the ends of calls.
+            Event::CircuitChanged { .. } => {}
             Event::QueueEntered { op } => self.enter_queue(record.seq, *op),
             Event::QueueLeft { entry, op, end } => self.leave_queue(*entry, *op, end),
             Event::DaemonStopped => self.stopped = true,
@@ -206,6 +212,7 @@ impl State {
             | Event::EffectStarted { .. }
             | Event::EffectObserved { .. }
             | Event::EffectEnded { .. }
+            | Event::CircuitChanged { .. }
             | Event::QueueEntered { .. }
             | Event::QueueLeft { .. } => return false,
         }

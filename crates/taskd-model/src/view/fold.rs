@@ -94,7 +94,8 @@ impl View {
             | Event::PauseAsked
             | Event::ResumeAsked
             | Event::StopAsked
-            | Event::BudgetWarned { .. } => {}
+            | Event::BudgetWarned { .. }
+            | Event::CircuitChanged { .. } => {}
         }
     }
 
@@ -164,6 +165,7 @@ impl View {
             | Event::StatusChanged { .. }
             | Event::BudgetSet { .. }
             | Event::BudgetWarned { .. }
+            | Event::CircuitChanged { .. }
             | Event::QueueEntered { .. }
             | Event::QueueLeft { .. } => {}
         }

@@ -2,6 +2,7 @@
 
 mod check;
 mod params;
+mod reset;
 
 use std::{
     fs,
