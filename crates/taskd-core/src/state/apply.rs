@@ -123,12 +123,9 @@ impl State {
                 self.touch_whole_plan(*id);
             }
             Event::BudgetWarned { of: Purse::Plan(id), .. } => self.plan_mut(*id).warned = true,
-            Event::CircuitChanged { bucket, change: CircuitChange::Reset { refusals } } => {
-                let bucket = self.buckets.get_mut(bucket).expect("it was called");
-                bucket.reset(&self.limits, *refusals, record.seq, self.now);
+            Event::CircuitChanged { bucket, change } => {
+                self.circuit_changed(bucket, *change, record.seq);
             }
-            // What they say follows from the ends of calls.
-            Event::CircuitChanged { .. } => {}
             Event::QueueEntered { op } => self.enter_queue(record.seq, *op),
             Event::QueueLeft { entry, op, end } => self.leave_queue(*entry, *op, end),
             Event::DaemonStopped => self.stopped = true,
@@ -373,6 +370,14 @@ impl State {
             | Observation::Activity(_) => {}
         }
         self.touch_loop(loop_id);
+    }
+
+    /// That a circuit opened or closed follows from the ends of calls, and was folded with them.
+    fn circuit_changed(&mut self, bucket: &str, change: CircuitChange, by: Seq) {
+        if let CircuitChange::Reset { refusals } = change {
+            let bucket = self.buckets.get_mut(bucket).expect("it was called");
+            bucket.reset(&self.limits, refusals, by, self.now);
+        }
     }
 
     /// Keeps what a call may cost from the other loops of its plan.

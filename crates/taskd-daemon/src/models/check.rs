@@ -104,9 +104,10 @@ fn row(provider: &Provider, result: Result<&Listed, &LlmError>) -> v1::ProviderC
         Err(error) => error,
     };
     let (state, hint) = judged(provider, error);
-    let problem = match error {
-        LlmError::MissingCredential { variable, .. } => format!("{variable} is not set"),
-        other => chain(other),
+    let problem = if let LlmError::MissingCredential { variable, .. } = error {
+        format!("{variable} is not set")
+    } else {
+        chain(error)
     };
     v1::ProviderCheck { name, state: state.into(), problem, hint, ..blank() }
 }

@@ -138,6 +138,8 @@ struct WireUsage {
     input_tokens: Option<u64>,
     #[serde(alias = "completion_tokens", default)]
     output_tokens: Option<u64>,
+    #[serde(default)]
+    total_tokens: Option<u64>,
     #[serde(alias = "prompt_tokens_details", default)]
     input_tokens_details: Option<InputDetails>,
 }
@@ -150,14 +152,16 @@ struct InputDetails {
 }
 
 impl WireUsage {
-    /// OpenAI counts cached tokens as read ones as well; we count them once.
+    /// OpenAI counts cached tokens as read ones as well; we count them once. Google counts what was
+    /// thought only in the total, and charges it as written.
     fn event(&self) -> StreamEvent {
         let read = self.input_tokens.unwrap_or(0);
+        let thought = self.total_tokens.map_or(0, |it| it.saturating_sub(read));
         let cached = self.input_tokens_details.as_ref().and_then(|it| it.cached_tokens);
         let cache_read = cached.unwrap_or(0).min(read);
         StreamEvent::Usage(Usage {
             input: read - cache_read,
-            output: self.output_tokens.unwrap_or(0),
+            output: self.output_tokens.unwrap_or(0).max(thought),
             cache_read,
             ..Usage::default()
         })

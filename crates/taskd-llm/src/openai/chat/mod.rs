@@ -8,7 +8,7 @@ mod reader;
 
 use std::borrow::Cow;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use taskd_model::{Message, Params, Part, RateLevels, Request, Role, Thinking};
 
@@ -18,6 +18,8 @@ use crate::{
     wire::{HttpRequest, Reader, Wire},
 };
 
+/// Whose [`Part::Opaque`] is what belongs to a call and goes back with it.
+const PROVIDER: &str = "openai-chat";
 /// What stands between texts that become one.
 const BETWEEN: &str = "\n\n";
 
@@ -138,6 +140,15 @@ struct ToolCall<'a> {
     #[serde(rename = "type")]
     kind: &'static str,
     function: Called<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    extra_content: Option<Value>,
+}
+
+/// What belongs to a call, as it was kept.
+#[derive(Deserialize)]
+struct Extra {
+    id: String,
+    extra_content: Value,
 }
 
 #[derive(Serialize)]
@@ -216,6 +227,7 @@ fn user<'a>(message: &'a Message, messages: &mut Vec<WireMessage<'a>>) {
 fn assistant<'a>(message: &'a Message, dialect: Dialect, messages: &mut Vec<WireMessage<'a>>) {
     let mut texts = Vec::new();
     let mut tool_calls = Vec::new();
+    let mut extra: Option<Extra> = None;
     for part in &message.content {
         match part {
             Part::Text { text } => texts.push(text.as_str()),
@@ -223,7 +235,14 @@ fn assistant<'a>(message: &'a Message, dialect: Dialect, messages: &mut Vec<Wire
                 id: call_id(id),
                 kind: "function",
                 function: Called { name: tool_name(name), arguments: arguments(args, dialect) },
+                extra_content: extra.take().filter(|it| it.id == *id).map(|it| it.extra_content),
             }),
+            // It stands just before its call. OpenAI itself has no such thing and refuses it.
+            Part::Opaque { provider, json }
+                if provider == PROVIDER && dialect == Dialect::Compatible =>
+            {
+                extra = serde_json::from_str(json).ok();
+            }
             Part::ToolResult { .. } | Part::Opaque { .. } => {}
         }
     }

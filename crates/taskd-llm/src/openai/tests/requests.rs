@@ -346,3 +346,20 @@ fn what_a_model_takes_is_told_by_its_name_at_openai_only() {
     }
     assert_eq!(it(&LOCAL, "gpt-5.2"), (false, Some(2_000)));
 }
+
+#[test]
+fn what_belongs_to_a_call_goes_back_with_it_and_to_nobody_else() {
+    let extra = r#"{"id":"c1","extra_content":{"google":{"thought_signature":"s=="}}}"#;
+    let calls = |wire: &dyn Wire, parts: Vec<Part>| {
+        let messages = vec![Message { role: Role::Assistant, content: parts }];
+        let body = body(wire, &Request { messages, system: String::new(), ..request() });
+        body["messages"][0]["tool_calls"].clone()
+    };
+    let parts = || vec![opaque("openai-chat", extra), call("c1", "{}"), call("c2", "{}")];
+    let sent = calls(&LOCAL, parts());
+    assert_eq!(sent[0]["extra_content"], json!({"google": {"thought_signature": "s=="}}));
+    assert_eq!(sent[1].get("extra_content"), None);
+    assert_eq!(calls(&CHAT, parts())[0].get("extra_content"), None);
+    let other = calls(&LOCAL, vec![opaque("openai-chat", extra), call("c9", "{}")]);
+    assert_eq!(other[0].get("extra_content"), None);
+}
