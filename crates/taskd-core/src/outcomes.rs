@@ -4,14 +4,14 @@
 //! same batch.
 
 use taskd_model::{
-    Actor, Change, EffectId, Event, Evidence, Failure, LoopId, Outcome, Purse, Seq, Time, Verdict,
-    Work,
+    Actor, Change, CircuitChange, EffectId, Event, Evidence, Failure, LoopId, Outcome, Purse, Seq,
+    Time, Verdict, Work,
 };
 
 use crate::{
     Coordinator,
     coordinator::{MAX_MESSAGE_BYTES, loop_of, truncate},
-    scheduler,
+    scheduler::{self, Bucket},
 };
 
 /// Longest reason for a wait, in bytes.
@@ -29,14 +29,33 @@ impl Coordinator {
             *message = truncate(message.replace(char::is_control, " "), MAX_MESSAGE_BYTES);
             *fault = fault.take().map(|it| Box::new(it.bounded()));
         }
+        let left_alone = self.left_alone(&work);
         let event = Event::EffectEnded { effect, outcome: outcome.clone() };
         self.emit(now, Actor::Runner, id, event);
         let seq = self.head();
+        self.circuit_changed(now, &work, left_alone);
         self.warn_of_budgets(now, id);
         let Some(id) = id.filter(|_| !was_ending) else { return };
         self.gated(now, id, seq, &outcome);
         self.agent_failed(now, id, seq, &outcome);
         self.failed(now, id, effect, &work, &outcome);
+    }
+
+    /// The bucket of a call is left alone but for probes.
+    fn left_alone(&self, work: &Work) -> bool {
+        let Work::Call { bucket, .. } = work else { return false };
+        self.state().bucket(bucket).is_some_and(Bucket::is_left_alone)
+    }
+
+    /// The end of a call may have opened or closed its circuit: that is said.
+    fn circuit_changed(&mut self, now: Time, work: &Work, before: bool) {
+        let Work::Call { bucket, .. } = work else { return };
+        let after = self.left_alone(work);
+        if before != after {
+            let change = if after { CircuitChange::Opened } else { CircuitChange::Closed };
+            let bucket = bucket.clone();
+            self.emit(now, Actor::Core, None, Event::CircuitChanged { bucket, change });
+        }
     }
 
     /// What was just booked, or set, may have brought a budget near its end: that is said once.

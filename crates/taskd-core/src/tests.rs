@@ -284,6 +284,7 @@ impl Play {
                     .map(|it| it.split(',').map(str::to_owned).collect())
                     .unwrap_or_default(),
                 type_name: "ralph".to_owned(),
+                left_out: Vec::new(),
                 limits,
             });
             let id = LoopId { spec: SpecId { plan, index }, run: 1 };

@@ -43,6 +43,7 @@ use crate::{
     config::Config,
     driver::{Handle, Wanted, panic_text},
     hub::{Hub, Noise},
+    models,
     paths::Paths,
 };
 
@@ -68,6 +69,8 @@ pub(crate) struct Context {
     pub(crate) handle: Handle,
     pub(crate) launcher: Launcher,
     pub(crate) models: Models,
+    /// What providers said when they were asked.
+    pub(crate) availability: models::Availability,
     pub(crate) paths: Paths,
     /// The store's tag: names our refs.
     pub(crate) tag: String,
@@ -108,6 +111,7 @@ impl Context {
             handle,
             launcher,
             models,
+            availability: models::Availability::default(),
             paths,
             tag,
             config: Mutex::new(config),

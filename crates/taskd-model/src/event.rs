@@ -9,9 +9,9 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Change, Digest, EffectId, Evidence, Limit, Limits, LoopId, LoopLimits, Observation, Oid,
-    Outcome, Owner, PlanId, ProjectId, QueueOp, Reason, Seq, SpecId, Status, Time, Verdict, Work,
-    format_micros,
+    Change, CircuitChange, Digest, EffectId, Evidence, Limit, Limits, LoopId, LoopLimits,
+    Observation, Oid, Outcome, Owner, Param, PlanId, ProjectId, QueueOp, Reason, Seq, SpecId,
+    Status, Time, Verdict, Work, format_micros,
 };
 
 /// Largest encoded event, in bytes.
@@ -147,6 +147,9 @@ pub struct SpecHead {
     pub type_name: String,
     /// Its limits.
     pub limits: LoopLimits,
+    /// What the loop type sets and its worker does not take: left out, as the type says.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<Param>,
 }
 
 /// What works on a spec.
@@ -490,6 +493,13 @@ pub enum Event {
         /// What may be, in micro-dollars.
         budget_micros: u64,
     },
+    /// A provider is left alone, or called again.
+    CircuitChanged {
+        /// The model, as its bucket is called.
+        bucket: String,
+        /// What became of it.
+        change: CircuitChange,
+    },
     /// Something was put into the landing queue; the entry's id is this event's seq.
     QueueEntered {
         /// What.
@@ -625,6 +635,7 @@ kinds! {
     StopAsked => "stop_asked",
     BudgetSet => "budget_set",
     BudgetWarned => "budget_warned",
+    CircuitChanged => "circuit_changed",
     QueueEntered => "queue_entered",
     QueueLeft => "queue_left",
 }
@@ -676,7 +687,13 @@ impl fmt::Display for Event {
             Self::PlanSubmitted { plan, head } => {
                 write!(f, "{plan} submitted, {} specs: {}", head.specs, head.title)
             }
-            Self::SpecAdded { spec, head } => write!(f, "{spec} is {}: {}", head.name, head.title),
+            Self::SpecAdded { spec, head } => {
+                write!(f, "{spec} is {}", head.name)?;
+                for it in &head.left_out {
+                    write!(f, ", without `{}`", it.key())?;
+                }
+                write!(f, ": {}", head.title)
+            }
             Self::PlanReleased { plan, evidence: Some(_), .. } => {
                 write!(f, "{plan} released, base green")
             }
@@ -714,6 +731,7 @@ impl fmt::Display for Event {
                 let (spent, budget) = (format_micros(*spent_micros), format_micros(*budget_micros));
                 write!(f, "{spent} of the {budget} of {of} spent")
             }
+            Self::CircuitChanged { bucket, change } => write!(f, "{bucket} {change}"),
             Self::QueueEntered { op } => write!(f, "queued to {op}"),
             Self::QueueLeft { entry, op, end } => write!(f, "q{entry} {op}: {end}"),
         }

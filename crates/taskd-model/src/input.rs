@@ -53,6 +53,13 @@ pub enum Command {
         /// What may be spent in all, in micro-dollars.
         micros: u64,
     },
+    /// The provider of this bucket is well again: call it.
+    ResetCalls {
+        /// The bucket.
+        bucket: String,
+        /// End a silence after refusals too.
+        refusals: bool,
+    },
     /// Start nothing new until [`Command::Unpark`].
     Park,
     /// Go on with everything.

@@ -2,6 +2,7 @@
 //!
 //! Nothing here decides anything, does IO, or knows the time.
 
+mod circuit;
 mod code;
 mod docs;
 mod effect;
@@ -10,11 +11,13 @@ mod fault;
 mod ids;
 mod input;
 mod limits;
+mod params;
 mod status;
 mod units;
 mod usage;
 mod view;
 
+pub use circuit::CircuitChange;
 pub use code::{Code, Entry, Reaction, Rpc, Tier};
 pub use docs::{
     AgentDoc, GateDoc, GateSettings, InputDoc, InputKind, InputValue, Message, Part, PlanDoc,
@@ -33,6 +36,7 @@ pub use fault::{BodyKind, Fault, causes};
 pub use ids::{Digest, EffectId, LoopId, Oid, ParseIdError, PlanId, ProjectId, Seq, SpecId, Time};
 pub use input::{Command, Input};
 pub use limits::{Limits, LoopLimits, OnConflict};
+pub use params::{Param, Params, Thinking, Unsupported};
 pub use status::{InvalidTransition, Limit, Reason, Status};
 pub use units::{
     ParseUnitError, format_age_ms, format_clock_ms, format_duration_ms, format_micros,

@@ -92,6 +92,7 @@ impl World {
             worker,
             fallback: fallback.into_iter().collect(),
             type_name: "ralph".to_owned(),
+            left_out: Vec::new(),
             limits: LoopLimits {
                 iterations: self.rng.small(1, 12) * self.scale.means,
                 time_ms: self.rng.between(60_000, 7_200_000) * means,
@@ -194,6 +195,12 @@ impl World {
             24 => {
                 let of = if self.rng.chance(50) { Purse::Loop(id) } else { Purse::Plan(id.plan()) };
                 Command::SetBudget { of, micros: self.rng.between(0, 6_000_000) }
+            }
+            25 => {
+                let buckets = self.core.buckets(self.now);
+                let Some(it) = self.rng.pick(&buckets) else { return false };
+                let (bucket, refusals) = (it.name.clone(), self.rng.chance(50));
+                Command::ResetCalls { bucket, refusals }
             }
             _ => return false,
         };

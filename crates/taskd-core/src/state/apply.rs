@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use taskd_model::{
-    Digest, EffectId, Event, Evidence, IterationNote, Limit, LoopId, Observation, Oid, Owner,
-    PlanHead, PlanId, ProjectId, Purse, Reason, Record, Seq, SpecHead, SpecId, Status, Time, Usage,
-    Verdict, Work, Worker,
+    CircuitChange, Digest, EffectId, Event, Evidence, IterationNote, Limit, LoopId, Observation,
+    Oid, Owner, PlanHead, PlanId, ProjectId, Purse, Reason, Record, Seq, SpecHead, SpecId, Status,
+    Time, Usage, Verdict, Work, Worker,
 };
 
 use super::{Open, Project, State, WantedChange, bucket_of};
@@ -123,6 +123,9 @@ impl State {
                 self.touch_whole_plan(*id);
             }
             Event::BudgetWarned { of: Purse::Plan(id), .. } => self.plan_mut(*id).warned = true,
+            Event::CircuitChanged { bucket, change } => {
+                self.circuit_changed(bucket, *change, record.seq);
+            }
             Event::QueueEntered { op } => self.enter_queue(record.seq, *op),
             Event::QueueLeft { entry, op, end } => self.leave_queue(*entry, *op, end),
             Event::DaemonStopped => self.stopped = true,
@@ -210,6 +213,7 @@ impl State {
             | Event::EffectStarted { .. }
             | Event::EffectObserved { .. }
             | Event::EffectEnded { .. }
+            | Event::CircuitChanged { .. }
             | Event::QueueEntered { .. }
             | Event::QueueLeft { .. } => return false,
         }
@@ -368,6 +372,14 @@ impl State {
             | Observation::Activity(_) => {}
         }
         self.touch_loop(loop_id);
+    }
+
+    /// That a circuit opened or closed follows from the ends of calls, and was folded with them.
+    fn circuit_changed(&mut self, bucket: &str, change: CircuitChange, by: Seq) {
+        if let CircuitChange::Reset { refusals } = change {
+            let bucket = self.buckets.get_mut(bucket).expect("it was called");
+            bucket.reset(&self.limits, refusals, by, self.now);
+        }
     }
 
     /// Keeps what a call may cost from the other loops of its plan.

@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 use futures::StreamExt as _;
 use taskd_llm::{Call, CallLimits, LlmError, Resolved, StreamEvent};
 use taskd_model::{
-    Code, Delta, Digest, IterationNote, Observation, Outcome, Part, Reply, Request, ToolCall,
-    ToolDef, ToolResultDoc, Usage,
+    Code, Delta, Digest, IterationNote, Observation, Outcome, Part, Reply, Request, Thinking,
+    ToolCall, ToolDef, ToolResultDoc, Usage,
 };
 use taskd_tools::files::catalog;
 use tokio::time::Instant;
@@ -23,7 +23,7 @@ const MAX_TOOL_CALLS: usize = 28;
 const LONGEST_CALL: Duration = Duration::from_secs(24 * 60 * 60);
 /// What the last attempt of a call that keeps failing has at least.
 const LAST_ATTEMPT: Duration = Duration::from_secs(30);
-/// Longest reply asked for, in tokens.
+/// Longest reply asked for, in tokens, besides what is thought.
 const MAX_REPLY_TOKENS: u32 = 8_192;
 /// What remembering one repository's instructions takes beside them, in bytes.
 const ENTRY_BYTES: usize = 128;
@@ -101,10 +101,13 @@ impl Job {
         let loop_name = format!("{}.{}", self.order.plan, spec.name);
         let model = subject.model.as_deref().unwrap_or_default();
         let longest = self.ctx.models.facts(model).max_output;
+        let params = models::taken(&self.ctx, model, &spec.loop_type);
+        let wanted = MAX_REPLY_TOKENS + params.thinking.map_or(0, Thinking::tokens);
         let conversation = Conversation {
             loop_name: &loop_name,
             model,
-            max_tokens: longest.map_or(MAX_REPLY_TOKENS, |it| it.min(MAX_REPLY_TOKENS)),
+            max_tokens: longest.map_or(wanted, |it| it.min(wanted)),
+            params,
             tools: &tools,
             turns: &turns,
             moved: &[],

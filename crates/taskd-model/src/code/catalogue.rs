@@ -309,6 +309,9 @@ catalogue! {
     NoSuchPlan "no_such_plan" UserFixable Refuses NotFound 5
         "There is no such plan"
         "`taskd ls -a`"
+    NoSuchBucket "no_such_bucket" UserFixable Refuses NotFound 5
+        "Nobody has called this model, or waits to"
+        "`taskd queue` lists those there are"
     NoSuchProject "no_such_project" UserFixable Refuses NotFound 5
         "The repository is no project of this daemon"
         "`taskd projects ls`"

@@ -95,7 +95,8 @@ impl View {
             | Event::PauseAsked
             | Event::ResumeAsked
             | Event::StopAsked
-            | Event::BudgetWarned { .. } => {}
+            | Event::BudgetWarned { .. }
+            | Event::CircuitChanged { .. } => {}
         }
     }
 
@@ -168,6 +169,7 @@ impl View {
             | Event::StatusChanged { .. }
             | Event::BudgetSet { .. }
             | Event::BudgetWarned { .. }
+            | Event::CircuitChanged { .. }
             | Event::QueueEntered { .. }
             | Event::QueueLeft { .. } => {}
         }

@@ -89,6 +89,7 @@ impl View {
                 let text = spent_of(*spent_micros, *budget_micros);
                 Some(Line::new(&self.purse(*of)?, text))
             }
+            Event::CircuitChanged { bucket, change } => Some(Line::new(bucket, change.to_string())),
             event @ (Event::StatusChanged { .. }
             | Event::IterationStarted { .. }
             | Event::ModelChanged { .. }
@@ -300,6 +301,7 @@ impl View {
             | Event::ResumeAsked
             | Event::BudgetSet { .. }
             | Event::BudgetWarned { .. }
+            | Event::CircuitChanged { .. }
             | Event::QueueEntered { .. }
             | Event::QueueLeft { .. } => return None,
         };

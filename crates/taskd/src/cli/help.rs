@@ -169,7 +169,10 @@ costs   by, rows[]: its key, input, output, cache_read, cache_write, cost_micros
         person_ms, wall_ms, calls, failed_calls, iterations, rebases, landed[]
 budget  name, budget_micros, cost_micros, left_micros
 models  providers[]: name, interface, url, credential; models[]: name, window, max_output,
-        price: since, *_micros per million tokens; interfaces[]: name, capabilities
+        price: since, *_micros per million tokens; interfaces[]: name, capabilities;
+        with --check instead: providers[]: name, state (usable, no_credential, misconfigured,
+        unreachable, not_accepted, refused, failing, no_list), usable, credential, reachable,
+        accepted, models, more_models, took_ms, age_ms, problem, hint, buckets[] as in queue
 events  the stored events as they are: seq, at (milliseconds), kind, data, ...
 ";
 
@@ -184,4 +187,7 @@ limits: {iterations: 8, time: 2h, budget: $5}
 prompt: |
   # {{ spec.title }}
   {{ spec.text }}
+
+How a model works: `thinking: low|medium|high`, `temperature: 0.7`. A plan whose model does not take
+what its type sets is refused; with `unsupported: drop` it is left out, and that is told.
 ";

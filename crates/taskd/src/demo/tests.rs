@@ -222,6 +222,7 @@ impl Log {
                 worker: Worker::Model("scripted:/m".to_owned()),
                 fallback: Vec::new(),
                 type_name: "ralph".to_owned(),
+                left_out: Vec::new(),
                 limits: LoopLimits::default(),
             };
             let spec = loop_id(index).spec;
