@@ -158,6 +158,14 @@ fn is_variant(name: &str, model: &str) -> bool {
     shape == "00000000" || shape == "0000-00-00"
 }
 
+/// Whether `answered`, a provider's word, is the model that people call `PROVIDER/MODEL`, with a date
+/// behind it or not.
+#[must_use]
+pub fn is_same_model(asked: &str, answered: &str) -> bool {
+    let name = asked.split_once('/').map_or(asked, |(_, name)| name);
+    is_variant(name, answered) || is_variant(answered, name)
+}
+
 impl Date {
     /// A day of the calendar; `None` if there is none such.
     #[must_use]

@@ -38,7 +38,7 @@ fn used() -> Usage {
 }
 
 fn replied(usage: Usage) -> Outcome {
-    Outcome::Replied { reply: digest("y"), calls: Vec::new(), usage }
+    Outcome::Replied { reply: digest("y"), calls: Vec::new(), usage, by: None }
 }
 
 /// Plan 8 with a loop that waited, called twice, was gated and landed, and one that has no price;
