@@ -8,6 +8,7 @@ mod read;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
+    path::PathBuf,
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -45,6 +46,8 @@ pub struct Provider {
     pub models_of: Option<String>,
     /// What its models take, where its interface does not tell.
     pub takes: Takes,
+    /// Authorities that are trusted beside this machine's own: a PEM file, by its absolute path.
+    pub ca_file: Option<PathBuf>,
 }
 
 /// A model, and its price from a date on.

@@ -72,7 +72,9 @@ async fn ask(
     credentials: &BTreeMap<String, String>,
 ) -> v1::ProviderCheck {
     let name = &provider.name;
-    let (http, mark) = match ctx.models.provider(name, credentials) {
+    // Authorities are in a file.
+    let found = tokio::task::block_in_place(|| ctx.models.provider(name, credentials));
+    let (http, mark) = match found {
         Ok(found) => found,
         Err(error) => return row(provider, Err(&error)),
     };
@@ -146,6 +148,10 @@ fn judged(provider: &Provider, error: &LlmError) -> (v1::ProviderState, String) 
         }
         LlmError::Garbled { .. } | LlmError::NotAStream { .. } | LlmError::Refused { .. } => {
             (State::NoList, format!("calls may work all the same; check its URL, {place}"))
+        }
+        LlmError::Certificate { .. } => {
+            let hint = "`ca_file` of the provider in models.toml names your own authority";
+            (State::Unreachable, hint.to_owned())
         }
         LlmError::Settings { .. }
         | LlmError::Inexpressible { .. }

@@ -94,6 +94,17 @@ pub enum LlmError {
         /// What is wrong with it.
         what: &'static str,
     },
+    /// The other side shows a certificate that is not trusted. Asking again changes nothing.
+    #[error(
+        "{origin}: its certificate is not trusted ({why}); if it is your own authority's, name that in \
+         models.toml: `ca_file` of the provider"
+    )]
+    Certificate {
+        /// Whose failure it is.
+        origin: Box<Origin>,
+        /// What is wrong with it, in the TLS library's words.
+        why: String,
+    },
     /// The request cannot be expressed in this provider's interface.
     #[error("{origin}: the request cannot be sent: {what}")]
     Inexpressible {
@@ -232,6 +243,7 @@ impl LlmError {
             Self::Refused { .. }
             | Self::ContextTooLarge { .. }
             | Self::NotAStream { .. }
+            | Self::Certificate { .. }
             | Self::Inexpressible { .. }
             | Self::Settings { .. }
             | Self::TooLarge { .. }
@@ -259,6 +271,7 @@ impl LlmError {
             | Self::Disconnected { origin, .. }
             | Self::NotAStream { origin }
             | Self::Garbled { origin, .. }
+            | Self::Certificate { origin, .. }
             | Self::Inexpressible { origin, .. } => Some(origin),
             Self::Settings { .. }
             | Self::TooLarge { .. }
@@ -311,6 +324,12 @@ impl LlmError {
         Self::Unreachable { origin: Box::default(), why }
     }
 
+    /// A certificate that is not trusted.
+    pub(crate) fn untrusted(why: &str) -> Self {
+        let why = why.chars().take(MAX_WHY_CHARS).collect();
+        Self::Certificate { origin: Box::default(), why }
+    }
+
     /// The same failure, and whose it is.
     pub(crate) fn of(mut self, whose: &Origin, seen: usize) -> Self {
         if let Self::Disconnected { pieces, .. } = &mut self {
@@ -341,6 +360,7 @@ impl LlmError {
             | Self::Disconnected { origin, .. }
             | Self::NotAStream { origin }
             | Self::Garbled { origin, .. }
+            | Self::Certificate { origin, .. }
             | Self::Inexpressible { origin, .. } => Some(origin),
             Self::Settings { .. }
             | Self::TooLarge { .. }

@@ -1,12 +1,14 @@
 //! The way to one model: client, address, credential. Made once, shared by all its calls.
 
 use std::{
+    fs,
     net::IpAddr,
+    path::Path,
     sync::{Arc, Mutex, PoisonError, Weak},
 };
 
 use reqwest::{
-    Client, Method, Url,
+    Certificate, Client, Method, Url,
     header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},
     redirect, retry,
 };
@@ -38,7 +40,8 @@ pub(super) struct Link {
 
 impl Link {
     pub(super) fn new(settings: HttpSettings, wire: Arc<dyn Wire>) -> Result<Self, LlmError> {
-        let HttpSettings { provider, model, base_url, key, timeouts, takes, api: _ } = settings;
+        let HttpSettings { provider, model, base_url, key, timeouts, takes, ca_file, api: _ } =
+            settings;
         let bad =
             |what: &str| LlmError::Settings { provider: provider.clone(), what: what.to_owned() };
         let url = Url::parse(&base_url).map_err(|_| bad("its base URL is no URL"))?;
@@ -61,7 +64,11 @@ impl Link {
             value.set_sensitive(true);
             headers.insert(HeaderName::from_static(name), value);
         }
-        let client = client(&url, timeouts).map_err(|_| {
+        let authorities = match &ca_file {
+            Some(path) => authorities(path).map_err(|why| bad(&why))?,
+            None => Vec::new(),
+        };
+        let client = client(&url, timeouts, authorities).map_err(|_| {
             bad("this machine's certificates cannot be read; install ca-certificates")
         })?;
         let base = url.as_str().trim_end_matches('/').to_owned();
@@ -164,7 +171,18 @@ fn address(base: &str, path: &str) -> String {
     format!("{base}{path}")
 }
 
-fn client(url: &Url, timeouts: Timeouts) -> reqwest::Result<Client> {
+/// The certificates of a file.
+fn authorities(path: &Path) -> Result<Vec<Certificate>, String> {
+    let shown = path.display();
+    let text = fs::read(path).map_err(|it| format!("its ca_file {shown} cannot be read: {it}"))?;
+    let found = Certificate::from_pem_bundle(&text).unwrap_or_default();
+    if found.is_empty() {
+        return Err(format!("its ca_file {shown} holds no certificate in PEM"));
+    }
+    Ok(found)
+}
+
+fn client(url: &Url, timeouts: Timeouts, authorities: Vec<Certificate>) -> reqwest::Result<Client> {
     let mut client = Client::builder()
         .user_agent(USER_AGENT)
         .connect_timeout(timeouts.connect)
@@ -178,6 +196,8 @@ fn client(url: &Url, timeouts: Timeouts) -> reqwest::Result<Client> {
     if url.scheme() == "http" {
         // No TLS, so it works where there are no certificates.
         client = client.tls_certs_only([]);
+    } else if !authorities.is_empty() {
+        client = client.tls_certs_merge(authorities);
     }
     client.build()
 }
@@ -268,6 +288,7 @@ mod tests {
             key: None,
             timeouts: Timeouts::default(),
             takes: Takes::default(),
+            ca_file: None,
         };
         let link = Link::new(settings, Arc::clone(&wire) as Arc<dyn Wire>).unwrap();
         let request = |text: &str| {
