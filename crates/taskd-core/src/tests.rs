@@ -372,6 +372,7 @@ fn outcome(verb: &str, args: &[&str]) -> Outcome {
             reply: blob,
             calls: args.iter().map(|it| tool_call(it)).collect(),
             usage: Usage { micros: 10_000, ..Usage::default() },
+            by: None,
         },
         "tool" => Outcome::ToolDone {
             result: blob,

@@ -22,7 +22,9 @@ mod wire;
 pub use call::{Call, CallLimits, Collected, Llm, Price, StreamEvent, collect, estimate_tokens};
 pub use capability::{CAPABILITIES, Capabilities, Takes, capabilities};
 pub use cassette::{Cassette, CassetteError, Nearest, Player, Recorder};
-pub use catalog::{Catalog, CatalogError, Date, Model, ModelFacts, Provider, api_name};
+pub use catalog::{
+    Catalog, CatalogError, Date, Model, ModelFacts, Provider, api_name, is_same_model,
+};
 pub use error::{BodyKind, LlmError, Origin, ProviderFault, ScriptError, Wait};
 pub use http::{Api, Http, HttpSettings, Listed, Secret, Timeouts};
 pub use models::{MAX_SCRIPTS, Models, Resolved};

@@ -89,7 +89,7 @@ fn done(world: &mut World, id: EffectId) -> Outcome {
             let worst_micros = if world.rng.chance(50) { MAX_CALL_MICROS } else { 0 };
             Outcome::Composed { request: blob, tokens, worst_micros }
         }
-        Work::Call { .. } => Outcome::Replied { reply: blob, calls, usage },
+        Work::Call { .. } => Outcome::Replied { reply: blob, calls, usage, by: None },
         Work::Tool { reads, .. } => {
             let subject = order.subject.as_ref().expect("a loop's work");
             let error = world.rng.chance(10);
