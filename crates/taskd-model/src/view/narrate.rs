@@ -5,11 +5,11 @@
 
 use crate::{
     Change, ChangeCause, Event, GateReport, LandPolicy, LoopId, Observation, Outcome, Owner,
-    PlanId, Purse, QueueEnd, QueueOp, Reason, Record, Status, Time, Usage, Verdict,
+    PlanId, Purse, QueueEnd, QueueOp, Reason, Record, Status, Time, Unit, Usage, Verdict,
     format_duration_ms, format_micros,
 };
 
-use super::{EffectKind, EffectView, LoopView, View};
+use super::{EffectKind, EffectView, LoopView, View, may_spend, spent_of};
 
 /// A line of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,13 +82,21 @@ impl View {
             }
             Event::QueueLeft { op, end, .. } => self.queue_line(*op, end),
             Event::BudgetSet { of, micros } => {
-                let text = format!("may spend {} in all", format_micros(*micros));
-                Some(Line::new(&self.purse(*of)?, text))
+                self.budget_line(*of, may_spend(*of, Unit::Micros, *micros))
+            }
+            Event::TokensSet { of, tokens } => {
+                self.budget_line(*of, may_spend(*of, Unit::Tokens, *tokens))
             }
             Event::BudgetWarned { of, spent_micros, budget_micros } => {
-                let text = spent_of(*spent_micros, *budget_micros);
-                Some(Line::new(&self.purse(*of)?, text))
+                self.budget_line(*of, spent_of(Unit::Micros, *spent_micros, *budget_micros))
             }
+            Event::TokensWarned { of, spent, budget } => {
+                self.budget_line(*of, spent_of(Unit::Tokens, *spent, *budget))
+            }
+            Event::BudgetSpent { of, until } => self
+                .budget_line(*of, "today's budget is spent")
+                .map(|it| Line { until: Some(*until), ..it }),
+            Event::BudgetRenewed { of } => self.budget_line(*of, "the day's budget is renewed"),
             event @ (Event::StatusChanged { .. }
             | Event::IterationStarted { .. }
             | Event::ModelChanged { .. }
@@ -118,11 +126,16 @@ impl View {
         }
     }
 
+    /// What became of a budget.
+    fn budget_line(&self, of: Purse, text: impl Into<String>) -> Option<Line> {
+        Some(Line::new(&self.purse(of)?, text))
+    }
+
     /// Whose money it is; nobody's where the plan is its one loop, which says it.
     fn purse(&self, of: Purse) -> Option<String> {
         match of {
-            Purse::Loop(id) => Some(self.loop_name(id)),
             Purse::Plan(id) => self.plans.get(&id).filter(|it| !it.single).map(|_| id.to_string()),
+            Purse::Loop(_) | Purse::Project(_) | Purse::All => Some(self.purse_name(of)),
         }
     }
 
@@ -298,6 +311,10 @@ impl View {
             | Event::ResumeAsked
             | Event::BudgetSet { .. }
             | Event::BudgetWarned { .. }
+            | Event::TokensSet { .. }
+            | Event::TokensWarned { .. }
+            | Event::BudgetSpent { .. }
+            | Event::BudgetRenewed { .. }
             | Event::QueueEntered { .. }
             | Event::QueueLeft { .. } => return None,
         };
@@ -425,16 +442,6 @@ fn tests(n: u32) -> String {
 /// `1 file`, `2 files`.
 fn count(n: u64, thing: &str) -> String {
     format!("{n} {thing}{}", if n == 1 { "" } else { "s" })
-}
-
-/// `82 % of its $5.00 spent`.
-#[must_use]
-pub fn spent_of(spent_micros: u64, budget_micros: u64) -> String {
-    if budget_micros == 0 {
-        return format!("{} spent of a budget of nothing", format_micros(spent_micros));
-    }
-    let percent = u128::from(spent_micros) * 100 / u128::from(budget_micros);
-    format!("{percent} % of its {} spent", format_micros(budget_micros))
 }
 
 /// Cost for people, with what nobody counted, or what has no known price, named.

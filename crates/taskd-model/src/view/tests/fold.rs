@@ -15,6 +15,7 @@ fn tools_run_beside_a_call_and_each_other() {
         bucket: "m".to_owned(),
         cap_micros: 1_000,
         reserved_micros: 0,
+        reserved_tokens: 0,
         input_tokens: 0,
         output_tokens: 0,
     };
@@ -41,6 +42,7 @@ fn a_new_life_loses_what_ran() {
         bucket: "m".to_owned(),
         cap_micros: 1_000,
         reserved_micros: 0,
+        reserved_tokens: 0,
         input_tokens: 0,
         output_tokens: 0,
     };

@@ -22,7 +22,9 @@ fn event(kind: u8, n: u8, m: u8, seq: u64) -> (Option<LoopId>, Event) {
             request: digest("r"),
             bucket: "m".to_owned(),
             cap_micros: 9,
+            cap_tokens: 0,
             reserved_micros: 0,
+            reserved_tokens: 0,
             input_tokens: 0,
             output_tokens: 0,
         },
@@ -33,7 +35,7 @@ fn event(kind: u8, n: u8, m: u8, seq: u64) -> (Option<LoopId>, Event) {
         Work::Publish { op, commit: oid(m), expected: oid(n) },
     ];
     let outcomes = [
-        Outcome::Composed { request: digest("r"), tokens: 1, worst_micros: 0 },
+        Outcome::Composed { request: digest("r"), tokens: 1, worst_micros: 0, worst_tokens: 0 },
         Outcome::Gated {
             checkpoint: oid(m),
             tree: oid(m),

@@ -15,7 +15,9 @@ fn call_work() -> Work {
         request: digest("r"),
         bucket: "m".to_owned(),
         cap_micros: 9,
+        cap_tokens: 0,
         reserved_micros: 0,
+        reserved_tokens: 0,
         input_tokens: 0,
         output_tokens: 0,
     }
@@ -56,7 +58,7 @@ fn story() -> Story {
     }
     it.of(id(8, 0), Event::IterationStarted { n: 1 });
     let composing = it.start(Owner::Loop(id(8, 0)), Work::Compose);
-    it.end(composing, Outcome::Composed { request: digest("r"), tokens: 1, worst_micros: 0 });
+    it.end(composing, Outcome::Composed { request: digest("r"), tokens: 1, worst_micros: 0, worst_tokens: 0 });
     let call = it.after(720).start(Owner::Loop(id(8, 0)), call_work());
     let (failure, message) = (taskd_model::Failure::Transient, "no luck".to_owned());
     it.after(20).end(call, Outcome::Failed { failure, message, usage: Usage::default() });
