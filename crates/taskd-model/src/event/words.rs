@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{ChangeCause, Event, QueueEnd, Record};
-use crate::{Observation, Unit, format_micros};
+use crate::{Observation, Purse, Unit, format_micros};
 
 impl fmt::Display for QueueEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -83,20 +83,12 @@ impl fmt::Display for Event {
             Self::PauseAsked => f.write_str("asked to pause"),
             Self::ResumeAsked => f.write_str("asked to go on"),
             Self::StopAsked => f.write_str("asked to stop"),
-            Self::BudgetSet { of, micros: 0 } if of.is_daily() => {
-                write!(f, "no budget of money for {of}")
-            }
-            Self::BudgetSet { of, micros } => {
-                write!(f, "budget of {of} set to {}", format_micros(*micros))
-            }
+            Self::BudgetSet { of, micros } => set(f, *of, Unit::Micros, *micros),
             Self::BudgetWarned { of, spent_micros, budget_micros } => {
                 let (spent, budget) = (format_micros(*spent_micros), format_micros(*budget_micros));
                 write!(f, "{spent} of the {budget} of {of} spent")
             }
-            Self::TokensSet { of, tokens: 0 } => write!(f, "no budget of tokens for {of}"),
-            Self::TokensSet { of, tokens } => {
-                write!(f, "budget of {of} set to {}", Unit::Tokens.format(*tokens))
-            }
+            Self::TokensSet { of, tokens } => set(f, *of, Unit::Tokens, *tokens),
             Self::TokensWarned { of, spent, budget } => {
                 let unit = Unit::Tokens;
                 write!(f, "{} of the {} of {of} used", unit.format(*spent), unit.format(*budget))
@@ -108,6 +100,15 @@ impl fmt::Display for Event {
             Self::QueueEntered { op } => write!(f, "queued to {op}"),
             Self::QueueLeft { entry, op, end } => write!(f, "q{entry} {op}: {end}"),
         }
+    }
+}
+
+/// A budget that was set, or taken away.
+fn set(f: &mut fmt::Formatter<'_>, of: Purse, unit: Unit, amount: u64) -> fmt::Result {
+    match (amount, unit) {
+        (0, Unit::Tokens) => write!(f, "no budget of tokens for {of}"),
+        (0, Unit::Micros) if of.is_daily() => write!(f, "no budget of money for {of}"),
+        (_, _) => write!(f, "budget of {of} set to {}", unit.format(amount)),
     }
 }
 

@@ -3,8 +3,8 @@
 //! Every event is named here, so a new one does not compile until somebody says what it shows.
 
 use crate::{
-    Change, Digest, Event, LoopId, PlanHead, PlanId, Reason, Record, Seq, SpecHead, SpecId, Status,
-    Time, Unit, Usage, Verdict, Worker,
+    Change, Digest, Event, Evidence, LoopId, Oid, PlanHead, PlanId, Reason, Record, Seq, SpecHead,
+    SpecId, Status, Time, Unit, Usage, Verdict, Worker,
 };
 
 use super::{
@@ -115,13 +115,7 @@ impl View {
         match &record.event {
             Event::IterationStarted { n } => it.begin_iteration(*n, at),
             Event::ModelChanged { from, to, gives_up, .. } => {
-                it.worker = Worker::Model(to.clone());
-                let wanted = it.instead_of.take().unwrap_or_else(|| from.clone());
-                it.instead_of = (wanted != *to).then_some(wanted);
-                if let Some(n) = gives_up {
-                    it.give_up_iteration(*n);
-                }
-                it.doing(Doing::Idle, at);
+                it.change_model(from, to, *gives_up, at);
             }
             Event::IterationEnded { n, verdict, summary, log, change } => {
                 it.end_iteration(*n, (*verdict, summary, *log, *change), at);
@@ -133,16 +127,7 @@ impl View {
             Event::LimitReached { limit } => it.ending = Some(Reason::Limit(*limit)),
             Event::InternalError { message } => it.ending = Some(Reason::Internal(message.clone())),
             Event::Passed { checkpoint, evidence, tests } => {
-                it.checkpoint = Some(*checkpoint);
-                it.trouble = None;
-                it.passed = Some(PassedView {
-                    checkpoint: *checkpoint,
-                    tree: evidence.tree,
-                    evidence: evidence.seq,
-                    tests: *tests,
-                    change: it.change,
-                    at,
-                });
+                it.pass(*checkpoint, *evidence, *tests, at);
             }
             Event::ApprovalAsked => {
                 it.approval_asked = Some(at);
@@ -377,6 +362,23 @@ impl LoopView {
         self.held = None;
         self.passed = None;
         self.integrated = None;
+    }
+
+    fn change_model(&mut self, from: &str, to: &str, gives_up: Option<u32>, at: Time) {
+        self.worker = Worker::Model(to.to_owned());
+        let wanted = self.instead_of.take().unwrap_or_else(|| from.to_owned());
+        self.instead_of = (wanted != to).then_some(wanted);
+        if let Some(n) = gives_up {
+            self.give_up_iteration(n);
+        }
+        self.doing(Doing::Idle, at);
+    }
+
+    fn pass(&mut self, checkpoint: Oid, evidence: Evidence, tests: Option<u32>, at: Time) {
+        self.checkpoint = Some(checkpoint);
+        self.trouble = None;
+        let (tree, evidence, change) = (evidence.tree, evidence.seq, self.change);
+        self.passed = Some(PassedView { checkpoint, tree, evidence, tests, change, at });
     }
 
     fn begin_iteration(&mut self, n: u32, at: Time) {

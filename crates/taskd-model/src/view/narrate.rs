@@ -81,22 +81,12 @@ impl View {
                 Some(Line::new(&self.loop_name(*id), "in the queue to land"))
             }
             Event::QueueLeft { op, end, .. } => self.queue_line(*op, end),
-            Event::BudgetSet { of, micros } => {
-                self.budget_line(*of, may_spend(*of, Unit::Micros, *micros))
-            }
-            Event::TokensSet { of, tokens } => {
-                self.budget_line(*of, may_spend(*of, Unit::Tokens, *tokens))
-            }
-            Event::BudgetWarned { of, spent_micros, budget_micros } => {
-                self.budget_line(*of, spent_of(Unit::Micros, *spent_micros, *budget_micros))
-            }
-            Event::TokensWarned { of, spent, budget } => {
-                self.budget_line(*of, spent_of(Unit::Tokens, *spent, *budget))
-            }
-            Event::BudgetSpent { of, until } => self
-                .budget_line(*of, "today's budget is spent")
-                .map(|it| Line { until: Some(*until), ..it }),
-            Event::BudgetRenewed { of } => self.budget_line(*of, "the day's budget is renewed"),
+            event @ (Event::BudgetSet { .. }
+            | Event::TokensSet { .. }
+            | Event::BudgetWarned { .. }
+            | Event::TokensWarned { .. }
+            | Event::BudgetSpent { .. }
+            | Event::BudgetRenewed { .. }) => self.budget_line(event),
             event @ (Event::StatusChanged { .. }
             | Event::IterationStarted { .. }
             | Event::ModelChanged { .. }
@@ -127,7 +117,25 @@ impl View {
     }
 
     /// What became of a budget.
-    fn budget_line(&self, of: Purse, text: impl Into<String>) -> Option<Line> {
+    fn budget_line(&self, event: &Event) -> Option<Line> {
+        if let Event::BudgetSpent { of, until } = event {
+            let line = Line::new(&self.purse(*of)?, "today's budget is spent");
+            return Some(Line { until: Some(*until), ..line });
+        }
+        if let Event::BudgetRenewed { of } = event {
+            return Some(Line::new(&self.purse(*of)?, "the day's budget is renewed"));
+        }
+        let (of, text) = if let Event::BudgetSet { of, micros } = event {
+            (*of, may_spend(*of, Unit::Micros, *micros))
+        } else if let Event::TokensSet { of, tokens } = event {
+            (*of, may_spend(*of, Unit::Tokens, *tokens))
+        } else if let Event::BudgetWarned { of, spent_micros, budget_micros } = event {
+            (*of, spent_of(Unit::Micros, *spent_micros, *budget_micros))
+        } else if let Event::TokensWarned { of, spent, budget } = event {
+            (*of, spent_of(Unit::Tokens, *spent, *budget))
+        } else {
+            return None;
+        };
         Some(Line::new(&self.purse(of)?, text))
     }
 
