@@ -18,7 +18,9 @@ mod scripted;
 mod sse;
 mod wire;
 
-pub use call::{Call, CallLimits, Collected, Llm, Price, StreamEvent, collect, estimate_tokens};
+pub use call::{
+    Call, CallLimits, Collected, Llm, Price, StreamEvent, at_most, collect, estimate_tokens,
+};
 pub use cassette::{Cassette, CassetteError, Nearest, Player, Recorder};
 pub use catalog::{
     CAPABILITIES, Catalog, CatalogError, Date, Model, ModelFacts, Provider, api_name, capabilities,

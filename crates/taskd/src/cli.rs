@@ -90,7 +90,7 @@ async fn dispatch(here: &Here, command: Option<Command>) -> Done {
         Command::Budget(BudgetCommand::Show { ids, scope }) => {
             money::budgets(here, &ids, scope).await
         }
-        Command::Budget(BudgetCommand::Set { id, money }) => act::budget(here, id, money).await,
+        Command::Budget(BudgetCommand::Set { id, amount }) => act::budget(here, id, amount).await,
         Command::Models => look::models(here).await,
         Command::Queue => look::queue(here).await,
         Command::Tui(it) => look::tui(here, it).await,

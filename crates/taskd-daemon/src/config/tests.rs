@@ -236,6 +236,16 @@ fn a_project_may_be_stricter_but_not_looser() {
     let budget = |text: &str| Config::resolve(&sources(vec![project(text)]));
     assert_eq!(budget("run.budget = '$1'").unwrap().run_limits().budget_micros, 1_000_000);
     assert!(budget("plan.budget = '$21'").is_err());
+
+    // No limit is the loosest there is.
+    let tokens = |own: &str, theirs: &str| {
+        let line = |it: &str| format!("run.tokens = {it}");
+        Config::resolve(&sources(vec![person(&line(own)), project(&line(theirs))]))
+    };
+    assert_eq!(tokens("0", "'1.5M'").unwrap().run_limits().tokens, 1_500_000);
+    assert_eq!(tokens("'2M'", "500000").unwrap().run_limits().tokens, 500_000);
+    assert!(tokens("'2M'", "'3M'").is_err() && tokens("'2M'", "0").is_err());
+    assert!(tokens("'2M'", "'2 million'").is_err());
 }
 
 #[test]

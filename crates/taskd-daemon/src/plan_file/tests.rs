@@ -359,6 +359,7 @@ fn placeless(plan: PlanFile) -> PlanFile {
         gate: top(head.gate),
         land: top(head.land),
         budget_micros: top(head.budget_micros),
+        tokens: top(head.tokens),
         time_ms: top(head.time_ms),
         iterations: top(head.iterations),
         setup: top(head.setup),

@@ -118,13 +118,15 @@ pub enum LlmError {
         /// What is counted.
         unit: &'static str,
     },
-    /// The call used up what was reserved for it and ended itself.
-    #[error("the call cost {spent_micros} micro-dollars, more than the {cap_micros} reserved")]
+    /// The call used up what was left for it and ended itself.
+    #[error("the call used {spent} {unit}, more than the {cap} that were left for it")]
     OverCap {
-        /// What was spent.
-        spent_micros: u64,
-        /// What was reserved.
-        cap_micros: u64,
+        /// What was used.
+        spent: u64,
+        /// What was left.
+        cap: u64,
+        /// Of what: micro-dollars, tokens.
+        unit: &'static str,
     },
     /// A script has nothing to say at this place.
     #[error(
@@ -235,11 +237,11 @@ impl LlmError {
             | Self::Inexpressible { .. }
             | Self::Settings { .. }
             | Self::TooLarge { .. }
-            | Self::OverCap { .. }
             | Self::NoReply { .. }
             | Self::UnknownProvider { .. }
             | Self::RelativePath { .. }
             | Self::Cassette(_) => Failure::Permanent,
+            Self::OverCap { .. } => Failure::OverBudget,
             Self::Script(script) => script.class(),
             Self::Replayed { failure, .. } => *failure,
         }

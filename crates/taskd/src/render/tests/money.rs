@@ -5,9 +5,10 @@ use taskd_model::{GateReport, Observation, Outcome, Purse, QueueEnd, QueueOp, Re
 use super::*;
 use crate::render::{
     self,
+    budgets::{json as budgets_json, picture as budgets},
     costs::{By, costs, grouped, json},
     ls::Show,
-    receipt::{Receipt, budgets, budgets_json},
+    receipt::Receipt,
 };
 
 fn call_work() -> Work {
@@ -58,7 +59,10 @@ fn story() -> Story {
     }
     it.of(id(8, 0), Event::IterationStarted { n: 1 });
     let composing = it.start(Owner::Loop(id(8, 0)), Work::Compose);
-    it.end(composing, Outcome::Composed { request: digest("r"), tokens: 1, worst_micros: 0, worst_tokens: 0 });
+    it.end(
+        composing,
+        Outcome::Composed { request: digest("r"), tokens: 1, worst_micros: 0, worst_tokens: 0 },
+    );
     let call = it.after(720).start(Owner::Loop(id(8, 0)), call_work());
     let (failure, message) = (taskd_model::Failure::Transient, "no luck".to_owned());
     it.after(20).end(call, Outcome::Failed { failure, message, usage: Usage::default() });
@@ -195,7 +199,7 @@ BUDGET                               SPENT   LEFT     OF
 p8       94 % of its $1.50 spent    $1.42+  $0.08  $1.50
 p8.docs                           no price  $5.00  $5.00
 ");
-    assert_eq!(budgets_json(&it.view, &[plan])[0]["left_micros"], 83_999);
+    assert_eq!(budgets_json(&it.view, &[plan], it.view.at)[0]["left_micros"], 83_999);
     it.status(id(8, 1), Status::Blocked, Reason::Limit(taskd_model::Limit::PlanBudget));
     insta::assert_snapshot!(render::ls::ls(&it.view, &scene(80), Show::default()), @"
 ~/src/gate  main 9c1e2ab   open plans $1.42+ of $11.50
