@@ -81,9 +81,9 @@ fn note(it: &BudgetView, scene: &Scene) -> String {
     }
     let until = scene.clock(it.closed_until.unwrap_or(next_midnight(scene.now)));
     match (it.closed_until, near) {
-        (Some(_), _) => format!("today, spent until {until}"),
-        (None, Some(near)) => format!("today, until {until}; {near}"),
-        (None, None) => format!("today, until {until}"),
+        (Some(_), _) => format!("spent for today, renewed {until}"),
+        (None, Some(near)) => format!("{near}, renewed {until}"),
+        (None, None) => format!("renewed {until}"),
     }
 }
 

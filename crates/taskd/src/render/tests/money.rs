@@ -214,3 +214,43 @@ p8  94 % of its $1.50 spent
 landed 1 today.  ls -a: all   -A: every project
 ");
 }
+
+/// What is for a day stands first, says when there is more of it, and counts in both units.
+#[test]
+fn budgets_of_a_day_and_of_tokens() {
+    let mut it = story();
+    let (plan, all) = (Purse::Plan(PlanId(8)), Purse::All);
+    let project = Purse::Project(ProjectId(1));
+    it.say(Event::BudgetSet { of: all, micros: 200_000_000 });
+    it.say(Event::TokensSet { of: project, tokens: 2_000_000 });
+    it.say(Event::TokensSet { of: plan, tokens: 4_000_000 });
+    let purses = [all, project, plan, Purse::Loop(id(8, 1))];
+    let show = |it: &Story| budgets(&it.view, &purses, &scene(100));
+    insta::assert_snapshot!(show(&it), @"
+BUDGET                                                          SPENT      LEFT       OF
+everything  renewed Sat 00:00                                   $1.42   $198.58  $200.00
+gate        174 % of its 2M tokens spent, renewed Sat 00:00  3.4M tok     0 tok   2M tok
+p8                                                             $1.42+     $8.58   $10.00
+            87 % of its 4M tokens spent                      3.4M tok  503k tok   4M tok
+p8.docs                                                      no price     $5.00    $5.00
+");
+    let until = taskd_model::next_midnight(it.view.at);
+    it.say(Event::BudgetSpent { of: project, until });
+    insta::assert_snapshot!(show(&it), @"
+BUDGET                                               SPENT      LEFT       OF
+everything  renewed Sat 00:00                        $1.42   $198.58  $200.00
+gate        spent for today, renewed Sat 00:00    3.4M tok     0 tok   2M tok
+p8                                                  $1.42+     $8.58   $10.00
+            87 % of its 4M tokens spent           3.4M tok  503k tok   4M tok
+p8.docs                                           no price     $5.00    $5.00
+");
+    let rows = budgets_json(&it.view, &purses, it.view.at);
+    assert_eq!((&rows[1]["level"], &rows[1]["closed"]), (&"project".into(), &true.into()));
+    assert_eq!(rows[1]["left_tokens"], 0);
+    assert!(rows[0].get("budget_tokens").is_none(), "{}", rows[0]);
+    let ls = render::ls::ls(&it.view, &scene(100), Show::default());
+    assert!(ls.contains("gate  today's budget is spent until"), "{ls}");
+    it.say(Event::BudgetSet { of: all, micros: 0 });
+    it.say(Event::BudgetRenewed { of: project });
+    insta::assert_snapshot!(budgets(&it.view, &[all, project], &scene(100)), @"");
+}
