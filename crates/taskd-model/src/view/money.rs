@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Amount, ProjectId, Purse, Seq, Time, Unit, Usage, day_of};
+use crate::{Amount, ProjectId, Purse, Seq, Status, Time, Unit, Usage, day_of};
 
 use super::{Doing, LoopView, PlanView, View};
 
@@ -190,7 +190,10 @@ impl View {
     /// The day's budget a loop waits for before it may call its model or run its agent.
     #[must_use]
     pub fn waits_for_day(&self, it: &LoopView) -> Option<Purse> {
-        let waits = matches!(it.doing, Doing::QueuedForModel | Doing::QueuedForAgent);
+        let queued = matches!(it.doing, Doing::QueuedForModel | Doing::QueuedForAgent);
+        // After a restart it is not said again what it waits for.
+        let rests = it.doing == Doing::Idle && it.status == Status::Running && it.passed.is_none();
+        let waits = it.effects.is_empty() && (queued || rests);
         let project = self.plans.get(&it.id.plan()).filter(|_| waits)?.project;
         let closed = |of: &Purse| self.day_of(*of).is_some_and(|it| it.closed.is_some());
         [Purse::All, Purse::Project(project)].into_iter().find(closed)

@@ -37,7 +37,9 @@ pub(crate) fn doing(view: &View, it: &LoopView, now: Time) -> String {
         Doing::Preparing => "making its worktree".to_owned(),
         Doing::Accept => "accept, before any work".to_owned(),
         Doing::Composing => "writing its prompt".to_owned(),
-        Doing::QueuedForModel | Doing::QueuedForAgent if let Some(of) = view.waits_for_day(it) => {
+        Doing::QueuedForModel | Doing::QueuedForAgent | Doing::Idle
+            if let Some(of) = view.waits_for_day(it) =>
+        {
             format!("tomorrow's money of {}", clean(&view.purse_name(of)))
         }
         Doing::QueuedForModel => format!("a call to {who}"),

@@ -237,12 +237,12 @@ p8.docs                                                      no price     $5.00 
     let until = taskd_model::next_midnight(it.view.at);
     it.say(Event::BudgetSpent { of: project, until });
     insta::assert_snapshot!(show(&it), @"
-BUDGET                                               SPENT      LEFT       OF
-everything  renewed Sat 00:00                        $1.42   $198.58  $200.00
-gate        spent for today, renewed Sat 00:00    3.4M tok     0 tok   2M tok
-p8                                                  $1.42+     $8.58   $10.00
-            87 % of its 4M tokens spent           3.4M tok  503k tok   4M tok
-p8.docs                                           no price     $5.00    $5.00
+BUDGET                                             SPENT      LEFT       OF
+everything  renewed Sat 00:00                      $1.42   $198.58  $200.00
+gate        spent for today, renewed Sat 00:00  3.4M tok     0 tok   2M tok
+p8                                                $1.42+     $8.58   $10.00
+            87 % of its 4M tokens spent         3.4M tok  503k tok   4M tok
+p8.docs                                         no price     $5.00    $5.00
 ");
     let rows = budgets_json(&it.view, &purses, it.view.at);
     assert_eq!((&rows[1]["level"], &rows[1]["closed"]), (&"project".into(), &true.into()));
@@ -252,5 +252,9 @@ p8.docs                                           no price     $5.00    $5.00
     assert!(ls.contains("gate  today's budget is spent until"), "{ls}");
     it.say(Event::BudgetSet { of: all, micros: 0 });
     it.say(Event::BudgetRenewed { of: project });
-    insta::assert_snapshot!(budgets(&it.view, &[all, project], &scene(100)), @"");
+    insta::assert_snapshot!(budgets(&it.view, &[all, project], &scene(100)), @"
+BUDGET                                                          SPENT   LEFT      OF
+everything  no budget                                           $1.42
+gate        174 % of its 2M tokens spent, renewed Sat 00:00  3.4M tok  0 tok  2M tok
+");
 }
