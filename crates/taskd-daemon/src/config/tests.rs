@@ -73,10 +73,12 @@ fn every_key_can_be_set_and_is_seen() {
         iterations = 9
         time = "1h 30m"
         budget = "$0.50"
+        tokens = "1.5M"
         restarts = 0
         [plan]
         time = "1d"
         budget = "$40"
+        tokens = 9000000
         [gate]
         command = ["cargo fmt --check", "cargo test"]
         quick = "cargo check"
@@ -106,6 +108,7 @@ fn every_key_can_be_set_and_is_seen() {
     assert_eq!((limits.input_tokens_per_minute, limits.output_tokens_per_minute), (54, 55));
     let run = config.run_limits();
     assert_eq!((run.iterations, run.time_ms, run.budget_micros), (9, 5_400_000, 500_000));
+    assert_eq!((run.tokens, config.plan_tokens), (1_500_000, 9_000_000));
     assert_eq!((run.restarts, run.conflict), (0, OnConflict::Block));
     assert_eq!((config.plan_time_ms, config.plan_budget_micros), (86_400_000, 40_000_000));
     assert_eq!(config.gate.run, ["cargo fmt --check", "cargo test"]);
