@@ -1,8 +1,8 @@
 //! What people ask for: each command is checked whole before its first event.
 
 use taskd_model::{
-    Actor, Command, Event, LandPolicy, Limit, LoopId, MAX_EVENT_BYTES, PlanHead, PlanId, ProjectId,
-    Purse, Reason, SpecHead, SpecId, Status, Time, Unit,
+    Actor, CircuitChange, Code, Command, Event, LandPolicy, Limit, LoopId, MAX_EVENT_BYTES,
+    PlanHead, PlanId, ProjectId, Purse, Reason, SpecHead, SpecId, Status, Time, Unit, Worker,
 };
 
 use crate::{
@@ -106,9 +106,37 @@ pub enum Rejected {
         /// How large it would be.
         bytes: usize,
     },
+    /// No call went through this bucket yet.
+    #[error("{0} was not called yet, so there is nothing to reset")]
+    NoBucket(String),
     /// A project with open plans stays.
     #[error("project {} has open plans; stop them first", .0.0)]
     ProjectBusy(ProjectId),
+}
+
+impl Rejected {
+    /// The word for it.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Known(_) => Code::PlanKnown,
+            Self::NoProject(_) => Code::NoSuchProject,
+            Self::NoLoop(_) => Code::NoSuchLoop,
+            Self::NoPlan(_) => Code::NoSuchPlan,
+            Self::NoBucket(_) => Code::NoSuchBucket,
+            Self::BadNeed { .. }
+            | Self::BadCount { .. }
+            | Self::TooMany(_)
+            | Self::TooLarge { .. } => Code::PlanInvalid,
+            Self::IsOver { .. } | Self::PlanIsOver(_) => Code::AlreadyOver,
+            Self::NotWaiting { .. } => Code::NotWaiting,
+            Self::NeedFailed { .. } => Code::NeedFailed,
+            Self::NoMoney { .. } => Code::NoMoney,
+            Self::NotPassed { .. } => Code::NotPassed,
+            Self::NeverLands { .. } => Code::NeverLands,
+            Self::ProjectBusy(_) => Code::ProjectBusy,
+        }
+    }
 }
 
 /// Commands: each is checked whole before its first event.
@@ -176,6 +204,9 @@ impl Coordinator {
             Command::SetTokens { of, tokens } => {
                 self.set_budget(now, actor, (*of, Unit::Tokens), *tokens)?;
             }
+            Command::ResetCalls { bucket, refusals } => {
+                self.reset_calls(now, actor, bucket, *refusals)?;
+            }
             Command::Park if !self.state().is_parked() => {
                 self.emit(now, actor, None, Event::WorkParked);
             }
@@ -227,6 +258,36 @@ impl Coordinator {
             let event =
                 Event::SpecAdded { spec: SpecId { plan, index }, head: Box::new(spec.clone()) };
             self.emit(now, actor, None, event);
+        }
+        Ok(())
+    }
+
+    /// A person says that a provider is well: what rests before it calls it again rests no longer.
+    fn reset_calls(
+        &mut self,
+        now: Time,
+        actor: Actor,
+        bucket: &String,
+        refusals: bool,
+    ) -> Result<(), Rejected> {
+        let known = self.state().bucket(bucket);
+        let known = known.ok_or_else(|| Rejected::NoBucket(bucket.clone()))?;
+        if !known.is_held(refusals, now) {
+            return Ok(());
+        }
+        let change = CircuitChange::Reset { refusals };
+        let event = Event::CircuitChanged { bucket: bucket.clone(), change };
+        self.emit(now, actor, None, event);
+        let rests = |it: &&LoopEngine| {
+            it.retry_at.is_some()
+                && !it.is_over()
+                && matches!(it.next, Next::Call { .. })
+                && matches!(&it.worker, Worker::Model(name) if name == bucket)
+        };
+        let resting: Vec<LoopId> =
+            self.state().loops().values().filter(rests).map(|it| it.id).collect();
+        for id in resting {
+            self.emit(now, Actor::Core, Some(id), Event::DeferralOver);
         }
         Ok(())
     }

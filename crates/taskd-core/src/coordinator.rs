@@ -199,7 +199,8 @@ impl Coordinator {
             | Event::NoteAdded { .. }
             | Event::PauseAsked
             | Event::ResumeAsked
-            | Event::StopAsked => None,
+            | Event::StopAsked
+            | Event::CircuitChanged { .. } => None,
         }
     }
 

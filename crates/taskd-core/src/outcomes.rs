@@ -4,14 +4,15 @@
 //! same batch.
 
 use taskd_model::{
-    Actor, Change, EffectId, Event, Evidence, Failure, LoopId, Outcome, Purse, Seq, Time, Verdict,
-    Work,
+    Actor, Change, CircuitChange, EffectId, Event, Evidence, Failure, LoopId, Outcome, Purse, Seq,
+    Time, Verdict, Work,
 };
 
 use crate::{
     Coordinator,
     coordinator::{MAX_MESSAGE_BYTES, loop_of, truncate},
-    money, scheduler,
+    money,
+    scheduler::{self, Bucket},
 };
 
 /// Longest reason for a wait, in bytes.
@@ -24,17 +25,38 @@ impl Coordinator {
         let Some(open) = self.state().effects().get(&effect) else { return };
         let (id, work, was_ending) = (loop_of(open.owner), open.work.clone(), open.ending);
         let mut outcome = outcome.clone();
-        if let Outcome::Failed { message, .. } = &mut outcome {
-            *message = truncate(std::mem::take(message), MAX_MESSAGE_BYTES);
+        if let Outcome::Failed { message, fault, .. } = &mut outcome {
+            // As JSON a control character is six times as long, and beside the facts there is no room.
+            *message = truncate(message.replace(char::is_control, " "), MAX_MESSAGE_BYTES);
+            *fault = fault.take().map(|it| Box::new(it.bounded()));
         }
+        let left_alone = self.left_alone(&work);
         let event = Event::EffectEnded { effect, outcome: outcome.clone() };
         self.emit(now, Actor::Runner, id, event);
         let seq = self.head();
+        self.circuit_changed(now, &work, left_alone);
         self.warn_of_budgets(now, id);
         let Some(id) = id.filter(|_| !was_ending) else { return };
         self.gated(now, id, seq, &outcome);
         self.agent_failed(now, id, seq, &outcome);
         self.failed(now, id, effect, &work, &outcome);
+    }
+
+    /// The bucket of a call is left alone but for probes.
+    fn left_alone(&self, work: &Work) -> bool {
+        let Work::Call { bucket, .. } = work else { return false };
+        self.state().bucket(bucket).is_some_and(Bucket::is_left_alone)
+    }
+
+    /// The end of a call may have opened or closed its circuit: that is said.
+    fn circuit_changed(&mut self, now: Time, work: &Work, before: bool) {
+        let Work::Call { bucket, .. } = work else { return };
+        let after = self.left_alone(work);
+        if before != after {
+            let change = if after { CircuitChange::Opened } else { CircuitChange::Closed };
+            let bucket = bucket.clone();
+            self.emit(now, Actor::Core, None, Event::CircuitChanged { bucket, change });
+        }
     }
 
     /// What was just booked for a loop may have brought a budget near its end: that is said once.
@@ -108,18 +130,26 @@ impl Coordinator {
             return;
         }
         let attempts = engine.attempts;
+        // Rests and attempts of one call lie within one deadline.
+        let is_call = matches!(work, Work::Call { .. });
+        let until = engine.failing_since.filter(|_| is_call);
+        let deadline = self.state().limits().call_deadline_ms;
+        let left = until.map(|since| since.plus_ms(deadline).ms_since(now));
         let salt = effect.0.0 ^ u64::from(attempts);
         let wait = match failure {
             // Never before the time that was named; the jitter only adds.
             Failure::NotBefore(ms) => {
-                ms.saturating_add(scheduler::jittered((ms / 4).clamp(10, 2_000), salt))
+                ms.saturating_add(scheduler::jittered((ms / 16).clamp(10, 400), salt))
             }
             Failure::Transient
             | Failure::RateLimited
             | Failure::Resources
             | Failure::OverBudget
             | Failure::Permanent
-            | Failure::Auth => scheduler::backoff_ms(self.state().limits(), attempts, salt),
+            | Failure::Auth => {
+                let wait = scheduler::backoff_ms(self.state().limits(), attempts, salt);
+                left.map_or(wait, |left| wait.min(left))
+            }
         };
         self.defer(now, id, wait, format!("{}: {message}", work.verb()));
     }

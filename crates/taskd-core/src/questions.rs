@@ -96,6 +96,10 @@ impl Coordinator {
             conflicts: engine.conflict_files.filter(|_| 0 < engine.conflicts),
             rebase_from: engine.rebase_from,
             model: engine.model().cloned(),
+            call_left_ms: engine.failing_since.map(|since| {
+                let until = since.plus_ms(self.state().limits().call_deadline_ms);
+                until.ms_since(self.state().now())
+            }),
             attempt: engine.sends.saturating_sub(1),
             session: engine.session.clone(),
         }

@@ -34,8 +34,8 @@ pub(crate) use self::{
     waiters::{Order, Shares, Waiters, Waiting},
 };
 
-/// Longest silence after refusals that name no time, in milliseconds.
-const MAX_SILENCE_MS: u64 = 300_000;
+/// Shortest rest after a failure, in milliseconds.
+const MIN_REST_MS: u64 = 100;
 /// Tokens a reply is taken to have until one was seen.
 const FIRST_REPLY_TOKENS: u64 = 500;
 
@@ -233,11 +233,38 @@ impl Bucket {
             }
             CallEnd::Refused(Some(ms)) => self.refuse(limits, by, now, now.plus_ms(ms)),
             CallEnd::Refused(None) => {
-                let wait = doubled(limits.backoff_ms, self.refused + 1).min(MAX_SILENCE_MS);
+                let wait = doubled(limits.backoff_ms, self.refused + 1).min(limits.silence_max_ms);
                 self.refuse(limits, by, now, now.plus_ms(jittered(wait, effect.0.0)));
             }
             CallEnd::Fault | CallEnd::Rejected | CallEnd::Unknown => {}
         }
+    }
+
+    /// Something keeps calls back that [`Bucket::reset`] would end.
+    pub(crate) fn is_held(&self, refusals: bool, now: Time) -> bool {
+        self.breaker.opening().is_some() || (refusals && now < self.closed_until)
+    }
+
+    /// It fails, so that only probes go.
+    pub(crate) fn is_left_alone(&self) -> bool {
+        self.breaker.opening().is_some()
+    }
+
+    /// A person says that the provider is well: calls go, beginning with two as after an outage, or
+    /// with one where it refused.
+    pub(crate) fn reset(&mut self, limits: &Limits, refusals: bool, by: Seq, now: Time) {
+        self.breaker = Breaker::default();
+        let mut slots = 2;
+        if refusals && now < self.closed_until {
+            (self.closed_until, self.refused, self.refusal) = (now, 0, None);
+            // What was saved up is not known any more: one request after as long as one takes.
+            let pace = Pace::new(limits, self.learned_requests);
+            self.requests = Cells::default();
+            self.requests.empty_at(pace, now.plus_ms(pace.ms_per_request()));
+            slots = 1;
+        }
+        let ramp = self.ramp.map_or(slots, |it| it.min(slots));
+        (self.ramp, self.ramp_by) = (Some(ramp), Some(by));
     }
 
     /// Nobody calls until then; afterwards nothing is saved up and one call goes first.
@@ -280,8 +307,9 @@ impl Bucket {
     pub(crate) fn learn(&mut self, limits: &Limits, levels: &RateLevels, by: Seq, now: Time) {
         self.told_by = Some(by);
         if let Some(level) = levels.requests.filter(|it| 0 < it.limit) {
+            let before = Pace::new(limits, self.learned_requests);
             self.learned_requests = Some(level.limit);
-            self.requests.learn(level, Pace::new(limits, self.learned_requests), now);
+            self.requests.learn(level, before, Pace::new(limits, self.learned_requests), now);
         }
         self.input.learn(levels.input_tokens, now);
         self.output.learn(levels.output_tokens, now);
@@ -289,11 +317,14 @@ impl Bucket {
     }
 }
 
-/// How long to wait after the `attempt`-th failure in a row, from 1: doubling, capped, ±25 %.
+/// How long to wait after the `attempt`-th failure in a row, from 1: doubling, ±25 %, at least 0.1 s
+/// and at most the configured longest.
 ///
 /// The jitter is a hash of what makes the wait unique, so replay is exact (decision D33).
 pub(crate) fn backoff_ms(limits: &Limits, attempt: u32, salt: u64) -> u64 {
-    jittered(doubled(limits.backoff_ms, attempt).min(limits.backoff_max_ms), salt)
+    let longest = limits.backoff_max_ms;
+    let wait = jittered(doubled(limits.backoff_ms, attempt).min(longest), salt);
+    wait.min(longest).max(MIN_REST_MS)
 }
 
 /// `ms` doubled for each attempt after the first.

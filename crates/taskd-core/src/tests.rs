@@ -13,6 +13,7 @@ mod people;
 mod provider;
 mod recovery;
 mod scheduling;
+mod tools;
 mod why;
 
 use taskd_model::{
@@ -284,6 +285,7 @@ impl Play {
                     .map(|it| it.split(',').map(str::to_owned).collect())
                     .unwrap_or_default(),
                 type_name: "ralph".to_owned(),
+                left_out: Vec::new(),
                 limits,
             });
             let id = LoopId { spec: SpecId { plan, index }, run: 1 };
@@ -357,6 +359,7 @@ fn limits(settings: &[&str]) -> Limits {
             "rate" => limits.requests_per_minute = value,
             "burst" => limits.request_burst = value,
             "attempts" => limits.call_attempts = value,
+            "deadline" => limits.call_deadline_ms = u64::from(value),
             "ageing" => limits.ageing_ms = u64::from(value),
             "input" => limits.input_tokens_per_minute = u64::from(value),
             "output" => limits.output_tokens_per_minute = u64::from(value),
@@ -374,6 +377,7 @@ fn outcome(verb: &str, args: &[&str]) -> Outcome {
         failure,
         message: "no luck".to_owned(),
         usage: Usage::default(),
+        fault: None,
     };
     match verb {
         "ready" => Outcome::Prepared { salvaged: None },
@@ -392,11 +396,13 @@ fn outcome(verb: &str, args: &[&str]) -> Outcome {
             failure: Failure::OverBudget,
             message: "it cost more than is left".to_owned(),
             usage: used(),
+            fault: None,
         },
         "tool" => Outcome::ToolDone {
             result: blob,
             error: false,
             checkpoint: args.get(1).map(|it| oid(it)),
+            code: None,
         },
         "base-green" => Outcome::BaseChecked(report(true)),
         "base-red" => Outcome::BaseChecked(report(false)),

@@ -182,6 +182,7 @@ pub(crate) fn compose(
                 messages: conversation.messages(prompt)?,
                 tools,
                 max_tokens: conversation.max_tokens,
+                params: conversation.params,
                 loop_name: conversation.loop_name.to_owned(),
                 iteration: scene.iteration,
                 turn: conversation.turn(),

@@ -14,8 +14,9 @@ use std::{
 use taskd_api::{ApiError, codes, v1};
 use taskd_git::{Probe, Repo, probe};
 use taskd_model::{
-    Actor, AgentDoc, Command, Digest, GateDoc, GateSettings, Input, LandPolicy, Oid, PlanDoc,
-    PlanHead, Priority, ProjectId, SpecDoc, SpecHead, TypeDoc, Worker, encode_doc,
+    Actor, AgentDoc, Command, Digest, GateDoc, GateSettings, Input, LandPolicy, Oid, Param,
+    PlanDoc, PlanHead, Priority, ProjectId, SpecDoc, SpecHead, TypeDoc, Unsupported, Worker,
+    encode_doc,
 };
 use taskd_tools::agents::Preset;
 
@@ -72,7 +73,7 @@ pub(crate) async fn submit(
 /// What would be submitted, with what `accept` says of the base.
 async fn check(ctx: &Context, mut draft: Draft) -> v1::SubmitResponse {
     if let Err(trouble) = accept::colour(ctx, &mut draft).await {
-        let message = format!("`accept` could not be tried: {}", trouble.message);
+        let message = format!("`accept` could not be tried: {}", trouble.told());
         let problem = v1::Problem { message, warning: true, ..v1::Problem::default() };
         draft.response.problems.push(problem);
     }
@@ -80,7 +81,7 @@ async fn check(ctx: &Context, mut draft: Draft) -> v1::SubmitResponse {
 }
 
 fn internal(error: &dyn std::error::Error) -> ApiError {
-    ApiError::new(codes::INTERNAL, chain(error))
+    ApiError::of(codes::INTERNAL, error)
 }
 
 /// Stores the documents and hands in the command.
@@ -110,7 +111,7 @@ async fn store(
     match reply.map_err(|it| internal(&it))? {
         Ok(seq) => response.seq = seq.0,
         Err(taskd_core::Rejected::Known(_)) => response.already_known = true,
-        Err(other) => return Err(ApiError::new(codes::REFUSED, other.to_string())),
+        Err(other) => return Err(ApiError::new(other.code(), other.to_string())),
     }
     let plan = ctx.handle.ask(move |core, _| core.plan_with_key(&key)).await;
     let plan = plan.map_err(|it| internal(&it))?;
@@ -132,9 +133,7 @@ pub(crate) async fn register(
     let root = probe.root.to_string_lossy().into_owned();
     let command = Command::AddProject { git_dir: git_dir.clone(), root };
     let reply = ctx.handle.input(Input::Command { actor, command }).await;
-    reply
-        .map_err(|it| internal(&it))?
-        .map_err(|it| ApiError::new(codes::REFUSED, it.to_string()))?;
+    reply.map_err(|it| internal(&it))?.map_err(|it| ApiError::new(it.code(), it.to_string()))?;
     let id = ctx.handle.ask(move |core, _| core.project_at(&git_dir)).await;
     id.map_err(|it| internal(&it))?
         .ok_or_else(|| ApiError::new(codes::INTERNAL, "the project was not registered"))
@@ -169,16 +168,13 @@ impl<'a> Look<'a> {
 
     fn draft(mut self) -> Result<Looked, ApiError> {
         let probe = probe(Path::new(&self.request.repository))
-            .map_err(|it| ApiError::new(codes::REFUSED, chain(&it)))?;
-        let config = self
-            .ctx
-            .config_of(&probe.root)
-            .map_err(|it| ApiError::new(codes::CONFIG, it.message))?;
+            .map_err(|it| ApiError::of(it.code(), &it))?;
+        let config = self.ctx.config_of(&probe.root).map_err(ApiError::from)?;
         let Some((plan, single)) = self.parse() else { return self.answer() };
         let types = load_types(&self.ctx.paths.config, &probe.root, &mut self.problems);
         let target = self.target(&probe, &plan.head);
         let repo = Repo::new(&probe.git_dir, &self.ctx.tag, "/nonexistent")
-            .map_err(|it| ApiError::new(codes::INTERNAL, chain(&it)))?;
+            .map_err(|it| ApiError::of(it.code(), &it))?;
         let base = match repo.tip(&target) {
             Ok(Some(base)) => base,
             Ok(None) => {
@@ -186,7 +182,7 @@ impl<'a> Look<'a> {
                 self.problem(what, "name one with `target:` or --target");
                 return self.answer();
             }
-            Err(error) => return Err(ApiError::new(codes::REFUSED, chain(&error))),
+            Err(error) => return Err(ApiError::of(error.code(), &error)),
         };
         if let Err(error) = crate::runner::identity(&repo) {
             self.problem(chain(&error), "commits are made in your name");
@@ -311,6 +307,7 @@ impl<'a> Look<'a> {
             };
             let Some(agent) = self.agent(spec, &plan.head, &loop_type, config) else { continue };
             let Some(fallback) = self.fallback(&agent, &loop_type) else { continue };
+            let Some(left_out) = self.left_out(&agent, &fallback, &loop_type) else { continue };
             let inputs = match loop_type::bind_inputs(&loop_type, &self.options.inputs) {
                 Ok(inputs) => inputs,
                 Err(errors) => {
@@ -339,6 +336,7 @@ impl<'a> Look<'a> {
                 fallback,
                 type_name,
                 limits,
+                left_out,
             };
             let doc = SpecDoc {
                 name: spec.id.value.clone(),
@@ -411,6 +409,45 @@ impl<'a> Look<'a> {
             }
         }
         Some(models.cloned().collect())
+    }
+
+    /// What the loop type asks of a worker, or of one that may take its place, and it does not take:
+    /// refused, or else left out and told.
+    fn left_out(
+        &mut self,
+        agent: &AgentDoc,
+        fallback: &[String],
+        loop_type: &TypeDoc,
+    ) -> Option<Vec<Param>> {
+        let drop = loop_type.unsupported == Unsupported::Drop;
+        let others = fallback.iter().map(|name| AgentDoc::Model { name: name.clone() });
+        let mut left_out = Vec::new();
+        for worker in [agent.clone()].into_iter().chain(others) {
+            for (param, why) in
+                models::refused(self.ctx, &worker, loop_type, &self.request.credentials)
+            {
+                let (file, key) = (&loop_type.origin, param.key());
+                let what = format!("{file} sets `{key}`; {}: {why}", worker.worker());
+                let (message, hint) = if drop {
+                    (format!("{what}; `{key}` is left out"), String::new())
+                } else {
+                    let hint = format!(
+                        "take `{key}` out of loop type {}, name another model, or write \
+                         `unsupported: drop` there",
+                        loop_type.name
+                    );
+                    (what, hint)
+                };
+                let known = self.problems.iter().any(|it| it.message == message);
+                let problem =
+                    v1::Problem { message, hint, warning: drop, ..v1::Problem::default() };
+                self.problems.extend((!known).then_some(problem));
+                if !left_out.contains(&param) {
+                    left_out.push(param);
+                }
+            }
+        }
+        (drop || left_out.is_empty()).then_some(left_out)
     }
 
     fn finish(self, found: Found) -> Draft {

@@ -2,10 +2,14 @@
 
 use std::{fmt, sync::Arc};
 
-use futures::{StreamExt, stream::BoxStream};
+use futures::{
+    FutureExt as _, StreamExt,
+    future::{self, BoxFuture},
+    stream::BoxStream,
+};
 use taskd_model::{Part, RateLevels, Reply, Request, Usage};
 
-use crate::{LlmError, Origin};
+use crate::{Capabilities, LlmError, Origin};
 
 /// A language model.
 ///
@@ -15,6 +19,21 @@ use crate::{LlmError, Origin};
 pub trait Llm: fmt::Debug + Send + Sync {
     /// Sends one call. The same request renders to the same bytes, whatever the attempt.
     fn stream(&self, call: Call) -> BoxStream<'static, Result<StreamEvent, LlmError>>;
+
+    /// What it takes. A request that asks for more fails.
+    fn capabilities(&self) -> Capabilities;
+
+    /// Asks the provider how many input tokens `request` is, without having it answered; `None` where
+    /// nobody counts them. Takes at most ten seconds and costs nothing.
+    ///
+    /// # Errors
+    /// As those of a call. Whoever wants to know can estimate instead.
+    fn count_tokens(
+        &self,
+        _request: &Arc<Request>,
+    ) -> BoxFuture<'static, Result<Option<u64>, LlmError>> {
+        future::ready(Ok(None)).boxed()
+    }
 
     /// About how many input tokens `request` is, for reserving them before it is sent.
     fn count(&self, request: &Request) -> u64 {

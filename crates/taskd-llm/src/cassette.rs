@@ -1,10 +1,12 @@
 //! Recordings of calls: made beside a real model, played instead of one.
 //!
 //! A recording answers exactly the request it was made of, attempt by attempt, with the same events
-//! at the same distances in time. A call that was dropped before its end is not recorded: nobody
+//! at the same distances in time. In a request it reads over what is of one machine or one moment
+//! by taskd's own doing (`portable`), and over nothing else. A call that was dropped before its end is not recorded: nobody
 //! knows how it would have ended. Recordings hold prompts and replies, never a credential.
 
 mod difference;
+mod portable;
 mod tape;
 
 use std::{
@@ -17,14 +19,15 @@ use std::{
 
 use futures::{
     StreamExt,
+    future::BoxFuture,
     stream::{self, BoxStream},
 };
-use taskd_model::Request;
+use taskd_model::{Code, Request};
 use thiserror::Error;
 use tokio::time::Instant;
 
 use self::tape::{End, Tape};
-use crate::{Call, Llm, LlmError, StreamEvent};
+use crate::{Call, Capabilities, Llm, LlmError, StreamEvent};
 
 /// What is done with calls, and the directory of the recordings.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,6 +94,20 @@ pub struct Nearest {
     pub difference: String,
 }
 
+impl CassetteError {
+    /// The word for it.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Mode(_)
+            | Self::Directory { .. }
+            | Self::Write { .. }
+            | Self::Unreadable { .. } => Code::RecordingUnusable,
+            Self::NotRecorded { .. } => Code::RecordingMissing,
+        }
+    }
+}
+
 fn tell(nearest: Option<&Nearest>) -> String {
     nearest.map_or_else(String::new, |it| {
         format!("; the nearest is {} ({}), it differs at {}", it.file, it.place, it.difference)
@@ -142,6 +159,10 @@ impl Recorder {
 }
 
 impl Llm for Recorder {
+    fn capabilities(&self) -> Capabilities {
+        self.inner.capabilities()
+    }
+
     fn stream(&self, call: Call) -> BoxStream<'static, Result<StreamEvent, LlmError>> {
         let tape = Tape::new(&call);
         let recording = Recording {
@@ -157,6 +178,13 @@ impl Llm for Recorder {
             Some((item, goes_on.then_some(recording)))
         })
         .boxed()
+    }
+
+    fn count_tokens(
+        &self,
+        request: &Arc<Request>,
+    ) -> BoxFuture<'static, Result<Option<u64>, LlmError>> {
+        self.inner.count_tokens(request)
     }
 
     fn count(&self, request: &Request) -> u64 {
@@ -185,7 +213,11 @@ impl Recording {
                 self.tape.push(after, event);
                 return item;
             }
-            Some(Err(error)) => End::Failure { failure: error.class(), message: error.to_string() },
+            Some(Err(error)) => End::Failure {
+                failure: error.class(),
+                message: error.to_string(),
+                fault: Some(Box::new(error.fault())),
+            },
             None => End::Nothing,
         };
         match self.tape.finish(after, end).write(&self.dir).await {
@@ -199,17 +231,22 @@ impl Recording {
 #[derive(Debug)]
 pub struct Player {
     dir: PathBuf,
+    capabilities: Capabilities,
 }
 
 impl Player {
-    /// Plays the recordings in `dir`.
+    /// Plays the recordings in `dir` of a model that takes this much.
     #[must_use]
-    pub fn new(dir: PathBuf) -> Self {
-        Self { dir }
+    pub fn new(dir: PathBuf, capabilities: Capabilities) -> Self {
+        Self { dir, capabilities }
     }
 }
 
 impl Llm for Player {
+    fn capabilities(&self) -> Capabilities {
+        self.capabilities
+    }
+
     fn stream(&self, call: Call) -> BoxStream<'static, Result<StreamEvent, LlmError>> {
         let dir = self.dir.clone();
         let found = async move { find(dir, call).await };

@@ -7,6 +7,7 @@
 
 mod anthropic;
 mod call;
+mod capability;
 mod cassette;
 mod catalog;
 mod error;
@@ -21,12 +22,11 @@ mod wire;
 pub use call::{
     Call, CallLimits, Collected, Llm, Price, StreamEvent, at_most, collect, estimate_tokens,
 };
+pub use capability::{CAPABILITIES, Capabilities, Takes, capabilities};
 pub use cassette::{Cassette, CassetteError, Nearest, Player, Recorder};
-pub use catalog::{
-    CAPABILITIES, Catalog, CatalogError, Date, Model, ModelFacts, Provider, api_name, capabilities,
-};
-pub use error::{BodyKind, LlmError, Origin, ScriptError, Wait};
-pub use http::{Api, Http, HttpSettings, Secret, Timeouts};
+pub use catalog::{Catalog, CatalogError, Date, Model, ModelFacts, Provider, api_name};
+pub use error::{BodyKind, LlmError, Origin, ProviderFault, ScriptError, Wait};
+pub use http::{Api, Http, HttpSettings, Listed, Secret, Timeouts};
 pub use models::{MAX_SCRIPTS, Models, Resolved};
 pub use scripted::{
     MAX_DELAY_MS, MAX_FAULTS, MAX_SCRIPT_BYTES, MAX_SCRIPT_NODES, SCRIPTED, Scripted,

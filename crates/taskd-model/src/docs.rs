@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::{Digest, LoopLimits, OnConflict, Worker};
+use crate::{Digest, LoopLimits, OnConflict, Params, Unsupported, Worker};
 
 /// The bytes of a document, as they are stored and digested.
 #[must_use]
@@ -176,6 +176,12 @@ pub struct TypeDoc {
     /// Tools a native loop may use.
     #[serde(default)]
     pub tools: Vec<String>,
+    /// How its model is asked to work.
+    #[serde(default, skip_serializing_if = "Params::is_empty")]
+    pub params: Params,
+    /// What happens to those its model does not take.
+    #[serde(default, skip_serializing_if = "Unsupported::is_default")]
+    pub unsupported: Unsupported,
     /// What `--set` may give.
     #[serde(default)]
     pub inputs: BTreeMap<String, InputDoc>,
@@ -309,8 +315,11 @@ pub struct Request {
     /// Tools it may ask for.
     #[serde(default)]
     pub tools: Vec<ToolDef>,
-    /// Longest reply, in tokens.
+    /// Longest reply, in tokens; what is thought counts too.
     pub max_tokens: u32,
+    /// How the model is asked to work.
+    #[serde(default, skip_serializing_if = "Params::is_empty")]
+    pub params: Params,
     /// The loop, as people address it.
     #[serde(default)]
     pub loop_name: String,

@@ -11,9 +11,9 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Change, Digest, EffectId, Evidence, Limit, Limits, LoopId, LoopLimits, Observation, Oid,
-    Outcome, Owner, PlanId, ProjectId, Purse, QueueOp, Reason, Seq, SpecId, Status, Time, Verdict,
-    Work, usage::is_zero,
+    Change, CircuitChange, Digest, EffectId, Evidence, Limit, Limits, LoopId, LoopLimits,
+    Observation, Oid, Outcome, Owner, Param, PlanId, ProjectId, Purse, QueueOp, Reason, Seq,
+    SpecId, Status, Time, Verdict, Work, usage::is_zero,
 };
 
 /// Largest encoded event, in bytes.
@@ -152,6 +152,9 @@ pub struct SpecHead {
     pub type_name: String,
     /// Its limits.
     pub limits: LoopLimits,
+    /// What the loop type sets and its worker does not take: left out, as the type says.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<Param>,
 }
 
 /// What works on a spec.
@@ -485,6 +488,13 @@ pub enum Event {
         /// Whose.
         of: Purse,
     },
+    /// A provider is left alone, or called again.
+    CircuitChanged {
+        /// The model, as its bucket is called.
+        bucket: String,
+        /// What became of it.
+        change: CircuitChange,
+    },
     /// Something was put into the landing queue; the entry's id is this event's seq.
     QueueEntered {
         /// What.
@@ -620,6 +630,7 @@ kinds! {
     StopAsked => "stop_asked",
     BudgetSet => "budget_set",
     BudgetWarned => "budget_warned",
+    CircuitChanged => "circuit_changed",
     TokensSet => "tokens_set",
     TokensWarned => "tokens_warned",
     BudgetSpent => "budget_spent",

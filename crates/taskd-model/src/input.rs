@@ -60,6 +60,13 @@ pub enum Command {
         /// Tokens of all classes; 0 for no such budget.
         tokens: u64,
     },
+    /// The provider of this bucket is well again: call it.
+    ResetCalls {
+        /// The bucket.
+        bucket: String,
+        /// End a silence after refusals too.
+        refusals: bool,
+    },
     /// Start nothing new until [`Command::Unpark`].
     Park,
     /// Go on with everything.

@@ -2,18 +2,24 @@
 //!
 //! Nothing here decides anything, does IO, or knows the time.
 
+mod circuit;
+mod code;
 mod docs;
 mod effect;
 mod event;
+mod fault;
 mod ids;
 mod input;
 mod limits;
+mod params;
 mod purse;
 mod status;
 mod units;
 mod usage;
 mod view;
 
+pub use circuit::CircuitChange;
+pub use code::{Code, Entry, Reaction, Rpc, Tier};
 pub use docs::{
     AgentDoc, GateDoc, GateSettings, InputDoc, InputKind, InputValue, Message, Part, PlanDoc,
     Reply, Request, Role, SpecDoc, StopReason, TemplateDoc, ToolDef, ToolResultDoc, TypeDoc,
@@ -27,9 +33,11 @@ pub use event::{
     Actor, ChangeCause, DecodeError, Event, KINDS, LandPolicy, MAX_EVENT_BYTES, PlanHead, Priority,
     QueueEnd, Record, SpecHead, Worker,
 };
+pub use fault::{BodyKind, Fault, causes};
 pub use ids::{Digest, EffectId, LoopId, Oid, ParseIdError, PlanId, ProjectId, Seq, SpecId, Time};
 pub use input::{Command, Input};
 pub use limits::{Limits, LoopLimits, OnConflict};
+pub use params::{Param, Params, Thinking, Unsupported};
 pub use purse::{Amount, Purse, Unit, day_of, next_midnight};
 pub use status::{InvalidTransition, Limit, Reason, Status};
 pub use units::{

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use taskd_model::{
-    EffectId, Event, Failure, LandPolicy, Limit, Limits, LoopId, MAX_EVENT_BYTES, Observation, Oid,
-    Outcome, Owner, PlanHead, PlanId, Purse, QueueEnd, QueueOp, Reason, Record, Seq, SpecHead,
-    Status, Time, Usage, Work, Worker,
+    CircuitChange, EffectId, Event, Failure, LandPolicy, Limit, Limits, LoopId, MAX_EVENT_BYTES,
+    Observation, Oid, Outcome, Owner, PlanHead, PlanId, Purse, QueueEnd, QueueOp, Reason, Record,
+    Seq, SpecHead, Status, Time, Usage, Work, Worker,
 };
 
 use crate::{
@@ -127,6 +127,12 @@ impl Ledger {
             }
             (Event::BudgetSpent { of, until }, _) => self.closed(*of, *until, tally)?,
             (Event::BudgetRenewed { of }, _) => self.renewed(*of, tally)?,
+            (Event::CircuitChanged { bucket, change }, _) => {
+                let row = self.buckets.entry(bucket.clone()).or_default();
+                if let CircuitChange::Reset { refusals } = change {
+                    row.reset(*refusals, record.at);
+                }
+            }
             (Event::QueueEntered { op }, _) => self.entered(*op)?,
             (Event::QueueLeft { entry, op, end }, _) => self.left(*entry, *op, end, tally)?,
             (event, Some(id)) => self.of_loop(id, event, tally)?,
@@ -489,6 +495,14 @@ const FAULTS: u32 = 5;
 const REST_MS: u64 = 30_000;
 
 impl BucketRow {
+    /// A person said that the provider is well.
+    fn reset(&mut self, refusals: bool, at: Time) {
+        (self.faults, self.rests_until) = (0, self.rests_until.min(at));
+        if refusals {
+            self.closed_until = self.closed_until.min(at);
+        }
+    }
+
     /// A call that was sent at `sent` ended; says whether it was refused.
     fn ended(&mut self, sent: Time, outcome: &Outcome, at: Time) -> bool {
         match outcome {

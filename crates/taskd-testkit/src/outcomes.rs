@@ -1,7 +1,8 @@
 //! How work ends, by what the world is when it does.
 
 use taskd_model::{
-    Change, Digest, EffectId, Failure, GateReport, Oid, Outcome, PrepareMode, QueueOp, Usage, Work,
+    Change, Code, Digest, EffectId, Failure, Fault, GateReport, Oid, Outcome, PrepareMode, QueueOp,
+    Usage, Work,
 };
 
 use crate::{
@@ -31,12 +32,15 @@ pub(crate) fn of(world: &mut World, id: EffectId) -> Outcome {
         } else {
             Failure::RateLimited
         };
-        return Outcome::Failed { failure, message: "429".to_owned(), usage: part(usage) };
+        let fault = Some(Box::new(Fault::new(Code::RateLimited)));
+        return Outcome::Failed { failure, message: "429".to_owned(), usage: part(usage), fault };
     }
     if !quiet && world.rng.chance(world.weather.failures) {
         spoil(world, id);
         let message = "x\u{1}".repeat(usize::try_from(world.rng.below(900)).unwrap_or(0));
-        return Outcome::Failed { failure: world.failure(), message, usage: part(usage) };
+        let fault = Fault { causes: vec!["\"".repeat(900)], ..Fault::new(Code::GitFailed) };
+        let fault = id.0.0.is_multiple_of(2).then(|| Box::new(fault));
+        return Outcome::Failed { failure: world.failure(), message, usage: part(usage), fault };
     }
     done(world, id)
 }
@@ -92,7 +96,7 @@ fn done(world: &mut World, id: EffectId) -> Outcome {
             if *cap_micros < usage.micros || (0 < *cap_tokens && *cap_tokens < usage.tokens()) =>
         {
             let message = "it came to more than was left".to_owned();
-            Outcome::Failed { failure: Failure::OverBudget, message, usage }
+            Outcome::Failed { failure: Failure::OverBudget, message, usage, fault: None }
         }
         Work::Call { .. } => Outcome::Replied { reply: blob, calls, usage },
         Work::Tool { reads, .. } => {
@@ -102,7 +106,8 @@ fn done(world: &mut World, id: EffectId) -> Outcome {
                 world.scribble(subject.id);
                 world.save(subject.id, subject.base)
             });
-            Outcome::ToolDone { result: blob, error, checkpoint }
+            let code = error.then_some(Code::CommandFailed);
+            Outcome::ToolDone { result: blob, error, checkpoint, code }
         }
         Work::Agent { .. } => {
             let subject = order.subject.as_ref().expect("a loop's work");

@@ -4,6 +4,7 @@
 //! terminal and no environment, and prints nothing.
 
 pub(crate) mod budgets;
+pub(crate) mod checks;
 pub(crate) mod costs;
 pub(crate) mod daemon;
 pub(crate) mod json;

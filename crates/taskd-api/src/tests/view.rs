@@ -1,11 +1,11 @@
 //! The view on the wire: nothing is lost, nothing is filled in.
 
 use taskd_model::{
-    Amount, Base, Change, ClosedView, DayView, Digest, Doing, EffectId, EffectKind, EffectView,
-    GateView, Integration, IterationRow, LandPolicy, Landed, Ledger, Limit, Limits, LoopId,
-    LoopLimits, LoopView, Note, Oid, OnConflict, Owner, PassedView, PlanId, PlanState, PlanView,
-    Priority, ProjectId, ProjectView, QueueEntry, QueueOp, QueuePhase, Reason, Seq, Spans, SpecId,
-    Status, TargetView, Time, Totals, Trouble, Usage, Verdict, View, Worker,
+    Amount, Base, BodyKind, Change, ClosedView, Code, DayView, Digest, Doing, EffectId, EffectKind,
+    EffectView, Fault, GateView, Integration, IterationRow, LandPolicy, Landed, Ledger, Limit,
+    Limits, LoopId, LoopLimits, LoopView, Note, Oid, OnConflict, Owner, PassedView, PlanId,
+    PlanState, PlanView, Priority, ProjectId, ProjectView, QueueEntry, QueueOp, QueuePhase, Reason,
+    Seq, Spans, SpecId, Status, TargetView, Time, Totals, Trouble, Usage, Verdict, View, Worker,
 };
 
 use crate::{WireError, v1};
@@ -115,11 +115,15 @@ fn day(closed: bool) -> DayView {
     DayView { budget: amount(1, 2), day: 3, spent: amount(4, 5), closed }
 }
 
+fn limits(n: u16) -> LoopLimits {
+    let conflict = if n.is_multiple_of(2) { OnConflict::Loop(2) } else { OnConflict::Block };
+    LoopLimits { conflict, tokens: u64::from(n), ..LoopLimits::default() }
+}
+
 /// Loop `n`; every other one has everything that can be absent.
 fn a_loop(n: u16, status: Status, doing: Doing, reason: Option<Reason>) -> LoopView {
     let full = n.is_multiple_of(2);
     let worker = if full { Worker::Model } else { Worker::Agent };
-    let conflict = if full { OnConflict::Loop(2) } else { OnConflict::Block };
     let verdicts =
         [Verdict::Green, Verdict::Red, Verdict::Unchanged, Verdict::AgentFailed, Verdict::Conflict];
     let rows = (1..).zip(verdicts.map(Some).into_iter().chain([None]));
@@ -133,7 +137,7 @@ fn a_loop(n: u16, status: Status, doing: Doing, reason: Option<Reason>) -> LoopV
         worker: worker("claude".to_owned()),
         instead_of: full.then(|| "anthropic/claude-sonnet-4-5".to_owned()),
         needs: vec![0, 1],
-        limits: LoopLimits { conflict, tokens: u64::from(n), ..LoopLimits::default() },
+        limits: limits(n),
         doc: digest(6),
         gate_key: digest(7),
         accept: full,
@@ -169,7 +173,12 @@ fn a_loop(n: u16, status: Status, doing: Doing, reason: Option<Reason>) -> LoopV
         }),
         integrated: full.then(|| oid(7)),
         landed: full.then(|| Landed { commit: oid(8), onto: oid(9), at: Time(8) }),
-        trouble: full.then(|| Trouble { message: "429".to_owned(), at: Time(9), seq: Seq(9) }),
+        trouble: full.then(|| Trouble {
+            message: "429".to_owned(),
+            at: Time(9),
+            seq: Seq(9),
+            fault: Some(Box::new(fault())),
+        }),
         session: full.then(|| "s1".to_owned()),
         notes: vec![Note { at: Time(1), text: digest(8), rejects: full }],
         effects: [EffectId(Seq(3)), EffectId(Seq(5))].into(),
@@ -339,4 +348,19 @@ fn what_cannot_be_meant_is_refused_by_name() {
     assert!(error(|it| it.loops[0].base = None).ends_with("Loop.base is missing"));
     assert!(error(|it| it.plans[0].base = "xyz".to_owned()).contains("Plan.base \"xyz\""));
     assert!(error(|it| it.plans[0].specs = 70_000).ends_with("Plan.specs is out of range: 70000"));
+}
+
+fn fault() -> Fault {
+    let some = |it: &str| Some(it.to_owned());
+    Fault {
+        provider: some("acme"),
+        model: some("m-1"),
+        status: Some(429),
+        kind: some("rate_limit_error"),
+        body: Some(BodyKind::Json),
+        attempt: 2,
+        elapsed_ms: 17,
+        causes: vec!["one".to_owned(), "two".to_owned()],
+        ..Fault::new(Code::RateLimited)
+    }
 }

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use taskd_model::{
-    Amount, Digest, EffectId, Event, Evidence, IterationNote, Limit, LoopId, Observation, Oid,
-    Owner, PlanHead, PlanId, ProjectId, Reason, Record, Seq, SpecHead, SpecId, Status, Time, Unit,
-    Usage, Verdict, Work, Worker,
+    Amount, CircuitChange, Digest, EffectId, Event, Evidence, IterationNote, Limit, LoopId,
+    Observation, Oid, Owner, PlanHead, PlanId, ProjectId, Reason, Record, Seq, SpecHead, SpecId,
+    Status, Time, Unit, Usage, Verdict, Work, Worker,
 };
 
 use super::{Open, Project, State, WantedChange, bucket_of};
@@ -107,6 +107,9 @@ impl State {
             Event::TokensWarned { of, .. } => self.tell(*of, Unit::Tokens),
             Event::BudgetSpent { of, until } => self.close(*of, Some(*until)),
             Event::BudgetRenewed { of } => self.close(*of, None),
+            Event::CircuitChanged { bucket, change } => {
+                self.circuit_changed(bucket, *change, record.seq);
+            }
             Event::QueueEntered { op } => self.enter_queue(record.seq, *op),
             Event::QueueLeft { entry, op, end } => self.leave_queue(*entry, *op, end),
             Event::DaemonStopped => self.stopped = true,
@@ -196,6 +199,7 @@ impl State {
             | Event::EffectEnded { .. }
             | Event::BudgetSpent { .. }
             | Event::BudgetRenewed { .. }
+            | Event::CircuitChanged { .. }
             | Event::QueueEntered { .. }
             | Event::QueueLeft { .. } => return false,
         }
@@ -366,6 +370,14 @@ impl State {
         self.touch_loop(loop_id);
     }
 
+    /// That a circuit opened or closed follows from the ends of calls, and was folded with them.
+    fn circuit_changed(&mut self, bucket: &str, change: CircuitChange, by: Seq) {
+        if let CircuitChange::Reset { refusals } = change {
+            let bucket = self.buckets.get_mut(bucket).expect("it was called");
+            bucket.reset(&self.limits, refusals, by, self.now);
+        }
+    }
+
     fn change_status(&mut self, id: LoopId, from: Status, to: Status, since: (Time, Seq)) {
         let engine = self.engine_mut(id);
         assert_eq!(engine.status, from, "{id}: the log says otherwise");
@@ -512,7 +524,6 @@ impl LoopEngine {
     fn change_model(&mut self, to: &str, gives_up: bool, since: (Time, Seq)) {
         self.worker = Worker::Model(to.to_owned());
         self.attempts = 0;
-        self.failing_since = None;
         self.defer(None);
         if gives_up {
             self.iteration = self.iteration.saturating_sub(1);

@@ -133,7 +133,7 @@ p1.s12 waits for fast, which failed 5 of 5 calls and is left alone
 p1.s12 waits for fast, which failed 6 of 6 calls and is left alone, until 60500
   queue: 12th of 12, after p1.s11
   then: one call goes as a probe; three answers in a row let all go
-  event 153: it failed once too often at 30500
+  event 154: it failed once too often at 30500
 "#);
 }
 

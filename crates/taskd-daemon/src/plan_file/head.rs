@@ -181,7 +181,7 @@ pub(crate) fn read_conflict(keys: &Keys<'_>, problems: &mut Problems) -> Option<
 }
 
 /// One of a few words.
-fn word<T: Copy>(
+pub(crate) fn word<T: Copy>(
     keys: &Keys<'_>,
     key: &str,
     known: &[(&str, T)],

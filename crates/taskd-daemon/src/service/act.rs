@@ -1,10 +1,11 @@
 //! Verbs: what a person does to loops. All of them or none, and each is told what became of it.
 
 use taskd_api::{ApiError, codes, v1};
-use taskd_core::Rejected;
+use taskd_core::{BucketRow, BucketState, Rejected};
 use taskd_model::{Actor, Command, Input, LoopId, LoopView, PlanId, Status, Target, View};
 
-use super::{Service, in_scope, internal, unresolved};
+use super::{Service, in_scope, internal, queue::is_of, unresolved};
+use crate::problem;
 
 impl Service {
     pub(super) async fn do_act(
@@ -23,6 +24,7 @@ impl Service {
             v1::Verb::Unpark => self.whole(actor, Command::Unpark).await,
             v1::Verb::Forget => self.forget(actor, &request.ids).await,
             v1::Verb::Budget => self.budget(actor, &request).await,
+            v1::Verb::Reset => self.reset(actor, &request).await,
             v1::Verb::Pause
             | v1::Verb::Resume
             | v1::Verb::Stop
@@ -110,7 +112,8 @@ impl Service {
             | v1::Verb::Park
             | v1::Verb::Unpark
             | v1::Verb::Forget
-            | v1::Verb::Budget => Vec::new(),
+            | v1::Verb::Budget
+            | v1::Verb::Reset => Vec::new(),
         })
     }
 
@@ -151,6 +154,56 @@ impl Service {
         Ok(picked)
     }
 
+    /// Says of models, or of all models of providers, that they are well again.
+    async fn reset(
+        &self,
+        actor: Actor,
+        request: &v1::ActRequest,
+    ) -> Result<v1::ActResponse, ApiError> {
+        let buckets = self.ctx().handle.ask(|core, now| core.buckets(now)).await;
+        let buckets = buckets.map_err(|it| internal(&it))?;
+        let mut named: Vec<(&String, &BucketRow)> = Vec::new();
+        for id in &request.ids {
+            let of_it = |it: &&BucketRow| it.name == *id || is_of(&it.name, id);
+            let before = named.len();
+            named.extend(buckets.iter().filter(of_it).map(|it| (id, it)));
+            if named.len() == before {
+                return Err(self.never_called(id, &buckets));
+            }
+        }
+        let mut response = v1::ActResponse { seq: self.ctx().hub.head().0, results: Vec::new() };
+        for (id, it) in named {
+            let (done, message) = after_reset(it, request.refusals);
+            if done && !request.dry_run {
+                let (bucket, refusals) = (it.name.clone(), request.refusals);
+                let command = Command::ResetCalls { bucket, refusals };
+                response.seq = self.command(actor, command).await?;
+            }
+            response.results.push(v1::ActResult {
+                id: id.clone(),
+                name: it.name.clone(),
+                done: done && !request.dry_run,
+                message: message.to_owned(),
+                error: None,
+            });
+        }
+        Ok(response)
+    }
+
+    /// A name that is no bucket: an unknown one, or one that nobody called.
+    fn never_called(&self, id: &str, buckets: &[BucketRow]) -> ApiError {
+        let shown: String = id.chars().take(60).collect();
+        let provider = id.split('/').next().unwrap_or_default();
+        if self.ctx().models.catalog().provider(provider).is_some() {
+            let what = format!("{shown} was not called yet, so there is nothing to reset");
+            return ApiError::new(codes::NOT_FOUND, what).hint("taskd queue");
+        }
+        let providers = self.ctx().models.catalog().providers().map(|it| it.name.as_str());
+        let known: Vec<&str> = buckets.iter().map(|it| it.name.as_str()).chain(providers).collect();
+        let what = format!("there is no model and no provider `{shown}`");
+        ApiError::new(codes::NOT_FOUND, what).hint(problem::suggest(id, &known))
+    }
+
     async fn forget(&self, actor: Actor, paths: &[String]) -> Result<v1::ActResponse, ApiError> {
         let mut response = v1::ActResponse::default();
         for path in paths {
@@ -180,6 +233,18 @@ impl Service {
     }
 }
 
+/// Whether a reset changes anything, and what is told about it.
+fn after_reset(it: &BucketRow, refusals: bool) -> (bool, &'static str) {
+    match it.state {
+        BucketState::LeftAlone { .. } => (true, "well again: calls go, beginning with two"),
+        BucketState::Refused { .. } if refusals => (true, "well again: calls go, one at first"),
+        BucketState::Refused { .. } => {
+            (false, "its provider refuses for now; --refusals asks it all the same")
+        }
+        BucketState::Open | BucketState::Ramping { .. } => (false, "calls go through already"),
+    }
+}
+
 /// Loops of a plan a verb can do something to.
 fn of_plan(view: &View, plan: PlanId, verb: v1::Verb) -> impl Iterator<Item = &LoopView> {
     view.loops_of(plan).filter(move |it| applies(verb, it))
@@ -198,7 +263,8 @@ fn applies(verb: v1::Verb, it: &LoopView) -> bool {
         | v1::Verb::Park
         | v1::Verb::Unpark
         | v1::Verb::Forget
-        | v1::Verb::Budget => false,
+        | v1::Verb::Budget
+        | v1::Verb::Reset => false,
     }
 }
 
@@ -215,7 +281,8 @@ fn promise(verb: v1::Verb) -> &'static str {
         | v1::Verb::Park
         | v1::Verb::Unpark
         | v1::Verb::Forget
-        | v1::Verb::Budget => done_word(verb),
+        | v1::Verb::Budget
+        | v1::Verb::Reset => done_word(verb),
     }
 }
 
@@ -231,13 +298,11 @@ fn done_word(verb: v1::Verb) -> &'static str {
         | v1::Verb::Park
         | v1::Verb::Unpark
         | v1::Verb::Forget
-        | v1::Verb::Budget => "done",
+        | v1::Verb::Budget
+        | v1::Verb::Reset => "done",
     }
 }
 
 fn refused(rejected: &Rejected) -> ApiError {
-    let missing =
-        matches!(rejected, Rejected::NoLoop(_) | Rejected::NoPlan(_) | Rejected::NoProject(_));
-    let code = if missing { codes::NOT_FOUND } else { codes::REFUSED };
-    ApiError::new(code, rejected.to_string())
+    ApiError::new(rejected.code(), rejected.to_string())
 }

@@ -2,14 +2,37 @@
 
 use taskd_api::{ApiError, v1};
 use taskd_core::{BucketRow, BucketState, CallWait, Room, RoomKind, WhyRow};
-use taskd_model::{Group, ProjectId, QueueOp, View, format_micros};
+use taskd_model::{
+    Doing, Fault, Group, LoopView, ProjectId, QueueOp, Reason, Status, View, format_micros,
+};
 
 use super::{Service, internal};
+use crate::models;
 
 /// Columns of a detail's label.
 const LABEL: usize = 10;
 
 impl Service {
+    pub(super) async fn do_models(
+        &self,
+        request: v1::ModelsRequest,
+    ) -> Result<v1::ModelsResponse, ApiError> {
+        let told = models::told(self.ctx());
+        if !request.check {
+            return Ok(told);
+        }
+        let mut checks =
+            models::check(self.ctx(), &request.providers, &request.credentials).await?;
+        let buckets = self.ctx().handle.ask(|core, now| core.buckets(now)).await;
+        let buckets = buckets.map_err(|it| internal(&it))?;
+        let view = self.ctx().hub.view();
+        for check in &mut checks {
+            let ours = buckets.iter().filter(|it| is_of(&it.name, &check.name));
+            check.buckets = ours.map(|it| bucket(&view, it)).collect();
+        }
+        Ok(v1::ModelsResponse { checks, ..told })
+    }
+
     pub(super) async fn do_queue(&self) -> Result<v1::QueueResponse, ApiError> {
         let buckets = self.ctx().handle.ask(|core, now| core.buckets(now)).await;
         let buckets = buckets.map_err(|it| internal(&it))?;
@@ -52,6 +75,11 @@ impl Service {
     }
 }
 
+/// A bucket is called like its model: `anthropic/claude-haiku-4-5`.
+pub(super) fn is_of(bucket: &str, provider: &str) -> bool {
+    bucket.strip_prefix(provider).is_some_and(|rest| rest.starts_with('/'))
+}
+
 /// One link of the chain. Where nothing else is the root, the last thing that happened to it is.
 fn link(view: &View, row: &WhyRow) -> v1::WhyRow {
     let known = view.loops.get(&row.subject);
@@ -66,7 +94,20 @@ fn link(view: &View, row: &WhyRow) -> v1::WhyRow {
         details: details.collect(),
         evidence: cited.map(|it| it.text.clone()).unwrap_or_default(),
         evidence_at: cited.and_then(|it| it.at).map(|it| it.0),
+        fault: known.and_then(failed_by).map(v1::Fault::from),
     }
+}
+
+/// The failure a loop waits or is blocked for: not one that is over.
+fn failed_by(it: &LoopView) -> Option<&Fault> {
+    let trouble = it.trouble.as_ref()?;
+    let present = match (&it.reason, &it.doing) {
+        (Some(Reason::Stuck(why)), _) if it.status == Status::Blocked => {
+            why.contains(&trouble.message)
+        }
+        (_, doing) => matches!(doing, Doing::Deferred { .. }),
+    };
+    trouble.fault.as_deref().filter(|_| present)
 }
 
 fn bucket(view: &View, it: &BucketRow) -> v1::BucketRow {

@@ -7,7 +7,7 @@ use thiserror::Error;
 use toml::Spanned;
 
 use super::{Catalog, Date, Model, Provider};
-use crate::{Api, Price};
+use crate::{Api, Price, Takes};
 
 /// Micro-dollars of a dollar.
 const DOLLAR: u64 = 1_000_000;
@@ -47,6 +47,8 @@ struct ProviderEntry {
     #[serde(default)]
     key_optional: bool,
     models_of: Option<Spanned<String>>,
+    thinking: Option<bool>,
+    temperature: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -125,6 +127,7 @@ fn provider(name: String, entry: ProviderEntry) -> Provider {
         key_variable: entry.key_variable.map(|it| it.0),
         key_optional: entry.key_optional,
         models_of: entry.models_of.map(Spanned::into_inner),
+        takes: Takes { thinking: entry.thinking, temperature: entry.temperature },
     }
 }
 

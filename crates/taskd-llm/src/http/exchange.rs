@@ -14,7 +14,7 @@ use super::{
     wait::{named_wait, now_s},
 };
 use crate::{
-    BodyKind, Call, LlmError, Origin, StreamEvent, Wait, estimate_tokens,
+    BodyKind, Call, LlmError, Origin, ProviderFault, StreamEvent, Wait, estimate_tokens,
     sse::Sse,
     wire::{Reader, SseEvent},
 };
@@ -99,7 +99,7 @@ impl Exchange {
     async fn send(&mut self) -> Result<(), LlmError> {
         let request = self.link.request(&self.call.request)?;
         let sent = self.clock.within(Wait::FirstEvent, self.link.client.execute(request)).await?;
-        let response = sent.map_err(|it| self.not_sent(&it))?;
+        let response = sent.map_err(|it| not_sent(&it, self.clock.limits))?;
         let status = response.status().as_u16();
         self.status = Some(status);
         let header = |name: &str| -> Option<String> {
@@ -174,21 +174,9 @@ impl Exchange {
         self.body = if body.is_empty() { BodyKind::Empty } else { kind_of(&response) };
         let code = self.link.wire.error_code(&body);
         if self.status == Some(200) && code.is_none() {
-            return LlmError::NotAStream { origin: Box::default() };
+            return LlmError::provider(ProviderFault::NotAStream);
         }
         LlmError::answered(self.status, code.as_deref(), wait, self.body)
-    }
-
-    fn not_sent(&self, error: &reqwest::Error) -> LlmError {
-        if error.is_timeout() {
-            return late(Wait::Connect, self.clock.limits.connect);
-        }
-        // The innermost error is the system's or the TLS library's; those around it name the URL.
-        let mut inner: &dyn std::error::Error = error;
-        while let Some(source) = inner.source() {
-            inner = source;
-        }
-        LlmError::unreachable(&inner.to_string())
     }
 
     fn whose(&self) -> Origin {
@@ -284,7 +272,20 @@ async fn rest(response: &mut Response) {
     }
 }
 
-fn kind_of(response: &Response) -> BodyKind {
+/// Why a request got no answer.
+pub(super) fn not_sent(error: &reqwest::Error, limits: Timeouts) -> LlmError {
+    if error.is_timeout() {
+        return late(Wait::Connect, limits.connect);
+    }
+    // The innermost error is the system's or the TLS library's; those around it name the URL.
+    let mut inner: &dyn std::error::Error = error;
+    while let Some(source) = inner.source() {
+        inner = source;
+    }
+    LlmError::unreachable(&inner.to_string())
+}
+
+pub(super) fn kind_of(response: &Response) -> BodyKind {
     let kind = response.headers().get(header::CONTENT_TYPE).and_then(|it| it.to_str().ok());
     let kind = kind.unwrap_or_default().to_ascii_lowercase();
     let essence = kind.split(';').next().unwrap_or_default().trim();
@@ -296,10 +297,10 @@ fn kind_of(response: &Response) -> BodyKind {
     }
 }
 
-fn late(wait: Wait, limit: Duration) -> LlmError {
-    LlmError::TimedOut { origin: Box::default(), wait, limit_ms: millis(limit) }
+pub(super) fn late(wait: Wait, limit: Duration) -> LlmError {
+    LlmError::provider(ProviderFault::TimedOut { wait, limit_ms: millis(limit) })
 }
 
-fn millis(time: Duration) -> u64 {
+pub(super) fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

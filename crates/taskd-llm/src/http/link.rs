@@ -10,7 +10,10 @@ use reqwest::{
 use taskd_model::Request;
 
 use super::{HttpSettings, Timeouts};
-use crate::{LlmError, wire::Wire};
+use crate::{
+    Capabilities, LlmError,
+    wire::{HttpRequest, Wire},
+};
 
 const USER_AGENT: &str = concat!("taskd/", env!("CARGO_PKG_VERSION"));
 
@@ -25,11 +28,12 @@ pub(super) struct Link {
     base: String,
     /// Credential and what every call says.
     headers: HeaderMap,
+    pub(super) capabilities: Capabilities,
 }
 
 impl Link {
     pub(super) fn new(settings: HttpSettings, wire: Arc<dyn Wire>) -> Result<Self, LlmError> {
-        let HttpSettings { provider, model, base_url, key, timeouts, api: _ } = settings;
+        let HttpSettings { provider, model, base_url, key, timeouts, takes, api: _ } = settings;
         let bad =
             |what: &str| LlmError::Settings { provider: provider.clone(), what: what.to_owned() };
         let url = Url::parse(&base_url).map_err(|_| bad("its base URL is no URL"))?;
@@ -56,26 +60,61 @@ impl Link {
             bad("this machine's certificates cannot be read; install ca-certificates")
         })?;
         let base = url.as_str().trim_end_matches('/').to_owned();
-        Ok(Self { provider, model, timeouts, wire, client, base, headers })
+        let capabilities = wire.capabilities(&model).corrected(takes);
+        Ok(Self { provider, model, timeouts, wire, client, base, headers, capabilities })
     }
 
     /// `request` as it goes out. Its model is replaced by the provider's own name of it.
     pub(super) fn request(&self, request: &Request) -> Result<reqwest::Request, LlmError> {
         let request = Request { model: self.model.clone(), ..request.clone() };
-        let written = self.wire.request(&request)?;
-        let inexpressible = |what| LlmError::Inexpressible { origin: Box::default(), what };
-        let url = Url::parse(&address(&self.base, written.path))
-            .map_err(|_| inexpressible("its path makes no URL"))?;
-        let mut sent = reqwest::Request::new(Method::POST, url);
-        *sent.headers_mut() = self.headers.clone();
-        for (name, value) in written.headers {
-            let value = HeaderValue::try_from(value)
-                .map_err(|_| inexpressible("a header holds what headers cannot"))?;
-            sent.headers_mut().insert(HeaderName::from_static(name), value);
+        if let Some((_, why)) = self.capabilities.refused(request.params).first() {
+            return Err(LlmError::inexpressible(why));
         }
+        self.post(self.wire.request(&request)?)
+    }
+
+    /// The question how many tokens `request` is; `None` where nobody answers it.
+    pub(super) fn counting(&self, request: &Request) -> Result<Option<reqwest::Request>, LlmError> {
+        let request = Request { model: self.model.clone(), ..request.clone() };
+        let Some(written) = self.wire.counting(&request)? else { return Ok(None) };
+        Ok(Some(at_once(self.post(written)?)))
+    }
+
+    /// The question which models there are.
+    pub(super) fn listing(&self) -> Result<reqwest::Request, LlmError> {
+        let (path, headers) = self.wire.listing();
+        self.to(Method::GET, path, headers).map(at_once)
+    }
+
+    fn post(&self, written: HttpRequest) -> Result<reqwest::Request, LlmError> {
+        let mut sent = self.to(Method::POST, written.path, written.headers)?;
         *sent.body_mut() = Some(written.body.into());
         Ok(sent)
     }
+
+    fn to(
+        &self,
+        method: Method,
+        path: &str,
+        headers: Vec<(&'static str, String)>,
+    ) -> Result<reqwest::Request, LlmError> {
+        let url = Url::parse(&address(&self.base, path))
+            .map_err(|_| LlmError::inexpressible("its path makes no URL"))?;
+        let mut sent = reqwest::Request::new(method, url);
+        *sent.headers_mut() = self.headers.clone();
+        for (name, value) in headers {
+            let value = HeaderValue::try_from(value)
+                .map_err(|_| LlmError::inexpressible("a header holds what headers cannot"))?;
+            sent.headers_mut().insert(HeaderName::from_static(name), value);
+        }
+        Ok(sent)
+    }
+}
+
+/// A request whose answer is no stream.
+fn at_once(mut request: reqwest::Request) -> reqwest::Request {
+    request.headers_mut().insert(ACCEPT, HeaderValue::from_static("application/json"));
+    request
 }
 
 /// `path` below `base`. People write the base with and without the version that paths begin with.

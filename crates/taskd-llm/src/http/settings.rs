@@ -2,6 +2,8 @@
 
 use std::{fmt, time::Duration};
 
+use crate::Takes;
+
 /// Everything about one model behind HTTP.
 #[derive(Clone)]
 pub struct HttpSettings {
@@ -17,6 +19,8 @@ pub struct HttpSettings {
     pub key: Option<Secret>,
     /// How long is waited.
     pub timeouts: Timeouts,
+    /// What the model takes, where its interface does not tell.
+    pub takes: Takes,
 }
 
 /// Leaves the base URL out: until it is checked, it may hold a credential.

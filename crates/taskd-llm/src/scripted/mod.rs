@@ -22,8 +22,8 @@ use taskd_model::{Reply, StopReason, Usage};
 use self::format::{Fault, FaultKind, Script, Turn};
 pub use self::format::{MAX_DELAY_MS, MAX_FAULTS, MAX_SCRIPT_BYTES, MAX_SCRIPT_NODES};
 use crate::{
-    BodyKind, Call, Llm, LlmError, Origin, ScriptError, StreamEvent, call::estimate_reply_tokens,
-    reply::ReplyBuilder,
+    BodyKind, Call, Capabilities, Llm, LlmError, Origin, ScriptError, StreamEvent,
+    call::estimate_reply_tokens, reply::ReplyBuilder,
 };
 
 /// What the name of a scripted model starts with; the file's absolute path follows.
@@ -141,6 +141,11 @@ impl Scripted {
 }
 
 impl Llm for Scripted {
+    /// A script says what it says, however it is asked.
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::default()
+    }
+
     fn stream(&self, call: Call) -> BoxStream<'static, Result<StreamEvent, LlmError>> {
         play(self.steps(&call))
     }

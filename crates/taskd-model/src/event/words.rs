@@ -52,7 +52,13 @@ impl fmt::Display for Event {
             Self::PlanSubmitted { plan, head } => {
                 write!(f, "{plan} submitted, {} specs: {}", head.specs, head.title)
             }
-            Self::SpecAdded { spec, head } => write!(f, "{spec} is {}: {}", head.name, head.title),
+            Self::SpecAdded { spec, head } => {
+                write!(f, "{spec} is {}", head.name)?;
+                for it in &head.left_out {
+                    write!(f, ", without `{}`", it.key())?;
+                }
+                write!(f, ": {}", head.title)
+            }
             Self::PlanReleased { plan, evidence: Some(_), .. } => {
                 write!(f, "{plan} released, base green")
             }
@@ -97,6 +103,7 @@ impl fmt::Display for Event {
                 write!(f, "today's budget of {of} is spent until {}", until.0)
             }
             Self::BudgetRenewed { of } => write!(f, "the budget of {of} is renewed"),
+            Self::CircuitChanged { bucket, change } => write!(f, "{bucket} {change}"),
             Self::QueueEntered { op } => write!(f, "queued to {op}"),
             Self::QueueLeft { entry, op, end } => write!(f, "q{entry} {op}: {end}"),
         }

@@ -101,7 +101,8 @@ impl View {
             | Event::ResumeAsked
             | Event::StopAsked
             | Event::BudgetWarned { .. }
-            | Event::TokensWarned { .. } => {}
+            | Event::TokensWarned { .. }
+            | Event::CircuitChanged { .. } => {}
         }
     }
 
@@ -169,6 +170,7 @@ impl View {
             | Event::TokensWarned { .. }
             | Event::BudgetSpent { .. }
             | Event::BudgetRenewed { .. }
+            | Event::CircuitChanged { .. }
             | Event::QueueEntered { .. }
             | Event::QueueLeft { .. } => {}
         }
@@ -364,16 +366,6 @@ impl LoopView {
         self.integrated = None;
     }
 
-    fn change_model(&mut self, from: &str, to: &str, gives_up: Option<u32>, at: Time) {
-        self.worker = Worker::Model(to.to_owned());
-        let wanted = self.instead_of.take().unwrap_or_else(|| from.to_owned());
-        self.instead_of = (wanted != to).then_some(wanted);
-        if let Some(n) = gives_up {
-            self.give_up_iteration(n);
-        }
-        self.doing(Doing::Idle, at);
-    }
-
     fn pass(&mut self, checkpoint: Oid, evidence: Evidence, tests: Option<u32>, at: Time) {
         self.checkpoint = Some(checkpoint);
         self.trouble = None;
@@ -400,10 +392,16 @@ impl LoopView {
         self.doing(Doing::Idle, at);
     }
 
-    /// An iteration counts for nothing: it is as if it had not begun.
-    fn give_up_iteration(&mut self, n: u32) {
-        self.iteration = n.saturating_sub(1);
-        self.iterations.retain(|it| it.n != n);
+    /// Another model works; an iteration that is given up for it is as if it had not begun.
+    fn change_model(&mut self, from: &str, to: &str, gives_up: Option<u32>, at: Time) {
+        self.worker = Worker::Model(to.to_owned());
+        let wanted = self.instead_of.take().unwrap_or_else(|| from.to_owned());
+        self.instead_of = (wanted != to).then_some(wanted);
+        if let Some(n) = gives_up {
+            self.iteration = n.saturating_sub(1);
+            self.iterations.retain(|it| it.n != n);
+        }
+        self.doing(Doing::Idle, at);
     }
 
     fn end_iteration(

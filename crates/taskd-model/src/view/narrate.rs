@@ -87,6 +87,7 @@ impl View {
             | Event::TokensWarned { .. }
             | Event::BudgetSpent { .. }
             | Event::BudgetRenewed { .. }) => self.budget_line(event),
+            Event::CircuitChanged { bucket, change } => Some(Line::new(bucket, change.to_string())),
             event @ (Event::StatusChanged { .. }
             | Event::IterationStarted { .. }
             | Event::ModelChanged { .. }
@@ -220,6 +221,8 @@ impl View {
                 };
                 Some(line(format!("rebased onto {}, {how}", onto.commit.short())).within())
             }
+            // A loop's failure is told by what follows from it: a wait, a question, another model.
+            Outcome::Failed { .. } if matches!(open.owner, Owner::Loop(_)) => None,
             Outcome::Failed { message, .. } => {
                 Some(line(format!("{} failed", open.kind.verb())).detail(message))
             }
@@ -323,6 +326,7 @@ impl View {
             | Event::TokensWarned { .. }
             | Event::BudgetSpent { .. }
             | Event::BudgetRenewed { .. }
+            | Event::CircuitChanged { .. }
             | Event::QueueEntered { .. }
             | Event::QueueLeft { .. } => return None,
         };

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Change, Digest, EffectId, LandPolicy, LoopId, LoopLimits, Oid, Owner, PlanId, Priority,
+    Change, Digest, EffectId, Fault, LandPolicy, LoopId, LoopLimits, Oid, Owner, PlanId, Priority,
     ProjectId, QueueOp, Reason, Seq, Status, Time, Usage, Verdict, Worker,
 };
 
@@ -390,6 +390,9 @@ pub struct Trouble {
     pub at: Time,
     /// The event that says so.
     pub seq: Seq,
+    /// The facts, where they were written down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<Box<Fault>>,
 }
 
 /// Something a person told a loop.

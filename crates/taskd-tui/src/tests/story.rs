@@ -218,6 +218,7 @@ fn spec_head(name: &str, title: &str, needs: &[u16]) -> SpecHead {
         worker: Worker::Agent("claude".to_owned()),
         fallback: Vec::new(),
         type_name: "ralph".to_owned(),
+        left_out: Vec::new(),
         limits: LoopLimits::default(),
     }
 }

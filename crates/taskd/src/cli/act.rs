@@ -43,6 +43,12 @@ pub(crate) async fn budget(here: &Here, id: String, amount: Amount) -> Done {
     act(here, request).await
 }
 
+/// Models are well again.
+pub(crate) async fn reset(here: &Here, ids: Vec<String>, refusals: bool) -> Done {
+    let verb = v1::Verb::Reset.into();
+    act(here, v1::ActRequest { verb, ids, refusals, ..v1::ActRequest::default() }).await
+}
+
 async fn act(here: &Here, mut request: v1::ActRequest) -> Done {
     let client = here.client().await?;
     if goes_on(request.verb()) && !request.dry_run {

@@ -86,16 +86,20 @@ pub(crate) enum Command {
     /// Show or set what loops and plans may spend
     #[command(subcommand)]
     Budget(BudgetCommand),
-    /// List models: prices, sizes, and which keys are set
+    /// List models: prices, sizes, and which keys are set; ask providers whether they can be called
     #[command(hide = true)]
-    Models,
+    Models(ModelsArgs),
     /// Say who waits for what: model calls by model, and landing queues
     #[command(hide = true)]
     Queue,
     /// Watch everything, full screen
     Tui(ScopeArgs),
     /// Check git, disk, agents, the daemon
-    Doctor,
+    Doctor {
+        /// Instead: do one scripted task in a place of its own, without settings, keys or network
+        #[arg(long)]
+        hermetic: bool,
+    },
     /// Start, stop or look at the daemon
     #[command(subcommand)]
     Daemon(DaemonCommand),
@@ -133,6 +137,29 @@ pub(crate) enum PlanCommand {
     },
     /// List plans
     Ls(ScopeArgs),
+}
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct ModelsArgs {
+    /// Ask these providers whether they can be called; without a name all that have what they need
+    #[arg(long, num_args = 0.., value_name = "PROVIDER")]
+    pub(crate) check: Option<Vec<String>>,
+    #[command(subcommand)]
+    pub(crate) command: Option<ModelsCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ModelsCommand {
+    /// Say that models are well again: they are called at once, not left alone
+    Reset {
+        /// A model as `taskd queue` names it, or a provider for all of its models
+        #[arg(required = true, value_name = "MODEL_OR_PROVIDER")]
+        names: Vec<String>,
+        /// End a silence after refusals too
+        #[arg(long)]
+        refusals: bool,
+    },
 }
 
 #[derive(Debug, Subcommand)]

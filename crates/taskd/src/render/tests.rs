@@ -141,6 +141,7 @@ impl Story {
                 worker: Worker::Agent("claude".to_owned()),
                 fallback: Vec::new(),
                 type_name: "ralph".to_owned(),
+                left_out: Vec::new(),
                 limits: LoopLimits::default(),
             };
             let spec = SpecId { plan, index };

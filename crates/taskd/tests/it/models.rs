@@ -1,5 +1,9 @@
 //! Models as their owner meets them: who can be called, what with, and calls that were recorded.
 
+mod check;
+mod params;
+mod reset;
+
 use std::{
     fs,
     io::{BufRead as _, BufReader, Read as _, Write as _},

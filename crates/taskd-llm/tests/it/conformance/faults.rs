@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use taskd_llm::{Http, HttpSettings, Llm, LlmError, Secret, Timeouts};
+use taskd_llm::{Http, HttpSettings, Llm, LlmError, Secret, Takes, Timeouts};
 use tokio::{net::TcpListener, time::Instant};
 
 use super::{
@@ -199,7 +199,7 @@ async fn a_provider_that_is_not_there_is_a_passing_fault() {
     }
 }
 
-/// Proves S-1.1.8: every wait, each the only short one: what is waited for is named, and nothing waits longer.
+/// Proves S-1.1.8, AY-4.10: every wait, each the only short one: what is waited for is named, and nothing waits longer.
 #[tokio::test]
 async fn each_stall_ends_by_its_own_limit() {
     const SHORT: Duration = Duration::from_millis(60);
@@ -294,6 +294,7 @@ fn settings_that_cannot_work_are_refused() {
             base_url: url.to_owned(),
             key: Some(Secret::new(key.to_owned())),
             timeouts: Timeouts::default(),
+            takes: Takes::default(),
         };
         for (url, expected) in cases {
             let settings = settings(url, KEY);

@@ -51,7 +51,7 @@ fn needing(it: &mut Story) {
         it.conflicts = 1;
         (it.status_since, it.doing_since) = (ago(1_860), ago(1_860));
         let message = "src/bill.rs, after 3 tries".to_owned();
-        it.trouble = Some(Trouble { message, at: ago(1_860), seq: Seq(40) });
+        it.trouble = Some(Trouble { message, at: ago(1_860), seq: Seq(40), fault: None });
     });
 }
 
@@ -422,6 +422,7 @@ fn models_with_prices_and_keys() {
         ],
         models: vec![model("big", Some(price)), model("odd\u{1b}", None)],
         interfaces: vec![interface("openai-chat", false), interface("openai-responses", true)],
+        checks: Vec::new(),
     };
     let set = |name: &str| name == "BEST_KEY";
     let seen = render::models::Seen { answer: &answer, set: &set };
@@ -440,5 +441,6 @@ today's prices per million tokens; what has none works and is not priced
 CAPABILITY  OPENAI-CHAT  OPENAI-RESPONSES
 tools       yes          yes
 caching     n/a          yes
+a model that does not take `thinking` or `temperature` is told at submission
 ");
 }
