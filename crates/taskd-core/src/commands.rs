@@ -2,12 +2,13 @@
 
 use taskd_model::{
     Actor, CircuitChange, Code, Command, Event, LandPolicy, Limit, LoopId, MAX_EVENT_BYTES,
-    PlanHead, PlanId, ProjectId, Purse, Reason, SpecHead, SpecId, Status, Time, Worker,
+    PlanHead, PlanId, ProjectId, Purse, Reason, SpecHead, SpecId, Status, Time, Unit, Worker,
 };
 
 use crate::{
-    Coordinator, decide,
+    Coordinator,
     engine::{LoopEngine, Next},
+    money,
     plan::{PlanState, Reach},
 };
 
@@ -197,7 +198,12 @@ impl Coordinator {
                 self.alive(&[*id])?;
                 self.emit(now, actor, Some(*id), Event::NoteAdded { note: *note });
             }
-            Command::SetBudget { of, micros } => self.set_budget(now, actor, *of, *micros)?,
+            Command::SetBudget { of, micros } => {
+                self.set_budget(now, actor, (*of, Unit::Micros), *micros)?;
+            }
+            Command::SetTokens { of, tokens } => {
+                self.set_budget(now, actor, (*of, Unit::Tokens), *tokens)?;
+            }
             Command::ResetCalls { bucket, refusals } => {
                 self.reset_calls(now, actor, bucket, *refusals)?;
             }
@@ -311,7 +317,7 @@ impl Coordinator {
                 return Err(Rejected::NeedFailed { name });
             }
             if matches!(engine.reason, Some(Reason::Limit(_)))
-                && let Some(limit) = decide::cannot_pay(self.state(), engine)
+                && let Some(limit) = money::cannot_pay(self.state(), engine)
             {
                 return Err(Rejected::NoMoney { name, limit });
             }
@@ -331,33 +337,42 @@ impl Coordinator {
         Ok(())
     }
 
-    /// Sets what a loop or a plan may spend in all.
+    /// Sets what may be spent of a budget from now on.
     fn set_budget(
         &mut self,
         now: Time,
         actor: Actor,
-        of: Purse,
-        micros: u64,
+        (of, unit): (Purse, Unit),
+        amount: u64,
     ) -> Result<(), Rejected> {
-        let before = match of {
-            Purse::Loop(id) => self.alive(&[id])?.first().map(|it| it.limits.budget_micros),
+        match of {
+            Purse::Loop(id) => {
+                self.alive(&[id])?;
+            }
             Purse::Plan(id) => {
                 let plan = self.state().plans().get(&id).ok_or(Rejected::NoPlan(id))?;
                 if plan.state == PlanState::Ended {
                     return Err(Rejected::PlanIsOver(id));
                 }
-                Some(plan.head.budget_micros)
             }
-        };
-        if before == Some(micros) {
+            Purse::Project(id) => {
+                self.state().project(id).ok_or(Rejected::NoProject(id))?;
+            }
+            Purse::All => {}
+        }
+        let before = money::account(self.state(), of, now).limit(unit);
+        // What is for a whole life may be nothing; everywhere else that is no limit.
+        let lifelong = unit == Unit::Micros && !of.is_daily();
+        let amount_is = if amount == 0 && !lifelong { None } else { Some(amount) };
+        if before == amount_is {
             return Ok(());
         }
-        self.emit(now, actor, of.loop_id(), Event::BudgetSet { of, micros });
-        let id = of.loop_id().or_else(|| {
-            let plan = self.state().plan(of.plan());
-            plan.specs.first().map(|it| it.latest)
-        });
-        self.warn_of_budgets(now, id);
+        let event = match unit {
+            Unit::Micros => Event::BudgetSet { of, micros: amount },
+            Unit::Tokens => Event::TokensSet { of, tokens: amount },
+        };
+        self.emit(now, actor, of.loop_id(), event);
+        self.warn_of(now, of);
         Ok(())
     }
 

@@ -11,6 +11,7 @@ use taskd_model::{
 use crate::{
     Coordinator,
     coordinator::{MAX_MESSAGE_BYTES, loop_of, truncate},
+    money,
     scheduler::{self, Bucket},
 };
 
@@ -58,19 +59,19 @@ impl Coordinator {
         }
     }
 
-    /// What was just booked, or set, may have brought a budget near its end: that is said once.
+    /// What was just booked for a loop may have brought a budget near its end: that is said once.
     pub(crate) fn warn_of_budgets(&mut self, now: Time, id: Option<LoopId>) {
         let Some(id) = id else { return };
-        let engine = &self.state().loops()[&id];
-        let plan = self.state().plan(id.plan());
-        let of_loop = (engine.spent.micros, engine.limits.budget_micros, engine.warned);
-        let of_plan = (plan.spent.micros, plan.head.budget_micros, plan.warned);
-        let purses = [(Purse::Loop(id), of_loop), (Purse::Plan(id.plan()), of_plan)];
-        for (of, (spent_micros, budget_micros, warned)) in purses {
-            if !warned && taskd_model::nears(spent_micros, budget_micros) {
-                let event = Event::BudgetWarned { of, spent_micros, budget_micros };
-                self.emit(now, Actor::Core, of.loop_id(), event);
-            }
+        for of in money::purses_of(self.state(), id) {
+            self.warn_of(now, of);
+        }
+    }
+
+    /// The same of one budget, which was set.
+    pub(crate) fn warn_of(&mut self, now: Time, of: Purse) {
+        let news: Vec<Event> = money::account(self.state(), of, now).news().collect();
+        for event in news {
+            self.emit(now, Actor::Core, of.loop_id(), event);
         }
     }
 
@@ -124,6 +125,10 @@ impl Coordinator {
         if engine.stuck.is_some() || engine.must_change_model() {
             return;
         }
+        // Whether there is money for it is asked anew, and at once.
+        if *failure == Failure::OverBudget {
+            return;
+        }
         let attempts = engine.attempts;
         // Rests and attempts of one call lie within one deadline.
         let is_call = matches!(work, Work::Call { .. });
@@ -139,6 +144,7 @@ impl Coordinator {
             Failure::Transient
             | Failure::RateLimited
             | Failure::Resources
+            | Failure::OverBudget
             | Failure::Permanent
             | Failure::Auth => {
                 let wait = scheduler::backoff_ms(self.state().limits(), attempts, salt);

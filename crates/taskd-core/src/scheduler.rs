@@ -72,7 +72,7 @@ impl CallEnd {
     fn of(outcome: &Outcome) -> Self {
         match outcome.failure() {
             None if matches!(outcome, Outcome::Replied { .. }) => Self::Answered,
-            None | Some(Failure::Resources) => Self::Unknown,
+            None | Some(Failure::Resources | Failure::OverBudget) => Self::Unknown,
             Some(Failure::NotBefore(ms)) => Self::Refused(Some(ms)),
             Some(Failure::RateLimited) => Self::Refused(None),
             Some(Failure::Transient) => Self::Fault,

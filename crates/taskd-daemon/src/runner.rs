@@ -266,8 +266,9 @@ impl Job {
             Work::Prepare { base, mode } => self.prepare(*base, *mode).await,
             Work::AcceptBefore => self.accept_before().await,
             Work::Compose => self.compose().await,
-            Work::Call { request, bucket, cap_micros, .. } => {
-                return self.call(request, bucket, *cap_micros).await;
+            Work::Call { request, bucket, cap_micros, cap_tokens, .. } => {
+                let cap_tokens = (0 < *cap_tokens).then_some(*cap_tokens);
+                return self.call(request, bucket, (*cap_micros, cap_tokens)).await;
             }
             Work::Tool { index, name, args, .. } => self.tool(*index, name, args).await,
             Work::Agent { prompt, .. } => return self.agent(prompt).await,

@@ -483,6 +483,7 @@ impl<'a> Look<'a> {
             land,
             priority,
             budget_micros: self.options.budget_micros.or(budget).unwrap_or(default_budget),
+            tokens: plan.head.tokens.as_ref().map_or(config.plan_tokens, |it| it.value),
             time_ms: self.options.time_ms.or(time).unwrap_or(default_time),
             specs: small(specs.len()),
             single,

@@ -19,7 +19,9 @@ mod scripted;
 mod sse;
 mod wire;
 
-pub use call::{Call, CallLimits, Collected, Llm, Price, StreamEvent, collect, estimate_tokens};
+pub use call::{
+    Call, CallLimits, Collected, Llm, Price, StreamEvent, at_most, collect, estimate_tokens,
+};
 pub use capability::{CAPABILITIES, Capabilities, Takes, capabilities};
 pub use cassette::{Cassette, CassetteError, Nearest, Player, Recorder};
 pub use catalog::{

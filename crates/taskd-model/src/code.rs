@@ -41,6 +41,8 @@ pub enum Reaction {
     Retries,
     /// Asks a person at once: who we are is not accepted.
     AsksForKey,
+    /// Asks its budgets for more, and only where they are spent a person.
+    AsksForMoney,
     /// Asks a person at once.
     Asks,
     /// Tries again a few times, since room may be made meanwhile.
@@ -144,6 +146,7 @@ impl Code {
             Reaction::Retries => wait_ms.map_or(Failure::Transient, Failure::NotBefore),
             Reaction::AsksForKey => Failure::Auth,
             Reaction::RetriesResources => Failure::Resources,
+            Reaction::AsksForMoney => Failure::OverBudget,
             Reaction::Asks
             | Reaction::TellsModel
             | Reaction::Refuses
@@ -231,6 +234,9 @@ impl fmt::Display for Reaction {
             }
             Self::Retries => "it is tried again, later each time; used up, the loop is blocked",
             Self::AsksForKey | Self::Asks => "nothing is tried again; the loop is blocked",
+            Self::AsksForMoney => {
+                "the loop asks its budgets for more: it is blocked by its own or its plan's, and waits for a day's"
+            }
             Self::RetriesResources => "it is tried again a few times; then the loop is blocked",
             Self::TellsModel => "the model is told, and the loop goes on",
             Self::Refuses => "the request is refused and nothing is changed",

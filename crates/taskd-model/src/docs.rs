@@ -220,6 +220,9 @@ pub struct TypeLimits {
     /// Spend, in micro-dollars.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget_micros: Option<u64>,
+    /// Tokens of all classes; 0 for as many as its money pays for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<u64>,
     /// Equal failures on equal trees after which a person is asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub same_failure: Option<u32>,
@@ -239,6 +242,7 @@ impl TypeLimits {
             iterations: self.iterations.or(under.iterations),
             time_ms: self.time_ms.or(under.time_ms),
             budget_micros: self.budget_micros.or(under.budget_micros),
+            tokens: self.tokens.or(under.tokens),
             same_failure: self.same_failure.or(under.same_failure),
             turns: self.turns.or(under.turns),
             restarts: self.restarts.or(under.restarts),
@@ -252,6 +256,7 @@ impl TypeLimits {
             iterations: self.iterations.unwrap_or(under.iterations),
             time_ms: self.time_ms.unwrap_or(under.time_ms),
             budget_micros: self.budget_micros.unwrap_or(under.budget_micros),
+            tokens: self.tokens.unwrap_or(under.tokens),
             restarts: self.restarts.unwrap_or(under.restarts),
             conflict: conflict.unwrap_or(under.conflict),
         }

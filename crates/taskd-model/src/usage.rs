@@ -47,6 +47,13 @@ fn is_nothing(n: &u64) -> bool {
 }
 
 impl Usage {
+    /// Tokens of all four classes.
+    #[must_use]
+    pub fn tokens(&self) -> u64 {
+        let read = self.input.saturating_add(self.cache_read).saturating_add(self.cache_write);
+        read.saturating_add(self.output)
+    }
+
     /// Adds `other`, saturating.
     pub fn add(&mut self, other: &Self) {
         self.input = self.input.saturating_add(other.input);

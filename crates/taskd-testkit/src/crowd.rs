@@ -62,6 +62,7 @@ fn plan(n: u32) -> Input {
         land: LandPolicy::Ask,
         priority: Priority::Normal,
         budget_micros: 1_000_000_000,
+        tokens: 0,
         time_ms: 1_000_000_000,
         specs: PER_PLAN,
         single: false,

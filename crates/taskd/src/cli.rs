@@ -99,7 +99,7 @@ async fn dispatch(here: &Here, command: Option<Command>) -> Done {
         Command::Budget(BudgetCommand::Show { ids, scope }) => {
             money::budgets(here, &ids, scope).await
         }
-        Command::Budget(BudgetCommand::Set { id, money }) => act::budget(here, id, money).await,
+        Command::Budget(BudgetCommand::Set { id, amount }) => act::budget(here, id, amount).await,
         Command::Models(ModelsArgs {
             command: Some(ModelsCommand::Reset { names, refusals }),
             ..

@@ -79,10 +79,12 @@ fn every_key_can_be_set_and_is_seen() {
         iterations = 9
         time = "1h 30m"
         budget = "$0.50"
+        tokens = "1.5M"
         restarts = 0
         [plan]
         time = "1d"
         budget = "$40"
+        tokens = 9000000
         [gate]
         command = ["cargo fmt --check", "cargo test"]
         quick = "cargo check"
@@ -117,6 +119,7 @@ fn every_key_can_be_set_and_is_seen() {
     assert_eq!((limits.call_deadline_ms, limits.silence_max_ms), (1_200_000, 180_000));
     let run = config.run_limits();
     assert_eq!((run.iterations, run.time_ms, run.budget_micros), (9, 5_400_000, 500_000));
+    assert_eq!((run.tokens, config.plan_tokens), (1_500_000, 9_000_000));
     assert_eq!((run.restarts, run.conflict), (0, OnConflict::Block));
     assert_eq!((config.plan_time_ms, config.plan_budget_micros), (86_400_000, 40_000_000));
     assert_eq!(config.gate.run, ["cargo fmt --check", "cargo test"]);
@@ -247,6 +250,16 @@ fn a_project_may_be_stricter_but_not_looser() {
     let budget = |text: &str| Config::resolve(&sources(vec![project(text)]));
     assert_eq!(budget("run.budget = '$1'").unwrap().run_limits().budget_micros, 1_000_000);
     assert!(budget("plan.budget = '$21'").is_err());
+
+    // No limit is the loosest there is.
+    let tokens = |own: &str, theirs: &str| {
+        let line = |it: &str| format!("run.tokens = {it}");
+        Config::resolve(&sources(vec![person(&line(own)), project(&line(theirs))]))
+    };
+    assert_eq!(tokens("0", "'1.5M'").unwrap().run_limits().tokens, 1_500_000);
+    assert_eq!(tokens("'2M'", "500000").unwrap().run_limits().tokens, 500_000);
+    assert!(tokens("'2M'", "'3M'").is_err() && tokens("'2M'", "0").is_err());
+    assert!(tokens("'2M'", "'2 million'").is_err());
 }
 
 #[test]

@@ -109,7 +109,8 @@ const MEANT: [(&str, &str); 22] = [
 /// Models a loop may fall back to.
 const MAX_FALLBACK: usize = 8;
 
-const LIMITS: [&str; 6] = ["iterations", "time", "budget", "same_failure", "turns", "restarts"];
+const LIMITS: [&str; 7] =
+    ["iterations", "time", "budget", "tokens", "same_failure", "turns", "restarts"];
 
 /// Reads one definition. What is wrong is in its `problems`.
 pub(super) fn read(name: &str, path: &str, text: &str) -> Definition {
@@ -191,10 +192,12 @@ fn read_limits(node: &Node, problems: &mut Problems) -> TypeLimits {
     let (turns, restarts) = (count("turns"), count("restarts"));
     let time = keys.get("time").and_then(|(_, it)| problems.duration_ms(it, "time"));
     let budget = keys.get("budget").and_then(|(_, it)| problems.micros(it, "budget"));
+    let tokens = keys.get("tokens").and_then(|(_, it)| problems.tokens(it, "tokens"));
     TypeLimits {
         iterations,
         time_ms: time.map(|it| it.value),
         budget_micros: budget.map(|it| it.value),
+        tokens: tokens.map(|it| it.value),
         same_failure,
         turns,
         restarts,

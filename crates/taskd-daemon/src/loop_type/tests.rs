@@ -41,7 +41,7 @@ gate:
   run: cargo test --workspace
   timeout: 15m
   protect: [.github/**, .taskd/**, Justfile]
-limits: {iterations: 8, time: 2h, budget: $5, same_failure: 3}
+limits: {iterations: 8, time: 2h, budget: $5, tokens: 2M, same_failure: 3}
 inputs:
   module: {type: string, required: true}
 conflict: block
@@ -63,6 +63,7 @@ prompt: |
     assert_eq!(doc.gate.protect.as_ref().unwrap().len(), 3);
     assert_eq!((doc.limits.iterations, doc.limits.same_failure), (Some(8), Some(3)));
     assert_eq!(doc.limits.budget_micros, Some(5_000_000));
+    assert_eq!(doc.limits.tokens, Some(2_000_000));
     assert_eq!(doc.conflict, Some(OnConflict::Block));
     assert_eq!((doc.prompt.file.as_str(), doc.prompt.line), (".taskd/types/careful.yaml", 14));
     assert_eq!(doc.tools, KNOWN_TOOLS);

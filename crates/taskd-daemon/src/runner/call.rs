@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use futures::StreamExt as _;
-use taskd_llm::{Call, CallLimits, LlmError, Resolved, StreamEvent, is_same_model};
+use taskd_llm::{Call, CallLimits, LlmError, Resolved, StreamEvent, at_most, is_same_model};
 use taskd_model::{
     Code, Delta, Digest, IterationNote, Observation, Outcome, Part, Reply, Request, Thinking,
     ToolCall, ToolDef, ToolResultDoc, Usage,
@@ -35,14 +35,16 @@ impl Job {
         let bytes = prompt.bytes();
         let tokens = estimate_tokens(bytes.len());
         let request = self.ctx.put_blob(bytes)?;
-        let worst_micros = match &prompt {
+        let (worst_micros, worst_tokens) = match &prompt {
             Prompt::Request(request) => {
                 let price = self.ctx.models.facts(&request.model).price;
-                price.map_or(0, |it| it.worst_micros(tokens, u64::from(request.max_tokens)))
+                let output = u64::from(request.max_tokens);
+                let micros = price.map_or(0, |it| it.worst_micros(tokens, output));
+                (micros, at_most(tokens).saturating_add(output))
             }
-            Prompt::Text(_) => 0,
+            Prompt::Text(_) => (0, 0),
         };
-        Ok(Outcome::Composed { request, tokens, worst_micros })
+        Ok(Outcome::Composed { request, tokens, worst_micros, worst_tokens })
     }
 
     /// What the repository tells models about itself, at the loop's base.
@@ -155,10 +157,16 @@ impl Job {
         Ok(request)
     }
 
-    /// Sends one request. What it used is reported however it ends.
-    pub(super) async fn call(&self, request: &Digest, model: &str, cap_micros: u64) -> Outcome {
+    /// Sends one request that may cost so much, and use so many tokens. What it used is reported
+    /// however it ends.
+    pub(super) async fn call(
+        &self,
+        request: &Digest,
+        model: &str,
+        caps: (u64, Option<u64>),
+    ) -> Outcome {
         let mut usage = Usage::default();
-        match self.stream(request, model, cap_micros, &mut usage).await {
+        match self.stream(request, model, caps, &mut usage).await {
             Ok(Some(outcome)) => outcome,
             Ok(None) => Outcome::Cancelled { usage, checkpoint: None },
             Err(trouble) => trouble.outcome(usage),
@@ -169,7 +177,7 @@ impl Job {
         &self,
         request: &Digest,
         model: &str,
-        cap_micros: u64,
+        (cap_micros, cap_tokens): (u64, Option<u64>),
         usage: &mut Usage,
     ) -> Result<Option<Outcome>, Trouble> {
         let ctx = Arc::clone(&self.ctx);
@@ -187,6 +195,7 @@ impl Job {
             attempt: self.subject()?.attempt,
             limits: CallLimits {
                 max_tool_calls: MAX_TOOL_CALLS,
+                cap_tokens,
                 price,
                 ..CallLimits::with_cap_micros(cap_micros)
             },

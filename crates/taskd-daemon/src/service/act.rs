@@ -2,9 +2,7 @@
 
 use taskd_api::{ApiError, codes, v1};
 use taskd_core::{BucketRow, BucketState, Rejected};
-use taskd_model::{
-    Actor, Command, Input, LoopId, LoopView, PlanId, Purse, Status, Target, View, format_micros,
-};
+use taskd_model::{Actor, Command, Input, LoopId, LoopView, PlanId, Status, Target, View};
 
 use super::{Service, in_scope, internal, queue::is_of, unresolved};
 use crate::problem;
@@ -41,7 +39,7 @@ impl Service {
         Ok(v1::ActResponse { results: Vec::new(), seq })
     }
 
-    async fn command(&self, actor: Actor, command: Command) -> Result<u64, ApiError> {
+    pub(super) async fn command(&self, actor: Actor, command: Command) -> Result<u64, ApiError> {
         let reply = self.ctx().handle.input(Input::Command { actor, command }).await;
         match reply.map_err(|it| internal(&it))? {
             Ok(seq) => Ok(seq.0),
@@ -154,53 +152,6 @@ impl Service {
             }
         }
         Ok(picked)
-    }
-
-    /// Sets what each of these may spend in all. A plan that is its one loop has one budget for
-    /// people, and so both of them are set.
-    async fn budget(
-        &self,
-        actor: Actor,
-        request: &v1::ActRequest,
-    ) -> Result<v1::ActResponse, ApiError> {
-        let hint = "taskd budget set p7 '$9'";
-        let missing = |what: &str| ApiError::new(codes::INVALID, what).hint(hint);
-        let micros = request.micros.ok_or_else(|| missing("no amount was given"))?;
-        if request.ids.is_empty() {
-            return Err(missing("no loop or plan was named"));
-        }
-        let mut response = v1::ActResponse::default();
-        for id in &request.ids {
-            let (name, purses) = self.purses(id)?;
-            for of in purses {
-                if !request.dry_run {
-                    response.seq = self.command(actor, Command::SetBudget { of, micros }).await?;
-                }
-            }
-            let may = format!("may spend {} in all", format_micros(micros));
-            response.results.push(v1::ActResult {
-                id: id.clone(),
-                name,
-                done: !request.dry_run,
-                message: may,
-                error: None,
-            });
-        }
-        Ok(response)
-    }
-
-    /// What is filled for an id, and what that is called.
-    fn purses(&self, id: &str) -> Result<(String, Vec<Purse>), ApiError> {
-        let view = self.ctx().hub.view();
-        Ok(match view.resolve(id).map_err(unresolved)? {
-            Target::Plan(plan) => (plan.to_string(), vec![Purse::Plan(plan)]),
-            Target::Loop(one) => {
-                let single = view.plans.get(&one.plan()).is_some_and(|it| it.single);
-                let of_plan = single.then_some(Purse::Plan(one.plan()));
-                let purses = of_plan.into_iter().chain([Purse::Loop(one)]).collect();
-                (view.loop_name(one), purses)
-            }
-        })
     }
 
     /// Says of models, or of all models of providers, that they are well again.

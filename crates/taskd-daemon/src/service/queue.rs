@@ -55,7 +55,8 @@ impl Service {
             not_the_cause.push("needs".to_owned());
         }
         let call = rows.last().and_then(|it| it.call.as_ref());
-        if !matches!(call.map(|it| &it.wait), Some(CallWait::Money { .. })) {
+        let money = |it: &CallWait| matches!(it, CallWait::Money { .. } | CallWait::Day { .. });
+        if !call.is_some_and(|it| money(&it.wait)) {
             not_the_cause.push(format!("budget ({spent} of {budget})"));
         }
         let bucket = call.and_then(|it| buckets.iter().find(|row| row.name == it.bucket));

@@ -49,13 +49,15 @@ pub enum LlmError {
         /// What is counted.
         unit: &'static str,
     },
-    /// The call used up what was reserved for it and ended itself.
-    #[error("the call cost {spent_micros} micro-dollars, more than the {cap_micros} reserved")]
+    /// The call used up what was left for it and ended itself.
+    #[error("the call used {spent} {unit}, more than the {cap} that were left for it")]
     OverCap {
-        /// What was spent.
-        spent_micros: u64,
-        /// What was reserved.
-        cap_micros: u64,
+        /// What was used.
+        spent: u64,
+        /// What was left.
+        cap: u64,
+        /// Of what: micro-dollars, tokens.
+        unit: &'static str,
     },
     /// A script has nothing to say at this place.
     #[error(
@@ -308,6 +310,7 @@ fn code_of_old_recording(failure: Failure) -> Code {
         Failure::Transient => Code::ServerError,
         Failure::Auth => Code::AuthFailed,
         Failure::Resources => Code::MachineExhausted,
+        Failure::OverBudget => Code::CallOverCap,
         Failure::Permanent => Code::InvalidRequest,
     }
 }

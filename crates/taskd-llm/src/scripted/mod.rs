@@ -215,12 +215,8 @@ fn pieces(call: &Call, turn: &Turn) -> (Vec<StreamEvent>, Result<Reply, LlmError
 fn last_steps(call: &Call, turn: &Turn, input: u64, reply: Result<Reply, LlmError>) -> Vec<Step> {
     let output = reply.as_ref().map_or(0, estimate_reply_tokens);
     let usage = turn.usage.unwrap_or(Usage { input, output, ..Usage::default() });
-    let cap_micros = call.limits.cap_micros;
-    let end = match reply {
+    let end = match reply.and_then(|reply| call.limits.allow(&usage).map(|()| reply)) {
         Err(error) => Step::Fail(error),
-        Ok(_) if usage.micros > cap_micros => {
-            Step::Fail(LlmError::OverCap { spent_micros: usage.micros, cap_micros })
-        }
         Ok(reply) => Step::Event(StreamEvent::Done(reply)),
     };
     vec![Step::Event(StreamEvent::Usage(usage)), end]

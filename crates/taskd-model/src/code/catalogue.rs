@@ -112,9 +112,9 @@ catalogue! {
     ReplyTooLarge "reply_too_large" Permanent Asks ResourceExhausted 4
         "The reply grew past what one reply may hold and was cut off"
         "split the task, or use another model"
-    CallOverCap "call_over_cap" UserFixable Asks ResourceExhausted 4
-        "The call used up the money that was reserved for it"
-        "raise the budget with `taskd budget set`, then `taskd resume ID`"
+    CallOverCap "call_over_cap" UserFixable AsksForMoney ResourceExhausted 4
+        "The call used up the money or the tokens that were left for it"
+        "nothing while there is more; a budget that is spent: `taskd budget set`, then `taskd resume ID`"
     ModelUnknown "model_unknown" UserFixable Asks InvalidArgument 4
         "No provider goes by the name before the slash"
         "name the model as PROVIDER/MODEL; `taskd models` lists providers"

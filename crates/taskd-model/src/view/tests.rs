@@ -60,6 +60,7 @@ impl Story {
             land,
             priority: Priority::Normal,
             budget_micros: 20_000_000,
+            tokens: 0,
             time_ms: 1_000,
             specs: u16::try_from(specs.len()).unwrap(),
             single,

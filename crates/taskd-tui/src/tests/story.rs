@@ -200,6 +200,7 @@ fn plan_head(title: &str, specs: u16, single: bool) -> PlanHead {
         land: LandPolicy::Ask,
         priority: Priority::Normal,
         budget_micros: 20_000_000,
+        tokens: 0,
         time_ms: 1_000,
         specs,
         single,

@@ -4,7 +4,7 @@ use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use taskd_api::v1;
-use taskd_model::{parse_duration_ms, parse_micros};
+use taskd_model::{parse_duration_ms, parse_micros, parse_tokens};
 
 use crate::demo::DemoArgs;
 
@@ -171,13 +171,13 @@ pub(crate) enum BudgetCommand {
         #[command(flatten)]
         scope: ScopeArgs,
     },
-    /// Set what may be spent in all: taskd budget set p7 '$9'
+    /// Set what may be spent: taskd budget set p7 '$9', taskd budget set all 2Mtok
     Set {
-        /// A loop or plan
+        /// A loop or plan, in all; `project` (this repository) or `all`, each day in UTC
         id: String,
-        /// In all, with what is spent already; less stops the next call
-        #[arg(value_parser = parse_money, value_name = "$9")]
-        money: u64,
+        /// Money, tokens or `none`, with what is spent already; less stops the next call
+        #[arg(value_parser = parse_amount, value_name = "$9|2Mtok|none")]
+        amount: Amount,
     },
 }
 
@@ -323,7 +323,7 @@ pub(crate) struct LsArgs {
     pub(crate) scope: ScopeArgs,
 }
 
-#[derive(Debug, Clone, Copy, Args)]
+#[derive(Debug, Clone, Copy, Default, Args)]
 pub(crate) struct ScopeArgs {
     /// Every project
     #[arg(short = 'A', long)]
@@ -480,6 +480,32 @@ impl From<Priority> for v1::Priority {
 fn parse_pair(text: &str) -> Result<(String, String), String> {
     let (key, value) = text.split_once('=').ok_or("write KEY=VALUE")?;
     Ok((key.to_owned(), value.to_owned()))
+}
+
+/// What a budget is set to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Amount {
+    /// Micro-dollars.
+    Money(u64),
+    /// Tokens of all classes.
+    Tokens(u64),
+    /// No budget, where there need be none.
+    None,
+}
+
+/// `$5` or `5`, `2Mtok`, `none`.
+fn parse_amount(text: &str) -> Result<Amount, String> {
+    let word = text.trim();
+    if word == "none" {
+        return Ok(Amount::None);
+    }
+    let tokens = word.ends_with("tok") || word.ends_with("tokens");
+    let read = if tokens {
+        parse_tokens(word).map(Amount::Tokens)
+    } else {
+        parse_money(word).map(Amount::Money)
+    };
+    read.map_err(|_| format!("{word:?} is no amount; write `'$9'`, `2Mtok`, `500ktok` or `none`"))
 }
 
 /// `$5`, and `5` too: shells eat dollars.

@@ -206,6 +206,7 @@ impl Log {
             land: LandPolicy::OnGate,
             priority: Priority::Normal,
             budget_micros: 1,
+            tokens: 0,
             time_ms: 1,
             specs: 2,
             single: false,
@@ -253,7 +254,9 @@ impl Log {
             request: Digest::of(request.as_bytes()),
             bucket: "scripted:/m".to_owned(),
             cap_micros: 1,
+            cap_tokens: 0,
             reserved_micros: 0,
+            reserved_tokens: 0,
             input_tokens: 0,
             output_tokens: 0,
         };

@@ -124,6 +124,7 @@ impl Story {
             land: LandPolicy::Ask,
             priority: Priority::Normal,
             budget_micros: 10_000_000,
+            tokens: 0,
             time_ms: 21_600_000,
             specs: u16::try_from(specs.len()).unwrap(),
             single,

@@ -237,17 +237,24 @@ async fn caps_hold_in_mid_stream() {
         poor.limits.cap_micros = 5000;
         let cut = collect(model.stream(poor)).await;
         let error = cut.result.expect_err("over its cap");
-        assert_eq!(super::complain(&error), "Permanent OverCap");
+        assert_eq!(super::complain(&error), "OverBudget OverCap");
         let about = cut.usage.output;
         assert!((10_000..10_100).contains(&about), "{about} tokens are about 40 kB");
         assert!(cut.usage.micros > 5000, "what was spent is known: {:?}", cut.usage);
         assert!(matches!(cut.events.last(), Some(StreamEvent::Usage(_))));
 
+        let mut short = call();
+        short.limits.price = None;
+        short.limits.cap_tokens = Some(6000);
+        let cut = collect(model.stream(short)).await;
+        assert_eq!(super::complain(&cut.result.expect_err("over its cap")), "OverBudget OverCap");
+        assert!(cut.usage.tokens() > 6000, "what was used is known: {:?}", cut.usage);
+
         let mut small = call();
         small.limits.max_reply_bytes = 30_000;
         let cut = collect(model.stream(small)).await;
         assert_eq!(super::complain(&cut.result.expect_err("too large")), "Permanent TooLarge");
-        assert!(server.closed(2, Duration::from_secs(2)).await, "nothing is read on");
+        assert!(server.closed(3, Duration::from_secs(2)).await, "nothing is read on");
     }
 }
 

@@ -14,7 +14,9 @@ fn tools_run_beside_a_call_and_each_other() {
         request: digest("r"),
         bucket: "m".to_owned(),
         cap_micros: 1_000,
+        cap_tokens: 0,
         reserved_micros: 0,
+        reserved_tokens: 0,
         input_tokens: 0,
         output_tokens: 0,
     };
@@ -41,7 +43,9 @@ fn a_new_life_loses_what_ran() {
         request: digest("r"),
         bucket: "m".to_owned(),
         cap_micros: 1_000,
+        cap_tokens: 0,
         reserved_micros: 0,
+        reserved_tokens: 0,
         input_tokens: 0,
         output_tokens: 0,
     };
