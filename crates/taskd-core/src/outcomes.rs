@@ -100,7 +100,9 @@ impl Coordinator {
     fn failed(&mut self, now: Time, id: LoopId, effect: EffectId, work: &Work, outcome: &Outcome) {
         let Outcome::Failed { failure, message, .. } = outcome else { return };
         let engine = &self.state().loops()[&id];
-        if engine.stuck.is_some() || engine.must_change_model() {
+        // What is composed anew, smaller, waits for nothing.
+        let smaller = *failure == Failure::TooLarge;
+        if smaller || engine.stuck.is_some() || engine.must_change_model() {
             return;
         }
         let attempts = engine.attempts;
@@ -114,7 +116,8 @@ impl Coordinator {
             | Failure::RateLimited
             | Failure::Resources
             | Failure::Permanent
-            | Failure::Auth => scheduler::backoff_ms(self.state().limits(), attempts, salt),
+            | Failure::Auth
+            | Failure::TooLarge => scheduler::backoff_ms(self.state().limits(), attempts, salt),
         };
         self.defer(now, id, wait, format!("{}: {message}", work.verb()));
     }

@@ -96,6 +96,7 @@ impl Coordinator {
             conflicts: engine.conflict_files.filter(|_| 0 < engine.conflicts),
             rebase_from: engine.rebase_from,
             model: engine.model().cloned(),
+            most_tokens: engine.most_tokens,
             attempt: engine.sends.saturating_sub(1),
             session: engine.session.clone(),
         }

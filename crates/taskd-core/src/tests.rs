@@ -13,6 +13,7 @@ mod people;
 mod provider;
 mod recovery;
 mod scheduling;
+mod too_large;
 mod why;
 
 use taskd_model::{
@@ -214,7 +215,7 @@ impl Play {
                 Input::Observed { effect, index: 0, fact }
             }
             [name, verb, args @ ..] => {
-                let wants_call = matches!(*verb, "replies" | "429" | "call-fails");
+                let wants_call = matches!(*verb, "replies" | "429" | "call-fails" | "too-large");
                 let open = self.core.open_effects().filter(|it| {
                     self.core.state().effects()[&it.0].owner == self.owner(name)
                         && (!wants_call || matches!(it.1, Work::Call { .. }))
@@ -363,6 +364,7 @@ fn outcome(verb: &str, args: &[&str]) -> Outcome {
             request: blob,
             tokens: 1_000,
             worst_micros: args.first().map_or(0, |it| it.parse().unwrap()),
+            context: None,
         },
         "replies" => Outcome::Replied {
             reply: blob,
@@ -407,6 +409,7 @@ fn outcome(verb: &str, args: &[&str]) -> Outcome {
         }),
         "fails" | "call-fails" => failed(Failure::Transient),
         "fails-for-good" => failed(Failure::Permanent),
+        "too-large" => failed(Failure::TooLarge),
         "unauthorized" => failed(Failure::Auth),
         "cancelled" => Outcome::Cancelled { usage: Usage::default(), checkpoint: None },
         other => panic!("unknown outcome {other}"),

@@ -24,9 +24,9 @@ use crate::{EffectId, Limits, LoopId, Oid, PlanId, ProjectId, Seq, SpecId, Statu
 pub use ledger::{Ledger, Spans, nears};
 pub use narrate::{Line, spent_of};
 pub use parts::{
-    Base, Doing, EffectKind, EffectView, GateView, Integration, IterationRow, Landed, LoopView,
-    Note, PassedView, PlanState, PlanView, ProjectView, QueueEntry, QueuePhase, TargetView, Totals,
-    Trouble,
+    Base, ContextView, Doing, EffectKind, EffectView, GateView, Integration, IterationRow, Landed,
+    LoopView, Note, PassedView, PlanState, PlanView, ProjectView, QueueEntry, QueuePhase,
+    TargetView, Totals, Trouble,
 };
 pub use resolve::{ResolveError, Target};
 pub use verdict::{Group, WaitVerdict};

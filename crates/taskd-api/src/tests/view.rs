@@ -1,11 +1,11 @@
 //! The view on the wire: nothing is lost, nothing is filled in.
 
 use taskd_model::{
-    Base, Change, Digest, Doing, EffectId, EffectKind, EffectView, GateView, Integration,
-    IterationRow, LandPolicy, Landed, Ledger, Limit, Limits, LoopId, LoopLimits, LoopView, Note,
-    Oid, OnConflict, Owner, PassedView, PlanId, PlanState, PlanView, Priority, ProjectId,
-    ProjectView, QueueEntry, QueueOp, QueuePhase, Reason, Seq, Spans, SpecId, Status, TargetView,
-    Time, Totals, Trouble, Usage, Verdict, View, Worker,
+    Base, Change, ContextUse, ContextView, Digest, Doing, EffectId, EffectKind, EffectView,
+    GateView, Integration, IterationRow, LandPolicy, Landed, Ledger, Limit, Limits, LoopId,
+    LoopLimits, LoopView, Note, Oid, OnConflict, Owner, PassedView, PlanId, PlanState, PlanView,
+    Priority, ProjectId, ProjectView, QueueEntry, QueueOp, QueuePhase, Reason, Seq, Spans, SpecId,
+    Status, TargetView, Time, Totals, Trouble, Usage, Verdict, View, Worker,
 };
 
 use crate::{WireError, v1};
@@ -20,6 +20,12 @@ fn digest(n: u8) -> Digest {
 
 fn id(n: u16) -> LoopId {
     LoopId { spec: SpecId { plan: PlanId(7), index: n }, run: 1 + n }
+}
+
+fn context() -> ContextView {
+    let window = Some(10);
+    let of = ContextUse { window, turns_left_out: 11, outputs_left_out: 12, bytes_left_out: 13 };
+    ContextView { tokens: 9, of }
 }
 
 fn usage() -> Usage {
@@ -174,6 +180,7 @@ fn a_loop(n: u16, status: Status, doing: Doing, reason: Option<Reason>) -> LoopV
         calls: 5,
         failed_calls: 6,
         rebases: 7,
+        context: full.then(context),
     }
 }
 

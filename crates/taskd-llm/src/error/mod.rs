@@ -43,7 +43,7 @@ pub enum LlmError {
         origin: Box<Origin>,
     },
     /// The request is larger than the model or the provider takes.
-    #[error("{origin}: the request is too large ({}); let the task read less at once", origin.said())]
+    #[error("{origin}: the request is too large ({})", origin.said())]
     ContextTooLarge {
         /// Whose failure it is.
         origin: Box<Origin>,
@@ -229,8 +229,8 @@ impl LlmError {
             | Self::Garbled { .. }
             | Self::Disconnected { .. } => Failure::Transient,
             Self::Auth { .. } | Self::MissingCredential { .. } => Failure::Auth,
+            Self::ContextTooLarge { .. } => Failure::TooLarge,
             Self::Refused { .. }
-            | Self::ContextTooLarge { .. }
             | Self::NotAStream { .. }
             | Self::Inexpressible { .. }
             | Self::Settings { .. }

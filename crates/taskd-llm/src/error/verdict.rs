@@ -91,9 +91,9 @@ mod tests {
         400 - 5                              Permanent         Refused
         400 invalid_request_error -          Permanent         Refused
         400 invalid_request_error 5          Permanent         Refused
-        400 context_length_exceeded -        Permanent         ContextTooLarge
-        400 string_above_max_length -        Permanent         ContextTooLarge
-        400 request_too_large -              Permanent         ContextTooLarge
+        400 context_length_exceeded -        TooLarge          ContextTooLarge
+        400 string_above_max_length -        TooLarge          ContextTooLarge
+        400 request_too_large -              TooLarge          ContextTooLarge
         400 overloaded_error -               Transient         Server
         400 overloaded_error 5               NotBefore(5)      Server
         400 rate_limit_exceeded 5            NotBefore(5)      RateLimited
@@ -120,9 +120,9 @@ mod tests {
         409 - -                              Transient         Server
         409 - 5                              NotBefore(5)      Server
         409 invalid_request_error -          Transient         Server
-        413 - -                              Permanent         ContextTooLarge
-        413 request_too_large 5              Permanent         ContextTooLarge
-        413 unheard_of -                     Permanent         ContextTooLarge
+        413 - -                              TooLarge          ContextTooLarge
+        413 request_too_large 5              TooLarge          ContextTooLarge
+        413 unheard_of -                     TooLarge          ContextTooLarge
         418 - -                              Permanent         Refused
         418 slow_down -                      RateLimited       RateLimited
         422 - -                              Permanent         Refused
@@ -143,7 +143,7 @@ mod tests {
         500 api_error -                      Transient         Server
         500 authentication_error -           Transient         Server
         500 invalid_request_error 5          NotBefore(5)      Server
-        500 context_length_exceeded -        Permanent         ContextTooLarge
+        500 context_length_exceeded -        TooLarge          ContextTooLarge
         502 - -                              Transient         Server
         502 - 5                              NotBefore(5)      Server
         503 - -                              Transient         Server
@@ -169,8 +169,8 @@ mod tests {
         0 permission_error -                 Auth              Auth
         0 insufficient_quota -               Auth              Auth
         0 invalid_request_error -            Permanent         Refused
-        0 request_too_large -                Permanent         ContextTooLarge
-        0 context_length_exceeded -          Permanent         ContextTooLarge
+        0 request_too_large -                TooLarge          ContextTooLarge
+        0 context_length_exceeded -          TooLarge          ContextTooLarge
         0 unheard_of -                       Transient         Server";
 
     /// Proves S-1.4.1.

@@ -11,8 +11,8 @@ use crate::{
 };
 
 use super::{
-    Base, Doing, EffectKind, EffectView, GateView, LoopView, QueuePhase, Trouble, View,
-    ledger::day_of,
+    Base, ContextView, Doing, EffectKind, EffectView, GateView, LoopView, QueuePhase, Trouble,
+    View, ledger::day_of,
 };
 
 /// The tool that ends an iteration's turns; it is no effect.
@@ -303,9 +303,11 @@ impl LoopView {
                 }
                 self.in_trouble(message, record);
             }
+            Outcome::Composed { tokens, context, .. } => {
+                self.context = context.map(|of| ContextView { tokens: *tokens, of });
+            }
             Outcome::BaseChecked(_)
             | Outcome::Prepared { .. }
-            | Outcome::Composed { .. }
             | Outcome::Built { .. }
             | Outcome::BuiltEmpty
             | Outcome::BuildConflict { .. }

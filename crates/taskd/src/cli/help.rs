@@ -125,7 +125,8 @@ ls      seq, at, parked, plans[], loops[]: name, plan, title, group (needs_you, 
         done), status, state, worker, iteration, iterations_max, behind, files, added, removed,
         cost_micros, uncounted, waits_for[], since, last_sign, started, ended, landed
 show    name, text, accept[], gate[], gate_origin, ref, worktree, worker, touches[], notes[],
-        warnings[], loops[]: as above, and base, iterations[]
+        warnings[], loops[]: as above, and base, iterations[], context: tokens, window,
+        turns_left_out, outputs_left_out, bytes_left_out
 why     chain[]: subject, sentence, until, since, seq, details[], evidence, evidence_at;
         not_the_cause[], next
 queue   buckets[]: name, in_flight, limit, waiting, state (open, refused, left_alone, ramping),

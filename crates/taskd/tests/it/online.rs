@@ -5,6 +5,7 @@ mod fallback;
 mod faults;
 mod garbage;
 mod tape;
+mod window;
 
 use std::{fs, time::Duration};
 

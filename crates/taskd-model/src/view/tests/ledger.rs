@@ -48,8 +48,10 @@ fn time_goes_where_it_was_spent() {
     it.release(1);
     it.status(id(1), Status::Paused, Reason::Person);
     let composed = it.start(Owner::Loop(id(0)), Work::Compose);
-    it.after(1)
-        .end(composed, Outcome::Composed { request: digest("r"), tokens: 1, worst_micros: 0 });
+    it.after(1).end(
+        composed,
+        Outcome::Composed { request: digest("r"), tokens: 1, worst_micros: 0, context: None },
+    );
     it.after(10);
     let failing = it.start(Owner::Loop(id(0)), call_work());
     let (failure, message) = (crate::Failure::Transient, "no luck".to_owned());

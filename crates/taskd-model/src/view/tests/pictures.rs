@@ -132,7 +132,10 @@ fn ls_says_what_each_loop_does() {
 
     let compose = it.start(me, Work::Compose);
     assert_eq!(it.it(0).doing, Doing::Composing);
-    it.end(compose, Outcome::Composed { request: digest("r"), tokens: 9, worst_micros: 0 });
+    it.end(
+        compose,
+        Outcome::Composed { request: digest("r"), tokens: 9, worst_micros: 0, context: None },
+    );
     assert_eq!((&it.it(0).doing, it.it(0).group()), (&Doing::QueuedForAgent, Group::Waiting));
     let agent = it.start(me, Work::Agent { prompt: digest("r"), cap_micros: 1 });
     let fact = Observation::Activity("cargo test -p api".to_owned());

@@ -56,7 +56,10 @@ fn story() -> Story {
     }
     it.of(id(8, 0), Event::IterationStarted { n: 1 });
     let composing = it.start(Owner::Loop(id(8, 0)), Work::Compose);
-    it.end(composing, Outcome::Composed { request: digest("r"), tokens: 1, worst_micros: 0 });
+    it.end(
+        composing,
+        Outcome::Composed { request: digest("r"), tokens: 1, worst_micros: 0, context: None },
+    );
     let call = it.after(720).start(Owner::Loop(id(8, 0)), call_work());
     let (failure, message) = (taskd_model::Failure::Transient, "no luck".to_owned());
     it.after(20).end(call, Outcome::Failed { failure, message, usage: Usage::default() });
