@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-use crate::{demo, features, layers, process, repo, sim, tidy};
+use crate::{demo, errors, features, layers, process, repo, sim, tidy};
 
 type Step = (&'static str, fn() -> Result<Done>);
 
@@ -23,6 +23,7 @@ const ALL: &[Step] = &[
     ("tidy", || tidy::run().map(|()| Done::Passed)),
     ("layers", || layers::run().map(|()| Done::Passed)),
     ("features", || features::run(true).map(|()| Done::Passed)),
+    ("errors", || errors::run(true).map(|()| Done::Passed)),
     ("clippy", clippy),
     ("test", test),
     ("alone", each_crate_alone),

@@ -34,7 +34,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     // taskd-tools: the supervisor is this binary, entered by another door.
     ("taskd", &["taskd-api", "taskd-daemon", "taskd-model", "taskd-tools", "taskd-tui"]),
     ("taskd-testkit", &["taskd-core", "taskd-model"]),
-    ("xtask", &["taskd-testkit"]),
+    ("xtask", &["taskd-model", "taskd-testkit"]),
 ];
 
 /// What a crate's tests and build scripts may use besides.

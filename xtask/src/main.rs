@@ -6,6 +6,7 @@
 mod bench;
 mod ci;
 mod demo;
+mod errors;
 mod features;
 mod layers;
 mod process;
@@ -25,7 +26,10 @@ cargo xtask <command>
   tidy                        house rules that no compiler checks
   layers                      the arrows between crates, against `cargo metadata`
   features [--check]          docs/features.md from docs/rows.txt and the tests' `Proves` lines
-  sim [--seeds N] [--seed S]  simulated worlds; --seed runs one of them again
+  errors [--check]            docs/errors.md from the list of codes
+  sim [--fleet] [--seeds N] [--seed S]
+                              simulated worlds, of more than fifty loops with --fleet; --seed runs
+                              one of them again
   bench                       docs/benchmarks.md: how fast and how large, on this machine
   demo [ARGS…]                `taskd demo` from this tree: no key, no network
 ";
@@ -50,6 +54,7 @@ fn run(args: &[String]) -> Result<()> {
         ("tidy", []) => tidy::run(),
         ("layers", []) => layers::run(),
         ("features", _) => features::run(flag(rest, "--check")?),
+        ("errors", _) => errors::run(flag(rest, "--check")?),
         ("sim", _) => sim::run(&sim::Seeds::parse(rest)?),
         ("bench", _) => bench::run(rest),
         ("demo", _) => demo::run(rest),

@@ -6,6 +6,7 @@ mod exceptions;
 mod links;
 mod manifests;
 mod places;
+mod seams;
 mod sources;
 
 use anyhow::Result;
@@ -24,6 +25,7 @@ pub(crate) fn run() -> Result<()> {
         }
     }
     sources::check(&files, &mut bad);
+    seams::check(&files, &sources::test_modules(&files), &mut bad);
     manifests::check(&files, &mut bad);
     places::check(&files, &mut bad);
     links::check(&files, &mut bad);

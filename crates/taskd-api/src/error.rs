@@ -5,37 +5,40 @@
 use std::error::Error;
 
 use prost::Message;
-use tonic::{Code, Status, metadata::MetadataValue};
+use taskd_model::{Code, Rpc, causes};
+use tonic::{Status, metadata::MetadataValue};
 
 use crate::{WireError, v1};
 
 /// Where the details of an error travel.
 pub const ERROR_TRAILER: &str = "taskd-error-bin";
 
-/// Words for programs. The set is open: a client passes on what it does not know.
+/// The codes a request fails with where nothing more particular is known.
 pub mod codes {
+    use taskd_model::Code;
+
     /// The request itself is wrong.
-    pub const INVALID: &str = "invalid";
+    pub const INVALID: Code = Code::Invalid;
     /// There is no such thing.
-    pub const NOT_FOUND: &str = "not_found";
+    pub const NOT_FOUND: Code = Code::NotFound;
     /// An id is short for several things.
-    pub const AMBIGUOUS: &str = "ambiguous";
+    pub const AMBIGUOUS: Code = Code::Ambiguous;
     /// It cannot be done as things are.
-    pub const REFUSED: &str = "refused";
+    pub const REFUSED: Code = Code::Refused;
     /// A rate or a quota is used up; later it works.
-    pub const BUSY: &str = "busy";
+    pub const BUSY: Code = Code::Busy;
     /// The peer may not do this.
-    pub const DENIED: &str = "denied";
+    pub const DENIED: Code = Code::Denied;
     /// A configuration file is wrong.
-    pub const CONFIG: &str = "config";
+    pub const CONFIG: Code = Code::Config;
     /// A defect of ours.
-    pub const INTERNAL: &str = "internal";
+    pub const INTERNAL: Code = Code::Internal;
     /// No daemon answers.
-    pub const UNREACHABLE: &str = "unreachable";
+    pub const UNREACHABLE: Code = Code::Unreachable;
     /// Client and daemon do not understand each other.
-    pub const SKEW: &str = "skew";
+    pub const SKEW: Code = Code::Skew;
     /// It took too long.
-    pub const TIMEOUT: &str = "timeout";
+    pub const TIMEOUT: Code = Code::Timeout;
 }
 
 /// Exit codes, as published.
@@ -66,7 +69,7 @@ pub mod exit {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct ApiError {
-    /// A stable word for programs, see [`codes`].
+    /// A stable word for programs: a [`Code`], or one of a later version.
     pub code: String,
     /// What was attempted and what was in the way, in one line.
     pub message: String,
@@ -74,18 +77,27 @@ pub struct ApiError {
     pub hint: String,
     /// The client's exit code, see [`exit`].
     pub exit: u8,
+    /// What was beneath it, from the outermost; `message` does not repeat it.
+    pub causes: Vec<String>,
 }
 
 impl ApiError {
-    /// An error of one of the known [`codes`], with the exit code that goes with it.
+    /// An error with the exit code that goes with its code.
     #[must_use]
-    pub fn new(code: &str, message: impl Into<String>) -> Self {
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
         Self {
-            code: code.to_owned(),
+            code: code.as_str().to_owned(),
             message: message.into(),
             hint: String::new(),
-            exit: exit_of(code),
+            exit: code.exit(),
+            causes: Vec::new(),
         }
+    }
+
+    /// What an error says, and everything beneath it.
+    #[must_use]
+    pub fn of(code: Code, error: &dyn Error) -> Self {
+        Self { causes: causes(error), ..Self::new(code, error.to_string()) }
     }
 
     /// The same with the next command to run.
@@ -110,7 +122,7 @@ impl ApiError {
     #[must_use]
     pub fn to_status(&self) -> Status {
         let info = v1::ErrorInfo::from(self);
-        let mut status = Status::new(grpc_code(&self.code), self.message.clone());
+        let mut status = Status::new(status_code(&self.code), self.message.clone());
         let value = MetadataValue::from_bytes(&info.encode_to_vec());
         status.metadata_mut().insert_bin(ERROR_TRAILER, value);
         status
@@ -124,6 +136,7 @@ impl From<&ApiError> for v1::ErrorInfo {
             message: it.message.clone(),
             hint: it.hint.clone(),
             exit: it.exit.into(),
+            causes: it.causes.clone(),
         }
     }
 }
@@ -131,7 +144,7 @@ impl From<&ApiError> for v1::ErrorInfo {
 impl From<v1::ErrorInfo> for ApiError {
     fn from(it: v1::ErrorInfo) -> Self {
         let exit = u8::try_from(it.exit).ok().filter(|it| *it != 0).unwrap_or(exit::FAILED);
-        Self { code: it.code, message: it.message, hint: it.hint, exit }
+        Self { code: it.code, message: it.message, hint: it.hint, exit, causes: it.causes }
     }
 }
 
@@ -150,27 +163,33 @@ impl From<Status> for ApiError {
         }
         // A status we made ourselves from a broken connection has a source; one that was sent to
         // us never has.
-        if status.source().is_some() || status.code() == Code::Unavailable {
+        if status.source().is_some() || status.code() == tonic::Code::Unavailable {
             return Self::unreachable(&innermost(&status));
         }
         let message = status.message().to_owned();
         match status.code() {
-            Code::Unimplemented => Self::new(codes::SKEW, "this daemon does not know the request")
-                .hint("the daemon is of another version: taskd daemon restart"),
-            Code::NotFound => Self::new(codes::NOT_FOUND, message),
-            Code::InvalidArgument | Code::OutOfRange => Self::new(codes::INVALID, message),
-            Code::PermissionDenied | Code::Unauthenticated => Self::new(codes::DENIED, message),
-            Code::ResourceExhausted => Self::new(codes::BUSY, message),
-            Code::DeadlineExceeded => Self::new(codes::TIMEOUT, message),
-            Code::FailedPrecondition | Code::AlreadyExists | Code::Aborted => {
+            tonic::Code::Unimplemented => {
+                Self::new(codes::SKEW, "this daemon does not know the request")
+                    .hint("the daemon is of another version: taskd daemon restart")
+            }
+            tonic::Code::NotFound => Self::new(codes::NOT_FOUND, message),
+            tonic::Code::InvalidArgument | tonic::Code::OutOfRange => {
+                Self::new(codes::INVALID, message)
+            }
+            tonic::Code::PermissionDenied | tonic::Code::Unauthenticated => {
+                Self::new(codes::DENIED, message)
+            }
+            tonic::Code::ResourceExhausted => Self::new(codes::BUSY, message),
+            tonic::Code::DeadlineExceeded => Self::new(codes::TIMEOUT, message),
+            tonic::Code::FailedPrecondition | tonic::Code::AlreadyExists | tonic::Code::Aborted => {
                 Self::new(codes::REFUSED, message)
             }
-            Code::Ok
-            | Code::Cancelled
-            | Code::Unknown
-            | Code::Internal
-            | Code::Unavailable
-            | Code::DataLoss => Self::new(codes::INTERNAL, message),
+            tonic::Code::Ok
+            | tonic::Code::Cancelled
+            | tonic::Code::Unknown
+            | tonic::Code::Internal
+            | tonic::Code::Unavailable
+            | tonic::Code::DataLoss => Self::new(codes::INTERNAL, message),
         }
     }
 }
@@ -191,28 +210,20 @@ pub(crate) fn innermost(error: &dyn Error) -> String {
     error.to_string()
 }
 
-fn exit_of(code: &str) -> u8 {
-    match code {
-        codes::INVALID => exit::USAGE,
-        codes::NOT_FOUND | codes::AMBIGUOUS => exit::NOT_FOUND,
-        codes::UNREACHABLE => exit::UNREACHABLE,
-        codes::BUSY => exit::BUSY,
-        codes::DENIED => exit::DENIED,
-        codes::CONFIG => exit::CONFIG,
-        codes::TIMEOUT => exit::TIMEOUT,
-        _ => exit::FAILED,
-    }
-}
-
-fn grpc_code(code: &str) -> Code {
-    match code {
-        codes::INVALID => Code::InvalidArgument,
-        codes::NOT_FOUND => Code::NotFound,
-        codes::AMBIGUOUS | codes::REFUSED | codes::CONFIG => Code::FailedPrecondition,
-        codes::BUSY => Code::ResourceExhausted,
-        codes::DENIED => Code::PermissionDenied,
-        codes::UNREACHABLE => Code::Unavailable,
-        codes::TIMEOUT => Code::DeadlineExceeded,
-        _ => Code::Internal,
+/// A word of a later version is a defect as far as gRPC goes.
+fn status_code(word: &str) -> tonic::Code {
+    match Code::parse(word).map_or(Rpc::Internal, Code::rpc) {
+        Rpc::InvalidArgument => tonic::Code::InvalidArgument,
+        Rpc::DeadlineExceeded => tonic::Code::DeadlineExceeded,
+        Rpc::NotFound => tonic::Code::NotFound,
+        Rpc::AlreadyExists => tonic::Code::AlreadyExists,
+        Rpc::PermissionDenied => tonic::Code::PermissionDenied,
+        Rpc::ResourceExhausted => tonic::Code::ResourceExhausted,
+        Rpc::FailedPrecondition => tonic::Code::FailedPrecondition,
+        Rpc::Aborted => tonic::Code::Aborted,
+        Rpc::Internal => tonic::Code::Internal,
+        Rpc::Unavailable => tonic::Code::Unavailable,
+        Rpc::DataLoss => tonic::Code::DataLoss,
+        Rpc::Unauthenticated => tonic::Code::Unauthenticated,
     }
 }

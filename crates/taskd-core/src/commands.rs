@@ -1,8 +1,8 @@
 //! What people ask for: each command is checked whole before its first event.
 
 use taskd_model::{
-    Actor, Command, Event, LandPolicy, Limit, LoopId, MAX_EVENT_BYTES, PlanHead, PlanId, ProjectId,
-    Purse, Reason, SpecHead, SpecId, Status, Time,
+    Actor, Code, Command, Event, LandPolicy, Limit, LoopId, MAX_EVENT_BYTES, PlanHead, PlanId,
+    ProjectId, Purse, Reason, SpecHead, SpecId, Status, Time,
 };
 
 use crate::{
@@ -108,6 +108,30 @@ pub enum Rejected {
     /// A project with open plans stays.
     #[error("project {} has open plans; stop them first", .0.0)]
     ProjectBusy(ProjectId),
+}
+
+impl Rejected {
+    /// The word for it.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Known(_) => Code::PlanKnown,
+            Self::NoProject(_) => Code::NoSuchProject,
+            Self::NoLoop(_) => Code::NoSuchLoop,
+            Self::NoPlan(_) => Code::NoSuchPlan,
+            Self::BadNeed { .. }
+            | Self::BadCount { .. }
+            | Self::TooMany(_)
+            | Self::TooLarge { .. } => Code::PlanInvalid,
+            Self::IsOver { .. } | Self::PlanIsOver(_) => Code::AlreadyOver,
+            Self::NotWaiting { .. } => Code::NotWaiting,
+            Self::NeedFailed { .. } => Code::NeedFailed,
+            Self::NoMoney { .. } => Code::NoMoney,
+            Self::NotPassed { .. } => Code::NotPassed,
+            Self::NeverLands { .. } => Code::NeverLands,
+            Self::ProjectBusy(_) => Code::ProjectBusy,
+        }
+    }
 }
 
 /// Commands: each is checked whole before its first event.

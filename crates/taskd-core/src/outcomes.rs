@@ -24,8 +24,10 @@ impl Coordinator {
         let Some(open) = self.state().effects().get(&effect) else { return };
         let (id, work, was_ending) = (loop_of(open.owner), open.work.clone(), open.ending);
         let mut outcome = outcome.clone();
-        if let Outcome::Failed { message, .. } = &mut outcome {
-            *message = truncate(std::mem::take(message), MAX_MESSAGE_BYTES);
+        if let Outcome::Failed { message, fault, .. } = &mut outcome {
+            // As JSON a control character is six times as long, and beside the facts there is no room.
+            *message = truncate(message.replace(char::is_control, " "), MAX_MESSAGE_BYTES);
+            *fault = fault.take().map(|it| Box::new(it.bounded()));
         }
         let event = Event::EffectEnded { effect, outcome: outcome.clone() };
         self.emit(now, Actor::Runner, id, event);
@@ -106,18 +108,26 @@ impl Coordinator {
             return;
         }
         let attempts = engine.attempts;
+        // Rests and attempts of one call lie within one deadline.
+        let is_call = matches!(work, Work::Call { .. });
+        let until = engine.failing_since.filter(|_| is_call);
+        let deadline = self.state().limits().call_deadline_ms;
+        let left = until.map(|since| since.plus_ms(deadline).ms_since(now));
         let salt = effect.0.0 ^ u64::from(attempts);
         let wait = match failure {
             // Never before the time that was named; the jitter only adds.
             Failure::NotBefore(ms) => {
-                ms.saturating_add(scheduler::jittered((ms / 4).clamp(10, 2_000), salt))
+                ms.saturating_add(scheduler::jittered((ms / 16).clamp(10, 400), salt))
             }
             Failure::Transient
             | Failure::RateLimited
             | Failure::Resources
             | Failure::Permanent
             | Failure::Auth
-            | Failure::TooLarge => scheduler::backoff_ms(self.state().limits(), attempts, salt),
+            | Failure::TooLarge => {
+                let wait = scheduler::backoff_ms(self.state().limits(), attempts, salt);
+                left.map_or(wait, |left| wait.min(left))
+            }
         };
         self.defer(now, id, wait, format!("{}: {message}", work.verb()));
     }

@@ -97,6 +97,10 @@ impl Coordinator {
             rebase_from: engine.rebase_from,
             model: engine.model().cloned(),
             most_tokens: engine.most_tokens,
+            call_left_ms: engine.failing_since.map(|since| {
+                let until = since.plus_ms(self.state().limits().call_deadline_ms);
+                until.ms_since(self.state().now())
+            }),
             attempt: engine.sends.saturating_sub(1),
             session: engine.session.clone(),
         }

@@ -34,8 +34,8 @@ pub(crate) use self::{
     waiters::{Order, Shares, Waiters, Waiting},
 };
 
-/// Longest silence after refusals that name no time, in milliseconds.
-const MAX_SILENCE_MS: u64 = 300_000;
+/// Shortest rest after a failure, in milliseconds.
+const MIN_REST_MS: u64 = 100;
 /// Tokens a reply is taken to have until one was seen.
 const FIRST_REPLY_TOKENS: u64 = 500;
 
@@ -233,7 +233,7 @@ impl Bucket {
             }
             CallEnd::Refused(Some(ms)) => self.refuse(limits, by, now, now.plus_ms(ms)),
             CallEnd::Refused(None) => {
-                let wait = doubled(limits.backoff_ms, self.refused + 1).min(MAX_SILENCE_MS);
+                let wait = doubled(limits.backoff_ms, self.refused + 1).min(limits.silence_max_ms);
                 self.refuse(limits, by, now, now.plus_ms(jittered(wait, effect.0.0)));
             }
             CallEnd::Fault | CallEnd::Rejected | CallEnd::Unknown => {}
@@ -280,8 +280,9 @@ impl Bucket {
     pub(crate) fn learn(&mut self, limits: &Limits, levels: &RateLevels, by: Seq, now: Time) {
         self.told_by = Some(by);
         if let Some(level) = levels.requests.filter(|it| 0 < it.limit) {
+            let before = Pace::new(limits, self.learned_requests);
             self.learned_requests = Some(level.limit);
-            self.requests.learn(level, Pace::new(limits, self.learned_requests), now);
+            self.requests.learn(level, before, Pace::new(limits, self.learned_requests), now);
         }
         self.input.learn(levels.input_tokens, now);
         self.output.learn(levels.output_tokens, now);
@@ -289,11 +290,14 @@ impl Bucket {
     }
 }
 
-/// How long to wait after the `attempt`-th failure in a row, from 1: doubling, capped, ±25 %.
+/// How long to wait after the `attempt`-th failure in a row, from 1: doubling, ±25 %, at least 0.1 s
+/// and at most the configured longest.
 ///
 /// The jitter is a hash of what makes the wait unique, so replay is exact (decision D33).
 pub(crate) fn backoff_ms(limits: &Limits, attempt: u32, salt: u64) -> u64 {
-    jittered(doubled(limits.backoff_ms, attempt).min(limits.backoff_max_ms), salt)
+    let longest = limits.backoff_max_ms;
+    let wait = jittered(doubled(limits.backoff_ms, attempt).min(longest), salt);
+    wait.min(longest).max(MIN_REST_MS)
 }
 
 /// `ms` doubled for each attempt after the first.

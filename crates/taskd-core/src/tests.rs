@@ -14,6 +14,7 @@ mod provider;
 mod recovery;
 mod scheduling;
 mod too_large;
+mod tools;
 mod why;
 
 use taskd_model::{
@@ -340,6 +341,7 @@ fn limits(settings: &[&str]) -> Limits {
             "rate" => limits.requests_per_minute = value,
             "burst" => limits.request_burst = value,
             "attempts" => limits.call_attempts = value,
+            "deadline" => limits.call_deadline_ms = u64::from(value),
             "ageing" => limits.ageing_ms = u64::from(value),
             "input" => limits.input_tokens_per_minute = u64::from(value),
             "output" => limits.output_tokens_per_minute = u64::from(value),
@@ -357,6 +359,7 @@ fn outcome(verb: &str, args: &[&str]) -> Outcome {
         failure,
         message: "no luck".to_owned(),
         usage: Usage::default(),
+        fault: None,
     };
     match verb {
         "ready" => Outcome::Prepared { salvaged: None },
@@ -375,6 +378,7 @@ fn outcome(verb: &str, args: &[&str]) -> Outcome {
             result: blob,
             error: false,
             checkpoint: args.get(1).map(|it| oid(it)),
+            code: None,
         },
         "base-green" => Outcome::BaseChecked(report(true)),
         "base-red" => Outcome::BaseChecked(report(false)),

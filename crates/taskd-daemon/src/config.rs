@@ -168,6 +168,11 @@ impl Config {
                 turns: from.count("limits.turns"),
                 input_tokens_per_minute: u64::from(from.count("limits.input_tokens")),
                 output_tokens_per_minute: u64::from(from.count("limits.output_tokens")),
+                backoff_ms: from.amount("retry.first"),
+                backoff_max_ms: from.amount("retry.longest"),
+                call_attempts: from.count("retry.attempts"),
+                call_deadline_ms: from.amount("retry.deadline"),
+                silence_max_ms: from.amount("retry.silence"),
                 ..Limits::default()
             },
             run: LoopLimits {

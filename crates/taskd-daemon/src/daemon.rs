@@ -14,7 +14,7 @@ use std::{
 
 use anyhow::{Context as _, anyhow};
 use taskd_api::{ApiError, TaskdServer, codes};
-use taskd_model::{Actor, Command, Input, LoopId, LoopView, Record, Seq, Status};
+use taskd_model::{Actor, Code, Command, Input, LoopId, LoopView, Record, Seq, Status};
 use taskd_store::{Filter, Options as StoreOptions, Recovered, SnapshotKind, Store, StoreError};
 use taskd_tools::supervise::{Launcher, identity_of};
 use tokio::{
@@ -87,9 +87,10 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         Ok(opened) => opened,
         Err(StoreError::Locked { pid, .. }) => {
             let who = pid.map_or_else(|| "another process".to_owned(), |it| format!("pid {it}"));
-            return Err(anyhow!("a taskd daemon is already running ({who})"));
+            let what = format!("a taskd daemon is already running ({who})");
+            return Err(ApiError::new(Code::StoreLocked, what).into());
         }
-        Err(other) => return Err(anyhow!(chain(&other))),
+        Err(other) => return Err(ApiError::of(other.code(), &other).into()),
     };
     let settings = Settings { config, models };
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -545,6 +546,6 @@ pub(crate) async fn reload(ctx: &Arc<Context>) -> Result<Vec<String>, ApiError> 
 impl Context {
     /// Effective configuration of a project.
     pub(crate) fn config_of(&self, root: &Path) -> Result<Arc<Config>, Trouble> {
-        load_config(&self.paths, Some(root)).map_err(Trouble::permanent)
+        load_config(&self.paths, Some(root)).map_err(|it| Trouble::new(codes::CONFIG, it))
     }
 }

@@ -9,8 +9,8 @@ use std::io;
 use minijinja::value::Value;
 use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior, context};
 use taskd_model::{
-    AgentDoc, GateDoc, InputValue, IterationNote, PlanDoc, Request, SpecDoc, TemplateDoc, ToolDef,
-    encode_doc,
+    AgentDoc, Code, GateDoc, InputValue, IterationNote, PlanDoc, Request, SpecDoc, TemplateDoc,
+    ToolDef, encode_doc,
 };
 
 pub(crate) use check::check;
@@ -172,6 +172,19 @@ pub(crate) enum PromptError {
         /// Tokens it may have.
         most: u64,
     },
+}
+
+impl PromptError {
+    /// The word for it.
+    pub(crate) fn code(&self) -> Code {
+        match self {
+            Self::DoesNotFit { .. } => Code::ContextTooLarge,
+            Self::Template { .. }
+            | Self::TooLong { .. }
+            | Self::Empty { .. }
+            | Self::Turn { .. } => Code::TemplateInvalid,
+        }
+    }
 }
 
 /// What is sent, and what of the conversation is not in it.

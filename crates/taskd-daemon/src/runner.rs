@@ -11,6 +11,7 @@ mod land;
 mod programs;
 mod recent;
 mod tool;
+mod trouble;
 mod worktree;
 
 use std::{
@@ -29,7 +30,7 @@ use serde::de::DeserializeOwned;
 use taskd_git::{GitError, Identity, Repo};
 use taskd_llm::Models;
 use taskd_model::{
-    Delta, Digest, EffectId, Failure, Input, Observation, Oid, Order, Outcome, Owner, PlanDoc,
+    Code, Delta, Digest, EffectId, Input, Observation, Oid, Order, Outcome, Owner, PlanDoc,
     ProjectId, SpecDoc, Subject, Usage, View, Work, decode_doc, encode_doc,
 };
 use taskd_store::Store;
@@ -37,6 +38,7 @@ use taskd_tools::supervise::Launcher;
 use tokio::{runtime, sync::watch, task::block_in_place};
 use tracing::error;
 
+pub(crate) use self::trouble::{Trouble, chain};
 use crate::{
     config::Config,
     driver::{Handle, Wanted, panic_text},
@@ -125,7 +127,8 @@ impl Context {
     pub(crate) fn repo(&self, project: ProjectId) -> Result<(Repo, PathBuf), Trouble> {
         let view = self.hub.view();
         let it = view.projects.get(&project).ok_or_else(|| {
-            Trouble::permanent(format!("project {} is not known any more", project.0))
+            let what = format!("project {} is not known any more", project.0);
+            Trouble::new(Code::NoSuchProject, what)
         })?;
         let (git_dir, root) = (PathBuf::from(&it.git_dir), PathBuf::from(&it.root));
         drop(view);
@@ -155,7 +158,9 @@ impl Context {
     /// Reads a document.
     pub(crate) fn doc<T: DeserializeOwned>(&self, digest: &Digest) -> Result<T, Trouble> {
         let bytes = self.blob(digest)?;
-        decode_doc(&bytes).map_err(|it| Trouble::permanent(format!("document {digest}: {it}")))
+        decode_doc(&bytes).map_err(|it| {
+            Trouble::of(Code::StoreDamaged, &it).within(&format!("document {digest}"))
+        })
     }
 
     /// From now on the end of an effect is nobody's business but the next life's.
@@ -187,59 +192,6 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Why an effect could not be done, in the core's terms.
-#[derive(Debug)]
-pub(crate) struct Trouble {
-    pub(crate) failure: Failure,
-    pub(crate) message: String,
-}
-
-impl Trouble {
-    pub(crate) fn permanent(message: impl Into<String>) -> Self {
-        Self { failure: Failure::Permanent, message: message.into() }
-    }
-
-    pub(crate) fn transient(message: impl Into<String>) -> Self {
-        Self { failure: Failure::Transient, message: message.into() }
-    }
-
-    fn outcome(self, usage: Usage) -> Outcome {
-        let message = self.message.chars().take(450).collect();
-        Outcome::Failed { failure: self.failure, message, usage }
-    }
-}
-
-/// An error with its causes, one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
-}
-
-impl From<GitError> for Trouble {
-    fn from(error: GitError) -> Self {
-        let failure = if matches!(error, GitError::RefLocked { .. } | GitError::Unsettled { .. }) {
-            Failure::Transient
-        } else if matches!(error, GitError::Io { .. }) {
-            Failure::Resources
-        } else {
-            Failure::Permanent
-        };
-        Self { failure, message: chain(&error) }
-    }
-}
-
-impl From<taskd_store::StoreError> for Trouble {
-    fn from(error: taskd_store::StoreError) -> Self {
-        Self { failure: Failure::Resources, message: chain(&error) }
-    }
-}
-
 /// The wanted set, made to run.
 #[derive(Debug)]
 pub(crate) struct Runner {
@@ -261,10 +213,12 @@ impl Wanted for Runner {
         let ctx = Arc::clone(&self.ctx);
         let job = Job { ctx: Arc::clone(&ctx), order, ended, observed: AtomicU32::new(0) };
         self.runtime.spawn(async move {
-            let outcome = match AssertUnwindSafe(job.perform()).catch_unwind().await {
+            let since = tokio::time::Instant::now();
+            let mut outcome = match AssertUnwindSafe(job.perform()).catch_unwind().await {
                 Ok(outcome) => outcome,
                 Err(panic) => job.defect(&panic_text(&*panic)).await,
             };
+            trouble::stamp(&mut outcome, &job.order, since.elapsed());
             if !ctx.closing.load(Ordering::SeqCst) {
                 // Only a loop that is gone does not take it; then the next life asks again.
                 ctx.handle.tell(Input::Ended { effect, outcome }).await.ok();
@@ -327,7 +281,7 @@ impl Job {
             self.ctx.handle.tell(Input::Panicked { id, message }).await.ok();
             return Outcome::Cancelled { usage: Usage::default(), checkpoint: None };
         }
-        Trouble::permanent(format!("internal error: {message}")).outcome(Usage::default())
+        Trouble::new(Code::Internal, format!("internal error: {message}")).outcome(Usage::default())
     }
 
     /// Reports a fact and waits until it is durable.
@@ -365,7 +319,8 @@ impl Job {
     }
 
     pub(crate) fn subject(&self) -> Result<&Subject, Trouble> {
-        self.order.subject.as_ref().ok_or_else(|| Trouble::permanent("this effect has no loop"))
+        let none = || Trouble::new(Code::Internal, "this effect has no loop");
+        self.order.subject.as_ref().ok_or_else(none)
     }
 
     pub(crate) fn plan_doc(&self) -> Result<PlanDoc, Trouble> {
@@ -406,7 +361,7 @@ impl Job {
                     |_| "the daemon is stopping".to_owned(),
                     |panic| panic_text(&*panic),
                 );
-                Err(Trouble::permanent(format!("internal error: {why}")))
+                Err(Trouble::new(Code::Internal, format!("internal error: {why}")))
             }
         }
     }

@@ -21,11 +21,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::task::TaskTracker;
 use tonic::{Request, Response, Status, transport::server::UdsConnectInfo};
 
-use crate::{
-    models,
-    runner::{Context, chain},
-    submit,
-};
+use crate::{models, runner::Context, submit};
 
 /// Items that may wait for a slow client before its own stream waits.
 const STREAM_ITEMS: usize = 64;
@@ -102,7 +98,7 @@ pub(crate) fn unresolved(error: ResolveError) -> ApiError {
 }
 
 pub(crate) fn internal(error: &(dyn std::error::Error + 'static)) -> ApiError {
-    ApiError::new(codes::INTERNAL, chain(error)).hint("taskd daemon logs")
+    ApiError::of(codes::INTERNAL, error).hint("taskd daemon logs")
 }
 
 /// An answer, or an error with its details, either with our version.
@@ -125,9 +121,8 @@ fn in_scope(view: &View, scope: &str) -> Result<Vec<PlanId>, ApiError> {
     if scope.is_empty() {
         return Ok(view.plans.keys().copied().collect());
     }
-    let git_dir = taskd_git::probe(Path::new(scope))
-        .map_err(|it| ApiError::new(codes::REFUSED, chain(&it)))?
-        .git_dir;
+    let git_dir =
+        taskd_git::probe(Path::new(scope)).map_err(|it| ApiError::of(it.code(), &it))?.git_dir;
     let git_dir = git_dir.to_string_lossy();
     let ours = |it: &&taskd_model::PlanView| {
         view.projects.get(&it.project).is_some_and(|it| it.git_dir == git_dir)

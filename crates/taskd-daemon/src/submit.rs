@@ -72,7 +72,7 @@ pub(crate) async fn submit(
 /// What would be submitted, with what `accept` says of the base.
 async fn check(ctx: &Context, mut draft: Draft) -> v1::SubmitResponse {
     if let Err(trouble) = accept::colour(ctx, &mut draft).await {
-        let message = format!("`accept` could not be tried: {}", trouble.message);
+        let message = format!("`accept` could not be tried: {}", trouble.told());
         let problem = v1::Problem { message, warning: true, ..v1::Problem::default() };
         draft.response.problems.push(problem);
     }
@@ -80,7 +80,7 @@ async fn check(ctx: &Context, mut draft: Draft) -> v1::SubmitResponse {
 }
 
 fn internal(error: &dyn std::error::Error) -> ApiError {
-    ApiError::new(codes::INTERNAL, chain(error))
+    ApiError::of(codes::INTERNAL, error)
 }
 
 /// Stores the documents and hands in the command.
@@ -110,7 +110,7 @@ async fn store(
     match reply.map_err(|it| internal(&it))? {
         Ok(seq) => response.seq = seq.0,
         Err(taskd_core::Rejected::Known(_)) => response.already_known = true,
-        Err(other) => return Err(ApiError::new(codes::REFUSED, other.to_string())),
+        Err(other) => return Err(ApiError::new(other.code(), other.to_string())),
     }
     let plan = ctx.handle.ask(move |core, _| core.plan_with_key(&key)).await;
     let plan = plan.map_err(|it| internal(&it))?;
@@ -132,9 +132,7 @@ pub(crate) async fn register(
     let root = probe.root.to_string_lossy().into_owned();
     let command = Command::AddProject { git_dir: git_dir.clone(), root };
     let reply = ctx.handle.input(Input::Command { actor, command }).await;
-    reply
-        .map_err(|it| internal(&it))?
-        .map_err(|it| ApiError::new(codes::REFUSED, it.to_string()))?;
+    reply.map_err(|it| internal(&it))?.map_err(|it| ApiError::new(it.code(), it.to_string()))?;
     let id = ctx.handle.ask(move |core, _| core.project_at(&git_dir)).await;
     id.map_err(|it| internal(&it))?
         .ok_or_else(|| ApiError::new(codes::INTERNAL, "the project was not registered"))
@@ -169,16 +167,13 @@ impl<'a> Look<'a> {
 
     fn draft(mut self) -> Result<Looked, ApiError> {
         let probe = probe(Path::new(&self.request.repository))
-            .map_err(|it| ApiError::new(codes::REFUSED, chain(&it)))?;
-        let config = self
-            .ctx
-            .config_of(&probe.root)
-            .map_err(|it| ApiError::new(codes::CONFIG, it.message))?;
+            .map_err(|it| ApiError::of(it.code(), &it))?;
+        let config = self.ctx.config_of(&probe.root).map_err(ApiError::from)?;
         let Some((plan, single)) = self.parse() else { return self.answer() };
         let types = load_types(&self.ctx.paths.config, &probe.root, &mut self.problems);
         let target = self.target(&probe, &plan.head);
         let repo = Repo::new(&probe.git_dir, &self.ctx.tag, "/nonexistent")
-            .map_err(|it| ApiError::new(codes::INTERNAL, chain(&it)))?;
+            .map_err(|it| ApiError::of(it.code(), &it))?;
         let base = match repo.tip(&target) {
             Ok(Some(base)) => base,
             Ok(None) => {
@@ -186,7 +181,7 @@ impl<'a> Look<'a> {
                 self.problem(what, "name one with `target:` or --target");
                 return self.answer();
             }
-            Err(error) => return Err(ApiError::new(codes::REFUSED, chain(&error))),
+            Err(error) => return Err(ApiError::of(error.code(), &error)),
         };
         if let Err(error) = crate::runner::identity(&repo) {
             self.problem(chain(&error), "commits are made in your name");

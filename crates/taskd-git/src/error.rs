@@ -5,7 +5,7 @@ use std::fmt::Display;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use taskd_model::Oid;
+use taskd_model::{Code, Oid};
 
 use crate::path::RepoPath;
 
@@ -154,6 +154,30 @@ pub enum GitError {
         #[source]
         source: git2::Error,
     },
+}
+
+impl GitError {
+    /// The word for it.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        match self {
+            Self::NotARepository { .. } => Code::NotARepository,
+            Self::NoCommit { .. } => Code::RepositoryEmpty,
+            Self::Format { .. } => Code::RepositoryFormat,
+            Self::NoIdentity { .. } => Code::NoIdentity,
+            Self::BadName { .. } => Code::GitNameRefused,
+            Self::NotOurs { .. } => Code::WorktreeNotOurs,
+            Self::NoWorktree { .. } => Code::WorktreeMissing,
+            Self::CannotSave { .. } => Code::WorktreeUnsavable,
+            Self::Unsettled { .. } => Code::WorktreeUnsettled,
+            Self::RefRefused { .. } => Code::RefRefused,
+            Self::RefLocked { .. } => Code::RefLocked,
+            Self::NotForward { .. } => Code::NotForward,
+            Self::NoProgram { .. } => Code::GitMissing,
+            Self::Io { source, .. } => Code::of_io(source),
+            Self::Program { .. } | Self::Git { .. } => Code::GitFailed,
+        }
+    }
 }
 
 /// Wraps a libgit2 error with what was being done, to what.

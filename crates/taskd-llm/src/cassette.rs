@@ -1,10 +1,12 @@
 //! Recordings of calls: made beside a real model, played instead of one.
 //!
 //! A recording answers exactly the request it was made of, attempt by attempt, with the same events
-//! at the same distances in time. A call that was dropped before its end is not recorded: nobody
+//! at the same distances in time. In a request it reads over what is of one machine or one moment
+//! by taskd's own doing (`portable`), and over nothing else. A call that was dropped before its end is not recorded: nobody
 //! knows how it would have ended. Recordings hold prompts and replies, never a credential.
 
 mod difference;
+mod portable;
 mod tape;
 
 use std::{
@@ -19,7 +21,7 @@ use futures::{
     StreamExt,
     stream::{self, BoxStream},
 };
-use taskd_model::Request;
+use taskd_model::{Code, Request};
 use thiserror::Error;
 use tokio::time::Instant;
 
@@ -89,6 +91,20 @@ pub struct Nearest {
     pub place: String,
     /// Where the two requests first differ: a JSON pointer, and the byte where texts part.
     pub difference: String,
+}
+
+impl CassetteError {
+    /// The word for it.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Mode(_)
+            | Self::Directory { .. }
+            | Self::Write { .. }
+            | Self::Unreadable { .. } => Code::RecordingUnusable,
+            Self::NotRecorded { .. } => Code::RecordingMissing,
+        }
+    }
 }
 
 fn tell(nearest: Option<&Nearest>) -> String {
@@ -185,7 +201,11 @@ impl Recording {
                 self.tape.push(after, event);
                 return item;
             }
-            Some(Err(error)) => End::Failure { failure: error.class(), message: error.to_string() },
+            Some(Err(error)) => End::Failure {
+                failure: error.class(),
+                message: error.to_string(),
+                fault: Some(Box::new(error.fault())),
+            },
             None => End::Nothing,
         };
         match self.tape.finish(after, end).write(&self.dir).await {

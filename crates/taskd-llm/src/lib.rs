@@ -23,7 +23,7 @@ pub use cassette::{Cassette, CassetteError, Nearest, Player, Recorder};
 pub use catalog::{
     CAPABILITIES, Catalog, CatalogError, Date, Model, ModelFacts, Provider, api_name, capabilities,
 };
-pub use error::{BodyKind, LlmError, Origin, ScriptError, Wait};
+pub use error::{BodyKind, LlmError, Origin, ProviderFault, ScriptError, Wait};
 pub use http::{Api, Http, HttpSettings, Secret, Timeouts};
 pub use models::{MAX_SCRIPTS, Models, Resolved};
 pub use scripted::{

@@ -7,7 +7,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Digest, LoopId, Oid, PlanId, ProjectId, RateLevels, Seq, Usage, usage::is_zero};
+use crate::{
+    Code, Digest, Fault, LoopId, Oid, PlanId, ProjectId, RateLevels, Seq, Usage, usage::is_zero,
+};
 
 /// Whose work an effect is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -314,6 +316,9 @@ pub enum Outcome {
         error: bool,
         /// The tree after a tool that may write.
         checkpoint: Option<Oid>,
+        /// What went wrong, where it has a code.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        code: Option<Code>,
     },
     /// The agent's process is gone.
     AgentDone {
@@ -386,6 +391,9 @@ pub enum Outcome {
         message: String,
         /// What was used all the same.
         usage: Usage,
+        /// The facts in fields; logs of 0.1 have none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        fault: Option<Box<Fault>>,
     },
     /// It was no longer wanted and has ended.
     Cancelled {
@@ -538,6 +546,8 @@ pub struct Subject {
     pub model: Option<String>,
     /// Most tokens a request may have, as far as a refusal taught; nothing before one.
     pub most_tokens: Option<u64>,
+    /// In how many milliseconds a person is asked if the model still fails; nothing before it failed.
+    pub call_left_ms: Option<u64>,
     /// Sends of this turn's request before this one.
     pub attempt: u32,
     /// The external agent's session, if one is known.

@@ -2,9 +2,11 @@
 //!
 //! Nothing here decides anything, does IO, or knows the time.
 
+mod code;
 mod docs;
 mod effect;
 mod event;
+mod fault;
 mod ids;
 mod input;
 mod limits;
@@ -13,6 +15,7 @@ mod units;
 mod usage;
 mod view;
 
+pub use code::{Code, Entry, Reaction, Rpc, Tier};
 pub use docs::{
     AgentDoc, GateDoc, GateSettings, InputDoc, InputKind, InputValue, Message, Part, PlanDoc,
     Reply, Request, Role, SpecDoc, StopReason, TemplateDoc, ToolDef, ToolResultDoc, TypeDoc,
@@ -26,6 +29,7 @@ pub use event::{
     Actor, ChangeCause, DecodeError, Event, KINDS, LandPolicy, MAX_EVENT_BYTES, PlanHead, Priority,
     Purse, QueueEnd, Record, SpecHead, Worker,
 };
+pub use fault::{BodyKind, Fault, causes};
 pub use ids::{Digest, EffectId, LoopId, Oid, ParseIdError, PlanId, ProjectId, Seq, SpecId, Time};
 pub use input::{Command, Input};
 pub use limits::{Limits, LoopLimits, OnConflict};

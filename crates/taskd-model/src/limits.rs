@@ -54,6 +54,18 @@ pub struct Limits {
     /// How long a failing call is tried again before a person is asked, in milliseconds.
     #[serde(default = "call_deadline_ms", skip_serializing_if = "is_usual_deadline")]
     pub call_deadline_ms: u64,
+    /// Longest silence after refusals that name no time, in milliseconds.
+    #[serde(default = "silence_max_ms", skip_serializing_if = "is_usual_silence")]
+    pub silence_max_ms: u64,
+}
+
+fn silence_max_ms() -> u64 {
+    5 * 60 * 1000
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the shape serde wants")]
+fn is_usual_silence(ms: &u64) -> bool {
+    *ms == silence_max_ms()
 }
 
 fn call_deadline_ms() -> u64 {
@@ -82,6 +94,7 @@ impl Default for Limits {
             input_tokens_per_minute: 0,
             output_tokens_per_minute: 0,
             call_deadline_ms: call_deadline_ms(),
+            silence_max_ms: silence_max_ms(),
         }
     }
 }

@@ -11,7 +11,7 @@ use std::{
 };
 
 use rusqlite::ErrorCode;
-use taskd_model::{DecodeError, Digest, MAX_EVENT_BYTES, Seq};
+use taskd_model::{Code, DecodeError, Digest, MAX_EVENT_BYTES, Seq};
 
 use crate::limits::{MAX_BATCH_EVENTS, MAX_BLOB_BYTES, MAX_SNAPSHOT_BYTES};
 
@@ -262,6 +262,38 @@ pub enum AppendError {
 }
 
 impl StoreError {
+    /// The word for it.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Locked { .. } => Code::StoreLocked,
+            Self::Foreign { .. } | Self::NotSqlite { .. } => Code::StoreNotOurs,
+            Self::NewerSchema { .. } | Self::Unreadable { .. } => Code::StoreNewer,
+            Self::NetworkFilesystem { .. } => Code::StoreNetwork,
+            Self::ReadOnly { .. } => Code::FileDenied,
+            Self::DiskFull { .. } => Code::DiskFull,
+            Self::Io { source, .. } => Code::of_io(source),
+            Self::Damaged { .. } | Self::BlobMissing { .. } | Self::BlobDamaged { .. } => {
+                Code::StoreDamaged
+            }
+            Self::Migration { .. } => Code::StoreMigration,
+            Self::Write(AppendError::Failed(of)) => of.code(),
+            Self::Sqlite { .. }
+            | Self::TooLarge { .. }
+            | Self::SnapshotOutside { .. }
+            | Self::Pruned { .. }
+            | Self::Exists { .. }
+            | Self::FromWriter
+            | Self::Write(
+                AppendError::Gap { .. }
+                | AppendError::Empty
+                | AppendError::EventTooLarge { .. }
+                | AppendError::BatchTooLarge { .. }
+                | AppendError::Closed,
+            ) => Code::StoreFailed,
+        }
+    }
+
     /// Sorts a failure of the file system.
     pub(crate) fn io(doing: &'static str, path: &Path, source: io::Error) -> Self {
         use io::ErrorKind as Kind;

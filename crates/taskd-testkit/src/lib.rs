@@ -26,6 +26,7 @@ mod world;
 
 pub use crowd::crowd;
 pub use tally::Tally;
+use taskd_model::Digest;
 
 /// Seeds that once failed; they are played first.
 pub const PAST: &str = include_str!("../seeds.txt");
@@ -37,5 +38,26 @@ pub const PAST: &str = include_str!("../seeds.txt");
 /// Something does not hold. The story is printed, and the message names the seed.
 #[must_use]
 pub fn run(seed: u64) -> Tally {
-    world::World::new(seed).run()
+    world::World::new(seed).run().0
+}
+
+/// The same, as a digest of the log the world leaves.
+///
+/// # Panics
+///
+/// As [`run`].
+#[must_use]
+pub fn log_of(seed: u64) -> Digest {
+    world::World::new(seed).run().1
+}
+
+/// Runs a large world to its end: more than fifty loops of three plans side by side, branches that
+/// move under them, one in twenty effects failing, and a daemon that dies now and then.
+///
+/// # Panics
+///
+/// As [`run`].
+#[must_use]
+pub fn fleet(seed: u64) -> Tally {
+    world::World::fleet(seed).run().0
 }

@@ -1,7 +1,8 @@
 //! How work ends, by what the world is when it does.
 
 use taskd_model::{
-    Change, Digest, EffectId, Failure, GateReport, Oid, Outcome, PrepareMode, QueueOp, Usage, Work,
+    Change, Code, Digest, EffectId, Failure, Fault, GateReport, Oid, Outcome, PrepareMode, QueueOp,
+    Usage, Work,
 };
 
 use crate::{
@@ -29,12 +30,15 @@ pub(crate) fn of(world: &mut World, id: EffectId) -> Outcome {
         } else {
             Failure::RateLimited
         };
-        return Outcome::Failed { failure, message: "429".to_owned(), usage: part(usage) };
+        let fault = Some(Box::new(Fault::new(Code::RateLimited)));
+        return Outcome::Failed { failure, message: "429".to_owned(), usage: part(usage), fault };
     }
     if !quiet && world.rng.chance(world.weather.failures) {
         spoil(world, id);
         let message = "x\u{1}".repeat(usize::try_from(world.rng.below(900)).unwrap_or(0));
-        return Outcome::Failed { failure: world.failure(), message, usage: part(usage) };
+        let fault = Fault { causes: vec!["\"".repeat(900)], ..Fault::new(Code::GitFailed) };
+        let fault = id.0.0.is_multiple_of(2).then(|| Box::new(fault));
+        return Outcome::Failed { failure: world.failure(), message, usage: part(usage), fault };
     }
     done(world, id)
 }
@@ -94,7 +98,8 @@ fn done(world: &mut World, id: EffectId) -> Outcome {
                 world.scribble(subject.id);
                 world.save(subject.id, subject.base)
             });
-            Outcome::ToolDone { result: blob, error, checkpoint }
+            let code = error.then_some(Code::CommandFailed);
+            Outcome::ToolDone { result: blob, error, checkpoint, code }
         }
         Work::Agent { .. } => {
             let subject = order.subject.as_ref().expect("a loop's work");

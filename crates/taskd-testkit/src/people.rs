@@ -31,18 +31,21 @@ impl World {
             }
         }
         self.flush();
-        let plans = self.rng.small(1, 4);
+        let plans = self.rng.small(self.scale.plans.0, self.scale.plans.1);
         for n in 0..plans {
             let plan = self.plan(n, projects);
             self.submissions.push(plan);
         }
+        while self.scale.at_once && self.submit() {}
     }
 
     fn plan(&mut self, n: u32, projects: u32) -> (PlanHead, Vec<SpecHead>) {
+        let means = u64::from(self.scale.means);
         let project = ProjectId(self.rng.small(1, projects));
         let target = if self.rng.chance(80) { "main" } else { "dev" };
         let gate = Digest::of(&[u8::try_from(self.rng.below(2)).unwrap_or(0)]);
-        let count = u16::try_from(self.rng.between(1, 5)).unwrap_or(1);
+        let count =
+            u16::try_from(self.rng.between(self.scale.specs.0, self.scale.specs.1)).unwrap_or(1);
         let land = [LandPolicy::Never, LandPolicy::Ask, LandPolicy::OnGate, LandPolicy::OnGate];
         let classes = [Priority::Low, Priority::Normal, Priority::High, Priority::Critical];
         let head = PlanHead {
@@ -53,11 +56,11 @@ impl World {
             key: Digest::of(&n.to_le_bytes()),
             doc: Digest::of(b"plan"),
             gate,
-            base_red_ok: self.rng.chance(40),
+            base_red_ok: self.rng.chance(40) || self.scale.at_once,
             land: *self.rng.pick(&land).expect("some"),
             priority: *self.rng.pick(&classes).expect("some"),
-            budget_micros: self.rng.between(100_000, 6_000_000),
-            time_ms: self.rng.between(200_000, 20_000_000),
+            budget_micros: self.rng.between(100_000, 6_000_000) * means,
+            time_ms: self.rng.between(200_000, 20_000_000) * means,
             specs: count,
             single: count == 1,
         };
@@ -66,7 +69,8 @@ impl World {
     }
 
     fn spec(&mut self, at: u16, gate: Digest) -> SpecHead {
-        let needs = (0..at).filter(|_| self.rng.chance(35)).collect();
+        let means = u64::from(self.scale.means);
+        let needs = (0..at).filter(|_| self.rng.chance(self.scale.needs)).collect();
         let (worker, other) = match self.rng.below(4) {
             0 => (Worker::Agent("claude".to_owned()), None),
             1 => (Worker::Model("slow".to_owned()), Some("fast")),
@@ -89,10 +93,10 @@ impl World {
             fallback: fallback.into_iter().collect(),
             type_name: "ralph".to_owned(),
             limits: LoopLimits {
-                iterations: self.rng.small(1, 12),
-                time_ms: self.rng.between(60_000, 7_200_000),
-                budget_micros: self.rng.between(50_000, 2_000_000),
-                restarts: self.rng.small(0, 4),
+                iterations: self.rng.small(1, 12) * self.scale.means,
+                time_ms: self.rng.between(60_000, 7_200_000) * means,
+                budget_micros: self.rng.between(50_000, 2_000_000) * means,
+                restarts: self.rng.small(0, 4) * self.scale.means,
                 conflict,
             },
         }
@@ -100,11 +104,11 @@ impl World {
 
     fn reconfigure(&mut self) {
         let limits = Limits {
-            loops: self.rng.small(1, 8),
+            loops: self.rng.small(self.scale.loops.0, self.scale.loops.1),
             agents: self.rng.small(1, 3),
             gates: self.rng.small(1, 3),
             calls: self.rng.small(1, 4),
-            requests_per_minute: self.rng.small(3, 120),
+            requests_per_minute: self.rng.small(3, 120) * self.scale.means,
             request_burst: self.rng.small(1, 8),
             backoff_ms: self.rng.between(1, 2_000),
             backoff_max_ms: self.rng.between(2_000, 20_000),
@@ -113,6 +117,7 @@ impl World {
             ageing_ms: self.rng.between(1, 60_000),
             input_tokens_per_minute: self.rng.below(3) * 40_000,
             output_tokens_per_minute: self.rng.below(3) * 5_000,
+            silence_max_ms: self.rng.between(1_000, 600_000),
             call_deadline_ms: self.rng.between(1_000, 600_000),
         };
         self.input(&Input::Limits(limits));

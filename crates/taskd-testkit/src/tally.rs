@@ -26,6 +26,8 @@ macro_rules! tally {
 }
 
 tally! {
+    /// Loops there were in the end.
+    loops,
     /// Inputs handled.
     inputs,
     /// Events decided.

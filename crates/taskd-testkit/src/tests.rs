@@ -2,7 +2,7 @@
 
 use taskd_model::Time;
 
-use crate::{PAST, Tally, crowd, run};
+use crate::{PAST, Tally, crowd, fleet, log_of, run};
 
 #[test]
 fn past_failures_stay_past() {
@@ -30,6 +30,43 @@ fn five_hundred_worlds() {
 #[test]
 fn the_same_seed_is_the_same_world() {
     assert_eq!(run(7), run(7));
+}
+
+/// Proves AY-10.3: a hundred times over, alone and beside seven others, a seed leaves the same log,
+/// byte for byte.
+#[test]
+fn the_same_seed_is_the_same_log_alone_and_beside_others() {
+    let first = log_of(7);
+    for _ in 0..100 {
+        assert_eq!(log_of(7), first);
+    }
+    let threads: Vec<_> = (0..8)
+        .map(|n| std::thread::spawn(move || (0..5).map(|it| log_of(7 + (n + it) % 5)).collect()))
+        .collect();
+    let alone: Vec<_> = (7..12).map(log_of).collect();
+    assert_eq!(alone.iter().collect::<std::collections::BTreeSet<_>>().len(), 5, "seeds differ");
+    for (n, thread) in threads.into_iter().enumerate() {
+        let beside: Vec<_> = thread.join().expect("no world broke");
+        for (it, log) in beside.into_iter().enumerate() {
+            assert_eq!(log, alone[(n + it) % 5]);
+        }
+    }
+}
+
+/// Proves AY-10.8: fleets of more than fifty loops of three plans, with main moving, one effect in
+/// twenty failing and deaths of the daemon; what must hold is checked after every input.
+#[test]
+fn a_few_fleets() {
+    let mut total = Tally::default();
+    for seed in 0..4 {
+        let tally = fleet(seed);
+        assert!(50 < tally.loops, "{tally}");
+        total.add(&tally);
+    }
+    for count in [total.main_moved, total.failures, total.rate_limits, total.crashes, total.landed]
+    {
+        assert!(0 < count, "{total}");
+    }
 }
 
 #[test]

@@ -22,10 +22,56 @@ use crate::{
     tally::Tally,
 };
 
-/// Inputs after which people stop making trouble and only decide what waits for them.
-const QUIET_AFTER: u64 = 700;
-/// Inputs within which every world must end.
-const MAX_INPUTS: u64 = 6_000;
+/// How much there is in a world.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Scale {
+    /// Plans, from and to.
+    pub(crate) plans: (u32, u32),
+    /// Specs of each plan, from and to.
+    pub(crate) specs: (u64, u64),
+    /// Loops that may work at once, from and to.
+    pub(crate) loops: (u32, u32),
+    /// Of a hundred earlier specs, those that a spec needs.
+    pub(crate) needs: u64,
+    /// How much more money, time and iterations there is than in a small world.
+    pub(crate) means: u32,
+    /// Every plan is submitted before anything else happens.
+    pub(crate) at_once: bool,
+    /// Inputs after which people stop making trouble and only decide what waits for them.
+    quiet_after: u64,
+    /// Inputs within which every world must end.
+    max_inputs: u64,
+}
+
+/// A world small enough for hundreds of them in every run of the tests.
+const SMALL: Scale = Scale {
+    plans: (1, 4),
+    specs: (1, 5),
+    loops: (1, 8),
+    needs: 35,
+    means: 1,
+    at_once: false,
+    quiet_after: 700,
+    max_inputs: 6_000,
+};
+/// More than fifty loops in three plans, all there at once.
+const FLEET: Scale = Scale {
+    plans: (3, 3),
+    specs: (17, 20),
+    loops: (20, 60),
+    needs: 4,
+    means: 20,
+    at_once: true,
+    quiet_after: 6_000,
+    max_inputs: 40_000,
+};
+/// Of a hundred effects of a fleet, those that fail, and those calls that are refused.
+const FLEET_FAULTS: u64 = 5;
+/// Of a hundred steps of a fleet, those in which somebody may meddle: every seventh moves a branch.
+const FLEET_PEOPLE: u64 = 8;
+/// Deaths of the daemon in a thousand steps of a fleet.
+const FLEET_CRASHES: u64 = 4;
+
 /// Batches the driver decides ahead of the disk.
 const MAX_PENDING: usize = 4;
 
@@ -70,6 +116,7 @@ pub(crate) struct Weather {
 #[derive(Debug)]
 pub(crate) struct World {
     pub(crate) seed: u64,
+    pub(crate) scale: Scale,
     pub(crate) rng: Rng,
     pub(crate) now: Time,
     pub(crate) core: Coordinator,
@@ -100,7 +147,22 @@ pub(crate) struct World {
 }
 
 impl World {
+    /// A small world, with its own weather.
     pub(crate) fn new(seed: u64) -> Self {
+        Self::of(seed, SMALL)
+    }
+
+    /// A large one, in which five of a hundred things go wrong and main moves.
+    pub(crate) fn fleet(seed: u64) -> Self {
+        let mut world = Self::of(seed, FLEET);
+        world.weather.failures = FLEET_FAULTS;
+        world.weather.rate_limits = FLEET_FAULTS;
+        world.weather.people = FLEET_PEOPLE;
+        world.weather.crashes_per_mille = FLEET_CRASHES;
+        world
+    }
+
+    fn of(seed: u64, scale: Scale) -> Self {
         let mut rng = Rng::new(seed);
         let weather = Weather {
             failures: rng.below(12),
@@ -116,6 +178,7 @@ impl World {
         }
         Self {
             seed,
+            scale,
             now: Time(1_700_000_000_000 + rng.below(1_000_000)),
             rng,
             core,
@@ -141,11 +204,11 @@ impl World {
         }
     }
 
-    /// Runs until every plan has ended.
-    pub(crate) fn run(mut self) -> Tally {
+    /// Runs until every plan has ended; what happened, and a digest of the log.
+    pub(crate) fn run(mut self) -> (Tally, Digest) {
         self.begin();
         while !self.is_over() {
-            if MAX_INPUTS < self.tally.inputs {
+            if self.scale.max_inputs < self.tally.inputs {
                 self.fail("it never ends");
             }
             if self.rng.rarely(self.weather.crashes_per_mille) && !self.is_quiet() {
@@ -160,7 +223,9 @@ impl World {
             self.fail("it is over, and something still runs");
         }
         self.books_are_right();
-        self.tally
+        self.tally.loops = self.ledger.loops.len() as u64;
+        let log = Digest::of(&serde_json::to_vec(&self.log).expect("records are JSON"));
+        (self.tally, log)
     }
 
     fn is_over(&self) -> bool {
@@ -174,7 +239,7 @@ impl World {
 
     /// Late in its life a world has good weather.
     pub(crate) fn is_quiet(&self) -> bool {
-        QUIET_AFTER < self.tally.inputs
+        self.scale.quiet_after < self.tally.inputs
     }
 
     /// The next thing that ends, reports, is seen or falls due.

@@ -26,6 +26,7 @@ use taskd_api::v1::Verb;
 use args::{BudgetCommand, Cli, Command, DaemonCommand, PlanCommand, ProjectsCommand};
 use failure::{Done, Failure};
 use here::Here;
+use out::Out;
 
 /// Reads the command line, does what it says, and tells how that ended.
 pub(crate) fn main() -> ExitCode {
@@ -49,6 +50,11 @@ fn usage(error: &clap::Error) -> ExitCode {
 }
 
 fn run(args: Cli) -> Result<ExitCode, Failure> {
+    if let Some(Command::Doctor { hermetic: true }) = &args.command {
+        let out = Out::new(args.json, args.quiet, args.no_color);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        return runtime.block_on(Box::pin(look::hermetic(&out))).map(ExitCode::from);
+    }
     let here = Here::new(&args)?;
     // The daemon makes a runtime of its own, after it has a session of its own.
     if let Some(Command::Daemon(DaemonCommand::Run(run))) = &args.command {
@@ -94,7 +100,7 @@ async fn dispatch(here: &Here, command: Option<Command>) -> Done {
         Command::Models => look::models(here).await,
         Command::Queue => look::queue(here).await,
         Command::Tui(it) => look::tui(here, it).await,
-        Command::Doctor => look::doctor(here).await,
+        Command::Doctor { .. } => look::doctor(here).await,
         Command::Daemon(it) => daemon::dispatch(here, it).await,
         Command::Path { id } => look::path(here, &id).await,
         Command::Events(it) => stream::events(here, it).await,

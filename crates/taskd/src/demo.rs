@@ -5,7 +5,9 @@
 //! log, and the verdict is the test suite on a fresh clone of main. It never touches the caller's
 //! repositories, daemon or settings.
 
+mod cassette;
 mod follow;
+pub(crate) mod hermetic;
 mod place;
 mod report;
 mod script;
@@ -18,6 +20,7 @@ mod tests;
 
 use std::{
     io::{self, Write as _},
+    path::PathBuf,
     process::ExitCode,
 };
 
@@ -28,6 +31,7 @@ use taskd_model::PlanId;
 use tokio::signal::unix::{SignalKind, signal};
 
 use self::{
+    cassette::Source,
     follow::{Followed, Follower},
     place::Place,
     report::Report,
@@ -52,6 +56,12 @@ pub(crate) struct DemoArgs {
     /// Leave the folder with the repository, the script and the log
     #[arg(long)]
     keep: bool,
+    /// Record the model calls in this folder, which is new or empty
+    #[arg(long, value_name = "DIR", conflicts_with = "replay")]
+    record: Option<PathBuf>,
+    /// Use no model: what was recorded in this folder answers, with the seed it was recorded with
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["seed", "break_fix"])]
+    replay: Option<PathBuf>,
     /// Take one fix out of the script: proof that a red gate keeps work off main
     #[arg(long, hide = true)]
     break_fix: bool,
@@ -59,13 +69,18 @@ pub(crate) struct DemoArgs {
 
 /// Runs the demo; the exit code is 0 only if everything it promises came true.
 pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
-    let choices = Choices::new(args.seed.unwrap_or_else(seed::any), args.break_fix);
-    let place = Place::make(&choices)?;
+    let source = Source::new(args.record.as_deref(), args.replay.as_deref())?;
+    let seed = source.seed(args.seed.unwrap_or_else(seed::any))?;
+    let mut choices = Choices::new(seed, args.break_fix);
+    if source != Source::Script {
+        choices = choices.recorded();
+    }
+    let place = Place::make(&choices, &source)?;
     print(&format!("six specs, seed {}, in {}\n", choices.seed, place.dir().display()))?;
     let mut server = Server::new(&place);
     // On any way out of here the daemon ends before its folder goes.
     let ended = tokio::select! {
-        shown = Box::pin(show(&args, &choices, &place, &mut server)) => Some(shown),
+        shown = Box::pin(show(&args, &choices, &source, &place, &mut server)) => Some(shown),
         () = interrupted() => None,
     };
     server.stop().await;
@@ -88,6 +103,7 @@ pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
 async fn show(
     args: &DemoArgs,
     choices: &Choices,
+    source: &Source,
     place: &Place,
     server: &mut Server,
 ) -> anyhow::Result<bool> {
@@ -96,7 +112,7 @@ async fn show(
     let plan = submit(&client, place).await?;
     let Followed { log, kill } = follower.follow(plan, choices, server).await?;
     let main = place.gate_main()?;
-    let report = Report::new(&log, kill, &main, plan);
+    let report = Report::new(&log, kill, &main, plan).with_calls(source.calls());
     let keeps = args.keep || !report.is_good();
     print(&report.text(place.repo(), keeps))?;
     if args.events {

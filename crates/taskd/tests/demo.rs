@@ -2,7 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests start real programs")]
 
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Output},
     time::{Duration, Instant},
 };
@@ -78,6 +78,95 @@ fn the_demo_keeps_what_it_promises() {
     // Nothing is left, neither where it worked nor at home.
     assert_eq!(names(&world.path().join("tmp")), Vec::<String>::new());
     assert_eq!(names(world.path()), ["tmp"]);
+}
+
+/// The recorded calls of a demo, as `taskd demo --record` wrote them.
+fn recorded() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("demo/cassette")
+}
+
+/// Proves AY-10.6: the same story with no model at all, from the recordings in the repository.
+#[test]
+fn the_demo_is_told_again_from_its_recording() {
+    let world = world();
+    let dir = recorded();
+    let (ran, took) = demo(world.path(), &["--replay", &dir.to_string_lossy()]);
+    let text = String::from_utf8(ran.stdout).expect("UTF-8");
+    assert!(ran.status.success(), "{text}\n{}", String::from_utf8_lossy(&ran.stderr));
+    let promises = [
+        "6 of 6 landed in ",
+        "\n + parse  2 iterations  gate red, then green\n",
+        "\n + count  1             daemon killed during turn 2, went on from turn 2\n",
+        " s for a 429, no iteration lost\n",
+        "\n + json   2             after count; conflict with top, solved by iteration 2\n",
+        "agent: ./write-docs.sh\n",
+        " recorded calls, $0.00; no network, no key",
+        "17 passed, 0 failed",
+        "main is GREEN.",
+    ];
+    for promise in promises {
+        assert!(text.contains(promise), "no {promise:?} in:\n{text}");
+    }
+    assert!(took < PROMISED, "it took {took:?}");
+}
+
+/// What is not recorded is not made up: the loop is blocked, and the nearest recording is named.
+#[test]
+fn a_recording_that_lacks_a_call_fails_and_names_the_nearest() {
+    let world = world();
+    let dir = world.path().join("tapes");
+    std::fs::create_dir(&dir).expect("writable");
+    let mut lacks = String::new();
+    for entry in std::fs::read_dir(recorded()).expect("readable") {
+        let path = entry.expect("readable").path();
+        let text = std::fs::read_to_string(&path).expect("readable");
+        let is_second = |it: &str| it.contains("\"iteration\": 1") && it.contains("\"turn\": 2");
+        let (head, _) = text.split_once("\"request\"").unwrap_or((&text, ""));
+        let name = path.file_name().expect("a file").to_string_lossy().into_owned();
+        if head.contains("\"p1.parse\"") && is_second(head) {
+            lacks = name;
+        } else {
+            std::fs::write(dir.join(name), text).expect("writable");
+        }
+    }
+    assert!(!lacks.is_empty());
+    let (ran, _) = demo(world.path(), &["--replay", &dir.to_string_lossy()]);
+    let text = String::from_utf8(ran.stdout).expect("UTF-8");
+    assert_eq!(ran.status.code(), Some(1), "{text}");
+    let wanted = "FAILED   p1.parse blocked: no recording of p1.parse, iteration 1, turn 2, send 1; \
+                  the nearest is ";
+    assert!(text.contains(wanted), "{text}");
+}
+
+/// The recordings are of no machine and no time.
+#[test]
+fn the_recording_names_no_place_and_no_time() {
+    let mut calls = 0;
+    for entry in std::fs::read_dir(recorded()).expect("readable") {
+        let path = entry.expect("readable").path();
+        let text = std::fs::read_to_string(&path).expect("readable");
+        calls += usize::from(text.contains("\"digest\""));
+        for place in ["/tmp", "/var", "127.0.0.1", "taskd-demo", "\"at\""] {
+            assert!(!text.contains(place), "{place} in {}", path.display());
+        }
+    }
+    assert!(20 < calls, "{calls}");
+}
+
+/// Recordings of two runs are not mixed, and a folder without any is not played.
+#[test]
+fn a_folder_that_does_not_fit_is_refused() {
+    let world = world();
+    let dir = recorded();
+    for (flag, dir, wanted) in [
+        ("--record", dir.as_path(), "is not empty"),
+        ("--replay", world.path(), "`taskd demo --record DIR` makes such a folder"),
+    ] {
+        let (ran, _) = demo(world.path(), &[flag, &dir.to_string_lossy()]);
+        let said = String::from_utf8(ran.stderr).expect("UTF-8");
+        assert_eq!(ran.status.code(), Some(1), "{said}");
+        assert!(said.contains(wanted), "{said}");
+    }
 }
 
 #[test]

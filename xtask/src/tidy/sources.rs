@@ -11,6 +11,11 @@ const PROMISES: &[&str] = &[concat!("TO", "DO"), concat!("FIX", "ME"), concat!("
 const UNFINISHED: &[&str] = &[concat!("to", "do!("), concat!("unimple", "mented!(")];
 const IGNORED: &str = concat!("#[", "ignore");
 
+/// As many cases as a property needs at most.
+const MANY_CASES: u64 = 10_000;
+/// Spelled in two halves, as above.
+const CONFIG: &str = concat!("Proptest", "Config");
+
 /// Replay must be exact, so the crates that decide count in integers.
 const WITHOUT_FLOATS: &[&str] = &["crates/taskd-core/src/", "crates/taskd-model/src/"];
 const FLOATS: &[&str] = &["f32", "f64"];
@@ -24,6 +29,7 @@ pub(super) fn check(files: &[File], bad: &mut Vec<String>) {
         check_length(file, bad);
         check_sleep(file, &test_modules, bad);
         check_floats(file, bad);
+        check_cases(file, bad);
         for (n, line) in file.lines() {
             if line.trim_start().starts_with(IGNORED) {
                 bad.push(format!("{}:{n}: an ignored test; fix or delete it", file.path));
@@ -62,6 +68,24 @@ fn check_floats(file: &File, bad: &mut Vec<String>) {
     }
 }
 
+/// `PROPTEST_CASES` says how many cases a property has, wherever it has fewer without it.
+fn check_cases(file: &File, bad: &mut Vec<String>) {
+    for (n, line) in file.lines().filter(|(_, line)| fixes_cases(line)) {
+        let line = line.trim();
+        bad.push(format!("{}:{n}: a number of cases that nobody can raise: {line}", file.path));
+    }
+}
+
+fn fixes_cases(line: &str) -> bool {
+    let few = |it: &str| {
+        let digits = it.trim_start().chars().take_while(|c| c.is_ascii_digit() || *c == '_');
+        let number: String = digits.filter(|it| *it != '_').collect();
+        number.parse().is_ok_and(|it: u64| it < MANY_CASES)
+    };
+    line.contains(CONFIG)
+        && ["with_cases(", "cases:"].iter().any(|it| line.split(it).skip(1).any(few))
+}
+
 fn check_sleep(file: &File, test_modules: &BTreeSet<String>, bad: &mut Vec<String>) {
     let Some(first) = first_test_line(file, test_modules) else { return };
     let mut sleeping = file.lines().filter(|(n, line)| *n >= first && sleeps(line)).peekable();
@@ -84,7 +108,7 @@ fn check_stale(files: &[File], bad: &mut Vec<String>) {
 }
 
 /// From which line on a file is test code: all of a test file, or from its `#[cfg(test)] mod … {`.
-fn first_test_line(file: &File, test_modules: &BTreeSet<String>) -> Option<usize> {
+pub(super) fn first_test_line(file: &File, test_modules: &BTreeSet<String>) -> Option<usize> {
     let folders = || file.path.split('/').rev().skip(1);
     let whole = folders().any(|it| it == "tests")
         || file.path.ends_with("/tests.rs")
@@ -110,7 +134,7 @@ fn first_test_line(file: &File, test_modules: &BTreeSet<String>) -> Option<usize
 }
 
 /// `#[cfg(test)] mod name;` anywhere: the module's path without `.rs`.
-fn test_modules(files: &[File]) -> BTreeSet<String> {
+pub(super) fn test_modules(files: &[File]) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for file in rust(files) {
         let mut lines = file.lines().map(|(_, line)| line.trim());
@@ -195,6 +219,27 @@ mod tests {
         assert!(sleeps(&format!("    std::thread::{}(TEN);", "sleep")));
         assert!(sleeps(&format!("    tokio::time::{}(TEN).await;", "sleep")));
         assert!(!sleeps("    let child = shell(\"sleep 1000 & sleep 1000\");"));
+    }
+
+    /// Proves AY-10.7: a test that sleeps is named with file and line, in whatever file it is.
+    #[test]
+    fn a_planted_sleep_is_named() {
+        let text = format!("//! A.\nfn a() {{\n    std::thread::{}(TEN);\n}}\n", "sleep");
+        let mut bad = Vec::new();
+        super::check_sleep(&file("crates/a/tests/it/b.rs", &text), &BTreeSet::new(), &mut bad);
+        assert_eq!(bad.len(), 1, "{bad:?}");
+        assert!(bad[0].starts_with("crates/a/tests/it/b.rs:3: a test that sleeps"), "{bad:?}");
+    }
+
+    /// Proves AY-10.11: a property whose number of cases cannot be raised from outside is named.
+    #[test]
+    fn a_property_takes_as_many_cases_as_it_is_told() {
+        let config = super::CONFIG;
+        assert!(super::fixes_cases(&format!("#![proptest_config({config}::with_cases(200))]")));
+        assert!(super::fixes_cases(&format!("{config} {{ cases: 24, ..{config}::default() }}")));
+        assert!(!super::fixes_cases(&format!("{config}::with_cases(10_000)")));
+        assert!(!super::fixes_cases(&format!("{config} {{ cases: cases(24), ..x }}")));
+        assert!(!super::fixes_cases("let cases: 24"));
     }
 
     #[test]

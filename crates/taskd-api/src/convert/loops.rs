@@ -409,13 +409,47 @@ impl TryFrom<v1::LandedWork> for model::Landed {
 
 impl From<&model::Trouble> for v1::Trouble {
     fn from(it: &model::Trouble) -> Self {
-        Self { message: it.message.clone(), at: it.at.0, seq: it.seq.0 }
+        let fault = it.fault.as_deref().map(v1::Fault::from);
+        Self { message: it.message.clone(), at: it.at.0, seq: it.seq.0, fault }
     }
 }
 
 impl From<v1::Trouble> for model::Trouble {
     fn from(it: v1::Trouble) -> Self {
-        Self { message: it.message, at: Time(it.at), seq: Seq(it.seq) }
+        let fault = it.fault.map(|it| Box::new(it.into()));
+        Self { message: it.message, at: Time(it.at), seq: Seq(it.seq), fault }
+    }
+}
+
+impl From<&model::Fault> for v1::Fault {
+    fn from(it: &model::Fault) -> Self {
+        Self {
+            code: it.code.as_str().to_owned(),
+            provider: it.provider.clone(),
+            model: it.model.clone(),
+            status: it.status.map(u32::from),
+            r#type: it.kind.clone(),
+            body: it.body.map(|it| it.as_str().to_owned()),
+            attempt: it.attempt,
+            elapsed_ms: it.elapsed_ms,
+            causes: it.causes.clone(),
+        }
+    }
+}
+
+impl From<v1::Fault> for model::Fault {
+    fn from(it: v1::Fault) -> Self {
+        Self {
+            code: model::Code::parse(&it.code).unwrap_or(model::Code::Unlisted),
+            provider: it.provider,
+            model: it.model,
+            status: it.status.and_then(|it| u16::try_from(it).ok()),
+            kind: it.r#type,
+            body: it.body.map(|it| model::BodyKind::parse(&it)),
+            attempt: it.attempt,
+            elapsed_ms: it.elapsed_ms,
+            causes: it.causes,
+        }
     }
 }
 

@@ -32,7 +32,7 @@ async fn an_older_daemon_does_not_know_a_request() {
     let daemon = Fake::default().serve();
     let client = Client::connect(&daemon.socket).await.unwrap();
     let error = client.doctor(v1::DoctorRequest::default()).await.unwrap_err();
-    assert_eq!((error.code.as_str(), error.exit), (codes::SKEW, 1));
+    assert_eq!((error.code.as_str(), error.exit), (codes::SKEW.as_str(), 1));
 }
 
 #[tokio::test]

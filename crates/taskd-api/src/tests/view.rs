@@ -1,11 +1,11 @@
 //! The view on the wire: nothing is lost, nothing is filled in.
 
 use taskd_model::{
-    Base, Change, ContextUse, ContextView, Digest, Doing, EffectId, EffectKind, EffectView,
-    GateView, Integration, IterationRow, LandPolicy, Landed, Ledger, Limit, Limits, LoopId,
-    LoopLimits, LoopView, Note, Oid, OnConflict, Owner, PassedView, PlanId, PlanState, PlanView,
-    Priority, ProjectId, ProjectView, QueueEntry, QueueOp, QueuePhase, Reason, Seq, Spans, SpecId,
-    Status, TargetView, Time, Totals, Trouble, Usage, Verdict, View, Worker,
+    Base, BodyKind, Change, Code, ContextUse, ContextView, Digest, Doing, EffectId, EffectKind,
+    EffectView, Fault, GateView, Integration, IterationRow, LandPolicy, Landed, Ledger, Limit,
+    Limits, LoopId, LoopLimits, LoopView, Note, Oid, OnConflict, Owner, PassedView, PlanId,
+    PlanState, PlanView, Priority, ProjectId, ProjectView, QueueEntry, QueueOp, QueuePhase, Reason,
+    Seq, Spans, SpecId, Status, TargetView, Time, Totals, Trouble, Usage, Verdict, View, Worker,
 };
 
 use crate::{WireError, v1};
@@ -20,6 +20,11 @@ fn digest(n: u8) -> Digest {
 
 fn id(n: u16) -> LoopId {
     LoopId { spec: SpecId { plan: PlanId(7), index: n }, run: 1 + n }
+}
+
+fn passed(change: Change) -> PassedView {
+    let (checkpoint, tree, evidence) = (oid(5), oid(6), Seq(8));
+    PassedView { checkpoint, tree, evidence, tests: None, change, at: Time(7) }
 }
 
 fn context() -> ContextView {
@@ -157,17 +162,15 @@ fn a_loop(n: u16, status: Status, doing: Doing, reason: Option<Reason>) -> LoopV
         gate: full.then(gate),
         spent: usage(),
         uncounted: full,
-        passed: full.then(|| PassedView {
-            checkpoint: oid(5),
-            tree: oid(6),
-            evidence: Seq(8),
-            tests: None,
-            change,
-            at: Time(7),
-        }),
+        passed: full.then(|| passed(change)),
         integrated: full.then(|| oid(7)),
         landed: full.then(|| Landed { commit: oid(8), onto: oid(9), at: Time(8) }),
-        trouble: full.then(|| Trouble { message: "429".to_owned(), at: Time(9), seq: Seq(9) }),
+        trouble: full.then(|| Trouble {
+            message: "429".to_owned(),
+            at: Time(9),
+            seq: Seq(9),
+            fault: Some(Box::new(fault())),
+        }),
         session: full.then(|| "s1".to_owned()),
         notes: vec![Note { at: Time(1), text: digest(8), rejects: full }],
         effects: [EffectId(Seq(3)), EffectId(Seq(5))].into(),
@@ -336,4 +339,19 @@ fn what_cannot_be_meant_is_refused_by_name() {
     assert!(error(|it| it.loops[0].base = None).ends_with("Loop.base is missing"));
     assert!(error(|it| it.plans[0].base = "xyz".to_owned()).contains("Plan.base \"xyz\""));
     assert!(error(|it| it.plans[0].specs = 70_000).ends_with("Plan.specs is out of range: 70000"));
+}
+
+fn fault() -> Fault {
+    let some = |it: &str| Some(it.to_owned());
+    Fault {
+        provider: some("acme"),
+        model: some("m-1"),
+        status: Some(429),
+        kind: some("rate_limit_error"),
+        body: Some(BodyKind::Json),
+        attempt: 2,
+        elapsed_ms: 17,
+        causes: vec!["one".to_owned(), "two".to_owned()],
+        ..Fault::new(Code::RateLimited)
+    }
 }

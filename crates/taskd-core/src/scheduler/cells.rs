@@ -70,12 +70,18 @@ impl Cells {
         self.0 = Some(check(self.0, pace, now).unwrap_or_else(nanos));
     }
 
-    /// The provider says what is left; where that is less than we thought, it is right.
-    pub(crate) fn learn(&mut self, level: Level, pace: Pace, now: Time) {
+    /// The provider says what is left; where that is less than we thought, it is right. With what it
+    /// said the pace is no longer as it was `before`: what was sent at the old one still counts.
+    pub(crate) fn learn(&mut self, level: Level, before: Pace, pace: Pace, now: Time) {
+        let ahead = self.0.unwrap_or(0).saturating_sub(nanos(now));
+        let old = before.nanos_per_request().max(1);
+        let held = ahead.div_ceil(old).min(u64::from(before.burst.get()));
+        // A silence that was asked for is no request.
+        let silence = ahead.saturating_sub(held.saturating_mul(old));
         let burst = u64::from(pace.burst.get());
-        let used = burst.saturating_sub(level.remaining.min(burst));
-        let arrival = nanos(now).saturating_add(used.saturating_mul(pace.nanos_per_request()));
-        self.0 = Some(self.0.unwrap_or(0).max(arrival));
+        let told = burst.saturating_sub(level.remaining.min(burst));
+        let requests = held.max(told).saturating_mul(pace.nanos_per_request());
+        self.0 = Some(nanos(now).saturating_add(silence).saturating_add(requests));
     }
 
     /// Nothing is saved up at `at`: from then on requests go at the rate alone.

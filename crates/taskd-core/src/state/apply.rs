@@ -543,7 +543,6 @@ impl LoopEngine {
         self.most_tokens = None;
         self.refused_as_too_large = false;
         self.attempts = 0;
-        self.failing_since = None;
         self.defer(None);
         if gives_up {
             self.iteration = self.iteration.saturating_sub(1);

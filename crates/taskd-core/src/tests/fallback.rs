@@ -1,41 +1,37 @@
 //! A loop whose type names several models: when it goes from one to another, and when it does not.
 
-use taskd_model::{ChangeCause, Event, Reason, Status};
+use taskd_model::{ChangeCause, Event, Reason, Status, Time, Work};
 
-use super::Play;
+use super::{Play, good, outcome};
+use crate::scheduler::Outage;
 
 const HOUR: u64 = 3_600_000;
 
-/// The changes so far: from, to, why in a word, and the iteration that was given up.
-fn changes(play: &Play) -> Vec<(String, String, &'static str, Option<u32>)> {
-    let change = |event: &Event| match event {
-        Event::ModelChanged { from, to, cause, gives_up } => {
-            let why = match cause {
-                ChangeCause::Window { .. } => "window",
-                ChangeCause::Failing { .. } => "failing",
-                ChangeCause::Refused { .. } => "refused",
-                ChangeCause::Back => "back",
-            };
-            Some((from.clone(), to.clone(), why, *gives_up))
-        }
-        _ => None,
+/// From, to, why in a word, and the iteration that was given up.
+type Changed = (String, String, &'static str, Option<u32>);
+
+/// The changes so far.
+fn changes(play: &Play) -> Vec<Changed> {
+    let change = |event: &Event| {
+        let Event::ModelChanged { from, to, cause, gives_up } = event else { return None };
+        let why = match cause {
+            ChangeCause::Window { .. } => "window",
+            ChangeCause::Failing { .. } => "failing",
+            ChangeCause::Refused { .. } => "refused",
+            ChangeCause::Back => "back",
+        };
+        Some((from.clone(), to.clone(), why, *gives_up))
     };
     play.log.iter().filter_map(|it| change(&it.event)).collect()
 }
 
-fn change(
-    from: &str,
-    to: &str,
-    why: &'static str,
-    gives_up: Option<u32>,
-) -> Vec<(String, String, &'static str, Option<u32>)> {
+fn change(from: &str, to: &str, why: &'static str, gives_up: Option<u32>) -> Vec<Changed> {
     vec![(from.to_owned(), to.to_owned(), why, gives_up)]
 }
 
 fn iterations(play: &Play) -> Vec<u32> {
-    let began = |event: &Event| match event {
-        Event::IterationStarted { n } => Some(*n),
-        _ => None,
+    let began = |event: &Event| {
+        if let Event::IterationStarted { n } = event { Some(*n) } else { None }
     };
     play.log.iter().filter_map(|it| began(&it.event)).collect()
 }
@@ -72,7 +68,7 @@ fn a_quota_that_is_used_up_is_no_reason_to_wait() {
     assert_eq!(play.bucket_of_call(), "one");
 }
 
-/// Proves P-13: a rate limit is waited for, because it is over soon and the cache would be lost.
+/// Proves P-13, W-3: a rate limit is waited for, because it is over soon and the cache would be lost.
 #[test]
 fn a_rate_limit_is_waited_for() {
     let mut play = begin("a b c model=one fallback=two");
@@ -154,7 +150,7 @@ fn the_first_that_is_there_again_is_called() {
     let mut play = begin("a model=one fallback=two");
     play.line(&format!("1000 a 429 {}", 3 * HOUR));
     play.up_to_calls();
-    play.line(&format!("2000 a 429 {}", HOUR));
+    play.line(&format!("2000 a 429 {HOUR}"));
     play.up_to_calls();
     let before = play.call_times().len();
     while play.calls().is_empty() {
@@ -168,9 +164,8 @@ fn the_first_that_is_there_again_is_called() {
 impl Play {
     /// The bucket of the only call in flight.
     fn bucket_of_call(&self) -> String {
-        let of = |it: &taskd_model::Work| match it {
-            taskd_model::Work::Call { bucket, .. } => Some(bucket.clone()),
-            _ => None,
+        let of = |it: &Work| {
+            if let Work::Call { bucket, .. } = it { Some(bucket.clone()) } else { None }
         };
         let found: Vec<String> = self.core.open_effects().filter_map(|it| of(it.1)).collect();
         assert_eq!(found.len(), 1, "{}", self.transcript());
@@ -180,27 +175,19 @@ impl Play {
     /// Ends everything but calls well, gates as told.
     fn up_to_calls_with(&mut self, gate: &str) {
         loop {
-            let other = self
-                .core
-                .open_effects()
-                .find(|it| !matches!(it.1, taskd_model::Work::Call { .. }))
-                .map(|it| (it.0, it.1.clone()));
-            let Some((id, work)) = other else { return };
-            let outcome = match work {
-                taskd_model::Work::Gate => super::outcome(gate, &[]),
-                work => super::good(&work),
-            };
-            self.end(id, outcome);
+            let mut open = self.core.open_effects();
+            let other = open.find(|it| !matches!(it.1, Work::Call { .. }));
+            let Some((id, work)) = other.map(|it| (it.0, it.1.clone())) else { return };
+            drop(open);
+            let is_gate = matches!(work, Work::Gate);
+            self.end(id, if is_gate { outcome(gate, &[]) } else { good(&work) });
         }
     }
 
     /// When the circuit of some bucket opened, if it has.
     fn circuit_opened(&self) -> Option<u64> {
-        let now = taskd_model::Time(self.now);
+        let now = Time(self.now);
         let opened = self.core.state().buckets().values().find_map(|it| it.outage(now))?;
-        match opened {
-            crate::scheduler::Outage::Failing { opening, .. } => Some(opening.since.0),
-            crate::scheduler::Outage::Window { .. } => None,
-        }
+        if let Outage::Failing { opening, .. } = opened { Some(opening.since.0) } else { None }
     }
 }

@@ -1,10 +1,12 @@
 //! What a provider says and does, and what follows for everybody who calls it.
 
 use proptest::prelude::*;
-use taskd_model::{EffectId, Event, Input, Level, Observation, RateLevels, Time, Usage, Work};
+use taskd_model::{
+    EffectId, Event, Input, Level, Limits, Observation, RateLevels, Time, Usage, Work,
+};
 
 use super::{Play, outcome};
-use crate::scheduler::{Circuit, Tank};
+use crate::scheduler::{Circuit, Tank, backoff_ms};
 
 impl Play {
     /// Lets time pass until the core wants to be asked again.
@@ -72,7 +74,7 @@ pub(super) fn many(loops: usize, limits: &str) -> Play {
     play
 }
 
-/// Proves A-3: after a refusal one call goes, then two, then four, and never faster than the rate.
+/// Proves A-3, P-12, W-3: after a refusal one call goes, then two, then four, and never faster than the rate.
 #[test]
 fn after_a_refusal_calls_come_back_one_by_one() {
     let mut play = many(50, "calls=10 rate=6000 burst=50");
@@ -96,6 +98,28 @@ fn after_a_refusal_calls_come_back_one_by_one() {
         play.end_call("replies", &["read"]);
     }
     assert_eq!(in_flight[..4], [1, 2, 4, 8]);
+}
+
+/// Proves AY-2.4: what is done about a failure follows from its class: a named time is waited for, and
+/// half a second more at most; a wrong credential is tried once; a passing fault rests as it should.
+#[test]
+fn the_class_of_a_failure_decides() {
+    let mut play = many(1, "rate=6000");
+    play.end_call("429", &["7000"]);
+    while play.calls().is_empty() {
+        play.wait();
+    }
+    assert!((7_000..=7_500).contains(&play.now), "{}", play.now);
+    let from = play.now;
+    play.end_call("call-fails", &[]);
+    while play.calls().is_empty() {
+        play.wait();
+    }
+    assert!((750..=1_250).contains(&(play.now - from)), "{}", play.now - from);
+    let sent = play.call_times().len();
+    play.end_call("unauthorized", &[]);
+    assert_eq!(play.status("s0"), taskd_model::Status::Blocked);
+    assert_eq!((play.core.next_deadline(), play.call_times().len()), (None, sent));
 }
 
 /// Proves T1.3e X5: a refusal closes its own bucket and no other.
@@ -129,7 +153,7 @@ fn refusals_without_a_time_double_the_silence() {
     assert_eq!(play.iterations_ended(), 0);
 }
 
-/// Proves A-4 P-11: a usage window is waited for by everybody, also by the next life, and nobody
+/// Proves A-4 P-11 W-3: a usage window is waited for by everybody, also by the next life, and nobody
 /// calls before it ends.
 #[test]
 fn a_usage_window_is_waited_for() {
@@ -150,7 +174,7 @@ fn a_usage_window_is_waited_for() {
     assert!(!play.transcript().contains("limit reached"), "{}", play.transcript());
 }
 
-/// Proves S-1.4.4 X36 MC-MW-2: what keeps failing is left alone; then one probe at a time, and
+/// Proves S-1.4.4 X36 MC-MW-2 P-12: what keeps failing is left alone; then one probe at a time, and
 /// three answers open it for all.
 #[test]
 fn a_provider_that_fails_gets_one_probe() {
@@ -217,6 +241,63 @@ fn an_outage_uses_up_no_iteration() {
     }
 }
 
+/// Proves X2, MC-MW-1: the first rest is the base, each later one twice the one before, a quarter more
+/// or less, and never more than the longest: not at the thousandth either.
+#[test]
+fn rests_double_up_to_the_longest() {
+    let limits = Limits::default();
+    let bounds = [
+        (750, 1_250),
+        (1_500, 2_500),
+        (3_000, 5_000),
+        (6_000, 10_000),
+        (12_000, 20_000),
+        (24_000, 40_000),
+        (45_000, 60_000),
+    ];
+    for (attempt, (least, most)) in (1..).zip(bounds) {
+        let rests: Vec<u64> = (0..500).map(|it| backoff_ms(&limits, attempt, it)).collect();
+        assert!(rests.iter().all(|it| (least..=most).contains(it)), "{attempt}: {rests:?}");
+        let (low, high) = (least + (most - least) / 5, most - (most - least) / 5);
+        assert!(rests.iter().any(|it| *it < low) && rests.iter().any(|it| high < *it));
+    }
+    for attempt in [34, 64, 65, 1_000, u32::MAX] {
+        assert!((45_000..=60_000).contains(&backoff_ms(&limits, attempt, 7)), "{attempt}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+    /// Proves MC-RUN-6: however long its attempts take, one call is tried within its deadline: what a
+    /// rest would take beyond it is not waited for, and the last attempt gets what is left, at least
+    /// half a minute.
+    #[test]
+    fn attempts_and_rests_lie_within_one_deadline(
+        takes in prop::collection::vec(0..40_000_u64, 1..20),
+        deadline in 60_000..900_000_u64,
+    ) {
+        let mut play = many(1, &format!("rate=6000 deadline={deadline}"));
+        let mut failed_at = None;
+        for take in takes.iter().cycle() {
+            while play.calls().is_empty() && play.status("s0") == taskd_model::Status::Running {
+                play.wait();
+            }
+            if play.status("s0") != taskd_model::Status::Running {
+                break;
+            }
+            let order = play.core.order(play.calls()[0]).expect("it is open");
+            let left = order.subject.expect("a loop's").call_left_ms;
+            play.now += left.map_or(*take, |it| (*take).min(it.max(30_000)));
+            play.end_call("call-fails", &[]);
+            failed_at.get_or_insert(play.now);
+        }
+        let all = play.now - failed_at.expect("it failed");
+        prop_assert!(deadline <= all, "given up after {all} of {deadline}");
+        // The breaker's rest is nobody's choice; it is 30 s.
+        prop_assert!(all <= deadline + 60_250, "{all} of {deadline}: {}", play.transcript());
+    }
+}
+
 /// A failing call is given up in the end, and a person is asked.
 #[test]
 fn a_call_that_fails_for_an_hour_blocks() {
@@ -233,7 +314,7 @@ fn a_call_that_fails_for_an_hour_blocks() {
 }
 
 proptest! {
-    /// Proves S-1.1.1: in no window are more tokens taken than the limit held and gained, and what
+    /// Proves S-1.1.1, X1: in no window are more tokens taken than the limit held and gained, and what
     /// is given back can be taken again.
     #[test]
     fn tokens_of_any_window_are_within_the_limit(
@@ -299,6 +380,18 @@ fn headers_correct_what_we_think() {
     play.learns(RateLevels { requests: level(6_000, 6_000), ..RateLevels::default() });
     play.wait();
     assert_eq!(play.now, 1_000);
+}
+
+/// Proves T1.3b: a provider that says its rate is lower does not make us forget what was just sent.
+#[test]
+fn a_slower_rate_does_not_forget_what_was_sent() {
+    let mut play = many(8, "calls=10 rate=60 burst=2");
+    assert_eq!(play.calls_in_flight(), 2);
+    let levels = Some(Level { limit: 6, remaining: 1, reset_ms: 60_000 });
+    play.learns(RateLevels { requests: levels, ..RateLevels::default() });
+    assert_eq!(play.calls_in_flight(), 2, "{}", play.transcript());
+    play.wait();
+    assert_eq!((play.now, play.calls_in_flight()), (10_000, 3), "{}", play.transcript());
 }
 
 /// Proves W-7: two plans share a bucket evenly, however many loops each has.

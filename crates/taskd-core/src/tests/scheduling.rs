@@ -1,10 +1,12 @@
 //! Who may call a model, and when.
 
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
-use taskd_model::{EffectId, Limits, LoopId, PlanId, Seq, SpecId, Status, Time};
+use taskd_model::{EffectId, Limits, LoopId, PlanId, Priority, Seq, SpecId, Status, Time};
 
 use super::{Play, outcome, story_from};
-use crate::scheduler::{Bucket, Cost};
+use crate::scheduler::{Bucket, Cost, Hindrance, Shares, Waiters};
 
 fn fifty(limits: &str) -> Play {
     let mut play = Play::default();
@@ -89,7 +91,7 @@ const FULL: &str = "0 start | 0 project | 0 limits calls=1 ageing=1000
     0 plan x | 0 p1 base-green | 0 x to call
     0 plan n1 n2 | 1 n1 to call | 2 n2 to call";
 
-/// Proves T1.3c.
+/// Proves T1.3c, X7: the call under way stays.
 #[test]
 fn critical_goes_first_and_low_is_not_forgotten() {
     insta::assert_snapshot!(
@@ -126,6 +128,101 @@ fn critical_goes_first_and_low_is_not_forgotten() {
     }
     play.line("4000 n2 replies");
     assert!(play.open_of("l").is_some(), "{}", play.transcript());
+}
+
+/// Proves S-1.1.7: of ten thousand calls that wait, while one more critical one comes for each that is
+/// let through, each goes exactly once; a lower class goes before a higher one only as far as its
+/// oldest call has aged; the low ones are through in a bounded time.
+#[test]
+fn ten_thousand_calls_go_in_order_and_none_is_lost() {
+    const STEP_MS: u64 = 20;
+    let limits = Limits { ageing_ms: 30_000, ..Limits::default() };
+    let classes = [Priority::Low, Priority::Normal, Priority::High, Priority::Critical];
+    let (mut waiters, mut shares) = (Waiters::default(), Shares::default());
+    let mut waiting: BTreeMap<LoopId, (Priority, Time)> = BTreeMap::new();
+    let comes = |n: u64, at: Time, waiters: &mut Waiters, waiting: &mut BTreeMap<_, _>| {
+        let class = if n < 10_000 { classes[n as usize % 4] } else { Priority::Critical };
+        let spec = SpecId { plan: PlanId(n as u32 % 7), index: (n / 7) as u16 };
+        let id = LoopId { spec, run: 1 };
+        waiters.insert(class, (at, Seq(n), id));
+        assert!(waiting.insert(id, (class, at)).is_none());
+    };
+    let (mut now, mut next) = (Time(0), 0);
+    while next < 10_000 {
+        comes(next, now, &mut waiters, &mut waiting);
+        next += 1;
+    }
+    let (mut gone, mut longest) = (0_u64, 0);
+    while !waiting.is_empty() {
+        if gone < 15_000 {
+            comes(next, now, &mut waiters, &mut waiting);
+            next += 1;
+        }
+        let id = waiters.first(&limits, &shares, now).expect("some wait");
+        let (class, since) = waiting.remove(&id).expect("nobody goes twice");
+        let it = (class, since);
+        let oldest = |of: Priority| {
+            let of_class = waiting.values().chain([&it]).filter(|it| it.0 == of);
+            of_class.map(|it| now.ms_since(it.1)).max()
+        };
+        if gone % 97 == 0 {
+            let aged = |of: Priority| oldest(of).map(|it| of as u64 + it / limits.ageing_ms);
+            let best = classes.iter().filter_map(|it| aged(*it)).max();
+            assert_eq!(aged(class), best, "{class:?} goes out of turn after {gone}");
+        }
+        if class == Priority::Low {
+            longest = longest.max(now.ms_since(since));
+        }
+        let seq = Seq(u64::from(id.spec.plan.0) + u64::from(id.spec.index) * 7);
+        waiters.remove(class, &(since, seq, id));
+        shares.admit(id.plan(), 1);
+        gone += 1;
+        now = now.plus_ms(STEP_MS);
+    }
+    assert_eq!((gone, waiters.is_empty()), (next, true));
+    // Three steps of ageing, and then in the time the ten thousand take.
+    assert!(longest <= 90_000 + 10_000 * STEP_MS, "{longest} ms");
+}
+
+/// Proves MC-MW-6: what is in a call's way is looked at in one order (refusal, breaker, slots, limits
+/// per minute), so the cause that is told is the one that is to end first.
+#[test]
+fn hindrances_are_told_in_one_order() {
+    let limits =
+        Limits { calls: 2, request_burst: 20, requests_per_minute: 1, ..Limits::default() };
+    let id = LoopId { spec: SpecId { plan: PlanId(1), index: 0 }, run: 1 };
+    let (mut bucket, mut now) = (Bucket::default(), Time(1_000));
+    let mut sent = 0;
+    let mut call = |bucket: &mut Bucket, now: Time| {
+        sent += 1;
+        bucket.send(&limits, (EffectId(Seq(sent)), id), Cost::default(), 0, now);
+        EffectId(Seq(sent))
+    };
+    let flying = [call(&mut bucket, now), call(&mut bucket, now)];
+    for _ in 0..18 {
+        let effect = call(&mut bucket, now);
+        bucket.end(&limits, (effect, Seq(50)), Cost::default(), &outcome("fails", &[]), now);
+    }
+    let refused = outcome("429", &["60000"]);
+    bucket.end(&limits, (flying[0], Seq(51)), Cost::default(), &refused, now);
+    let says = |bucket: &Bucket, now| match bucket.hindrance(&limits, Cost::default(), now) {
+        Some(Hindrance::Refused { .. }) => "refused",
+        Some(Hindrance::LeftAlone { .. }) => "left alone",
+        Some(Hindrance::Slots { .. }) => "slots",
+        Some(Hindrance::Room { .. }) => "room",
+        None => "nothing",
+    };
+    assert_eq!(says(&bucket, now), "refused");
+    // The refusal is over; its only slot is taken by the probe, which fails.
+    now = now.plus_ms(60_000);
+    let probe = call(&mut bucket, now);
+    bucket.end(&limits, (probe, Seq(60)), Cost::default(), &outcome("fails", &[]), now);
+    assert_eq!(says(&bucket, now), "left alone");
+    now = now.plus_ms(30_000);
+    assert_eq!(says(&bucket, now), "slots", "one is in flight still, and one may be");
+    bucket.end(&limits, (flying[1], Seq(70)), Cost::default(), &outcome("replies", &[]), now);
+    assert_eq!(says(&bucket, now), "room");
+    assert_eq!(says(&bucket, now.plus_ms(120_000)), "nothing");
 }
 
 /// Proves T1.3d.
@@ -167,7 +264,7 @@ fn every_slot_comes_back() {
     }
 }
 
-/// Proves T1.3e.
+/// Proves T1.3e, MC-MW-4.
 #[test]
 fn after_a_429_nobody_calls_before_its_time() {
     let mut play = Play::default();

@@ -104,7 +104,7 @@ const MONEY: Kind = Kind::Money { min_micros: CENT, max_micros: 100_000 * DOLLAR
 
 use Scope::{Daemon, Tighten};
 
-static KEYS: [KeyDoc; 30] = [
+static KEYS: [KeyDoc; 35] = [
     by(Daemon, key("limits.loops", count(1, 1_000), "50", "Loops at work at once.")),
     by(
         Daemon,
@@ -160,6 +160,43 @@ static KEYS: [KeyDoc; 30] = [
             count(1, 10_000),
             "50",
             "Turns of one iteration before the gate is run anyway.",
+        ),
+    ),
+    by(
+        Daemon,
+        key(
+            "retry.first",
+            time(SECOND / 10, HOUR),
+            "1s",
+            "Rest after a call that failed; doubles with each failure in a row.",
+        ),
+    ),
+    by(Daemon, key("retry.longest", time(SECOND / 10, HOUR), "60s", "Longest such rest.")),
+    by(
+        Daemon,
+        key(
+            "retry.attempts",
+            count(1, 10_000),
+            "100",
+            "Failures in a row of one call before a person is asked.",
+        ),
+    ),
+    by(
+        Daemon,
+        key(
+            "retry.deadline",
+            time(SECOND, 7 * DAY),
+            "1h",
+            "How long one call may fail before a person is asked.",
+        ),
+    ),
+    by(
+        Daemon,
+        key(
+            "retry.silence",
+            time(SECOND, DAY),
+            "5m",
+            "Longest silence of a model after refusals that name no time.",
         ),
     ),
     key("run.iterations", count(1, 1_000), "10", "Iterations of one loop."),

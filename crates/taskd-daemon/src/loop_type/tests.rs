@@ -269,8 +269,6 @@ fn inputs_are_bound_by_kind() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
-
     #[test]
     fn any_text_is_answered(text in "(extends|prompt|tools|limits|inputs|[a-z{}%: \\[\\],|\n-]){0,60}") {
         let (types, problems) = load(&[layer(&[("t.yaml", &text)])]);

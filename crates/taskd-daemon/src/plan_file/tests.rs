@@ -470,8 +470,6 @@ fn as_yaml(source: &Source) -> String {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
-
     #[test]
     fn any_bytes_are_answered(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
         let _answer = (parse("p.md", &bytes), parse("p.yaml", &bytes));

@@ -9,14 +9,14 @@ use std::{
     time::Duration,
 };
 
-use taskd_model::{AgentDoc, Delta, Digest, Observation, Oid, Outcome, Usage};
+use taskd_model::{AgentDoc, Code, Delta, Digest, Observation, Oid, Outcome, Usage};
 use taskd_tools::{
     agents::{AgentFact, Format, Invocation, Preset, PromptChannel, StreamParser},
     supervise::{How, Ladder, Stdin, Stream},
 };
 
 use super::{
-    Job, Trouble, chain, lock,
+    Job, Trouble, lock,
     programs::{Command, ending},
 };
 
@@ -74,7 +74,9 @@ impl Job {
                 return Err(self.cannot_be_run(*code, &finished.output.text()));
             }
             How::Exited(code) => *code,
-            How::NotStarted { reason } => return Err(Trouble::permanent(reason.clone())),
+            How::NotStarted { reason } => {
+                return Err(Trouble::new(Code::ProgramNotStarted, reason.clone()));
+            }
             How::Signalled(_) | How::TimedOut | How::Idle | How::Ended | How::Lost => 128,
         };
         let summary = agent_summary(ending(&finished, finished.wall), &finished.output.text());
@@ -94,10 +96,11 @@ impl Job {
         };
         let said = agent_summary(Some(format!("exit {code}")), output);
         let run: String = run.chars().take(120).collect();
-        Trouble::permanent(format!(
+        let what = format!(
             "the agent `{run}` cannot be run ({said}); \
              install it on the PATH the plan was submitted with, then `taskd resume {name}`"
-        ))
+        );
+        Trouble::new(Code::AgentNotRunnable, what)
     }
 
     fn preset(&self) -> Result<Preset, Trouble> {
@@ -106,7 +109,8 @@ impl Job {
                 Ok(Preset::builtin(&run).unwrap_or_else(|| Preset::command(&run)))
             }
             AgentDoc::Model { name } => {
-                Err(Trouble::permanent(format!("{name} is a model, not an agent program")))
+                let what = format!("{name} is a model, not an agent program");
+                Err(Trouble::new(Code::Internal, what))
             }
         }
     }
@@ -119,7 +123,7 @@ impl Job {
     ) -> Result<Command, Trouble> {
         let session = self.subject()?.session.as_deref();
         let invocation = Invocation { prompt_path: file, prompt, session };
-        let argv = preset.argv(&invocation).map_err(|it| Trouble::permanent(chain(&it)))?;
+        let argv = preset.argv(&invocation).map_err(|it| Trouble::of(Code::AgentPrompt, &it))?;
         let plan = self.plan_doc()?;
         let mut env = self.env(&plan);
         if let Some(name) = &preset.credential
@@ -215,9 +219,9 @@ struct PromptFile(PathBuf);
 impl PromptFile {
     fn write(dir: &Path, n: u64, text: &str) -> Result<Self, Trouble> {
         let path = dir.join(format!("prompt-{n}"));
-        std::fs::write(&path, text).map_err(|it| Trouble {
-            failure: taskd_model::Failure::Resources,
-            message: format!("writing the prompt to {}: {it}", path.display()),
+        std::fs::write(&path, text).map_err(|it| {
+            let doing = format!("writing the prompt to {}", path.display());
+            Trouble::of(Code::of_io(&it), &it).within(&doing)
         })?;
         Ok(Self(path))
     }

@@ -1,16 +1,17 @@
 //! Native loops: render a request, send it, stream the reply.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use futures::StreamExt as _;
 use taskd_llm::{Call, CallLimits, LlmError, Resolved, StreamEvent};
 use taskd_model::{
-    ContextUse, Delta, Digest, IterationNote, Observation, Outcome, Part, Reply, Request, ToolCall,
-    ToolDef, ToolResultDoc, Usage,
+    Code, ContextUse, Delta, Digest, IterationNote, Observation, Outcome, Part, Reply, Request,
+    ToolCall, ToolDef, ToolResultDoc, Usage,
 };
 use taskd_tools::files::{RECALL, ToolSpec, catalog, reads};
+use tokio::time::Instant;
 
-use super::{Job, Trouble, chain, lock};
+use super::{Job, Trouble, lock};
 use crate::{
     findings, models,
     prompt::{self, Composed, Conversation, GateSaid, Note, Prompt, Scene, Turn, estimate_tokens},
@@ -18,6 +19,10 @@ use crate::{
 
 /// Tool calls of one reply: the event that names them all has a size it must keep to.
 const MAX_TOOL_CALLS: usize = 28;
+/// Longest call; providers have limits of their own, which are shorter.
+const LONGEST_CALL: Duration = Duration::from_secs(24 * 60 * 60);
+/// What the last attempt of a call that keeps failing has at least.
+const LAST_ATTEMPT: Duration = Duration::from_secs(30);
 /// Longest reply asked for, in tokens.
 const MAX_REPLY_TOKENS: u32 = 8_192;
 /// Tokens of a window that are left free: estimates err, and providers add words of their own.
@@ -121,7 +126,7 @@ impl Job {
             turns: &turns,
             moved: &[],
         };
-        prompt::compose(&scene, &conversation).map_err(|it| Trouble::permanent(chain(&it)))
+        prompt::compose(&scene, &conversation).map_err(|it| Trouble::of(it.code(), &it))
     }
 
     fn gate_said(&self, note: &IterationNote) -> Result<GateSaid, Trouble> {
@@ -177,7 +182,7 @@ impl Job {
         let (request, Resolved { llm, price, .. }) = self
             .blocking(move || {
                 let credentials = lock(&ctx.credentials).clone();
-                let model = ctx.models.resolve(&name, &credentials).map_err(trouble)?;
+                let model = ctx.models.resolve(&name, &credentials)?;
                 Ok((request, model))
             })
             .await?;
@@ -192,14 +197,24 @@ impl Job {
         };
         let mut events = llm.stream(call);
         let noise = self.noise();
+        let end = self.call_ends();
         let mut calls = Vec::new();
         loop {
             let event = tokio::select! {
                 event = events.next() => event,
                 () = self.no_longer_wanted() => return Ok(None),
+                () = tokio::time::sleep_until(end) => {
+                    let why = "the time for trying it is over";
+                    return Err(Trouble::new(Code::TimeoutTotal, why));
+                }
             };
             match event {
-                None => return Err(Trouble::transient("the stream ended without an end")),
+                None => {
+                    return Err(Trouble::new(
+                        Code::StreamBroken,
+                        "the stream ended without an end",
+                    ));
+                }
                 Some(Err(error)) => return Err(self.refusal(model, error)),
                 Some(Ok(StreamEvent::Accepted | StreamEvent::Thinking(_))) => {}
                 Some(Ok(StreamEvent::Levels(levels))) => {
@@ -228,18 +243,28 @@ impl Job {
         }
     }
 
+    /// When this call ends at the latest. One that failed before has what is left of the time for
+    /// trying, and a little at least.
+    fn call_ends(&self) -> Instant {
+        let now = Instant::now();
+        let left = self.subject().ok().and_then(|it| it.call_left_ms).map(Duration::from_millis);
+        now + left.map_or(LONGEST_CALL, |it| it.max(LAST_ATTEMPT))
+    }
+
     /// A failed call; where a person can do something about it, with what.
     fn refusal(&self, model: &str, error: LlmError) -> Trouble {
-        let too_large = matches!(error, LlmError::ContextTooLarge { .. });
         let variable = models::key_variable(&self.ctx, model);
-        let variable = variable.filter(|_| matches!(error, LlmError::Auth { .. }));
-        let mut trouble = trouble(error);
+        let mut trouble = Trouble::from(error);
+        let variable = variable.filter(|_| {
+            let refused = [Code::AuthFailed, Code::PermissionDenied, Code::QuotaExhausted];
+            refused.contains(&trouble.code())
+        });
         if let Some(it) = variable {
             trouble.message.push_str(&format!(
                 "; for another one `export {it}=...` and run `taskd resume ID` in that shell"
             ));
         }
-        if too_large {
+        if trouble.code() == Code::ContextTooLarge {
             trouble.message.push_str(
                 "; if a smaller one is refused too, set the model's `window` in models.toml, \
                  restart the daemon and `taskd resume ID`",
@@ -272,15 +297,11 @@ impl Job {
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
-fn trouble(error: LlmError) -> Trouble {
-    Trouble { failure: error.class(), message: chain(&error) }
-}
-
 /// A tool as a model is told about it.
 fn tool_def(it: &ToolSpec) -> Result<ToolDef, Trouble> {
-    let schema = serde_json::from_str(it.schema)
-        .map_err(|why| Trouble::permanent(format!("schema of tool {}: {why}", it.name)))?;
+    let schema = serde_json::from_str(it.schema).map_err(|why| {
+        Trouble::of(Code::Internal, &why).within(&format!("schema of tool {}", it.name))
+    })?;
     Ok(ToolDef { name: it.name.to_owned(), description: it.description.to_owned(), schema })
 }
 

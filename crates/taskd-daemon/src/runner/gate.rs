@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use taskd_model::{Change, GateDoc, GateReport, Outcome, PlanDoc};
+use taskd_model::{Change, Code, GateDoc, GateReport, Outcome, PlanDoc};
 use taskd_tools::supervise::How;
 
 use super::{
@@ -32,7 +32,7 @@ impl<'a> Scratch<'a> {
         let mut used = lock(&ctx.scratch);
         let n = (0..MAX_SCRATCH)
             .find(|n| !used.contains(&(project, *n)))
-            .ok_or_else(|| Trouble::transient("all scratch checkouts are in use"))?;
+            .ok_or_else(|| Trouble::new(Code::ScratchBusy, "all scratch checkouts are in use"))?;
         used.insert((project, n));
         Ok(Self { ctx, project, n })
     }

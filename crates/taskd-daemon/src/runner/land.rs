@@ -4,7 +4,7 @@
 use std::{path::Path, time::Duration};
 
 use taskd_git::{Candidate, Follow, Published, follow_checkout};
-use taskd_model::{Failure, Oid, Outcome, QueueOp};
+use taskd_model::{Code, Failure, Oid, Outcome, QueueOp};
 
 use super::{Job, Trouble, identity};
 
@@ -24,7 +24,8 @@ impl Job {
         let (repo, _) = self.ctx.repo(self.order.project)?;
         let candidate = match op {
             QueueOp::Refresh(plan) => {
-                let theirs = merges.ok_or_else(|| Trouble::permanent("nothing to merge"))?;
+                let theirs =
+                    merges.ok_or_else(|| Trouble::new(Code::NothingToLand, "nothing to merge"))?;
                 let target = self.order.target.clone();
                 let message = format!("Merge {target} into the work of {plan}");
                 self.blocking(move || {
@@ -35,9 +36,9 @@ impl Job {
             }
             QueueOp::Integrate(_) | QueueOp::Land(_) => {
                 let subject = self.subject()?;
-                let work = subject
-                    .checkpoint
-                    .ok_or_else(|| Trouble::permanent("the loop has no work to land"))?;
+                let work = subject.checkpoint.ok_or_else(|| {
+                    Trouble::new(Code::NothingToLand, "the loop has no work to land")
+                })?;
                 let base = subject.base;
                 let message = self.message()?;
                 self.blocking(move || {
@@ -52,7 +53,8 @@ impl Job {
             Candidate::Empty => Outcome::BuiltEmpty,
             Candidate::Conflict { paths } => {
                 let files = self.list(paths.iter().map(ToString::to_string))?;
-                let files = files.ok_or_else(|| Trouble::permanent("a conflict without files"))?;
+                let files = files
+                    .ok_or_else(|| Trouble::new(Code::GitFailed, "a conflict without files"))?;
                 Outcome::BuildConflict { files }
             }
         })
@@ -125,9 +127,9 @@ impl Job {
             tokio::time::sleep(LOCK_LOOK_EVERY).await;
         }
         match self.try_publish(commit, expected).await {
-            Err(Trouble { failure: Failure::Transient, message }) => {
-                Ok(Outcome::PublishHeld { why: message.chars().take(MAX_WHY_CHARS).collect() })
-            }
+            Err(trouble) if trouble.failure == Failure::Transient => Ok(Outcome::PublishHeld {
+                why: trouble.told().chars().take(MAX_WHY_CHARS).collect(),
+            }),
             decided => decided,
         }
     }
@@ -163,7 +165,7 @@ impl Job {
                 Published::Moved { actual: Some(actual) } => Ok(Outcome::PublishMoved { actual }),
                 Published::Moved { actual: None } => {
                     let gone = format!("branch {target} is gone; create it again, then resume");
-                    Err(Trouble::permanent(gone))
+                    Err(Trouble::new(Code::BranchGone, gone))
                 }
             }
         })
@@ -195,7 +197,8 @@ fn held_by(
                 format!("{first}{more} changed in your checkout {place}")
             }
             Follow::Busy { with } => {
-                return Err(Trouble::transient(format!("{with} in your checkout {place}")));
+                let what = format!("{with} in your checkout {place}");
+                return Err(Trouble::new(Code::CheckoutBusy, what));
             }
         }
     };

@@ -2,7 +2,7 @@
 
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
-use taskd_model::{Delta, Observation, PlanDoc};
+use taskd_model::{Code, Delta, Observation, PlanDoc};
 use taskd_tools::{
     agents::environment,
     supervise::{Finished, How, Ladder, Running, Spec, Stdin, Stream},
@@ -142,7 +142,7 @@ pub(super) fn ending(finished: &Finished, limit: Duration) -> Option<String> {
 /// A command that cannot even start will not start next time either.
 pub(super) fn not_started(finished: &Finished) -> Result<(), Trouble> {
     if let How::NotStarted { reason } = &finished.how {
-        return Err(Trouble::permanent(reason.clone()));
+        return Err(Trouble::new(Code::ProgramNotStarted, reason.clone()));
     }
     Ok(())
 }

@@ -1,14 +1,17 @@
 //! Tools of native loops: file tools in this process, `run` under the supervisor. Whatever is wrong
 //! with a call is a result the model can read; only what is wrong with us is a failure.
 
-use taskd_model::{Digest, Outcome, ToolResultDoc, Usage};
-use taskd_tools::files::{
-    Limits, RECALL, ReadSet, ToolOutput, Workspace, admit, execute_file_tool, reads, recall_spec,
-    run_spec,
+use taskd_model::{Code, Digest, Outcome, ToolResultDoc, Usage};
+use taskd_tools::{
+    files::{
+        Limits, RECALL, ReadSet, ToolOutput, Workspace, admit, execute_file_tool, reads,
+        recall_spec, run_spec,
+    },
+    supervise::How,
 };
 
 use super::{
-    Job, Trouble, chain,
+    Job, Trouble,
     programs::{Command, ending},
 };
 
@@ -39,6 +42,7 @@ impl Job {
         } else {
             self.file_tool(name, args, allow).await?
         };
+        let code = output.code;
         let result = ToolResultDoc {
             text: output.text,
             is_error: output.is_error,
@@ -52,7 +56,7 @@ impl Job {
             let prev = self.subject()?.checkpoint;
             Some(self.checkpoint(prev).await?.commit)
         };
-        Ok(Outcome::ToolDone { result: digest, error: result.is_error, checkpoint })
+        Ok(Outcome::ToolDone { result: digest, error: result.is_error, checkpoint, code })
     }
 
     async fn cancelled_tool(&self) -> Result<Outcome, Trouble> {
@@ -70,7 +74,8 @@ impl Job {
         let reads = self.read_set()?;
         let name = name.to_owned();
         self.blocking(move || {
-            let workspace = Workspace::open(&dir).map_err(|it| Trouble::permanent(chain(&it)))?;
+            let workspace =
+                Workspace::open(&dir).map_err(|it| Trouble::of(Code::WorktreeMissing, &it))?;
             let limits = Limits::default();
             Ok(execute_file_tool(&workspace, &name, &args, &allow, &reads, &limits))
         })
@@ -143,7 +148,19 @@ impl Job {
             text.push_str(&format!(" [{} processes it left were ended]", finished.leftovers));
         }
         let is_error = how.is_some();
-        Ok(Some(ToolOutput { text, is_error, reads_added: Vec::new(), wrote: Vec::new() }))
+        let code = code_of(&finished.how);
+        Ok(Some(ToolOutput { text, is_error, reads_added: Vec::new(), wrote: Vec::new(), code }))
+    }
+}
+
+/// The word for how a command ended, if not with 0.
+fn code_of(how: &How) -> Option<Code> {
+    match how {
+        How::Exited(0) => None,
+        How::Exited(status) => Some(Code::of_exit(*status)),
+        How::Signalled(_) | How::Ended | How::Lost => Some(Code::CommandKilled),
+        How::NotStarted { .. } => Some(Code::ProgramNotStarted),
+        How::TimedOut | How::Idle => Some(Code::CommandTimedOut),
     }
 }
 

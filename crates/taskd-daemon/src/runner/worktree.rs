@@ -7,7 +7,7 @@ use std::{
 };
 
 use taskd_git::{Checkpoint, Ensure};
-use taskd_model::{Digest, Failure, Observation, Oid, Outcome, PrepareMode, Work};
+use taskd_model::{Code, Digest, Observation, Oid, Outcome, PrepareMode, Work};
 
 use super::{
     Job, Trouble, identity,
@@ -42,9 +42,8 @@ impl SetUp {
     }
 
     fn note(self) -> Result<(), Trouble> {
-        fs::write(&self.file, self.what).map_err(|it| Trouble {
-            failure: Failure::Resources,
-            message: format!("writing {}: {it}", self.file.display()),
+        fs::write(&self.file, self.what).map_err(|it| {
+            Trouble::of(Code::of_io(&it), &it).within(&format!("writing {}", self.file.display()))
         })
     }
 }
@@ -113,9 +112,8 @@ impl Job {
             if let Some(how) = ending(&finished, SETUP_TIMEOUT) {
                 let output = finished.output.text();
                 let last = output.lines().rev().find(|it| !it.trim().is_empty()).unwrap_or("");
-                return Err(Trouble::permanent(format!(
-                    "setup `{command}` failed ({how}): {last}"
-                )));
+                let what = format!("setup `{command}` failed ({how}): {last}");
+                return Err(Trouble::new(Code::SetupFailed, what));
             }
         }
         set_up.note()

@@ -285,8 +285,5 @@ fn done_word(verb: v1::Verb) -> &'static str {
 }
 
 fn refused(rejected: &Rejected) -> ApiError {
-    let missing =
-        matches!(rejected, Rejected::NoLoop(_) | Rejected::NoPlan(_) | Rejected::NoProject(_));
-    let code = if missing { codes::NOT_FOUND } else { codes::REFUSED };
-    ApiError::new(code, rejected.to_string())
+    ApiError::new(rejected.code(), rejected.to_string())
 }

@@ -13,7 +13,7 @@ use taskd_tools::agents::Preset;
 use super::{Service, in_scope};
 use crate::{
     models,
-    runner::{chain, worktree_name},
+    runner::{Trouble, chain, worktree_name},
     submit,
 };
 
@@ -55,8 +55,9 @@ impl Service {
             let tail: Vec<String> = effects.flat_map(|it| self.ctx().hub.tail(*it)).collect();
             (plan_view, loop_view, tail)
         };
-        let troubled = |it: crate::runner::Trouble| ApiError::new(codes::INTERNAL, it.message);
-        let doc: PlanDoc = self.ctx().doc(&plan_view.doc).map_err(troubled)?;
+        let doc = self.ctx().doc(&plan_view.doc);
+        let unreadable = |it: Trouble| it.within("the plan's document cannot be read");
+        let doc: PlanDoc = doc.map_err(unreadable)?;
         let mut response = v1::ShowResponse {
             name: plan.to_string(),
             plan: plan.0,
@@ -67,8 +68,8 @@ impl Service {
             ..v1::ShowResponse::default()
         };
         if let Some(it) = loop_view {
-            let spec: SpecDoc = self.ctx().doc(&it.doc).map_err(troubled)?;
-            let (repo, _) = self.ctx().repo(plan_view.project).map_err(troubled)?;
+            let spec: SpecDoc = self.ctx().doc(&it.doc).map_err(ApiError::from)?;
+            let (repo, _) = self.ctx().repo(plan_view.project).map_err(ApiError::from)?;
             let name = worktree_name(it.id, &spec.name);
             let worktree = repo.worktree_path(&name);
             response.name = it.name.clone();
@@ -93,9 +94,8 @@ impl Service {
             let view = self.ctx().hub.view();
             (view.plans[&one.plan()].project, view.loops[&one].doc)
         };
-        let troubled = |it: crate::runner::Trouble| ApiError::new(codes::INTERNAL, it.message);
-        let spec: SpecDoc = self.ctx().doc(&doc).map_err(troubled)?;
-        let (repo, _) = self.ctx().repo(project).map_err(troubled)?;
+        let spec: SpecDoc = self.ctx().doc(&doc).map_err(ApiError::from)?;
+        let (repo, _) = self.ctx().repo(project).map_err(ApiError::from)?;
         let path = repo.worktree_path(&worktree_name(one, &spec.name));
         if !path.exists() {
             let what = format!("{id} has no worktree yet");
@@ -112,8 +112,7 @@ impl Service {
         match request.what {
             Some(v1::projects_request::What::Add(path)) => {
                 let probe = super::blocking(move || {
-                    taskd_git::probe(Path::new(&path))
-                        .map_err(|it| ApiError::new(codes::REFUSED, chain(&it)))
+                    taskd_git::probe(Path::new(&path)).map_err(|it| ApiError::of(it.code(), &it))
                 })
                 .await?;
                 submit::register(self.ctx(), actor, &probe).await?;

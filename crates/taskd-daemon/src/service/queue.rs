@@ -2,7 +2,9 @@
 
 use taskd_api::{ApiError, v1};
 use taskd_core::{BucketRow, BucketState, CallWait, Room, RoomKind, WhyRow};
-use taskd_model::{Group, ProjectId, QueueOp, View, format_micros};
+use taskd_model::{
+    Doing, Fault, Group, LoopView, ProjectId, QueueOp, Reason, Status, View, format_micros,
+};
 
 use super::{Service, internal};
 
@@ -65,7 +67,20 @@ fn link(view: &View, row: &WhyRow) -> v1::WhyRow {
         details: details.collect(),
         evidence: cited.map(|it| it.text.clone()).unwrap_or_default(),
         evidence_at: cited.and_then(|it| it.at).map(|it| it.0),
+        fault: known.and_then(failed_by).map(v1::Fault::from),
     }
+}
+
+/// The failure a loop waits or is blocked for: not one that is over.
+fn failed_by(it: &LoopView) -> Option<&Fault> {
+    let trouble = it.trouble.as_ref()?;
+    let present = match (&it.reason, &it.doing) {
+        (Some(Reason::Stuck(why)), _) if it.status == Status::Blocked => {
+            why.contains(&trouble.message)
+        }
+        (_, doing) => matches!(doing, Doing::Deferred { .. }),
+    };
+    trouble.fault.as_deref().filter(|_| present)
 }
 
 fn bucket(view: &View, it: &BucketRow) -> v1::BucketRow {

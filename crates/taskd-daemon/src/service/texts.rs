@@ -10,7 +10,6 @@ use tokio::sync::{broadcast::error::RecvError, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::{Items, STREAM_ITEMS, Service, internal};
-use crate::runner::chain;
 
 /// Bytes of a patch that are sent.
 const MAX_DIFF_BYTES: usize = 4 << 20;
@@ -176,11 +175,9 @@ impl Service {
             }),
         };
         let (from, to) = (named(&request.from, base)?, named(&request.to, work)?);
-        let (repo, _) =
-            self.ctx().repo(project).map_err(|it| ApiError::new(codes::REFUSED, it.message))?;
-        let diff = repo
-            .diff(from, to, MAX_DIFF_BYTES)
-            .map_err(|it| ApiError::new(codes::REFUSED, chain(&it)))?;
+        let (repo, _) = self.ctx().repo(project).map_err(ApiError::from)?;
+        let diff =
+            repo.diff(from, to, MAX_DIFF_BYTES).map_err(|it| ApiError::of(it.code(), &it))?;
         let text = if request.stat {
             diff.files.iter().fold(String::new(), |mut out, it| {
                 _ = writeln!(out, "{} {}  +{} -{}", it.status, it.path, it.added, it.removed);

@@ -5,14 +5,14 @@
 use std::{ffi::OsString, path::Path, time::Duration};
 
 use taskd_git::Repo;
-use taskd_model::Digest;
+use taskd_model::{Code, Digest};
 use taskd_tools::{
     agents::environment,
     supervise::{How, Ladder, Spec, Stdin},
 };
 
 use super::Draft;
-use crate::runner::{Context, Trouble, chain};
+use crate::runner::{Context, Trouble};
 
 /// The whole check of one command is given up after this long.
 const ACCEPT_TIMEOUT: Duration = Duration::from_secs(15 * 60);
@@ -36,12 +36,13 @@ pub(super) async fn colour(ctx: &Context, draft: &mut Draft) -> Result<(), Troub
     let place = tokio::task::spawn_blocking(move || -> Result<_, Trouble> {
         Ok(Repo::new(git_dir, &tag, dir)?.checkout_scratch("check", base)?)
     });
-    let place = place.await.map_err(|it| Trouble::permanent(chain(&it)))??;
+    let place = place.await.map_err(|it| Trouble::of(Code::Internal, &it))??;
     let env = environment(&draft.doc.env, &[]);
     if let Some(setup) = &draft.doc.setup
         && !is_green(ctx, setup, &place, &env).await
     {
-        return Err(Trouble::permanent(format!("setup `{setup}` failed on {}", base.short())));
+        let what = format!("setup `{setup}` failed on {}", base.short());
+        return Err(Trouble::new(Code::SetupFailed, what));
     }
     for n in wanted {
         let mut green = true;

@@ -64,8 +64,13 @@ fn apply(root: &Path, edit: &Edit) {
     }
 }
 
+/// So many cases, unless `PROPTEST_CASES` says how many.
+fn cases(usual: u32) -> u32 {
+    std::env::var("PROPTEST_CASES").ok().and_then(|it| it.parse().ok()).unwrap_or(usual)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(48), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn restore_gives_exactly_the_checkpoint(

@@ -110,10 +110,7 @@ pub(super) fn body(request: &Request) -> Result<Vec<u8>, LlmError> {
     }
     let (model, max_tokens) = (request.model.as_str(), request.max_tokens);
     let body = Body { model, max_tokens, stream: true, system, tools, messages };
-    serde_json::to_vec(&body).map_err(|_| LlmError::Inexpressible {
-        origin: Box::default(),
-        what: "it cannot be written as JSON",
-    })
+    serde_json::to_vec(&body).map_err(|_| LlmError::inexpressible("it cannot be written as JSON"))
 }
 
 fn known(kind: Kind<'_>) -> Block<'_> {

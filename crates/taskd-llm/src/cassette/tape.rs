@@ -8,9 +8,9 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use taskd_model::{Digest, Failure, RateLevels, Reply, Request, Usage, encode_doc};
+use taskd_model::{Digest, Failure, Fault, RateLevels, Reply, Request, Usage, encode_doc};
 
-use super::{CassetteError, Nearest, difference::first_difference, file_name, place};
+use super::{CassetteError, Nearest, difference::first_difference, file_name, place, portable};
 use crate::{Call, LlmError, StreamEvent};
 
 /// Version of the files.
@@ -29,6 +29,9 @@ static WRITTEN: AtomicU64 = AtomicU64::new(0);
 pub(super) struct Tape {
     schema: u32,
     model: String,
+    /// What the model is called here.
+    #[serde(skip)]
+    called: String,
     /// Of the request's canonical JSON; with the attempt it is what the call is found by.
     digest: Digest,
     attempt: u32,
@@ -73,6 +76,9 @@ pub(super) enum End {
         failure: Failure,
         /// What was said.
         message: String,
+        /// The facts.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        fault: Option<Box<Fault>>,
     },
     /// The stream ended without either.
     Nothing,
@@ -81,10 +87,11 @@ pub(super) enum End {
 impl Tape {
     /// Nothing is recorded yet.
     pub(super) fn new(call: &Call) -> Self {
-        let request = Request::clone(&call.request);
+        let request = portable::request(&call.request);
         Self {
             schema: SCHEMA,
             model: request.model.clone(),
+            called: call.request.model.clone(),
             digest: Digest::of(&encode_doc(&request)),
             attempt: call.attempt,
             loop_name: request.loop_name.clone(),
@@ -112,7 +119,10 @@ impl Tape {
         self.events.push(Moment { after_ms: millis(after), what });
     }
 
-    pub(super) fn finish(&mut self, after: Duration, end: End) -> &Self {
+    pub(super) fn finish(&mut self, after: Duration, mut end: End) -> &Self {
+        if let End::Failure { message, .. } = &mut end {
+            *message = message.replace(&self.called, &self.model);
+        }
         self.end = Some(Moment { after_ms: millis(after), what: end });
         self
     }
@@ -149,8 +159,8 @@ impl Tape {
         if let Some(Moment { after_ms, what }) = self.end {
             match what {
                 End::Reply(reply) => items.push((after_ms, Ok(StreamEvent::Done(reply)))),
-                End::Failure { failure, message } => {
-                    items.push((after_ms, Err(LlmError::Replayed { failure, message })));
+                End::Failure { failure, message, fault } => {
+                    items.push((after_ms, Err(LlmError::Replayed { failure, message, fault })));
                 }
                 End::Nothing => {}
             }
@@ -158,24 +168,48 @@ impl Tape {
         items
     }
 
+    /// It ended with a whole reply, after which nobody asks the same again.
+    fn is_reply(&self) -> bool {
+        matches!(&self.end, Some(Moment { what: End::Reply(_), .. }))
+    }
+
+    /// The recording as it would have been made here, of this model.
+    fn at_home(mut self, model: &str) -> Self {
+        if let Some(Moment { what: End::Failure { message, .. }, .. }) = &mut self.end {
+            *message = message.replace(&self.model, model);
+        }
+        self
+    }
+
     /// The recording of this call. A send that was dropped is not recorded: what answered the same
-    /// request in its place answers it. Blocks.
+    /// request in its place answers it. If a send is dropped now that was answered then, the next
+    /// one gets that answer. Blocks.
     pub(super) fn find(dir: &Path, call: &Call) -> Result<Self, CassetteError> {
-        let digest = Digest::of(&encode_doc(&*call.request));
-        for attempt in call.attempt..=call.attempt.saturating_add(MAX_DROPPED) {
+        let request = portable::request(&call.request);
+        let digest = Digest::of(&encode_doc(&request));
+        let recorded = |attempt: u32| {
             let path = dir.join(name(&digest, attempt));
-            match read(&path) {
-                Ok(Some(tape)) if tape.digest == digest && tape.attempt == attempt => {
-                    return Ok(tape);
-                }
-                Ok(_) => {}
-                Err(why) => return Err(CassetteError::Unreadable { path, why }),
+            let found = read(&path).map_err(|why| CassetteError::Unreadable { path, why })?;
+            let is_it = |it: &Self| it.digest == digest && it.attempt == attempt;
+            Ok(found.filter(is_it).map(|it| it.at_home(&call.request.model)))
+        };
+        for attempt in call.attempt..=call.attempt.saturating_add(MAX_DROPPED) {
+            if let Some(tape) = recorded(attempt)? {
+                return Ok(tape);
+            }
+        }
+        let earlier = (call.attempt.saturating_sub(MAX_DROPPED)..call.attempt).rev();
+        for attempt in earlier {
+            match recorded(attempt)? {
+                Some(tape) if tape.is_reply() => return Ok(tape),
+                Some(_) => break,
+                None => {}
             }
         }
         Err(CassetteError::NotRecorded {
             dir: dir.to_owned(),
-            place: place(&call.request, call.attempt),
-            nearest: nearest(dir, call).map(Box::new),
+            place: place(&request, call.attempt),
+            nearest: nearest(dir, &request, call.attempt).map(Box::new),
         })
     }
 }
@@ -205,8 +239,7 @@ fn read(path: &Path) -> Result<Option<Tape>, String> {
 
 /// The recording that is most like a call: of the same loop, then of the nearest iteration, turn and
 /// attempt. What cannot be read is passed over.
-fn nearest(dir: &Path, call: &Call) -> Option<Nearest> {
-    let request = &*call.request;
+fn nearest(dir: &Path, request: &Request, attempt: u32) -> Option<Nearest> {
     let mut paths: Vec<PathBuf> = fs::read_dir(dir)
         .ok()?
         .filter_map(|it| Some(it.ok()?.path()))
@@ -219,7 +252,7 @@ fn nearest(dir: &Path, call: &Call) -> Option<Nearest> {
             it.loop_name != request.loop_name,
             it.iteration.abs_diff(request.iteration),
             it.turn.abs_diff(request.turn),
-            it.attempt.abs_diff(call.attempt),
+            it.attempt.abs_diff(attempt),
         )
     })?;
     let json = |it: &Request| serde_json::to_value(it).expect("requests are JSON");

@@ -46,7 +46,7 @@ fn everything() -> Vec<Result<StreamEvent, LlmError>> {
 fn refused() -> Vec<Result<StreamEvent, LlmError>> {
     let failure = Failure::NotBefore(1_500);
     let message = "too much was asked for".to_owned();
-    vec![Ok(StreamEvent::Accepted), Err(LlmError::Replayed { failure, message })]
+    vec![Ok(StreamEvent::Accepted), Err(LlmError::Replayed { failure, message, fault: None })]
 }
 
 fn call(loop_name: &str, iteration: u32, turn: u32, attempt: u32, text: &str) -> Call {
@@ -118,9 +118,58 @@ async fn attempts_are_told_apart() {
     let first = collect(player.stream(call("p1.a", 1, 1, 0, "x"))).await.result;
     assert_eq!(first.expect_err("recorded so").class(), Failure::NotBefore(1_500));
     collect(player.stream(call("p1.a", 1, 1, 1, "x"))).await.result.expect("a reply");
-    let said = missed(dir.path(), call("p1.a", 1, 1, 2, "x")).await;
-    assert!(said.contains("(p1.a, iteration 1, turn 1, send 2)"), "{said}");
+    // A refusal answers its own send alone.
+    record(dir.path(), refused, call("p1.b", 1, 1, 1, "x")).await;
+    let said = missed(dir.path(), call("p1.b", 1, 1, 2, "x")).await;
+    assert!(said.contains("(p1.b, iteration 1, turn 1, send 2)"), "{said}");
     assert!(said.contains("nothing but the attempt"), "{said}");
+}
+
+/// After a reply nobody asks again, unless it was dropped on its way.
+#[tokio::test(start_paused = true)]
+async fn a_send_dropped_now_is_followed_by_one_with_the_recorded_reply() {
+    let dir = dir();
+    record(dir.path(), everything, call("p1.a", 1, 1, 1, "x")).await;
+    let player = Player::new(dir.path().to_owned());
+    collect(player.stream(call("p1.a", 1, 1, 3, "x"))).await.result.expect("the reply");
+    // What was refused after it is nearer, and is no reply.
+    record(dir.path(), refused, call("p1.a", 1, 1, 2, "x")).await;
+    missed(dir.path(), call("p1.a", 1, 1, 3, "x")).await;
+}
+
+/// A recording is the same wherever the script lies and whatever the commits are called, and holds
+/// neither; in any other word it must be the same.
+#[tokio::test(start_paused = true)]
+async fn a_recording_is_of_no_machine_and_no_moment() {
+    fn says() -> Vec<Result<StreamEvent, LlmError>> {
+        let message = "scripted:/here/model.json, send 1: no".to_owned();
+        vec![Err(LlmError::Replayed { failure: Failure::Transient, message, fault: None })]
+    }
+    let dir = dir();
+    let of = |model: &str, text: &str| {
+        let mut call = call("p1.a", 1, 1, 0, text);
+        Arc::make_mut(&mut call.request).model = model.to_owned();
+        call
+    };
+    let text = |commit: &str| format!("a\n<<<<<<< taskd main {commit}\nb\n=======\nc\n");
+    record(dir.path(), says, of("scripted:/here/model.json", &text("bbb5961"))).await;
+    for entry in fs::read_dir(dir.path()).unwrap() {
+        let text = fs::read_to_string(entry.unwrap().path()).unwrap();
+        assert!(!text.contains("/here") && !text.contains("bbb5961"), "{text}");
+    }
+    let player = Player::new(dir.path().to_owned());
+    let there = of("scripted:/there/model.json", &text("0a0a0a0"));
+    let said = collect(player.stream(there)).await.result.unwrap_err().to_string();
+    assert_eq!(said, "scripted:/there/model.json, send 1: no");
+    for (model, text) in [
+        ("scripted:/there/other.json", text("bbb5961")),
+        ("scripted:/there/model.json", text("bbb5961 ")),
+        ("scripted:/there/model.json", text("bbb596")),
+        ("scripted:/there/model.json", text("bbb5961") + "d"),
+    ] {
+        let said = missed(dir.path(), of(model, &text)).await;
+        assert!(said.starts_with("no recording of"), "{said}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

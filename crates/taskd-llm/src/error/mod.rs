@@ -3,16 +3,21 @@
 //! Errors name what was attempted, never what the prompt said.
 
 mod origin;
+mod provider;
 mod verdict;
 
 use std::{io, path::PathBuf};
 
-use taskd_model::Failure;
+use taskd_model::{Code, Failure, Fault};
 use thiserror::Error;
 
-pub use self::origin::{BodyKind, Origin, Wait};
 use self::verdict::{Verdict, verdict};
+pub use self::{
+    origin::{Origin, Wait},
+    provider::ProviderFault,
+};
 use crate::CassetteError;
+pub use taskd_model::BodyKind;
 
 /// The longest text of the operating system or of TLS that is kept, in characters.
 const MAX_WHY_CHARS: usize = 200;
@@ -20,87 +25,13 @@ const MAX_WHY_CHARS: usize = 200;
 /// Why a model could not be resolved or a call ended without a reply.
 #[derive(Debug, Error)]
 pub enum LlmError {
-    /// The provider says that too much was asked for (429).
-    #[error("{origin}: too much was asked for ({}){}", origin.said(), after(*retry_after_ms))]
-    RateLimited {
+    /// A call to a provider failed, there or on the way.
+    #[error("{origin}: {}", fault.told(origin))]
+    Provider {
         /// Whose failure it is.
         origin: Box<Origin>,
-        /// The wait the provider named, in milliseconds.
-        retry_after_ms: Option<u64>,
-    },
-    /// The provider has a problem of its own (5xx, overload, its own timeouts).
-    #[error("{origin}: a problem of the provider's own ({}){}", origin.said(), after(*retry_after_ms))]
-    Server {
-        /// Whose failure it is.
-        origin: Box<Origin>,
-        /// The wait the provider named, in milliseconds.
-        retry_after_ms: Option<u64>,
-    },
-    /// The provider does not accept the credential, or the account behind it (401, 402, 403).
-    #[error("{origin}: the credential was refused ({}); check the key and the account", origin.said())]
-    Auth {
-        /// Whose failure it is.
-        origin: Box<Origin>,
-    },
-    /// The request is larger than the model or the provider takes.
-    #[error("{origin}: the request is too large ({})", origin.said())]
-    ContextTooLarge {
-        /// Whose failure it is.
-        origin: Box<Origin>,
-    },
-    /// The provider refuses this request (other 4xx); the same request will be refused again.
-    #[error("{origin}: the request was refused ({})", origin.said())]
-    Refused {
-        /// Whose failure it is.
-        origin: Box<Origin>,
-    },
-    /// No connection could be made, or it broke before an answer.
-    #[error("{origin}: no connection: {why}")]
-    Unreachable {
-        /// Whose failure it is.
-        origin: Box<Origin>,
-        /// What the operating system or TLS said; at most 200 characters.
-        why: String,
-    },
-    /// Something did not come in time.
-    #[error("{origin}: {wait} within {limit_ms} ms")]
-    TimedOut {
-        /// Whose failure it is.
-        origin: Box<Origin>,
-        /// What was waited for.
-        wait: Wait,
-        /// How long, in milliseconds.
-        limit_ms: u64,
-    },
-    /// The connection ended before the reply did.
-    #[error("{origin}: the connection ended after {pieces} pieces of the reply")]
-    Disconnected {
-        /// Whose failure it is.
-        origin: Box<Origin>,
-        /// Texts and tool calls that had arrived.
-        pieces: usize,
-    },
-    /// An answer with a good status that is no stream of events: a proxy's page, most likely.
-    #[error("{origin}: {} where an event stream was expected; check the base URL", origin.body)]
-    NotAStream {
-        /// Whose failure it is.
-        origin: Box<Origin>,
-    },
-    /// The stream is not what this provider's interface says.
-    #[error("{origin}: the stream cannot be read: {what}")]
-    Garbled {
-        /// Whose failure it is.
-        origin: Box<Origin>,
-        /// What is wrong with it.
-        what: &'static str,
-    },
-    /// The request cannot be expressed in this provider's interface.
-    #[error("{origin}: the request cannot be sent: {what}")]
-    Inexpressible {
-        /// Whose failure it is.
-        origin: Box<Origin>,
-        /// What cannot be expressed.
-        what: &'static str,
+        /// What it is.
+        fault: ProviderFault,
     },
     /// The provider is not set up in a way that can work.
     #[error("provider {provider} cannot be used: {what}")]
@@ -156,7 +87,7 @@ pub enum LlmError {
         model: String,
     },
     /// The script cannot be used.
-    #[error(transparent)]
+    #[error("the scripted model cannot be used")]
     Script(#[from] ScriptError),
     /// The provider needs a credential and nobody handed one over.
     #[error(
@@ -179,6 +110,8 @@ pub enum LlmError {
         failure: Failure,
         /// What was said.
         message: String,
+        /// The facts, as they were recorded; older recordings have none.
+        fault: Option<Box<Fault>>,
     },
 }
 
@@ -216,50 +149,12 @@ pub enum ScriptError {
 }
 
 impl LlmError {
-    /// What this means for asking again.
+    /// What this means for asking again: what its code says, and the wait the provider named.
     #[must_use]
     pub fn class(&self) -> Failure {
         match self {
-            Self::RateLimited { retry_after_ms: Some(ms), .. }
-            | Self::Server { retry_after_ms: Some(ms), .. } => Failure::NotBefore(*ms),
-            Self::RateLimited { retry_after_ms: None, .. } => Failure::RateLimited,
-            Self::Server { retry_after_ms: None, .. }
-            | Self::Unreachable { .. }
-            | Self::TimedOut { .. }
-            | Self::Garbled { .. }
-            | Self::Disconnected { .. } => Failure::Transient,
-            Self::Auth { .. } | Self::MissingCredential { .. } => Failure::Auth,
-            Self::ContextTooLarge { .. } => Failure::TooLarge,
-            Self::Refused { .. }
-            | Self::NotAStream { .. }
-            | Self::Inexpressible { .. }
-            | Self::Settings { .. }
-            | Self::TooLarge { .. }
-            | Self::OverCap { .. }
-            | Self::NoReply { .. }
-            | Self::UnknownProvider { .. }
-            | Self::RelativePath { .. }
-            | Self::Cassette(_) => Failure::Permanent,
-            Self::Script(script) => script.class(),
+            Self::Provider { fault, .. } => self.code().failure(fault.named_wait()),
             Self::Replayed { failure, .. } => *failure,
-        }
-    }
-
-    /// Where a failure of a provider came from; `None` for those that are ours.
-    #[must_use]
-    pub fn origin(&self) -> Option<&Origin> {
-        match self {
-            Self::RateLimited { origin, .. }
-            | Self::Server { origin, .. }
-            | Self::Auth { origin }
-            | Self::ContextTooLarge { origin }
-            | Self::Refused { origin }
-            | Self::Unreachable { origin, .. }
-            | Self::TimedOut { origin, .. }
-            | Self::Disconnected { origin, .. }
-            | Self::NotAStream { origin }
-            | Self::Garbled { origin, .. }
-            | Self::Inexpressible { origin, .. } => Some(origin),
             Self::Settings { .. }
             | Self::TooLarge { .. }
             | Self::OverCap { .. }
@@ -268,9 +163,61 @@ impl LlmError {
             | Self::RelativePath { .. }
             | Self::Script(_)
             | Self::MissingCredential { .. }
-            | Self::Cassette(_)
-            | Self::Replayed { .. } => None,
+            | Self::Cassette(_) => self.code().failure(None),
         }
+    }
+
+    /// The word for it.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Provider { origin, fault } => fault.code(origin),
+            Self::Settings { .. } => Code::ProviderSettings,
+            Self::TooLarge { .. } => Code::ReplyTooLarge,
+            Self::OverCap { .. } => Code::CallOverCap,
+            Self::NoReply { .. } => Code::ScriptNoReply,
+            Self::UnknownProvider { .. } => Code::ModelUnknown,
+            Self::RelativePath { .. } => Code::ScriptPathRelative,
+            Self::Script(script) => script.code(),
+            Self::MissingCredential { .. } => Code::CredentialMissing,
+            Self::Cassette(cassette) => cassette.code(),
+            Self::Replayed { failure, fault, .. } => {
+                fault.as_ref().map_or_else(|| code_of_old_recording(*failure), |it| it.code)
+            }
+        }
+    }
+
+    /// The facts for the log.
+    #[must_use]
+    pub fn fault(&self) -> Fault {
+        if let Self::Replayed { fault: Some(fault), .. } = self {
+            return Fault::clone(fault);
+        }
+        let bare = Fault { causes: taskd_model::causes(self), ..Fault::new(self.code()) };
+        let Some(origin) = self.origin() else { return bare.bounded() };
+        let some = |text: &String| (!text.is_empty()).then(|| text.clone());
+        let fault = Fault {
+            provider: some(&origin.provider),
+            model: some(&origin.model),
+            status: origin.status,
+            kind: origin.code.clone(),
+            body: (origin.body != BodyKind::Unseen).then_some(origin.body),
+            attempt: origin.attempt.saturating_add(1),
+            elapsed_ms: origin.elapsed_ms,
+            ..bare
+        };
+        fault.bounded()
+    }
+
+    /// Where a failure of a provider came from; `None` for those that are ours.
+    #[must_use]
+    pub fn origin(&self) -> Option<&Origin> {
+        if let Self::Provider { origin, .. } = self { Some(origin) } else { None }
+    }
+
+    /// A failure of a provider; the transport says whose.
+    pub(crate) fn provider(fault: ProviderFault) -> Self {
+        Self::Provider { origin: Box::default(), fault }
     }
 
     /// The failure an answer stands for, by its status and code.
@@ -281,13 +228,14 @@ impl LlmError {
         body: BodyKind,
     ) -> Self {
         let origin = Origin::answer(status, code, body);
-        match verdict(status, code) {
-            Verdict::RateLimited => Self::RateLimited { origin, retry_after_ms },
-            Verdict::Server => Self::Server { origin, retry_after_ms },
-            Verdict::Auth => Self::Auth { origin },
-            Verdict::TooMuchContext => Self::ContextTooLarge { origin },
-            Verdict::Refused => Self::Refused { origin },
-        }
+        let fault = match verdict(status, code) {
+            Verdict::RateLimited => ProviderFault::RateLimited { retry_after_ms },
+            Verdict::Server => ProviderFault::Server { retry_after_ms },
+            Verdict::Auth => ProviderFault::Auth,
+            Verdict::TooMuchContext => ProviderFault::ContextTooLarge,
+            Verdict::Refused => ProviderFault::Refused,
+        };
+        Self::Provider { origin, fault }
     }
 
     /// For a [`crate::wire::Reader`]: the provider reports a failure inside the stream.
@@ -297,26 +245,31 @@ impl LlmError {
 
     /// For a [`crate::wire::Reader`]: the stream is not what the interface says.
     pub(crate) fn garbled(what: &'static str) -> Self {
-        Self::Garbled { origin: Box::default(), what }
+        Self::provider(ProviderFault::Garbled { what })
     }
 
     /// For a [`crate::wire::Reader`]: the body ended before the reply was whole.
     pub(crate) fn cut() -> Self {
-        Self::Disconnected { origin: Box::default(), pieces: 0 }
+        Self::provider(ProviderFault::Disconnected { pieces: 0 })
     }
 
     /// No connection, or one that broke before an answer.
     pub(crate) fn unreachable(why: &str) -> Self {
         let why = why.chars().take(MAX_WHY_CHARS).collect();
-        Self::Unreachable { origin: Box::default(), why }
+        Self::provider(ProviderFault::Unreachable { why })
+    }
+
+    /// The request cannot be said in this interface.
+    pub(crate) fn inexpressible(what: &'static str) -> Self {
+        Self::provider(ProviderFault::Inexpressible { what })
     }
 
     /// The same failure, and whose it is.
     pub(crate) fn of(mut self, whose: &Origin, seen: usize) -> Self {
-        if let Self::Disconnected { pieces, .. } = &mut self {
-            *pieces = seen;
-        }
-        if let Some(origin) = self.origin_mut() {
+        if let Self::Provider { origin, fault } = &mut self {
+            if let ProviderFault::Disconnected { pieces } = fault {
+                *pieces = seen;
+            }
             origin.provider.clone_from(&whose.provider);
             origin.model.clone_from(&whose.model);
             origin.attempt = whose.attempt;
@@ -328,49 +281,28 @@ impl LlmError {
         }
         self
     }
-
-    fn origin_mut(&mut self) -> Option<&mut Origin> {
-        match self {
-            Self::RateLimited { origin, .. }
-            | Self::Server { origin, .. }
-            | Self::Auth { origin }
-            | Self::ContextTooLarge { origin }
-            | Self::Refused { origin }
-            | Self::Unreachable { origin, .. }
-            | Self::TimedOut { origin, .. }
-            | Self::Disconnected { origin, .. }
-            | Self::NotAStream { origin }
-            | Self::Garbled { origin, .. }
-            | Self::Inexpressible { origin, .. } => Some(origin),
-            Self::Settings { .. }
-            | Self::TooLarge { .. }
-            | Self::OverCap { .. }
-            | Self::NoReply { .. }
-            | Self::UnknownProvider { .. }
-            | Self::RelativePath { .. }
-            | Self::Script(_)
-            | Self::MissingCredential { .. }
-            | Self::Cassette(_)
-            | Self::Replayed { .. } => None,
-        }
-    }
 }
 
 impl ScriptError {
-    fn class(&self) -> Failure {
+    fn code(&self) -> Code {
         match self {
-            Self::Read { source, .. } if source.kind() == io::ErrorKind::OutOfMemory => {
-                Failure::Resources
+            Self::Read { source, .. } if Code::of_io(source) == Code::MachineExhausted => {
+                Code::MachineExhausted
             }
-            // ENFILE and EMFILE: the machine or the process is out of file handles.
-            Self::Read { source, .. } if matches!(source.raw_os_error(), Some(23 | 24)) => {
-                Failure::Resources
-            }
-            Self::Read { .. } | Self::TooLarge { .. } | Self::Invalid { .. } => Failure::Permanent,
+            Self::Read { .. } => Code::ScriptUnreadable,
+            Self::TooLarge { .. } | Self::Invalid { .. } => Code::ScriptInvalid,
         }
     }
 }
 
-fn after(retry_after_ms: Option<u64>) -> String {
-    retry_after_ms.map_or_else(String::new, |ms| format!("; ask again in {ms} ms"))
+/// Recordings of 0.1 say only what a failure meant.
+fn code_of_old_recording(failure: Failure) -> Code {
+    match failure {
+        Failure::NotBefore(_) | Failure::RateLimited => Code::RateLimited,
+        Failure::Transient => Code::ServerError,
+        Failure::Auth => Code::AuthFailed,
+        Failure::Resources => Code::MachineExhausted,
+        Failure::Permanent => Code::InvalidRequest,
+        Failure::TooLarge => Code::ContextTooLarge,
+    }
 }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use taskd_model::BodyKind;
+
 /// The longest code of a provider that is kept, in characters.
 const MAX_CODE_CHARS: usize = 64;
 
@@ -23,24 +25,6 @@ pub struct Origin {
     pub code: Option<String>,
     /// What the body was.
     pub body: BodyKind,
-}
-
-/// What the body of an answer was.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum BodyKind {
-    /// There was none to look at.
-    #[default]
-    Unseen,
-    /// No byte.
-    Empty,
-    /// JSON.
-    Json,
-    /// A page for people, as proxies and captive portals send it.
-    Html,
-    /// Server-sent events.
-    EventStream,
-    /// Anything else.
-    Other,
 }
 
 /// What was waited for in vain.
@@ -84,19 +68,6 @@ impl Origin {
         let words: Vec<_> =
             [status.as_deref(), self.code.as_deref()].into_iter().flatten().collect();
         if words.is_empty() { "no status".to_owned() } else { words.join(" ") }
-    }
-}
-
-impl fmt::Display for BodyKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Unseen => "no body",
-            Self::Empty => "an empty body",
-            Self::Json => "JSON",
-            Self::Html => "an HTML page",
-            Self::EventStream => "an event stream",
-            Self::Other => "neither JSON nor HTML",
-        })
     }
 }
 

@@ -14,7 +14,7 @@ use super::{
     wait::{named_wait, now_s},
 };
 use crate::{
-    BodyKind, Call, LlmError, Origin, StreamEvent, Wait, estimate_tokens,
+    BodyKind, Call, LlmError, Origin, ProviderFault, StreamEvent, Wait, estimate_tokens,
     sse::Sse,
     wire::{Reader, SseEvent},
 };
@@ -174,7 +174,7 @@ impl Exchange {
         self.body = if body.is_empty() { BodyKind::Empty } else { kind_of(&response) };
         let code = self.link.wire.error_code(&body);
         if self.status == Some(200) && code.is_none() {
-            return LlmError::NotAStream { origin: Box::default() };
+            return LlmError::provider(ProviderFault::NotAStream);
         }
         LlmError::answered(self.status, code.as_deref(), wait, self.body)
     }
@@ -297,7 +297,7 @@ fn kind_of(response: &Response) -> BodyKind {
 }
 
 fn late(wait: Wait, limit: Duration) -> LlmError {
-    LlmError::TimedOut { origin: Box::default(), wait, limit_ms: millis(limit) }
+    LlmError::provider(ProviderFault::TimedOut { wait, limit_ms: millis(limit) })
 }
 
 fn millis(time: Duration) -> u64 {

@@ -63,14 +63,13 @@ impl Link {
     pub(super) fn request(&self, request: &Request) -> Result<reqwest::Request, LlmError> {
         let request = Request { model: self.model.clone(), ..request.clone() };
         let written = self.wire.request(&request)?;
-        let inexpressible = |what| LlmError::Inexpressible { origin: Box::default(), what };
         let url = Url::parse(&address(&self.base, written.path))
-            .map_err(|_| inexpressible("its path makes no URL"))?;
+            .map_err(|_| LlmError::inexpressible("its path makes no URL"))?;
         let mut sent = reqwest::Request::new(Method::POST, url);
         *sent.headers_mut() = self.headers.clone();
         for (name, value) in written.headers {
             let value = HeaderValue::try_from(value)
-                .map_err(|_| inexpressible("a header holds what headers cannot"))?;
+                .map_err(|_| LlmError::inexpressible("a header holds what headers cannot"))?;
             sent.headers_mut().insert(HeaderName::from_static(name), value);
         }
         *sent.body_mut() = Some(written.body.into());

@@ -1,6 +1,6 @@
 //! Which model a name stands for.
 
-use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
+use std::{collections::BTreeMap, error::Error as _, fs, path::Path, sync::Arc};
 
 use taskd_llm::{Cassette, Catalog, Llm, LlmError, MAX_SCRIPTS, Models};
 use taskd_model::Failure;
@@ -51,7 +51,8 @@ fn a_script_that_was_wrong_may_be_corrected() {
     fs::write(&path, "default: {shout: hello}").expect("a file");
     let error = resolve(&models, &name).expect_err("not a script");
     assert_eq!(error.class(), Failure::Permanent);
-    assert!(error.to_string().contains("a.yaml:1:11: unknown field `shout`"), "{error}");
+    let why = error.source().expect("why it is none").to_string();
+    assert!(why.contains("a.yaml:1:11: unknown field `shout`"), "{why}");
 
     fs::write(&path, "default: {say: hello}").expect("a script");
     resolve(&models, &name).expect("a model");

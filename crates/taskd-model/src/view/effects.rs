@@ -6,8 +6,8 @@
 use std::mem;
 
 use crate::{
-    EffectId, GateReport, LoopId, Observation, Outcome, Owner, PlanId, QueueOp, Record, Time,
-    Usage, Work, Worker,
+    EffectId, Fault, GateReport, LoopId, Observation, Outcome, Owner, PlanId, QueueOp, Record,
+    Time, Usage, Work, Worker,
 };
 
 use super::{
@@ -277,7 +277,7 @@ impl LoopView {
                 self.trouble = None;
                 if *exit != 0 {
                     self.failed_calls = self.failed_calls.saturating_add(1);
-                    self.in_trouble(summary, record);
+                    self.in_trouble(summary, None, record);
                 }
             }
             Outcome::Gated { checkpoint, change, markers, report, .. } => {
@@ -297,11 +297,11 @@ impl LoopView {
                     self.base = base;
                 }
             }
-            Outcome::Failed { message, .. } => {
+            Outcome::Failed { message, fault, .. } => {
                 if matches!(open.kind, EffectKind::Call | EffectKind::Agent) {
                     self.failed_calls = self.failed_calls.saturating_add(1);
                 }
-                self.in_trouble(message, record);
+                self.in_trouble(message, fault.clone(), record);
             }
             Outcome::Composed { tokens, context, .. } => {
                 self.context = context.map(|of| ContextView { tokens: *tokens, of });
@@ -318,9 +318,9 @@ impl LoopView {
         }
     }
 
-    fn in_trouble(&mut self, message: &str, record: &Record) {
+    fn in_trouble(&mut self, message: &str, fault: Option<Box<Fault>>, record: &Record) {
         let message = message.to_owned();
-        self.trouble = Some(Trouble { message, at: record.at, seq: record.seq });
+        self.trouble = Some(Trouble { message, at: record.at, seq: record.seq, fault });
     }
 
     /// What it waits for when this was its last effect, if that is not its next step at once.

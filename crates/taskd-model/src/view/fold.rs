@@ -109,13 +109,7 @@ impl View {
         match &record.event {
             Event::IterationStarted { n } => it.begin_iteration(*n, at),
             Event::ModelChanged { from, to, gives_up, .. } => {
-                it.worker = Worker::Model(to.clone());
-                let wanted = it.instead_of.take().unwrap_or_else(|| from.clone());
-                it.instead_of = (wanted != *to).then_some(wanted);
-                if let Some(n) = gives_up {
-                    it.give_up_iteration(*n);
-                }
-                it.doing(Doing::Idle, at);
+                it.change_model(from, to, *gives_up, at);
             }
             Event::IterationEnded { n, verdict, summary, log, change } => {
                 it.end_iteration(*n, (*verdict, summary, *log, *change), at);
@@ -403,10 +397,16 @@ impl LoopView {
         self.doing(Doing::Idle, at);
     }
 
-    /// An iteration counts for nothing: it is as if it had not begun.
-    fn give_up_iteration(&mut self, n: u32) {
-        self.iteration = n.saturating_sub(1);
-        self.iterations.retain(|it| it.n != n);
+    /// Another model works; an iteration that is given up for it is as if it had not begun.
+    fn change_model(&mut self, from: &str, to: &str, gives_up: Option<u32>, at: Time) {
+        self.worker = Worker::Model(to.to_owned());
+        let wanted = self.instead_of.take().unwrap_or_else(|| from.to_owned());
+        self.instead_of = (wanted != to).then_some(wanted);
+        if let Some(n) = gives_up {
+            self.iteration = n.saturating_sub(1);
+            self.iterations.retain(|it| it.n != n);
+        }
+        self.doing(Doing::Idle, at);
     }
 
     fn end_iteration(

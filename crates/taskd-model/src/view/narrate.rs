@@ -199,6 +199,8 @@ impl View {
                 };
                 Some(line(format!("rebased onto {}, {how}", onto.commit.short())).within())
             }
+            // A loop's failure is told by what follows from it: a wait, a question, another model.
+            Outcome::Failed { .. } if matches!(open.owner, Owner::Loop(_)) => None,
             Outcome::Failed { message, .. } => {
                 Some(line(format!("{} failed", open.kind.verb())).detail(message))
             }

@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Change, ContextUse, Digest, EffectId, LandPolicy, LoopId, LoopLimits, Oid, Owner, PlanId,
-    Priority, ProjectId, QueueOp, Reason, Seq, Status, Time, Usage, Verdict, Worker,
+    Change, ContextUse, Digest, EffectId, Fault, LandPolicy, LoopId, LoopLimits, Oid, Owner,
+    PlanId, Priority, ProjectId, QueueOp, Reason, Seq, Status, Time, Usage, Verdict, Worker,
 };
 
 use super::{Ledger, Spans};
@@ -396,6 +396,9 @@ pub struct Trouble {
     pub at: Time,
     /// The event that says so.
     pub seq: Seq,
+    /// The facts, where they were written down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<Box<Fault>>,
 }
 
 /// Something a person told a loop.

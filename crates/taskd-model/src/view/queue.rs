@@ -158,7 +158,8 @@ impl LoopView {
             QueueEnd::Held { why } => self.held = Some(why.clone()),
             QueueEnd::Failed { message } => {
                 let message = message.clone();
-                self.trouble = Some(Trouble { message, at: record.at, seq: record.seq });
+                let (at, seq) = (record.at, record.seq);
+                self.trouble = Some(Trouble { message, at, seq, fault: None });
             }
             QueueEnd::Done { .. }
             | QueueEnd::Empty

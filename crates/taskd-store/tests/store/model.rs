@@ -27,8 +27,13 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+/// So many cases, unless `PROPTEST_CASES` says how many.
+fn cases(usual: u32) -> u32 {
+    std::env::var("PROPTEST_CASES").ok().and_then(|it| it.parse().ok()).unwrap_or(usual)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(24), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn the_log_is_a_list(steps in prop::collection::vec(step(), 1..25)) {

@@ -6,6 +6,8 @@
 use std::error::Error as _;
 use std::io;
 
+use taskd_model::Code;
+
 use crate::files::catalog::ToolSpec;
 
 /// Why a tool call did nothing.
@@ -154,6 +156,26 @@ pub enum ToolError {
 }
 
 impl ToolError {
+    /// The word for it.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        match self {
+            Self::UnknownTool { .. } => Code::UnknownTool,
+            Self::NotAllowed { .. } => Code::ToolNotAllowed,
+            Self::NotAFileTool { .. } => Code::Internal,
+            Self::Arguments { .. } | Self::ArgumentsTooLong { .. } | Self::BadArgument { .. } => {
+                Code::BadArguments
+            }
+            Self::BadPath { .. } | Self::Link { .. } => Code::PathRefused,
+            Self::NotFound { .. } | Self::WrongKind { .. } => Code::PathNotFound,
+            Self::TooLarge { .. } => Code::FileTooLarge,
+            Self::NotRead { .. } | Self::Changed { .. } => Code::StaleRead,
+            Self::OldNotFound { .. } => Code::EditNoMatch,
+            Self::OldNotUnique { .. } => Code::EditAmbiguous,
+            Self::Io { source, .. } => Code::of_io(source),
+        }
+    }
+
     /// The text and its sources on one line.
     #[must_use]
     pub fn for_model(&self) -> String {

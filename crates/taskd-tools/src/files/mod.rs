@@ -23,7 +23,7 @@ mod walk;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use taskd_model::Digest;
+use taskd_model::{Code, Digest};
 
 pub use catalog::{RunSpec, ToolSpec, admit, catalog, reads, run_spec};
 pub use confine::{OpenWorkspaceError, Workspace};
@@ -68,17 +68,19 @@ pub struct ToolOutput {
     pub reads_added: Vec<(String, Digest)>,
     /// Files that were created or changed, relative to the worktree.
     pub wrote: Vec<String>,
+    /// What went wrong, where it has a code.
+    pub code: Option<Code>,
 }
 
 impl ToolOutput {
     /// An error result.
     #[must_use]
     pub fn error(error: &ToolError) -> Self {
-        Self { is_error: true, ..Self::text(error.for_model()) }
+        Self { is_error: true, code: Some(error.code()), ..Self::text(error.for_model()) }
     }
 
     pub(super) fn text(text: String) -> Self {
-        Self { text, is_error: false, reads_added: Vec::new(), wrote: Vec::new() }
+        Self { text, is_error: false, reads_added: Vec::new(), wrote: Vec::new(), code: None }
     }
 }
 

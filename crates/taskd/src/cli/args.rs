@@ -95,7 +95,11 @@ pub(crate) enum Command {
     /// Watch everything, full screen
     Tui(ScopeArgs),
     /// Check git, disk, agents, the daemon
-    Doctor,
+    Doctor {
+        /// Instead: do one scripted task in a place of its own, without settings, keys or network
+        #[arg(long)]
+        hermetic: bool,
+    },
     /// Start, stop or look at the daemon
     #[command(subcommand)]
     Daemon(DaemonCommand),

@@ -49,13 +49,19 @@ impl Failure {
 /// `error: …` and `hint: …`, or one JSON object.
 fn told(error: &ApiError, json: bool) -> String {
     if json {
-        let (code, message, hint) = (&error.code, &error.message, &error.hint);
-        let error = serde_json::json!({ "code": code, "message": message, "hint": hint });
+        let ApiError { code, message, hint, causes, .. } = error;
+        let mut error = serde_json::json!({ "code": code, "message": message, "hint": hint });
+        if !causes.is_empty() {
+            error["causes"] = causes.clone().into();
+        }
         return format!("{}\n", serde_json::json!({ "error": error }));
     }
     let mut lines = error.message.lines().map(clean);
     let mut text = format!("error: {}\n", lines.next().unwrap_or_default());
     lines.for_each(|it| text.push_str(&format!("  {it}\n")));
+    for cause in &error.causes {
+        text.push_str(&format!("  because: {}\n", clean(cause)));
+    }
     if !error.hint.is_empty() {
         text.push_str(&format!("hint: {}\n", clean(&error.hint)));
     }
@@ -82,8 +88,10 @@ impl From<anyhow::Error> for Failure {
         match error.downcast::<ApiError>() {
             Ok(error) => Self::Api(error),
             Err(error) => {
-                let chain: Vec<String> = error.chain().map(ToString::to_string).collect();
-                Self::failed(chain.join(": "), "")
+                let mut chain = error.chain().map(ToString::to_string);
+                let message = chain.next().unwrap_or_default();
+                let causes = chain.collect();
+                Self::Api(ApiError { causes, ..ApiError::new(codes::REFUSED, message) })
             }
         }
     }

@@ -1,6 +1,7 @@
 //! `taskd help`: commands, and a few topics that belong to none.
 
 use clap::CommandFactory as _;
+use taskd_model::{Code, Entry};
 
 use super::{
     args::Cli,
@@ -16,7 +17,11 @@ pub(crate) fn help(here: &Here, topic: Option<&str>) -> Done {
         Some("all") => all(&cli),
         Some(topic) => match TOPICS.iter().find(|(name, _)| *name == topic) {
             Some((_, text)) => (*text).to_owned(),
-            None => of_command(&mut cli, topic)?,
+            None if topic == ERRORS => errors(),
+            None => match Code::parse(topic) {
+                Some(code) if cli.find_subcommand(topic).is_none() => of_code(code.entry()),
+                Some(_) | None => of_command(&mut cli, topic)?,
+            },
         },
     };
     here.out.print(&text)?;
@@ -28,11 +33,31 @@ fn of_command(cli: &mut clap::Command, topic: &str) -> Result<String, Failure> {
         return Ok(command.clone().bin_name(format!("taskd {topic}")).render_help().to_string());
     }
     let names = cli.get_subcommands().map(|it| it.get_name().to_owned());
-    let names = names.chain(TOPICS.iter().map(|(name, _)| (*name).to_owned()));
+    let topics = TOPICS.iter().map(|(name, _)| *name).chain([ERRORS]);
+    let names =
+        names.chain(topics.chain(Code::entries().iter().map(|it| it.word)).map(str::to_owned));
     let near = names.min_by_key(|it| strsim::osa_distance(it, topic));
     let near = near.filter(|it| strsim::osa_distance(it, topic) <= 2);
     let hint = near.map_or_else(|| "taskd help all".to_owned(), |it| format!("taskd help {it}"));
     Err(Failure::usage(format!("there is no help about {topic:?}"), hint))
+}
+
+/// Every code, with what it says.
+fn errors() -> String {
+    let mut text = String::from("`taskd help CODE` says what taskd does about it, and you.\n\n");
+    for it in Code::entries() {
+        text.push_str(&format!("{:<24} {}\n", it.word, it.what));
+    }
+    text
+}
+
+/// All there is to say about one code.
+fn of_code(it: &Entry) -> String {
+    let Entry { word, tier, reaction, rpc, exit, what, next, .. } = it;
+    format!(
+        "{word}\n\n{what}.\n\ntaskd  {reaction}\nyou    {next}\n\n\
+         kind {tier}, gRPC status {rpc}, exit code {exit}\n"
+    )
 }
 
 /// Every command with those below it.
@@ -47,10 +72,13 @@ fn all(cli: &clap::Command) -> String {
             text.push_str(&format!("  {name:<16} {about}\n"));
         }
     }
-    let topics: Vec<&str> = TOPICS.iter().map(|(name, _)| *name).collect();
+    let topics = TOPICS.iter().map(|(name, _)| *name).chain([ERRORS]).collect::<Vec<_>>();
     text.push_str(&format!("\ntopics: {}\n", topics.join(", ")));
     text
 }
+
+/// The topic that lists the codes of errors.
+const ERRORS: &str = "errors";
 
 const TOPICS: &[(&str, &str)] = &[
     ("plan-file", PLAN),
@@ -119,15 +147,17 @@ const JSON: &str = "\
 --json answers with one object, or with one a line (events, logs, wait, verbs, projects, doctor).
 Every object has `schema_version`. Times are RFC 3339 in UTC, durations `_ms`, money `_micros` (a
 millionth of a dollar), ids text. Fields are added, never changed. Errors go to stderr as
-{\"error\": {\"code\", \"message\", \"hint\"}}.
+{\"error\": {\"code\", \"message\", \"hint\", \"causes\"}}; `taskd help errors` lists the codes.
 
 ls      seq, at, parked, plans[], loops[]: name, plan, title, group (needs_you, working, waiting,
         done), status, state, worker, iteration, iterations_max, behind, files, added, removed,
         cost_micros, uncounted, waits_for[], since, last_sign, started, ended, landed
 show    name, text, accept[], gate[], gate_origin, ref, worktree, worker, touches[], notes[],
-        warnings[], loops[]: as above, and base, iterations[], context: tokens, window,
-        turns_left_out, outputs_left_out, bytes_left_out
-why     chain[]: subject, sentence, until, since, seq, details[], evidence, evidence_at;
+        warnings[], loops[]: as above, and base, iterations[], trouble: message, at, event, fault,
+        context: tokens, window, turns_left_out, outputs_left_out, bytes_left_out
+fault   code, provider, model, status, type, body, attempt (from 1), elapsed_ms, causes[]: what a
+        failed call or step leaves in its event too
+why     chain[]: subject, sentence, until, since, seq, details[], evidence, evidence_at, fault;
         not_the_cause[], next
 queue   buckets[]: name, in_flight, limit, waiting, state (open, refused, left_alone, ramping),
         until, seq, slots, faults, looked_at, rooms[]: kind, left, per_minute, of_provider;

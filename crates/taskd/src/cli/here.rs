@@ -107,13 +107,18 @@ impl Here {
 
     /// Where and when pictures are shown.
     pub(crate) fn scene(&self) -> Scene {
-        Scene {
-            now: now(),
-            width: self.out.width(),
-            colour: self.out.colour,
-            zone: TimeZone::system(),
-            home: env::var("HOME").unwrap_or_default(),
-        }
+        scene(&self.out)
+    }
+}
+
+/// Where and when pictures are shown.
+pub(crate) fn scene(out: &Out) -> Scene {
+    Scene {
+        now: now(),
+        width: out.width(),
+        colour: out.colour,
+        zone: TimeZone::system(),
+        home: env::var("HOME").unwrap_or_default(),
     }
 }
 

@@ -8,7 +8,8 @@ use taskd_model::{LoopId, LoopView, PlanId, Target};
 use super::{
     args::{DiffArgs, LsArgs, ScopeArgs},
     failure::{Done, Failure},
-    here::{Here, variable},
+    here::{Here, scene, variable},
+    out::Out,
     utf8,
 };
 use crate::render::{self, json, ls::Show, text};
@@ -218,12 +219,23 @@ pub(crate) async fn doctor(here: &Here) -> Done {
         }
         Err(other) => return Err(other),
     };
-    if here.out.json {
-        rows.iter().try_for_each(|it| here.out.object(&json::check(it)))?;
-    } else {
-        here.out.print(&render::daemon::checks(&rows, &here.scene()))?;
-    }
+    print_checks(&here.out, &rows)?;
     Ok(exit)
+}
+
+/// `taskd doctor --hermetic`: nothing of the person's is looked at, so there is no [`Here`].
+pub(crate) async fn hermetic(out: &Out) -> Done {
+    let rows = crate::demo::hermetic::run().await;
+    print_checks(out, &rows)?;
+    let failed = rows.iter().any(|it| it.state() == v1::CheckState::Failed);
+    Ok(if failed { taskd_api::exit::FAILED } else { 0 })
+}
+
+fn print_checks(out: &Out, rows: &[v1::CheckRow]) -> Result<(), Failure> {
+    if out.json {
+        return rows.iter().try_for_each(|it| out.object(&json::check(it)));
+    }
+    out.print(&render::daemon::checks(rows, &scene(out)))
 }
 
 fn check(name: &str, state: v1::CheckState, detail: &str, hint: &str) -> v1::CheckRow {

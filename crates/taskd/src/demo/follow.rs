@@ -238,7 +238,7 @@ impl Follower {
 }
 
 /// The log up to `last`, from the beginning.
-async fn read_log(client: &Client, last: Seq) -> anyhow::Result<Vec<Record>> {
+pub(super) async fn read_log(client: &Client, last: Seq) -> anyhow::Result<Vec<Record>> {
     let mut log: Vec<Record> = Vec::new();
     loop {
         let from = log.last().map_or(1, |it| it.seq.0 + 1);

@@ -16,12 +16,16 @@ use std::{
 use anyhow::{Context as _, bail};
 
 use super::{
+    cassette::Source,
     script::{Scripts, asset},
     seed::{Choices, SPECS},
 };
 
 /// The daemon's socket lies in here, and its path must fit into 107 bytes.
 const MAX_DIR_BYTES: usize = 70;
+
+/// Where programs are looked for if nobody says.
+const USUAL_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
 /// The files of the first commit.
 const FILES: [(&str, &str); 4] = [
@@ -64,19 +68,35 @@ pub(super) struct Commit {
 
 impl Place {
     /// Makes the folder and everything in it.
-    pub(super) fn make(choices: &Choices) -> anyhow::Result<Self> {
-        let dir = make_dir(choices.seed)?;
+    pub(super) fn make(choices: &Choices, source: &Source) -> anyhow::Result<Self> {
+        let mut place = Self::empty(&format!("demo-{}", choices.seed))?;
+        place.env.extend(source.variable().map(|(name, value)| (name.to_owned(), value)));
+        place.make_repo(choices)?;
+        if !matches!(source, Source::Replay(_)) {
+            let scripts = Scripts::new(choices);
+            place.write(&place.dir.join("model.json"), &scripts.model)?;
+            place.write(&place.dir.join("busy.json"), &scripts.busy)?;
+        }
+        let plan = plan_text(asset!("plan.md"), choices, &place.dir);
+        place.write(&place.plan_file(), &plan)?;
+        Ok(place)
+    }
+
+    /// Makes the folder, with a repository that has no commit yet.
+    pub(super) fn empty(name: &str) -> anyhow::Result<Self> {
+        let dir = make_dir(name)?;
         let env = environment(&dir)?;
         let place = Self { repo: dir.join("word-counter"), dir, env, kept: AtomicBool::new(false) };
         for name in ["home", "config", "tmp"] {
             place.make_dir(&place.dir.join(name))?;
         }
-        place.make_repo(choices)?;
-        let scripts = Scripts::new(choices);
-        place.write(&place.dir.join("model.json"), &scripts.model)?;
-        place.write(&place.dir.join("busy.json"), &scripts.busy)?;
-        let plan = plan_text(asset!("plan.md"), choices, &place.dir);
-        place.write(&place.plan_file(), &plan)?;
+        place.make_dir(&place.repo)?;
+        place.git(&["init", "-q", "."])?;
+        // Older gits do not know `init -b`.
+        place.git(&["symbolic-ref", "HEAD", "refs/heads/main"])?;
+        place.git(&["config", "user.name", "Demo Person"])?;
+        place.git(&["config", "user.email", "person@demo.invalid"])?;
+        place.git(&["config", "commit.gpgsign", "false"])?;
         Ok(place)
     }
 
@@ -84,7 +104,7 @@ impl Place {
         fs::create_dir_all(dir).with_context(|| format!("making {}", dir.display()))
     }
 
-    fn write(&self, path: &Path, text: &str) -> anyhow::Result<()> {
+    pub(super) fn write(&self, path: &Path, text: &str) -> anyhow::Result<()> {
         fs::write(path, text).with_context(|| format!("writing {}", path.display()))
     }
 
@@ -95,15 +115,15 @@ impl Place {
             self.write(&self.repo.join(name), &text.replace("@PAUSE@", &pause))?;
         }
         make_executable(&self.repo.join("write-docs.sh"))?;
-        self.git(&["init", "-q", "."])?;
-        // Older gits do not know `init -b`.
-        self.git(&["symbolic-ref", "HEAD", "refs/heads/main"])?;
-        self.git(&["config", "user.name", "Demo Person"])?;
-        self.git(&["config", "user.email", "person@demo.invalid"])?;
-        self.git(&["config", "commit.gpgsign", "false"])?;
-        self.git(&["add", "."])?;
-        self.git(&["commit", "-q", "-m", "a script without options, and a test runner"])?;
+        self.commit_all("a script without options, and a test runner")?;
         self.git(&["tag", "start"])?;
+        Ok(())
+    }
+
+    /// Everything in the repository becomes a commit of main.
+    pub(super) fn commit_all(&self, message: &str) -> anyhow::Result<()> {
+        self.git(&["add", "."])?;
+        self.git(&["commit", "-q", "-m", message])?;
         Ok(())
     }
 
@@ -124,7 +144,7 @@ impl Place {
         self.dir.join("daemon.log")
     }
 
-    fn plan_file(&self) -> PathBuf {
+    pub(super) fn plan_file(&self) -> PathBuf {
         self.dir.join("plan.md")
     }
 
@@ -156,7 +176,7 @@ impl Place {
         Ok(Main { commits, tip, tests, green: ran.status.success() })
     }
 
-    fn git(&self, args: &[&str]) -> anyhow::Result<String> {
+    pub(super) fn git(&self, args: &[&str]) -> anyhow::Result<String> {
         let said = self.command("git", &self.repo).args(args).output();
         let Output { status, stdout, stderr } = said.context("starting git; is it installed?")?;
         if !status.success() {
@@ -203,12 +223,12 @@ impl Commit {
 }
 
 /// A new folder for us alone, below the place for temporary files.
-fn make_dir(seed: u64) -> anyhow::Result<PathBuf> {
+fn make_dir(name: &str) -> anyhow::Result<PathBuf> {
     let wanted = env::temp_dir();
     let long = MAX_DIR_BYTES < wanted.as_os_str().len() + 40;
     let parent = if long { PathBuf::from("/tmp") } else { wanted };
     for n in 0..100_u32 {
-        let dir = parent.join(format!("taskd-demo-{seed}-{}", process::id().wrapping_add(n)));
+        let dir = parent.join(format!("taskd-{name}-{}", process::id().wrapping_add(n)));
         match fs::DirBuilder::new().mode(0o700).create(&dir) {
             // The daemon knows repositories by their real path.
             Ok(()) => return dir.canonicalize().context("finding our own folder"),
@@ -219,11 +239,14 @@ fn make_dir(seed: u64) -> anyhow::Result<PathBuf> {
             }
         }
     }
-    bail!("{} is full of old demos; remove taskd-demo-* there", parent.display())
+    bail!("{} is full of old folders; remove taskd-{name}-* there", parent.display())
 }
 
 fn environment(dir: &Path) -> anyhow::Result<BTreeMap<String, String>> {
-    let path = env::var("PATH").context("PATH is not set")?;
+    let path = match env::var("PATH") {
+        Err(env::VarError::NotPresent) => USUAL_PATH.to_owned(),
+        told => told.context("reading PATH")?,
+    };
     let under = |name: &str| dir.join(name).to_string_lossy().into_owned();
     let fixed = [
         ("PATH", path),

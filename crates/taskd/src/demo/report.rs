@@ -22,11 +22,17 @@ pub(super) struct Report<'a> {
     kill: Option<Kill>,
     main: &'a Main,
     plan: PlanId,
+    calls: &'static str,
 }
 
 impl<'a> Report<'a> {
     pub(super) fn new(log: &[Record], kill: Option<Kill>, main: &'a Main, plan: PlanId) -> Self {
-        Self { story: Story::of(log), kill, main, plan }
+        Self { story: Story::of(log), kill, main, plan, calls: "scripted" }
+    }
+
+    /// The same, with what kind of calls the models answered.
+    pub(super) fn with_calls(self, calls: &'static str) -> Self {
+        Self { calls, ..self }
     }
 
     /// Everything the demo promises came true.
@@ -144,7 +150,8 @@ impl<'a> Report<'a> {
     fn cost_line(&self) -> String {
         let plan = self.story.view.plans.get(&self.plan);
         let cost = format_micros(plan.map_or(0, |it| it.spent.micros));
-        format!("cost     {} scripted calls, {cost}; no network, no key", self.story.calls)
+        let Self { story, calls, .. } = self;
+        format!("cost     {} {calls} calls, {cost}; no network, no key", story.calls)
     }
 
     /// `git log` with the loop and the gate behind each commit.

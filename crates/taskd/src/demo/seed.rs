@@ -21,6 +21,8 @@ pub(super) struct Choices {
     pub(super) agent_pause: u64,
     /// Seed of the delays of the script.
     pub(super) delays: u64,
+    /// How much longer what lands last takes, in milliseconds, so that landings keep apart.
+    pub(super) apart_ms: u64,
 }
 
 /// Whose turn the daemon is killed in.
@@ -52,6 +54,16 @@ pub(super) const VICTIMS: [Victim; 6] = [
     Victim { spec: "count", iteration: 1, turn: 2, step: Step::Call },
 ];
 
+/// Where a demo is killed whose calls are recorded. A call that is cut off is not recorded; here
+/// nothing can move the ground before it is sent again, so what is asked then is what was asked
+/// before, and no command is cut off, whose result would say so.
+const RECORDED_VICTIM: Victim = Victim { spec: "count", iteration: 1, turn: 2, step: Step::Call };
+
+/// The shortest pause of the external agent, in tenths of a second.
+const SHORT_PAUSE: u64 = 9;
+/// So much longer `json` looks at its work twice in a demo that is recorded.
+const APART_MS: u64 = 1_000;
+
 /// The kill comes at most so long after its step began, in milliseconds.
 pub(super) const MAX_KILL_AFTER_MS: u64 = 500;
 
@@ -65,9 +77,17 @@ impl Choices {
         }
         let victim = VICTIMS[rng.below(VICTIMS.len())];
         let kill_after_ms = rng.between(80, MAX_KILL_AFTER_MS);
-        let agent_pause = rng.between(9, 13);
+        let agent_pause = rng.between(SHORT_PAUSE, 13);
         let delays = rng.next();
-        Self { seed, break_fix, order, victim, kill_after_ms, agent_pause, delays }
+        Self { seed, break_fix, order, victim, kill_after_ms, agent_pause, delays, apart_ms: 0 }
+    }
+
+    /// The same with its kill where it leaves the requests as they are, and with `docs`, `json` and
+    /// `bench` landing one well after the other: what a loop with a conflict is asked depends on
+    /// whether something else lands just then.
+    pub(super) fn recorded(self) -> Self {
+        let agent_pause = SHORT_PAUSE;
+        Self { victim: RECORDED_VICTIM, agent_pause, apart_ms: APART_MS, ..self }
     }
 }
 

@@ -107,6 +107,11 @@ impl Server {
         Ok(began.elapsed())
     }
 
+    /// The last line of its log.
+    pub(super) fn last_said(&self) -> String {
+        last_line(&self.log)
+    }
+
     /// A connection to it, while it serves.
     pub(super) fn client(&self) -> Option<&Client> {
         self.client.as_ref()

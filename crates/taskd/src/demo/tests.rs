@@ -41,8 +41,9 @@ fn a_seed_says_everything() {
 
 #[test]
 fn there_is_room_for_every_kill() {
-    for seed in SEEDS {
-        let choices = Choices::new(seed, false);
+    let both = |it| [Choices::new(it, false), Choices::new(it, false).recorded()];
+    for choices in SEEDS.flat_map(both) {
+        let seed = choices.seed;
         let script: Value = serde_json::from_str(&Scripts::new(&choices).model).expect("JSON");
         let victim = choices.victim;
         let turns = turns(&script, victim.spec, victim.iteration);
@@ -284,7 +285,7 @@ fn a_wait_is_measured_and_its_iteration_counted() {
     let call = log.call(100, "a");
     let message = "the provider limits our rate (429)".to_owned();
     let failure = Failure::NotBefore(2_000);
-    log.end(200, call, Outcome::Failed { failure, message, usage: Usage::default() });
+    log.end(200, call, Outcome::Failed { failure, message, usage: Usage::default(), fault: None });
     log.call(2_230, "a");
     assert!(
         log.sentence().contains("waited 2.0 s for a 429, no iteration lost"),

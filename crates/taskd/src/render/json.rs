@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
 use taskd_api::v1;
-use taskd_model::{LoopView, Status, Time, View, WaitVerdict};
+use taskd_model::{Fault, LoopView, Status, Time, View, WaitVerdict};
 
 use super::words;
 
@@ -111,6 +111,12 @@ pub(crate) fn show(view: &View, loops: &[&LoopView], more: &v1::ShowResponse, no
                 "bytes_left_out": context.of.bytes_left_out,
             });
         }
+        if let Some(it) = &it.trouble {
+            let (message, at, event) = (&it.message, time(it.at), it.seq);
+            let fault = it.fault.as_deref();
+            object["trouble"] =
+                json!({ "message": message, "at": at, "event": event, "fault": fault });
+        }
         object
     });
     json!({
@@ -142,6 +148,7 @@ pub(crate) fn why(answer: &v1::WhyResponse) -> Value {
             "details": it.details,
             "evidence": (!it.evidence.is_empty()).then_some(&it.evidence),
             "evidence_at": it.evidence_at.map(|it| time(Time(it))),
+            "fault": it.fault.clone().map(Fault::from),
         })
     });
     json!({
@@ -198,7 +205,9 @@ pub(crate) fn submitted(answer: &v1::SubmitResponse) -> Value {
 /// One line of a verb's answer.
 pub(crate) fn acted(it: &v1::ActResult) -> Value {
     let error = it.error.as_ref();
-    let error = error.map(|it| json!({ "code": it.code, "message": it.message, "hint": it.hint }));
+    let error = error.map(|it| {
+        json!({ "code": it.code, "message": it.message, "hint": it.hint, "causes": it.causes })
+    });
     json!({
         "schema_version": SCHEMA_VERSION,
         "id": it.id,

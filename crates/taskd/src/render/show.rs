@@ -9,7 +9,7 @@ use taskd_model::{
 use super::{
     Scene,
     table::Table,
-    text::{clean, count, cut, pad, width},
+    text::{clean, count, cut, pad, width, wrap},
     words,
 };
 
@@ -258,6 +258,12 @@ fn remarks(it: &LoopView, more: &v1::ShowResponse, scene: &Scene) -> Vec<String>
             clean(&trouble.message),
             trouble.seq
         ));
+        if let Some(fault) = &trouble.fault {
+            let facts = wrap(&clean(&fault.to_string()), scene.width.saturating_sub(4).max(20));
+            out.extend(facts.iter().map(|it| format!("    {it}")));
+            out.extend(fault.causes.iter().map(|it| format!("    because: {}", clean(it))));
+            out.push(format!("    taskd help {}", fault.code));
+        }
     }
     if !it.status.is_over() && it.nears_budget() {
         out.push(format!("watch: {}", spent_of(it.spent.micros, it.limits.budget_micros)));

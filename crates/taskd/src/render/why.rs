@@ -1,7 +1,7 @@
 //! `taskd why`: the chain of causes, each a step further in.
 
 use taskd_api::v1;
-use taskd_model::{Time, format_age_ms};
+use taskd_model::{Fault, Time, format_age_ms};
 
 use super::{
     Scene,
@@ -20,6 +20,14 @@ pub(crate) fn why(answer: &v1::WhyResponse, scene: &Scene) -> String {
         }
         for detail in &row.details {
             out.push(format!("{indent}  {}", clean(detail)));
+        }
+        if let Some(fault) = row.fault.clone().map(Fault::from) {
+            let label = "failed    ";
+            let room = scene.width.saturating_sub(indent.len() + 2 + label.len()).max(20);
+            for (n, line) in wrap(&clean(&fault.to_string()), room).iter().enumerate() {
+                out.push(format!("{indent}  {:<10}{line}", if n == 0 { label } else { "" }));
+            }
+            out.push(format!("{indent}  {:<10}taskd help {}", "", fault.code));
         }
         if let Some(seq) = row.seq.filter(|_| depth + 1 == answer.chain.len()) {
             let said = evidence(row, scene);

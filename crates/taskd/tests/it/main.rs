@@ -3,6 +3,8 @@
 mod cli;
 mod daemon;
 mod durability;
+mod errors;
+mod hermetic;
 mod landing;
 mod loops;
 mod models;

@@ -1,9 +1,11 @@
 //! Loops whose model is behind a provider's wire: only a key in the environment, real bytes, real
 //! refusals. The provider is the test's own and shares no code with the product.
 
+mod exact;
 mod fallback;
 mod faults;
 mod garbage;
+mod streams;
 mod tape;
 mod window;
 

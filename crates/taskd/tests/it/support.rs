@@ -157,14 +157,25 @@ impl World {
     /// The same with flags.
     #[track_caller]
     pub(crate) fn start_with(&mut self, flags: &[&str]) {
+        let mut command = self.command(&["daemon", "run"]);
+        command.args(flags);
+        self.start_as(command);
+    }
+
+    /// The same, started by a program that becomes it.
+    #[track_caller]
+    pub(crate) fn start_behind(&mut self, wrapper: &[&str]) {
+        let mut command = Command::new(wrapper[0]);
+        command.args(&wrapper[1..]).arg(env!("CARGO_BIN_EXE_taskd")).args(["daemon", "run"]);
+        command.current_dir(&self.repo).env_clear().envs(&self.env).stdin(Stdio::null());
+        self.start_as(command);
+    }
+
+    #[track_caller]
+    fn start_as(&mut self, mut command: Command) {
         assert!(self.daemon.is_none(), "one daemon at a time");
-        let mut child = self
-            .command(&["daemon", "run"])
-            .args(flags)
-            .stderr(Stdio::piped())
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("taskd runs");
+        let mut child =
+            command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().expect("taskd runs");
         let mut log = BufReader::new(child.stderr.take().expect("piped"));
         let mut said = String::new();
         while !said.contains("ready socket=") {

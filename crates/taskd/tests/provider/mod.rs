@@ -11,6 +11,7 @@
 
 mod allowance;
 mod bytes;
+mod exact;
 
 use std::{
     io::{Read as _, Write as _},
@@ -23,6 +24,8 @@ use std::{
 use nix::poll::{PollFd, PollFlags, poll};
 
 pub(crate) use self::allowance::Allowance;
+#[allow(unused_imports, reason = "tests and benches use different parts of it")]
+pub(crate) use self::exact::{Exact, Expected};
 use self::{allowance::Meters, bytes::Writer};
 
 /// Longest wait for anything.

@@ -204,8 +204,13 @@ fn normal(events: &[SseEvent]) -> Vec<SseEvent> {
     events.iter().map(normal).collect()
 }
 
+/// So many cases, unless `PROPTEST_CASES` says how many.
+fn cases(usual: u32) -> u32 {
+    std::env::var("PROPTEST_CASES").ok().and_then(|it| it.parse().ok()).unwrap_or(usual)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(64), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn what_is_unknown_changes_nothing(tosses in prop::collection::vec(any::<bool>(), 1..200)) {

@@ -199,7 +199,7 @@ async fn a_provider_that_is_not_there_is_a_passing_fault() {
     }
 }
 
-/// Proves S-1.1.8: every wait, each the only short one: what is waited for is named, and nothing waits longer.
+/// Proves S-1.1.8, AY-4.10: every wait, each the only short one: what is waited for is named, and nothing waits longer.
 #[tokio::test]
 async fn each_stall_ends_by_its_own_limit() {
     const SHORT: Duration = Duration::from_millis(60);

@@ -164,7 +164,11 @@ fn tell(event: &StreamEvent) -> String {
 /// `Transient Server 529 overloaded_error`: class, kind, status, code, and a named wait.
 fn complain(error: &LlmError) -> String {
     clean(&error.to_string());
-    let debug = format!("{error:?}");
+    let debug = if let LlmError::Provider { fault, .. } = error {
+        format!("{fault:?}")
+    } else {
+        format!("{error:?}")
+    };
     let kind: String = debug.chars().take_while(char::is_ascii_alphanumeric).collect();
     let mut told = format!("{:?} {kind}", error.class());
     if let Some(origin) = error.origin() {

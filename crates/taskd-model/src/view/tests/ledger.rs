@@ -55,7 +55,8 @@ fn time_goes_where_it_was_spent() {
     it.after(10);
     let failing = it.start(Owner::Loop(id(0)), call_work());
     let (failure, message) = (crate::Failure::Transient, "no luck".to_owned());
-    it.after(20).end(failing, Outcome::Failed { failure, message, usage: Usage::default() });
+    it.after(20)
+        .end(failing, Outcome::Failed { failure, message, usage: Usage::default(), fault: None });
     it.of(id(0), Event::Deferred { until: Time(it.now + 5_000), why: "later".to_owned() });
     it.after(5).of(id(0), Event::DeferralOver);
     let called = it.start(Owner::Loop(id(0)), call_work());

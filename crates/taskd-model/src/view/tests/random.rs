@@ -6,6 +6,10 @@ use super::*;
 use crate::{Observation, PrepareMode, Spans, Totals};
 
 /// Some event about plan 7, its three loops and the last few effects; it need not make sense.
+fn tool_done(error: bool, m: u8) -> Outcome {
+    Outcome::ToolDone { result: digest("r"), error, checkpoint: Some(oid(m)), code: None }
+}
+
 fn event(kind: u8, n: u8, m: u8, seq: u64) -> (Option<LoopId>, Event) {
     let me = id(u16::from(n % 4));
     let effect = EffectId(Seq(seq.saturating_sub(u64::from(m % 6) + 1)));
@@ -42,7 +46,7 @@ fn event(kind: u8, n: u8, m: u8, seq: u64) -> (Option<LoopId>, Event) {
             report: Some(green(u32::from(n))),
         },
         Outcome::Replied { reply: digest("y"), calls: vec![call("finish")], usage: cost(3) },
-        Outcome::ToolDone { result: digest("r"), error: n > 9, checkpoint: Some(oid(m)) },
+        tool_done(n > 9, m),
         agent_done(i32::from(n % 2), (m > 9).then(|| cost(u64::from(m)))),
         Outcome::Rebased { checkpoint: oid(m), conflicts: u32::from(n % 2), files: None },
         Outcome::Published,

@@ -62,7 +62,8 @@ fn story() -> Story {
     );
     let call = it.after(720).start(Owner::Loop(id(8, 0)), call_work());
     let (failure, message) = (taskd_model::Failure::Transient, "no luck".to_owned());
-    it.after(20).end(call, Outcome::Failed { failure, message, usage: Usage::default() });
+    it.after(20)
+        .end(call, Outcome::Failed { failure, message, usage: Usage::default(), fault: None });
     let call = it.start(Owner::Loop(id(8, 0)), call_work());
     let fact = Observation::UsageSoFar(Usage { input: 12_000, ..Usage::default() });
     it.of(id(8, 0), Event::EffectObserved { effect: call, index: 0, fact });

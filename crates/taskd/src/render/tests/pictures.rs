@@ -51,7 +51,7 @@ fn needing(it: &mut Story) {
         it.conflicts = 1;
         (it.status_since, it.doing_since) = (ago(1_860), ago(1_860));
         let message = "src/bill.rs, after 3 tries".to_owned();
-        it.trouble = Some(Trouble { message, at: ago(1_860), seq: Seq(40) });
+        it.trouble = Some(Trouble { message, at: ago(1_860), seq: Seq(40), fault: None });
     });
 }
 

@@ -129,6 +129,7 @@ fn why_a_call_waits() {
         details: vec!["queue     2nd of 3, after p6.billing".to_owned()],
         evidence: "it refused a call".to_owned(),
         evidence_at: Some(NOW - 500_000),
+        fault: None,
     };
     let answer = v1::WhyResponse {
         chain: vec![row],

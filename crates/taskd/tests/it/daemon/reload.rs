@@ -37,7 +37,7 @@ fn a_hangup_reads_the_configuration_again() {
     assert!(said.contains("config.toml") && said.contains("limits.calls"), "{said}");
 }
 
-/// Proves X42: every section of the configuration changes something that can be seen.
+/// Proves X42, S-1.4.2: every section of the configuration changes something that can be seen.
 #[test]
 fn every_section_of_the_configuration_is_wired() {
     let world = World::new();
@@ -49,7 +49,7 @@ fn every_section_of_the_configuration_is_wired() {
     configure(
         &world,
         &format!(
-            "[limits]\nloops = 3\n[run]\niterations = 4\n[plan]\nbudget = \"$3\"\n\
+            "[limits]\nloops = 3\n[retry]\nfirst = \"7s\"\n[run]\niterations = 4\n[plan]\nbudget = \"$3\"\n\
              [gate]\ncommand = \"sh test.sh\"\n[land]\npolicy = \"never\"\n\
              [work]\nagent = \"{agent}\"\n[agent]\nidle = \"1s\"\n[git]\npoll = \"100ms\"\n\
              [http]\nlisten = \"{address}\"\n[log]\nlevel = \"debug\"\n"
@@ -58,7 +58,8 @@ fn every_section_of_the_configuration_is_wired() {
     world.taskd(&["daemon", "start"]).ok();
     assert_eq!(serving::get(&address, "/healthz").0, 200, "http");
     let view = world.view();
-    assert_eq!(view.limits.expect("set").loops, 3, "limits");
+    let limits = view.limits.expect("set");
+    assert_eq!((limits.loops, limits.backoff_ms), (3, 7_000), "limits, retry");
     let file = world.aside("p.md", "---\nplan: P\n---\n\n## spec a: Work on a\n\nDo a.\n");
     world.taskd(&["plan", "submit", &file, "-q"]).ok();
     let plan = world.view().plans.into_values().next().expect("a plan");

@@ -1,5 +1,7 @@
 //! Who may call a model, and when. Everything is read from the log.
 
+use std::cell::Cell;
+
 use taskd_model::{Doing, Failure, LoopView, Priority, Status, Time, View};
 
 use super::*;
@@ -74,6 +76,40 @@ fn fifty_loops_share_ten_calls() {
     until_all_complete(&world, 50);
     let (sent, most) = calls(&world);
     assert_eq!((sent.len(), most), (50, 10));
+}
+
+/// Proves E8, X4: two hundred loops go through one daemon, at most fifty of them at once while the rest
+/// is pending, in less than 300 MB; and three subscribers that stop reading hold up nobody.
+#[test]
+fn two_hundred_loops_beside_subscribers_that_do_not_read() {
+    let mut world = World::new();
+    for (name, value) in [("BURST", "1000"), ("CALLS", "100")] {
+        world.env.insert(format!("TASKD_LIMITS__{name}"), value.to_owned());
+    }
+    let model = script(&world, 200, |_| String::new());
+    world.start();
+    let mut stuck: Vec<_> = (0..3).map(|_| world.client().watch(Vec::new(), true)).collect();
+    for it in &mut stuck {
+        let first = world.runtime.block_on(it.next());
+        assert!(first.is_some(), "it is told what there is");
+    }
+    world.submit(&many(&model, "s", 200, ""));
+    let (most, pending) = (Cell::new(0), Cell::new(0));
+    world.until("200 loops to be complete", |view| {
+        let working = view.totals.of(Status::Running) + view.totals.of(Status::Rebasing);
+        most.set(most.get().max(working));
+        pending.set(pending.get().max(view.totals.of(Status::Pending)));
+        view.totals.of(Status::Complete) == 200
+    });
+    assert_eq!(most.get(), 50);
+    assert!(150 <= pending.get(), "{} pending", pending.get());
+    let daemon = world.taskd(&["daemon", "status", "--json"]).ok();
+    let pid = serde_json::from_str::<serde_json::Value>(&daemon).expect("JSON")["pid"].clone();
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("Linux");
+    let peak = status.lines().find_map(|it| it.strip_prefix("VmHWM:")).expect("a figure");
+    let kb: u64 = peak.trim().trim_end_matches(" kB").parse().expect("a number");
+    assert!(kb < 300_000, "{kb} kB at most");
+    drop(stuck);
 }
 
 /// Proves T1.3f: `limits.calls = 3` in the person's configuration is a cap of 3.

@@ -292,7 +292,7 @@ fn killed_at_each_kind_of_work() {
     assert_eq!(started, LIVES.len() + 1);
 }
 
-/// Proves T1.1d: main moves while a tool runs; the loop is told at its next safe point, before it
+/// Proves T1.1d, AY-4.11: main moves while a tool runs; the loop is told at its next safe point, before it
 /// asks the model again, and not before. An agent is told between its iterations.
 #[test]
 fn a_moved_main_is_seen_at_the_next_safe_point() {

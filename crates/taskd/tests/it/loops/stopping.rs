@@ -52,7 +52,7 @@ fn stopped_inside_a_tool_call() {
     assert_eq!(started(&world, it.id, "tool"), 1);
 }
 
-/// Proves T1.1a: a stop inside the stream of a model's reply is Stopped in 2 s.
+/// Proves T1.1a, AY-4.11: a stop inside the stream of a model's reply is Stopped in 2 s.
 #[test]
 fn stopped_inside_a_model_stream() {
     let mut world = World::new();
@@ -79,7 +79,7 @@ fn stopped_inside_a_model_stream() {
     assert_eq!(started(&world, it.id, "call"), 1);
 }
 
-/// Proves T1.1a, A-6: a stop inside an external agent is Stopped in 2 s, and what the agent
+/// Proves T1.1a, A-6, MC-PROV-5: a stop inside an external agent is Stopped in 2 s, and what the agent
 /// started, in sessions of their own too, is gone; what it wrote is kept.
 #[test]
 fn stopped_inside_an_agent() {
@@ -173,7 +173,7 @@ fn whoever_reads_stdin_sees_its_end() {
     assert_says(&world.git(&["show", &format!("{work}:prompt.txt")]), "READ ME");
 }
 
-/// Proves A-7: an agent that waits for ever is ended when it has been silent for its idle time, and
+/// Proves A-7, MC-PROV-5: an agent that waits for ever is ended when it has been silent for its idle time, and
 /// that is an iteration that failed, not the end.
 #[test]
 fn a_silent_agent_is_ended() {

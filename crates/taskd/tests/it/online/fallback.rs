@@ -20,9 +20,9 @@ const PLAN: &str = "---\nplan: Two\ntype: careful\ngate: sh test.sh\nland: never
 
 /// The changes of model, as the log has them.
 fn changes(world: &World) -> Vec<(String, String, ChangeCause, Option<u32>)> {
-    let change = |it: Record| match it.event {
-        Event::ModelChanged { from, to, cause, gives_up } => Some((from, to, cause, gives_up)),
-        _ => None,
+    let change = |it: Record| {
+        let Event::ModelChanged { from, to, cause, gives_up } = it.event else { return None };
+        Some((from, to, cause, gives_up))
     };
     world.events().into_iter().filter_map(change).collect()
 }

@@ -58,7 +58,7 @@ fn refused_and_broken_off_is_one_iteration() {
     assert_eq!(it.spent.input, 2_000);
 }
 
-/// Proves MC-PROV-4: a key that is refused asks a person, says which variable, is tried once; a
+/// Proves MC-PROV-4, W-3, S-1.4.3: a key that is refused asks a person, says which variable, is tried once; a
 /// resume in a shell with the right one goes on.
 #[test]
 fn a_wrong_key_asks_for_the_right_one() {

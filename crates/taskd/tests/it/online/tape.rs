@@ -53,7 +53,9 @@ impl Normal {
                 }
             }
             Value::Array(items) => items.iter_mut().for_each(|it| self.value(field, it)),
-            Value::Number(_) if ["until", "ms"].contains(&field) => *value = "a time".into(),
+            Value::Number(_) if ["until", "ms", "elapsed_ms"].contains(&field) => {
+                *value = "a time".into();
+            }
             Value::Number(_) if ["effect", "seq", "entry"].contains(&field) => {
                 *value = self.name("#", &value.to_string());
             }

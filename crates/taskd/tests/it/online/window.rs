@@ -43,29 +43,29 @@ fn told(seen: &Seen) -> Vec<String> {
     let results = last["content"].as_array().into_iter().flatten();
     results
         .filter(|it| it["type"] == "tool_result")
-        .map(|it| match &it["content"] {
-            Value::Array(blocks) => blocks[0]["text"].as_str().unwrap_or_default().to_owned(),
-            other => other.as_str().unwrap_or_default().to_owned(),
+        .map(|it| {
+            let whole = it["content"].as_str();
+            let text = whole.or_else(|| it["content"][0]["text"].as_str());
+            text.expect("text").to_owned()
         })
         .collect()
 }
 
 /// What was composed, in order: tokens, and what was left out.
 fn composed(world: &World) -> Vec<(u64, ContextUse)> {
-    let of = |it: Record| match it.event {
-        Event::EffectEnded { outcome: Outcome::Composed { tokens, context, .. }, .. } => {
-            Some((tokens, context.expect("a model's")))
-        }
-        _ => None,
+    let of = |it: Record| {
+        let Event::EffectEnded { outcome, .. } = it.event else { return None };
+        let Outcome::Composed { tokens, context, .. } = outcome else { return None };
+        Some((tokens, context.expect("a model's")))
     };
     world.events().into_iter().filter_map(of).collect()
 }
 
 /// How often the provider said that a request is too large.
 fn refusals(world: &World) -> usize {
-    let too_large = |it: &Record| match &it.event {
-        Event::EffectEnded { outcome, .. } => outcome.failure() == Some(Failure::TooLarge),
-        _ => false,
+    let too_large = |it: &Record| {
+        let Event::EffectEnded { outcome, .. } = &it.event else { return false };
+        outcome.failure() == Some(Failure::TooLarge)
     };
     world.events().iter().filter(|it| too_large(it)).count()
 }
