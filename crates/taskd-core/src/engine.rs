@@ -73,6 +73,10 @@ pub(crate) struct LoopEngine {
     pub(crate) failing_since: Option<Time>,
     /// Times this turn's request was sent, this time counted.
     pub(crate) sends: u32,
+    /// Most tokens a request to this model may have, since it refused a larger one.
+    pub(crate) most_tokens: Option<u64>,
+    /// The last request was refused as too large, and nothing was answered since.
+    pub(crate) refused_as_too_large: bool,
     /// Runs of the agent begun again after a crash.
     pub(crate) restarts: u32,
     pub(crate) pause: bool,
@@ -215,6 +219,8 @@ impl LoopEngine {
             attempts: 0,
             failing_since: None,
             sends: 0,
+            most_tokens: None,
+            refused_as_too_large: false,
             restarts: 0,
             pause: false,
             ending: None,

@@ -122,7 +122,9 @@ impl Coordinator {
     fn failed(&mut self, now: Time, id: LoopId, effect: EffectId, work: &Work, outcome: &Outcome) {
         let Outcome::Failed { failure, message, .. } = outcome else { return };
         let engine = &self.state().loops()[&id];
-        if engine.stuck.is_some() || engine.must_change_model() {
+        // What is composed anew, smaller, waits for nothing.
+        let smaller = *failure == Failure::TooLarge;
+        if smaller || engine.stuck.is_some() || engine.must_change_model() {
             return;
         }
         // Whether there is money for it is asked anew, and at once.
@@ -146,7 +148,8 @@ impl Coordinator {
             | Failure::Resources
             | Failure::OverBudget
             | Failure::Permanent
-            | Failure::Auth => {
+            | Failure::Auth
+            | Failure::TooLarge => {
                 let wait = scheduler::backoff_ms(self.state().limits(), attempts, salt);
                 left.map_or(wait, |left| wait.min(left))
             }

@@ -96,6 +96,7 @@ impl Coordinator {
             conflicts: engine.conflict_files.filter(|_| 0 < engine.conflicts),
             rebase_from: engine.rebase_from,
             model: engine.model().cloned(),
+            most_tokens: engine.most_tokens,
             call_left_ms: engine.failing_since.map(|since| {
                 let until = since.plus_ms(self.state().limits().call_deadline_ms);
                 until.ms_since(self.state().now())

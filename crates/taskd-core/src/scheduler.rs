@@ -76,7 +76,7 @@ impl CallEnd {
             Some(Failure::NotBefore(ms)) => Self::Refused(Some(ms)),
             Some(Failure::RateLimited) => Self::Refused(None),
             Some(Failure::Transient) => Self::Fault,
-            Some(Failure::Permanent | Failure::Auth) => Self::Rejected,
+            Some(Failure::Permanent | Failure::Auth | Failure::TooLarge) => Self::Rejected,
         }
     }
 }

@@ -13,6 +13,7 @@ mod people;
 mod provider;
 mod recovery;
 mod scheduling;
+mod too_large;
 mod tools;
 mod why;
 
@@ -219,7 +220,8 @@ impl Play {
                 Input::Observed { effect, index: 0, fact }
             }
             [name, verb, args @ ..] => {
-                let wants_call = matches!(*verb, "replies" | "429" | "call-fails" | "over-budget");
+                let wants_call =
+                    matches!(*verb, "replies" | "429" | "call-fails" | "over-budget" | "too-large");
                 let open = self.core.open_effects().filter(|it| {
                     self.core.state().effects()[&it.0].owner == self.owner(name)
                         && (!wants_call || matches!(it.1, Work::Call { .. }))
@@ -386,6 +388,7 @@ fn outcome(verb: &str, args: &[&str]) -> Outcome {
             tokens: 1_000,
             worst_micros: args.first().map_or(0, |it| it.parse().unwrap()),
             worst_tokens: args.get(1).map_or(0, |it| it.parse().unwrap()),
+            context: None,
         },
         "replies" => Outcome::Replied {
             reply: blob,
@@ -438,6 +441,7 @@ fn outcome(verb: &str, args: &[&str]) -> Outcome {
         }),
         "fails" | "call-fails" => failed(Failure::Transient),
         "fails-for-good" => failed(Failure::Permanent),
+        "too-large" => failed(Failure::TooLarge),
         "unauthorized" => failed(Failure::Auth),
         "cancelled" => Outcome::Cancelled { usage: Usage::default(), checkpoint: None },
         other => panic!("unknown outcome {other}"),

@@ -23,7 +23,11 @@ impl Coordinator {
             && rows.len() < MAX_DEPTH
         {
             let Some(engine) = self.state().engine(id) else { break };
-            let (row, next) = self.why_one(engine, now);
+            let (mut row, next) = self.why_one(engine, now);
+            if let Some(most) = engine.most_tokens.filter(|_| !engine.is_over()) {
+                let said = format!("kept to {most} tokens: the provider refused a larger one");
+                row.details.push(("requests", said));
+            }
             rows.push(row);
             at = next;
         }

@@ -9,15 +9,20 @@ use std::io;
 use minijinja::value::Value;
 use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior, context};
 use taskd_model::{
-    AgentDoc, GateDoc, InputValue, IterationNote, PlanDoc, Request, SpecDoc, TemplateDoc, ToolDef,
-    encode_doc,
+    AgentDoc, Code, GateDoc, InputValue, IterationNote, PlanDoc, Request, SpecDoc, TemplateDoc,
+    ToolDef, encode_doc,
 };
 
 pub(crate) use check::check;
 pub(crate) use conversation::{Conversation, Turn};
+use conversation::{LeftOut, PART_BYTES, part_bytes};
+use left_out::json_bytes;
+use shape::{Shape, shape};
 
 mod check;
 mod conversation;
+mod left_out;
+mod shape;
 #[cfg(test)]
 mod tests;
 
@@ -41,6 +46,9 @@ pub(crate) const MAX_SUMMARY_CHARS: usize = 500;
 
 /// Names in any one list of files.
 const MAX_FILES: usize = 100;
+
+/// Bytes that are about one token.
+const BYTES_PER_TOKEN: u64 = 4;
 
 /// Instructions a template may execute.
 const FUEL: u64 = 200_000;
@@ -149,6 +157,54 @@ pub(crate) enum PromptError {
         /// Results there are.
         results: usize,
     },
+    /// Whatever is left out, it is more than the model takes.
+    #[error(
+        "the conversation does not fit: instructions, task and the last turn are about {needs} \
+         tokens, and a request to {model} may have {most}. Make the task smaller, or choose a model \
+         with a larger window; if its window is larger in fact, set `window` in models.toml and \
+         restart the daemon. Then `taskd resume ID`"
+    )]
+    DoesNotFit {
+        /// The model.
+        model: String,
+        /// Tokens of what must be in the request, about.
+        needs: u64,
+        /// Tokens it may have.
+        most: u64,
+    },
+}
+
+impl PromptError {
+    /// The word for it.
+    pub(crate) fn code(&self) -> Code {
+        match self {
+            Self::DoesNotFit { .. } => Code::ContextTooLarge,
+            Self::Template { .. }
+            | Self::TooLong { .. }
+            | Self::Empty { .. }
+            | Self::Turn { .. } => Code::TemplateInvalid,
+        }
+    }
+}
+
+/// What is sent, and what of the conversation is not in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Composed {
+    /// What is sent.
+    pub(crate) prompt: Prompt,
+    /// The oldest turns that are not in it as they were.
+    pub(crate) turns_left_out: usize,
+    /// Outputs of tools in other turns that are not in it as they were.
+    pub(crate) outputs_left_out: usize,
+    /// What of outputs is not in it, in bytes.
+    pub(crate) bytes_left_out: usize,
+}
+
+impl Composed {
+    fn new(prompt: Prompt, left_out: LeftOut) -> Self {
+        let LeftOut { turns, outputs, bytes } = left_out;
+        Self { prompt, turns_left_out: turns, outputs_left_out: outputs, bytes_left_out: bytes }
+    }
 }
 
 /// Renders what the spec's agent is sent: a request for a model, plain text for a program, which
@@ -156,16 +212,18 @@ pub(crate) enum PromptError {
 ///
 /// # Errors
 ///
-/// The template does not render, or turns and results do not belong together.
+/// The template does not render, turns and results do not belong together, or the least that must be
+/// in the request is more than it may have.
 pub(crate) fn compose(
     scene: &Scene<'_>,
     conversation: &Conversation<'_>,
-) -> Result<Prompt, PromptError> {
+) -> Result<Composed, PromptError> {
     let doc = &scene.spec.loop_type;
     match &scene.spec.agent {
         AgentDoc::Agent { .. } => {
             let values = values(&Scene { instructions: None, ..*scene }, &[]);
-            Ok(Prompt::Text(prompt_text(&doc.prompt, &values)?))
+            let text = prompt_text(&doc.prompt, &values)?;
+            Ok(Composed::new(Prompt::Text(text), LeftOut::default()))
         }
         AgentDoc::Model { .. } => {
             let tool = |name: &String| conversation.tools.iter().find(|it| it.name == *name);
@@ -176,26 +234,62 @@ pub(crate) fn compose(
                 None => String::new(),
             };
             let prompt = prompt_text(&doc.prompt, &values)?;
-            Ok(Prompt::Request(Box::new(Request {
+            let request = Request {
                 model: conversation.model.to_owned(),
                 system,
-                messages: conversation.messages(prompt)?,
+                messages: Vec::new(),
                 tools,
                 max_tokens: conversation.max_tokens,
                 params: conversation.params,
                 loop_name: conversation.loop_name.to_owned(),
                 iteration: scene.iteration,
                 turn: conversation.turn(),
-            })))
+            };
+            request_of(request, prompt, conversation)
         }
     }
+}
+
+/// The request with as much of the conversation as it may have.
+fn request_of(
+    mut request: Request,
+    prompt: String,
+    conversation: &Conversation<'_>,
+) -> Result<Composed, PromptError> {
+    let turns = conversation.outputs()?;
+    let shape = match conversation.most_tokens {
+        None => Shape::whole(conversation.turns.len()),
+        Some(most) => {
+            let head = head_bytes(&request, &prompt, conversation);
+            let limit = usize::try_from(most.saturating_mul(BYTES_PER_TOKEN)).unwrap_or(usize::MAX);
+            shape(&turns.weights(), head, limit).map_err(|bytes| PromptError::DoesNotFit {
+                model: request.model.clone(),
+                needs: estimate_tokens(bytes),
+                most,
+            })?
+        }
+    };
+    let (messages, left_out) = conversation.messages(prompt, &turns, &shape);
+    request.messages = messages;
+    if left_out != LeftOut::default() {
+        request.tools.extend(conversation.recall.cloned());
+    }
+    Ok(Composed::new(Prompt::Request(Box::new(request)), left_out))
+}
+
+/// The most that is in a request without any turn, in bytes of JSON.
+fn head_bytes(request: &Request, prompt: &str, conversation: &Conversation<'_>) -> usize {
+    let recall = conversation.recall.map_or(0, |it| encode_doc(it).len() + 1);
+    let aside: usize = conversation.moved().iter().map(part_bytes).sum();
+    // The message, the prompt in it, and the block behind that.
+    encode_doc(request).len() + recall + 3 * PART_BYTES + json_bytes(prompt) + aside
 }
 
 /// Tokens of so many bytes of English or code: a quarter, rounded up. An estimate for reservations;
 /// what is paid for comes from the provider.
 #[must_use]
 pub(crate) fn estimate_tokens(bytes: usize) -> u64 {
-    (bytes as u64).div_ceil(4)
+    (bytes as u64).div_ceil(BYTES_PER_TOKEN)
 }
 
 fn prompt_text(template: &TemplateDoc, values: &Value) -> Result<String, PromptError> {

@@ -45,6 +45,8 @@ pub enum Reaction {
     AsksForMoney,
     /// Asks a person at once.
     Asks,
+    /// Asks for the same with a smaller request, once; then a person.
+    AsksSmaller,
     /// Tries again a few times, since room may be made meanwhile.
     RetriesResources,
     /// Gives it to the model as the result of its call.
@@ -145,6 +147,7 @@ impl Code {
             Reaction::Waits => wait_ms.map_or(Failure::RateLimited, Failure::NotBefore),
             Reaction::Retries => wait_ms.map_or(Failure::Transient, Failure::NotBefore),
             Reaction::AsksForKey => Failure::Auth,
+            Reaction::AsksSmaller => Failure::TooLarge,
             Reaction::RetriesResources => Failure::Resources,
             Reaction::AsksForMoney => Failure::OverBudget,
             Reaction::Asks
@@ -236,6 +239,9 @@ impl fmt::Display for Reaction {
             Self::AsksForKey | Self::Asks => "nothing is tried again; the loop is blocked",
             Self::AsksForMoney => {
                 "the loop asks its budgets for more: it is blocked by its own or its plan's, and waits for a day's"
+            }
+            Self::AsksSmaller => {
+                "it is sent once more, smaller; refused again, the loop is blocked"
             }
             Self::RetriesResources => "it is tried again a few times; then the loop is blocked",
             Self::TellsModel => "the model is told, and the loop goes on",

@@ -198,6 +198,8 @@ pub enum Failure {
     Permanent,
     /// The other side does not accept who we are.
     Auth,
+    /// The other side takes no request as large as this one; a smaller one it may take.
+    TooLarge,
     /// The machine is short of disk, memory or file handles.
     Resources,
     /// It came to more than its budget has left, and was ended there.
@@ -303,6 +305,9 @@ pub enum Outcome {
         /// Tokens of all classes it uses at most.
         #[serde(default, skip_serializing_if = "is_zero")]
         worst_tokens: u64,
+        /// How much of the conversation is in it; nothing for an agent's prompt.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        context: Option<ContextUse>,
     },
     /// The model replied.
     Replied {
@@ -445,6 +450,54 @@ impl Outcome {
     }
 }
 
+/// What a composed request is measured by, and what of the conversation it leaves out. Everything
+/// that is left out stays stored.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContextUse {
+    /// The model's window, in tokens of request and reply together, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<u32>,
+    /// The oldest turns, told in a line each or together.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub turns_left_out: u32,
+    /// Outputs of tools in later turns that are there as a reference only.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub outputs_left_out: u32,
+    /// What of outputs is not in the request, in bytes.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub bytes_left_out: u64,
+}
+
+impl ContextUse {
+    /// The request has less than the whole conversation.
+    #[must_use]
+    pub fn leaves_out(&self) -> bool {
+        0 < self.turns_left_out || 0 < self.outputs_left_out
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_nothing(n: &u32) -> bool {
+    *n == 0
+}
+
+/// `left out: 3 turns, 1 output`.
+impl fmt::Display for ContextUse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = |n: u32, what: &str| match n {
+            0 => None,
+            1 => Some(format!("1 {what}")),
+            n => Some(format!("{n} {what}s")),
+        };
+        let parts = [count(self.turns_left_out, "turn"), count(self.outputs_left_out, "output")];
+        let parts: Vec<String> = parts.into_iter().flatten().collect();
+        if parts.is_empty() {
+            return f.write_str("nothing left out");
+        }
+        write!(f, "left out: {}", parts.join(", "))
+    }
+}
+
 /// Lossy noise about an effect: never stored, never seen by the core.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Delta {
@@ -504,6 +557,8 @@ pub struct Subject {
     pub rebase_from: Option<Oid>,
     /// The model that works now; nothing where an agent does.
     pub model: Option<String>,
+    /// Most tokens a request may have, as far as a refusal taught; nothing before one.
+    pub most_tokens: Option<u64>,
     /// In how many milliseconds a person is asked if the model still fails; nothing before it failed.
     pub call_left_ms: Option<u64>,
     /// Sends of this turn's request before this one.
@@ -660,7 +715,13 @@ impl fmt::Display for Outcome {
                 write!(f, "worktree ready, earlier files saved as {}", it.short())
             }
             Self::AcceptRan { green, .. } => write!(f, "accept {} before work", colour(*green)),
-            Self::Composed { tokens, .. } => write!(f, "composed, about {tokens} tokens"),
+            Self::Composed { tokens, context, .. } => {
+                write!(f, "composed, about {tokens} tokens")?;
+                match context.filter(ContextUse::leaves_out) {
+                    Some(it) => write!(f, "; {it}"),
+                    None => Ok(()),
+                }
+            }
             Self::Replied { calls, by, .. } => {
                 let by = by.as_ref().map(|it| format!(" by {it}")).unwrap_or_default();
                 write!(f, "replied{by}, asks for {} tools", calls.len())
@@ -687,6 +748,7 @@ impl fmt::Display for Outcome {
                 Failure::RateLimited => f.write_str("failed, too much was asked for"),
                 Failure::Permanent => f.write_str("failed"),
                 Failure::Auth => f.write_str("failed, not accepted"),
+                Failure::TooLarge => f.write_str("failed, the request is too large"),
                 Failure::Resources => f.write_str("failed, short of resources"),
                 Failure::OverBudget => f.write_str("ended at its budget"),
             },

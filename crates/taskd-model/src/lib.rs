@@ -26,8 +26,8 @@ pub use docs::{
     TypeLimits, decode_doc, encode_doc,
 };
 pub use effect::{
-    Change, Delta, Evidence, Failure, GateReport, Hold, IterationNote, Observation, Order, Outcome,
-    Owner, PrepareMode, QueueOp, Subject, ToolCall, TurnRef, Verdict, Work,
+    Change, ContextUse, Delta, Evidence, Failure, GateReport, Hold, IterationNote, Observation,
+    Order, Outcome, Owner, PrepareMode, QueueOp, Subject, ToolCall, TurnRef, Verdict, Work,
 };
 pub use event::{
     Actor, ChangeCause, DecodeError, Event, KINDS, LandPolicy, MAX_EVENT_BYTES, PlanHead, Priority,
@@ -46,8 +46,8 @@ pub use units::{
 };
 pub use usage::{Level, RateLevels, Usage};
 pub use view::{
-    Base, BudgetView, ClosedView, DayView, Doing, EffectKind, EffectView, GateView, Group,
-    ITERATION_ROWS, Integration, IterationRow, Landed, Ledger, Line, LoopView, NOTES, Note,
+    Base, BudgetView, ClosedView, ContextView, DayView, Doing, EffectKind, EffectView, GateView,
+    Group, ITERATION_ROWS, Integration, IterationRow, Landed, Ledger, Line, LoopView, NOTES, Note,
     PassedView, PlanState, PlanView, ProjectView, QueueEntry, QueuePhase, ResolveError, Spans,
     Target, TargetView, Totals, Trouble, View, WaitVerdict, may_spend, nears, spent_of,
 };

@@ -33,6 +33,9 @@ pub(crate) struct LoopRow {
     iteration: u32,
     iteration_open: bool,
     landed: bool,
+    /// Requests in a row that were larger than the provider takes, and the most tokens since.
+    too_large: u32,
+    most_tokens: u64,
 }
 
 #[derive(Debug, Clone)]
@@ -181,12 +184,15 @@ impl Ledger {
             check(released, || format!("{loop_id} starts {work} before its base was checked"))?;
         }
         match work {
-            Work::Call { bucket, cap_micros, .. } => {
+            Work::Call { bucket, cap_micros, input_tokens, .. } => {
                 tally.sends += 1;
                 check(0 < *cap_micros, || format!("{id} may spend nothing"))?;
                 self.afforded(owner, work)?;
                 let Owner::Loop(of) = owner else { return Err(format!("{owner} calls a model")) };
-                check(self.loops[&of].model == *bucket, || format!("{of} calls {bucket}"))?;
+                let row = &self.loops[&of];
+                check(row.model == *bucket, || format!("{of} calls {bucket}"))?;
+                let smaller = row.too_large < 2 && *input_tokens <= row.most_tokens;
+                check(smaller, || format!("{of} sends what was refused as too large"))?;
                 self.sent(bucket, at)?;
             }
             Work::Agent { .. } => {
@@ -267,6 +273,7 @@ impl Ledger {
             let refused =
                 self.buckets.entry(bucket.clone()).or_default().ended(open.at, outcome, record.at);
             tally.rate_limits += u64::from(refused);
+            self.measured(&open, outcome, tally);
         }
         if let (Owner::Loop(of), Outcome::Composed { worst_micros, worst_tokens, .. }) =
             (open.owner, outcome)
@@ -293,6 +300,23 @@ impl Ledger {
             _ => {}
         }
         Ok(())
+    }
+
+    /// What the end of a call says about how large the next request may be.
+    fn measured(&mut self, open: &OpenRow, outcome: &Outcome, tally: &mut Tally) {
+        let (Owner::Loop(id), Work::Call { input_tokens, .. }) = (open.owner, &open.work) else {
+            return;
+        };
+        let row = self.loops.get_mut(&id).expect("added");
+        match outcome {
+            Outcome::Replied { .. } => row.too_large = 0,
+            Outcome::Failed { failure: Failure::TooLarge, .. } => {
+                tally.too_large += 1;
+                row.too_large += 1;
+                row.most_tokens = input_tokens / 4 * 3;
+            }
+            _ => {}
+        }
     }
 
     fn entered(&mut self, op: QueueOp) -> Result<(), String> {
@@ -380,8 +404,7 @@ impl Ledger {
                 check(next && !row.iteration_open, || {
                     format!("{id} counts {n} after {}", row.iteration)
                 })?;
-                (row.iteration, row.iteration_open) = (*n, true);
-                (row.passed, row.approved, row.held) = (false, false, false);
+                row.begins(*n);
             }
             Event::ModelChanged { from, to, gives_up, .. } => {
                 check(row.model == *from, || format!("{id} calls {}, not {from}", row.model))?;
@@ -392,6 +415,7 @@ impl Ledger {
                 check(*gives_up == under_way, || format!("{id} gives up {gives_up:?}"))?;
                 row.iteration -= u32::from(row.iteration_open);
                 row.iteration_open = false;
+                row.forget_measures();
                 row.model.clone_from(to);
                 tally.models_changed += 1;
             }
@@ -415,7 +439,10 @@ impl Ledger {
                 (row.passed, row.approved, row.held) = (false, false, false);
                 tally.rejected += 1;
             }
-            Event::ResumeAsked => (row.deferred, tally.resumed) = (false, tally.resumed + 1),
+            Event::ResumeAsked => {
+                row.forget_measures();
+                (row.deferred, tally.resumed) = (false, tally.resumed + 1);
+            }
             Event::Deferred { .. } => row.deferred = true,
             Event::DeferralOver => row.deferred = false,
             _ => {}
@@ -454,7 +481,19 @@ impl LoopRow {
             iteration: 0,
             iteration_open: false,
             landed: false,
+            too_large: 0,
+            most_tokens: u64::MAX,
         }
+    }
+
+    fn begins(&mut self, n: u32) {
+        (self.iteration, self.iteration_open, self.too_large) = (n, true, 0);
+        (self.passed, self.approved, self.held) = (false, false, false);
+    }
+
+    /// Nothing is known of how large a request may be.
+    fn forget_measures(&mut self) {
+        (self.too_large, self.most_tokens) = (0, u64::MAX);
     }
 
     pub(crate) fn is_native(&self) -> bool {

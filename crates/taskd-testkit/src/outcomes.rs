@@ -87,10 +87,11 @@ fn done(world: &mut World, id: EffectId) -> Outcome {
         Work::Prepare { base, mode } => prepare(world, id, *base, *mode),
         Work::AcceptBefore => Outcome::AcceptRan { green: world.rng.chance(5), log: blob },
         Work::Compose => {
-            let tokens = world.rng.below(50_000);
+            let most = order.subject.as_ref().and_then(|it| it.most_tokens);
+            let tokens = world.rng.below(50_000).min(most.unwrap_or(u64::MAX));
             let worst_micros = if world.rng.chance(50) { MAX_CALL_MICROS } else { 0 };
             let worst_tokens = if world.rng.chance(70) { MAX_CALL_TOKENS } else { 0 };
-            Outcome::Composed { request: blob, tokens, worst_micros, worst_tokens }
+            Outcome::Composed { request: blob, tokens, worst_micros, worst_tokens, context: None }
         }
         Work::Call { cap_micros, cap_tokens, .. }
             if *cap_micros < usage.micros || (0 < *cap_tokens && *cap_tokens < usage.tokens()) =>

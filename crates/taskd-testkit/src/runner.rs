@@ -370,6 +370,7 @@ impl World {
             0 => Failure::Permanent,
             1 => Failure::Auth,
             2 | 3 => Failure::Resources,
+            4 => Failure::TooLarge,
             _ => Failure::Transient,
         }
     }

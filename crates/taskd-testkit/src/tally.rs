@@ -52,6 +52,8 @@ tally! {
     sends,
     /// Refusals with a time in them.
     rate_limits,
+    /// Requests that were larger than the provider takes.
+    too_large,
     /// Loops that went on with another model.
     models_changed,
     /// Effects that failed otherwise.

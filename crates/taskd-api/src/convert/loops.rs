@@ -60,7 +60,32 @@ impl From<&model::LoopView> for v1::Loop {
             calls: it.calls,
             failed_calls: it.failed_calls,
             rebases: it.rebases,
+            context: it.context.as_ref().map(Into::into),
         }
+    }
+}
+
+impl From<&model::ContextView> for v1::Context {
+    fn from(it: &model::ContextView) -> Self {
+        Self {
+            tokens: it.tokens,
+            window: it.of.window,
+            turns_left_out: it.of.turns_left_out,
+            outputs_left_out: it.of.outputs_left_out,
+            bytes_left_out: it.of.bytes_left_out,
+        }
+    }
+}
+
+impl From<v1::Context> for model::ContextView {
+    fn from(it: v1::Context) -> Self {
+        let of = model::ContextUse {
+            window: it.window,
+            turns_left_out: it.turns_left_out,
+            outputs_left_out: it.outputs_left_out,
+            bytes_left_out: it.bytes_left_out,
+        };
+        Self { tokens: it.tokens, of }
     }
 }
 
@@ -122,6 +147,7 @@ impl TryFrom<v1::Loop> for model::LoopView {
             calls: it.calls,
             failed_calls: it.failed_calls,
             rebases: it.rebases,
+            context: it.context.map(Into::into),
         })
     }
 }

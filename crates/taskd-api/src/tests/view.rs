@@ -1,11 +1,12 @@
 //! The view on the wire: nothing is lost, nothing is filled in.
 
 use taskd_model::{
-    Amount, Base, BodyKind, Change, ClosedView, Code, DayView, Digest, Doing, EffectId, EffectKind,
-    EffectView, Fault, GateView, Integration, IterationRow, LandPolicy, Landed, Ledger, Limit,
-    Limits, LoopId, LoopLimits, LoopView, Note, Oid, OnConflict, Owner, PassedView, PlanId,
-    PlanState, PlanView, Priority, ProjectId, ProjectView, QueueEntry, QueueOp, QueuePhase, Reason,
-    Seq, Spans, SpecId, Status, TargetView, Time, Totals, Trouble, Usage, Verdict, View, Worker,
+    Amount, Base, BodyKind, Change, ClosedView, Code, ContextUse, ContextView, DayView, Digest,
+    Doing, EffectId, EffectKind, EffectView, Fault, GateView, Integration, IterationRow,
+    LandPolicy, Landed, Ledger, Limit, Limits, LoopId, LoopLimits, LoopView, Note, Oid, OnConflict,
+    Owner, PassedView, PlanId, PlanState, PlanView, Priority, ProjectId, ProjectView, QueueEntry,
+    QueueOp, QueuePhase, Reason, Seq, Spans, SpecId, Status, TargetView, Time, Totals, Trouble,
+    Usage, Verdict, View, Worker,
 };
 
 use crate::{WireError, v1};
@@ -20,6 +21,17 @@ fn digest(n: u8) -> Digest {
 
 fn id(n: u16) -> LoopId {
     LoopId { spec: SpecId { plan: PlanId(7), index: n }, run: 1 + n }
+}
+
+fn passed(change: Change) -> PassedView {
+    let (checkpoint, tree, evidence) = (oid(5), oid(6), Seq(8));
+    PassedView { checkpoint, tree, evidence, tests: None, change, at: Time(7) }
+}
+
+fn context() -> ContextView {
+    let window = Some(10);
+    let of = ContextUse { window, turns_left_out: 11, outputs_left_out: 12, bytes_left_out: 13 };
+    ContextView { tokens: 9, of }
 }
 
 fn usage() -> Usage {
@@ -164,14 +176,7 @@ fn a_loop(n: u16, status: Status, doing: Doing, reason: Option<Reason>) -> LoopV
         gate: full.then(gate),
         spent: usage(),
         uncounted: full,
-        passed: full.then(|| PassedView {
-            checkpoint: oid(5),
-            tree: oid(6),
-            evidence: Seq(8),
-            tests: None,
-            change,
-            at: Time(7),
-        }),
+        passed: full.then(|| passed(change)),
         integrated: full.then(|| oid(7)),
         landed: full.then(|| Landed { commit: oid(8), onto: oid(9), at: Time(8) }),
         trouble: full.then(|| Trouble {
@@ -192,6 +197,7 @@ fn a_loop(n: u16, status: Status, doing: Doing, reason: Option<Reason>) -> LoopV
         calls: 5,
         failed_calls: 6,
         rebases: 7,
+        context: full.then(context),
     }
 }
 

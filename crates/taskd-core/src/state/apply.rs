@@ -452,6 +452,8 @@ impl State {
         engine.restarts = 0;
         engine.stuck = None;
         engine.unfit.clear();
+        engine.most_tokens = None;
+        engine.refused_as_too_large = false;
         engine.pause = false;
         engine.retry_at = None;
         let plan = self.plan_mut(id.plan());
@@ -517,12 +519,15 @@ impl LoopEngine {
         // A fresh context is the default: only a run begun again goes on with a session.
         self.session = None;
         self.sends = 0;
+        self.refused_as_too_large = false;
         self.set_next(Next::Compose, since);
     }
 
     /// Another model works from here on; an iteration that was under way counts for nothing.
     fn change_model(&mut self, to: &str, gives_up: bool, since: (Time, Seq)) {
         self.worker = Worker::Model(to.to_owned());
+        self.most_tokens = None;
+        self.refused_as_too_large = false;
         self.attempts = 0;
         self.defer(None);
         if gives_up {

@@ -111,7 +111,7 @@ impl State {
             return;
         }
         if let Outcome::Failed { failure, message, .. } = outcome {
-            engine.failed(&open.work, *failure, message, patience, record.at);
+            engine.failed(&open.work, *failure, message, patience, since);
             if is_call {
                 self.drop_turn(id);
             }
@@ -151,7 +151,8 @@ impl State {
             && present
         {
             plan.attempts += 1;
-            let hopeless = matches!(failure, Failure::Permanent | Failure::Auth);
+            let hopeless =
+                matches!(failure, Failure::Permanent | Failure::Auth | Failure::TooLarge);
             if hopeless || MAX_ATTEMPTS <= plan.attempts {
                 plan.trouble = Some(message.clone());
                 plan.state = PlanState::Refused;
@@ -232,7 +233,10 @@ impl LoopEngine {
                 }
                 self.set_next(Next::Iterate, since);
             }
-            (Work::Compose, Outcome::Composed { request, tokens, worst_micros, worst_tokens }) => {
+            (
+                Work::Compose,
+                Outcome::Composed { request, tokens, worst_micros, worst_tokens, .. },
+            ) => {
                 let (request, tokens) = (*request, *tokens);
                 let worst = Amount { micros: *worst_micros, tokens: *worst_tokens };
                 let next = match self.worker {
@@ -277,6 +281,7 @@ impl LoopEngine {
     fn replied(&mut self, reply: Digest, calls: &[ToolCall], since: (Time, Seq), max_turns: u32) {
         self.turn.reply = Some(reply);
         self.sends = 0;
+        self.refused_as_too_large = false;
         // What was observed in the stream keeps its state; the reply says what there is in all.
         for call in calls.iter().skip(self.turn.tools.len()) {
             self.turn.tools.push(ToolSlot::new(call.clone()));
@@ -317,13 +322,15 @@ impl LoopEngine {
         failure: Failure,
         message: &str,
         patience: Patience,
-        now: Time,
+        since: (Time, Seq),
     ) {
+        let now = since.0;
         let stuck = match failure {
             // The other side works; it said when to come again, or its bucket is closed for all.
             // What came to its budget asks for money again.
             Failure::NotBefore(_) | Failure::RateLimited | Failure::OverBudget => false,
             Failure::Permanent | Failure::Auth => true,
+            Failure::TooLarge => self.refused_as_too_large || !matches!(work, Work::Call { .. }),
             Failure::Transient | Failure::Resources => {
                 self.attempts += 1;
                 let since = *self.failing_since.get_or_insert(now);
@@ -348,6 +355,14 @@ impl LoopEngine {
             | Work::BuildCandidate { .. }
             | Work::GateCandidate { .. }
             | Work::Publish { .. } => {}
+        }
+        if let (Failure::TooLarge, Work::Call { .. }, Next::Call { tokens, .. }) =
+            (failure, work, &self.next)
+        {
+            self.most_tokens = Some(tokens / 4 * 3);
+            self.refused_as_too_large = true;
+            self.sends = 0;
+            self.set_next(Next::Compose, since);
         }
         if let (Failure::Auth, Work::Call { bucket, .. }) = (failure, work) {
             self.unfit.insert(bucket.clone());

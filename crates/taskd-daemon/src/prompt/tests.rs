@@ -9,6 +9,8 @@ use taskd_model::{
 use super::*;
 use crate::loop_type;
 
+mod fit;
+
 struct Stage {
     plan: PlanDoc,
     spec: SpecDoc,
@@ -67,14 +69,14 @@ impl Stage {
     }
 
     fn text(&self) -> Result<String, PromptError> {
-        match compose(&self.scene(), &Conversation::default())? {
+        match compose(&self.scene(), &Conversation::default())?.prompt {
             Prompt::Text(text) => Ok(text),
             Prompt::Request(it) => panic!("a request: {it:?}"),
         }
     }
 
     fn request(&self, conversation: &Conversation<'_>) -> Request {
-        match compose(&self.scene(), conversation).unwrap() {
+        match compose(&self.scene(), conversation).unwrap().prompt {
             Prompt::Request(request) => *request,
             Prompt::Text(it) => panic!("a text: {it}"),
         }

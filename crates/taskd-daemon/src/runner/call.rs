@@ -5,16 +5,16 @@ use std::{sync::Arc, time::Duration};
 use futures::StreamExt as _;
 use taskd_llm::{Call, CallLimits, LlmError, Resolved, StreamEvent, at_most, is_same_model};
 use taskd_model::{
-    Code, Delta, Digest, IterationNote, Observation, Outcome, Part, Reply, Request, Thinking,
-    ToolCall, ToolDef, ToolResultDoc, Usage,
+    Code, ContextUse, Delta, Digest, IterationNote, Observation, Outcome, Part, Reply, Request,
+    Thinking, ToolCall, ToolDef, ToolResultDoc, Usage,
 };
-use taskd_tools::files::catalog;
+use taskd_tools::files::{RECALL, ToolSpec, catalog, reads};
 use tokio::time::Instant;
 
 use super::{Job, Trouble, lock};
 use crate::{
     findings, models,
-    prompt::{self, Conversation, GateSaid, Note, Prompt, Scene, Turn, estimate_tokens},
+    prompt::{self, Composed, Conversation, GateSaid, Note, Prompt, Scene, Turn, estimate_tokens},
 };
 
 /// Tool calls of one reply: the event that names them all has a size it must keep to.
@@ -25,26 +25,35 @@ const LONGEST_CALL: Duration = Duration::from_secs(24 * 60 * 60);
 const LAST_ATTEMPT: Duration = Duration::from_secs(30);
 /// Longest reply asked for, in tokens, besides what is thought.
 const MAX_REPLY_TOKENS: u32 = 8_192;
+/// Tokens of a window that are left free: estimates err, and providers add words of their own.
+const RESERVE_TOKENS: u64 = 4_096;
 /// What remembering one repository's instructions takes beside them, in bytes.
 const ENTRY_BYTES: usize = 128;
 
 impl Job {
     pub(super) async fn compose(&self) -> Result<Outcome, Trouble> {
         let instructions = self.instructions().await?;
-        let prompt = self.render(instructions.as_deref())?;
-        let bytes = prompt.bytes();
+        let composed = self.render(instructions.as_deref())?;
+        let bytes = composed.prompt.bytes();
         let tokens = estimate_tokens(bytes.len());
         let request = self.ctx.put_blob(bytes)?;
-        let (worst_micros, worst_tokens) = match &prompt {
+        let (worst_micros, worst_tokens, context) = match &composed.prompt {
             Prompt::Request(request) => {
-                let price = self.ctx.models.facts(&request.model).price;
+                let facts = self.ctx.models.facts(&request.model);
                 let output = u64::from(request.max_tokens);
-                let micros = price.map_or(0, |it| it.worst_micros(tokens, output));
-                (micros, at_most(tokens).saturating_add(output))
+                let micros = facts.price.map_or(0, |it| it.worst_micros(tokens, output));
+                let count = |it: usize| u32::try_from(it).unwrap_or(u32::MAX);
+                let context = ContextUse {
+                    window: facts.window,
+                    turns_left_out: count(composed.turns_left_out),
+                    outputs_left_out: count(composed.outputs_left_out),
+                    bytes_left_out: composed.bytes_left_out as u64,
+                };
+                (micros, at_most(tokens).saturating_add(output), Some(context))
             }
-            Prompt::Text(_) => (0, 0),
+            Prompt::Text(_) => (0, 0, None),
         };
-        Ok(Outcome::Composed { request, tokens, worst_micros, worst_tokens })
+        Ok(Outcome::Composed { request, tokens, worst_micros, worst_tokens, context })
     }
 
     /// What the repository tells models about itself, at the loop's base.
@@ -66,7 +75,7 @@ impl Job {
         Ok(text)
     }
 
-    fn render(&self, instructions: Option<&str>) -> Result<Prompt, Trouble> {
+    fn render(&self, instructions: Option<&str>) -> Result<Composed, Trouble> {
         let subject = self.subject()?;
         let plan = self.plan_doc()?;
         let spec = self.spec_doc()?;
@@ -99,22 +108,28 @@ impl Job {
             instructions,
         };
         let turns = self.turns()?;
-        let tools = tool_defs()?;
+        let tools = catalog().iter().map(tool_def).collect::<Result<Vec<_>, _>>()?;
+        let recall = tool_def(&RECALL)?;
         let loop_name = format!("{}.{}", self.order.plan, spec.name);
         let model = subject.model.as_deref().unwrap_or_default();
-        let longest = self.ctx.models.facts(model).max_output;
+        let facts = self.ctx.models.facts(model);
         let params = models::taken(&self.ctx, model, &spec.loop_type);
         let wanted = MAX_REPLY_TOKENS + params.thinking.map_or(0, Thinking::tokens);
+        // A reply that may take all of a small window leaves nothing to be asked.
+        let longest = [Some(wanted), facts.max_output, facts.window.map(|it| it / 4)];
+        let max_tokens = longest.into_iter().flatten().min().unwrap_or(wanted);
         let conversation = Conversation {
             loop_name: &loop_name,
             model,
-            max_tokens: longest.map_or(wanted, |it| it.min(wanted)),
+            max_tokens,
             params,
             tools: &tools,
+            recall: Some(&recall),
+            most_tokens: most_tokens(facts.window, max_tokens, subject.most_tokens),
             turns: &turns,
             moved: &[],
         };
-        prompt::compose(&scene, &conversation).map_err(|it| Trouble::of(Code::TemplateInvalid, &it))
+        prompt::compose(&scene, &conversation).map_err(|it| Trouble::of(it.code(), &it))
     }
 
     fn gate_said(&self, note: &IterationNote) -> Result<GateSaid, Trouble> {
@@ -125,7 +140,8 @@ impl Job {
         Ok(GateSaid { findings, summary: note.summary.clone() })
     }
 
-    fn text(&self, blob: &Digest) -> Result<String, Trouble> {
+    /// A text that is stored.
+    pub(super) fn text(&self, blob: &Digest) -> Result<String, Trouble> {
         Ok(String::from_utf8_lossy(&self.ctx.blob(blob)?).into_owned())
     }
 
@@ -257,7 +273,7 @@ impl Job {
         now + left.map_or(LONGEST_CALL, |it| it.max(LAST_ATTEMPT))
     }
 
-    /// A failed call; where the credential was refused, with the variable it is read from.
+    /// A failed call; where a person can do something about it, with what.
     fn refusal(&self, model: &str, error: LlmError) -> Trouble {
         let variable = models::key_variable(&self.ctx, model);
         let mut trouble = Trouble::from(error);
@@ -270,11 +286,17 @@ impl Job {
                 "; for another one `export {it}=...` and run `taskd resume ID` in that shell"
             ));
         }
+        if trouble.code() == Code::ContextTooLarge {
+            trouble.message.push_str(
+                "; if a smaller one is refused too, set the model's `window` in models.toml, \
+                 restart the daemon and `taskd resume ID`",
+            );
+        }
         trouble
     }
 
     fn tool_call(&self, name: &str, args: &str) -> Result<ToolCall, Trouble> {
-        let reads = catalog().iter().any(|it| it.name == name && it.reads);
+        let reads = reads(name);
         let args = self.ctx.put_blob(args.as_bytes().to_vec())?;
         let name = name.chars().take(64).collect();
         Ok(ToolCall { name, args, reads })
@@ -297,16 +319,18 @@ impl Job {
     }
 }
 
-/// The tools there are, as a model is told about them.
-fn tool_defs() -> Result<Vec<ToolDef>, Trouble> {
-    catalog()
-        .iter()
-        .map(|it| {
-            let schema = serde_json::from_str(it.schema).map_err(|why| {
-                Trouble::of(Code::Internal, &why).within(&format!("schema of tool {}", it.name))
-            })?;
-            let (name, description) = (it.name.to_owned(), it.description.to_owned());
-            Ok(ToolDef { name, description, schema })
-        })
-        .collect()
+/// A tool as a model is told about it.
+fn tool_def(it: &ToolSpec) -> Result<ToolDef, Trouble> {
+    let schema = serde_json::from_str(it.schema).map_err(|why| {
+        Trouble::of(Code::Internal, &why).within(&format!("schema of tool {}", it.name))
+    })?;
+    Ok(ToolDef { name: it.name.to_owned(), description: it.description.to_owned(), schema })
+}
+
+/// Most tokens a request may have: what the window leaves, or what a refusal taught, if that is
+/// less; nothing where neither is known.
+fn most_tokens(window: Option<u32>, max_tokens: u32, learned: Option<u64>) -> Option<u64> {
+    let taken = u64::from(max_tokens) + RESERVE_TOKENS;
+    let left = window.map(|it| u64::from(it).saturating_sub(taken));
+    left.into_iter().chain(learned).min()
 }

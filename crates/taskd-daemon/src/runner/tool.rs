@@ -3,7 +3,10 @@
 
 use taskd_model::{Code, Digest, Outcome, ToolResultDoc, Usage};
 use taskd_tools::{
-    files::{Limits, ReadSet, ToolOutput, Workspace, admit, catalog, execute_file_tool, run_spec},
+    files::{
+        Limits, RECALL, ReadSet, ToolOutput, Workspace, admit, execute_file_tool, reads,
+        recall_spec, run_spec,
+    },
     supervise::How,
 };
 
@@ -28,12 +31,14 @@ impl Job {
         let spec = self.spec_doc()?;
         let allow = spec.loop_type.tools;
         let args = String::from_utf8_lossy(&self.ctx.blob(args)?).into_owned();
-        let reads = catalog().iter().any(|it| it.name == name && it.reads);
+        let reads = reads(name);
         let output = if name == RUN {
             match self.run_tool(&args, &allow).await? {
                 Some(output) => output,
                 None => return self.cancelled_tool().await,
             }
+        } else if name == RECALL.name {
+            self.recall_tool(&args)?
         } else {
             self.file_tool(name, args, allow).await?
         };
@@ -75,6 +80,36 @@ impl Job {
             Ok(execute_file_tool(&workspace, &name, &args, &allow, &reads, &limits))
         })
         .await
+    }
+
+    /// Gives back a turn of this iteration, or what a tool of it said, from what is stored.
+    fn recall_tool(&self, args: &str) -> Result<ToolOutput, Trouble> {
+        let asked = match recall_spec(args) {
+            Ok(asked) => asked,
+            Err(error) => return Ok(ToolOutput::error(&error)),
+        };
+        let turns = &self.subject()?.turns;
+        let Some(turn) = asked.turn.checked_sub(1).and_then(|it| turns.get(it)) else {
+            let there = match turns.len() {
+                0 => "no turn of this iteration is over yet".to_owned(),
+                n => format!("there are t1 to t{n}"),
+            };
+            return Ok(asked.unknown(&there));
+        };
+        let text = match asked.output {
+            None => self.text(&turn.reply)?,
+            Some(output) => match output.checked_sub(1).and_then(|it| turn.results.get(it)) {
+                Some(Some(result)) => self.ctx.doc::<ToolResultDoc>(result)?.text,
+                Some(None) => {
+                    return Ok(asked.unknown("that tool was interrupted and said nothing"));
+                }
+                None => {
+                    let (turn, outputs) = (asked.turn, turn.results.len());
+                    return Ok(asked.unknown(&format!("t{turn} has {outputs} outputs")));
+                }
+            },
+        };
+        Ok(asked.page(&text).unwrap_or_else(|error| ToolOutput::error(&error)))
     }
 
     /// What this iteration has read, from the results in the log.

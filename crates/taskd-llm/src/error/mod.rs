@@ -312,5 +312,6 @@ fn code_of_old_recording(failure: Failure) -> Code {
         Failure::Resources => Code::MachineExhausted,
         Failure::OverBudget => Code::CallOverCap,
         Failure::Permanent => Code::InvalidRequest,
+        Failure::TooLarge => Code::ContextTooLarge,
     }
 }

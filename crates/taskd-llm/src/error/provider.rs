@@ -121,7 +121,7 @@ impl ProviderFault {
                 format!("the credential was refused ({said}); check the key and the account")
             }
             Self::ContextTooLarge => {
-                format!("the request is too large ({said}); let the task read less at once")
+                format!("the request is too large ({said})")
             }
             Self::Refused => format!("the request was refused ({said})"),
             Self::Unreachable { why } => format!("no connection: {why}"),

@@ -123,9 +123,9 @@ mod tests {
         400 - 5                              Permanent         Refused         invalid_request
         400 invalid_request_error -          Permanent         Refused         invalid_request
         400 invalid_request_error 5          Permanent         Refused         invalid_request
-        400 context_length_exceeded -        Permanent         ContextTooLarge context_too_large
-        400 string_above_max_length -        Permanent         ContextTooLarge context_too_large
-        400 request_too_large -              Permanent         ContextTooLarge context_too_large
+        400 context_length_exceeded -        TooLarge          ContextTooLarge context_too_large
+        400 string_above_max_length -        TooLarge          ContextTooLarge context_too_large
+        400 request_too_large -              TooLarge          ContextTooLarge context_too_large
         400 overloaded_error -               Transient         Server          overloaded
         400 overloaded_error 5               NotBefore(5)      Server          overloaded
         400 rate_limit_exceeded 5            NotBefore(5)      RateLimited     rate_limited
@@ -152,9 +152,9 @@ mod tests {
         409 - -                              Transient         Server          server_error
         409 - 5                              NotBefore(5)      Server          server_error
         409 invalid_request_error -          Transient         Server          server_error
-        413 - -                              Permanent         ContextTooLarge context_too_large
-        413 request_too_large 5              Permanent         ContextTooLarge context_too_large
-        413 unheard_of -                     Permanent         ContextTooLarge context_too_large
+        413 - -                              TooLarge          ContextTooLarge context_too_large
+        413 request_too_large 5              TooLarge          ContextTooLarge context_too_large
+        413 unheard_of -                     TooLarge          ContextTooLarge context_too_large
         418 - -                              Permanent         Refused         invalid_request
         418 slow_down -                      RateLimited       RateLimited     rate_limited
         422 - -                              Permanent         Refused         invalid_request
@@ -175,7 +175,7 @@ mod tests {
         500 api_error -                      Transient         Server          server_error
         500 authentication_error -           Transient         Server          server_error
         500 invalid_request_error 5          NotBefore(5)      Server          server_error
-        500 context_length_exceeded -        Permanent         ContextTooLarge context_too_large
+        500 context_length_exceeded -        TooLarge          ContextTooLarge context_too_large
         502 - -                              Transient         Server          server_error
         502 - 5                              NotBefore(5)      Server          server_error
         503 - -                              Transient         Server          overloaded
@@ -201,8 +201,8 @@ mod tests {
         0 permission_error -                 Auth              Auth            permission_denied
         0 insufficient_quota -               Auth              Auth            quota_exhausted
         0 invalid_request_error -            Permanent         Refused         invalid_request
-        0 request_too_large -                Permanent         ContextTooLarge context_too_large
-        0 context_length_exceeded -          Permanent         ContextTooLarge context_too_large
+        0 request_too_large -                TooLarge          ContextTooLarge context_too_large
+        0 context_length_exceeded -          TooLarge          ContextTooLarge context_too_large
         0 unheard_of -                       Transient         Server          server_error
         400 content_filter -                 Permanent         Refused         content_refused
         400 content_policy_violation -       Permanent         Refused         content_refused
@@ -210,14 +210,14 @@ mod tests {
         400 invalid_value -                  Permanent         Refused         invalid_request
         400 model_not_found -                Permanent         Refused         model_not_found
         400 not_found_error -                Permanent         Refused         model_not_found
-        400 exceed_context_size_error -      Permanent         ContextTooLarge context_too_large
+        400 exceed_context_size_error -      TooLarge          ContextTooLarge context_too_large
         400 billing_not_active -             Auth              Auth            quota_exhausted
         400 account_deactivated -            Auth              Auth            quota_exhausted
         400 engine_overloaded -              Transient         Server          overloaded
         400 too_many_requests -              RateLimited       RateLimited     rate_limited
         401 insufficient_quota -             Auth              Auth            quota_exhausted
         401 permission_error -               Auth              Auth            permission_denied
-        401 context_length_exceeded -        Permanent         ContextTooLarge context_too_large
+        401 context_length_exceeded -        TooLarge          ContextTooLarge context_too_large
         402 - 5                              Auth              Auth            quota_exhausted
         403 account_deactivated -            Auth              Auth            quota_exhausted
         403 insufficient_quota 5             Auth              Auth            quota_exhausted
@@ -234,7 +234,7 @@ mod tests {
         429 too_many_requests 5              NotBefore(5)      RateLimited     rate_limited
         429 slow_down -                      RateLimited       RateLimited     rate_limited
         429 billing_not_active -             Auth              Auth            quota_exhausted
-        429 context_length_exceeded -        Permanent         ContextTooLarge context_too_large
+        429 context_length_exceeded -        TooLarge          ContextTooLarge context_too_large
         429 unheard_of 5                     NotBefore(5)      RateLimited     rate_limited
         500 unheard_of -                     Transient         Server          server_error
         500 insufficient_quota -             Auth              Auth            quota_exhausted

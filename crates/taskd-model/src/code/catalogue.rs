@@ -73,9 +73,9 @@ catalogue! {
     ContentRefused "content_refused" UserFixable Asks InvalidArgument 4
         "The provider's policy refuses what the request says"
         "word the task differently, then submit it again"
-    ContextTooLarge "context_too_large" UserFixable Asks InvalidArgument 4
+    ContextTooLarge "context_too_large" UserFixable AsksSmaller InvalidArgument 4
         "The request is larger than the model takes"
-        "let the task read less at once, split it, or use a model with a larger window"
+        "set the model's `window` in models.toml, split the task, or use a model with a larger window"
     Network "network" Transient Retries Unavailable 4
         "No connection to the provider could be made, or it broke before an answer"
         "nothing; if it stays so, look at the network and the URL"

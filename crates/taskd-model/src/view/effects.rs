@@ -10,7 +10,9 @@ use crate::{
     Time, Usage, Work, Worker, day_of,
 };
 
-use super::{Base, Doing, EffectKind, EffectView, GateView, LoopView, QueuePhase, Trouble, View};
+use super::{
+    Base, ContextView, Doing, EffectKind, EffectView, GateView, LoopView, QueuePhase, Trouble, View,
+};
 
 /// The tool that ends an iteration's turns; it is no effect.
 const FINISH: &str = "finish";
@@ -303,9 +305,11 @@ impl LoopView {
                 }
                 self.in_trouble(message, fault.clone(), record);
             }
+            Outcome::Composed { tokens, context, .. } => {
+                self.context = context.map(|of| ContextView { tokens: *tokens, of });
+            }
             Outcome::BaseChecked(_)
             | Outcome::Prepared { .. }
-            | Outcome::Composed { .. }
             | Outcome::Built { .. }
             | Outcome::BuiltEmpty
             | Outcome::BuildConflict { .. }

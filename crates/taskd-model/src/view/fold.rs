@@ -290,6 +290,7 @@ impl LoopView {
             type_name: head.type_name.clone(),
             worker: head.worker.clone(),
             instead_of: None,
+            context: None,
             needs: head.needs.clone(),
             limits: head.limits.clone(),
             doc: head.doc,

@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Change, Digest, EffectId, Fault, LandPolicy, LoopId, LoopLimits, Oid, Owner, PlanId, Priority,
-    ProjectId, QueueOp, Reason, Seq, Status, Time, Usage, Verdict, Worker,
+    Change, ContextUse, Digest, EffectId, Fault, LandPolicy, LoopId, LoopLimits, Oid, Owner,
+    PlanId, Priority, ProjectId, QueueOp, Reason, Seq, Status, Time, Usage, Verdict, Worker,
 };
 
 use super::{DayView, Ledger, Spans};
@@ -311,6 +311,17 @@ pub struct LoopView {
     pub failed_calls: u32,
     /// Times its work was moved onto another base.
     pub rebases: u32,
+    /// How full its model's context was when its last request was composed.
+    pub context: Option<ContextView>,
+}
+
+/// How full a model's context is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContextView {
+    /// Tokens of the request, about.
+    pub tokens: u64,
+    /// The window, and what is left out.
+    pub of: ContextUse,
 }
 
 /// One iteration.

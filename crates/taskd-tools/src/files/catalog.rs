@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::{ToolError, ToolOutput};
+use super::{RECALL, ToolError, ToolOutput};
 
 /// A tool as a model is told about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +26,12 @@ pub struct ToolSpec {
 #[must_use]
 pub fn catalog() -> &'static [ToolSpec] {
     CATALOG
+}
+
+/// The tool of that name changes nothing.
+#[must_use]
+pub fn reads(name: &str) -> bool {
+    CATALOG.iter().chain([&RECALL]).any(|it| it.name == name && it.reads)
 }
 
 /// The tool of that name, if it exists and is on the loop's list.

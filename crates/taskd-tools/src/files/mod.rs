@@ -2,7 +2,8 @@
 //!
 //! [`catalog`] is what a model is told; [`execute_file_tool`] does one call, blocking, and always
 //! answers: whatever is wrong is an error *result* that says what to do next. `run` is only read
-//! here ([`run_spec`]), the daemon runs it under a supervisor; `finish` has no effect here.
+//! here ([`run_spec`]), the daemon runs it under a supervisor; so is `recall` ([`recall_spec`]), whose
+//! texts are the daemon's; `finish` has no effect here.
 //!
 //! Refuses to: leave the worktree (every component is opened beneath the one before, by the kernel
 //! where it can), write into `.git`, write through a symbolic link, change a file the loop has not
@@ -15,6 +16,7 @@ mod error;
 mod list;
 mod paths;
 mod read;
+mod recall;
 mod search;
 mod walk;
 
@@ -23,9 +25,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use taskd_model::{Code, Digest};
 
-pub use catalog::{RunSpec, ToolSpec, admit, catalog, run_spec};
+pub use catalog::{RunSpec, ToolSpec, admit, catalog, reads, run_spec};
 pub use confine::{OpenWorkspaceError, Workspace};
 pub use error::ToolError;
+pub use recall::{RECALL, RECALL_PAGE_BYTES, RecallSpec, recall_spec};
 
 /// Does one call of a file tool and answers; blocks for as long as the disk does.
 ///

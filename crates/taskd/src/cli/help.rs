@@ -153,7 +153,8 @@ ls      seq, at, parked, plans[], loops[]: name, plan, title, group (needs_you, 
         done), status, state, worker, iteration, iterations_max, behind, files, added, removed,
         cost_micros, uncounted, waits_for[], since, last_sign, started, ended, landed
 show    name, text, accept[], gate[], gate_origin, ref, worktree, worker, touches[], notes[],
-        warnings[], loops[]: as above, and base, iterations[], trouble: message, at, event, fault
+        warnings[], loops[]: as above, and base, iterations[], trouble: message, at, event, fault,
+        context: tokens, window, turns_left_out, outputs_left_out, bytes_left_out
 fault   code, provider, model, status, type, body, attempt (from 1), elapsed_ms, causes[]: what a
         failed call or step leaves in its event too
 why     chain[]: subject, sentence, until, since, seq, details[], evidence, evidence_at, fault;

@@ -102,6 +102,15 @@ pub(crate) fn show(view: &View, loops: &[&LoopView], more: &v1::ShowResponse, no
         let mut object = serde_json::to_value(row(view, it, now)).unwrap_or_default();
         object["iterations"] = iterations.collect::<Vec<_>>().into();
         object["base"] = it.base.commit.to_string().into();
+        if let Some(context) = &it.context {
+            object["context"] = json!({
+                "tokens": context.tokens,
+                "window": context.of.window,
+                "turns_left_out": context.of.turns_left_out,
+                "outputs_left_out": context.of.outputs_left_out,
+                "bytes_left_out": context.of.bytes_left_out,
+            });
+        }
         if let Some(it) = &it.trouble {
             let (message, at, event) = (&it.message, time(it.at), it.seq);
             let fault = it.fault.as_deref();

@@ -2,8 +2,8 @@
 
 use taskd_api::v1;
 use taskd_model::{
-    Group, IterationRow, LoopId, LoopView, PlanId, PlanView, Status, Verdict, View, Worker,
-    format_duration_ms, format_micros,
+    ContextView, Group, IterationRow, LoopId, LoopView, PlanId, PlanView, Status, Verdict, View,
+    Worker, format_duration_ms, format_micros,
 };
 
 use super::{
@@ -57,6 +57,7 @@ pub(crate) fn one(view: &View, id: LoopId, more: &v1::ShowResponse, scene: &Scen
         out.push(pair("model", &words::worker(&it.worker), &rather));
     }
     out.push(limits(it, scene));
+    out.extend(it.context.as_ref().and_then(context));
     if let Some(landed) = &it.landed {
         let text = format!("{} on {}", landed.commit.short(), landed.onto.short());
         out.push(pair("landed", &text, &format!("{} ago", scene.age(landed.at))));
@@ -180,6 +181,17 @@ fn limits(it: &LoopView, scene: &Scene) -> String {
         Worker::Agent(_) | Worker::Model(_) => String::new(),
     };
     pair("limits", &left, &format!("{spent} of {budget}{whose}"))
+}
+
+/// How full the model's context is, where that is known or something of it is left out.
+fn context(it: &ContextView) -> Option<String> {
+    let left_out = if it.of.leaves_out() { it.of.to_string() } else { String::new() };
+    let full = match it.of.window {
+        Some(window) => format!("about {} of {window} tokens", it.tokens),
+        None if left_out.is_empty() => return None,
+        None => format!("about {} tokens", it.tokens),
+    };
+    Some(pair("context", &full, &left_out))
 }
 
 fn task(text: &str) -> Vec<String> {

@@ -7,6 +7,7 @@ mod faults;
 mod garbage;
 mod streams;
 mod tape;
+mod window;
 
 use std::{fs, time::Duration};
 

@@ -174,7 +174,7 @@ fn errors_in_the_stream_are_told_apart() {
         (r#"{"error":{"message":"m","type":"server_error","code":null}}"#, format!("{server} (server_error)")),
         (r#"{"error":{"message":"m","type":"requests","code":"rate_limit_exceeded"}}"#, format!("{limited} (rate_limit_exceeded)")),
         (r#"{"error":{"message":"m","code":429}}"#, format!("{limited} (429)")),
-        (r#"{"error":{"message":"m","type":"exceed_context_size_error","code":400}}"#, "Permanent: the model provider: the request is too large (400 exceed_context_size_error); let the task read less at once".to_owned()),
+        (r#"{"error":{"message":"m","type":"exceed_context_size_error","code":400}}"#, "TooLarge: the model provider: the request is too large (400 exceed_context_size_error)".to_owned()),
         (r#"{"error":"the prompt was: x"}"#, format!("{server} (no status)")),
         (r#"{"error":{"code":"the prompt was: x"}}"#, format!("{server} (no status)")),
     ];

@@ -61,8 +61,8 @@ async fn answers_are_judged_by_status_and_code_and_never_by_prose() {
             ("401 X", "", credential, "Auth Auth 401"),
             ("403 X", "retry-after: 2", "unheard_of", "Auth Auth 403"),
             ("400 X", "", "unheard_of", "Permanent Refused 400"),
-            ("400 X", "", large, "Permanent ContextTooLarge 400"),
-            ("413 X", "", large, "Permanent ContextTooLarge 413"),
+            ("400 X", "", large, "TooLarge ContextTooLarge 400"),
+            ("413 X", "", large, "TooLarge ContextTooLarge 413"),
             ("302 X", "location: /elsewhere", "unheard_of", "Permanent Refused 302"),
             ("200 OK", "", overloaded, "Transient Server 200"),
         ];
@@ -90,7 +90,7 @@ async fn bodies_that_are_not_the_providers_are_told_apart() {
         ("404 X\r\ncontent-type: text/html", &*page, "Permanent Refused 404"),
         ("503 X\r\ncontent-type: application/json", "{\"error\": ", "Transient Server 503"),
         ("503 X", "", "Transient Server 503"),
-        ("413 X\r\ncontent-type: text/html", &*page, "Permanent ContextTooLarge 413"),
+        ("413 X\r\ncontent-type: text/html", &*page, "TooLarge ContextTooLarge 413"),
     ];
     for adapter in ADAPTERS {
         for (head, body, expected) in &cases {
@@ -143,7 +143,7 @@ async fn an_error_in_mid_stream_is_judged_by_its_code() {
             (limited, "RateLimited RateLimited 200"),
             (billing, "Auth Auth 200"),
             (credential, "Auth Auth 200"),
-            (large, "Permanent ContextTooLarge 200"),
+            (large, "TooLarge ContextTooLarge 200"),
             ("unheard_of", "Transient Server 200"),
         ];
         for (code, expected) in cases {

@@ -52,7 +52,13 @@ fn time_goes_where_it_was_spent() {
     let composed = it.start(Owner::Loop(id(0)), Work::Compose);
     it.after(1).end(
         composed,
-        Outcome::Composed { request: digest("r"), tokens: 1, worst_micros: 0, worst_tokens: 0 },
+        Outcome::Composed {
+            request: digest("r"),
+            tokens: 1,
+            worst_micros: 0,
+            worst_tokens: 0,
+            context: None,
+        },
     );
     it.after(10);
     let failing = it.start(Owner::Loop(id(0)), call_work());

@@ -56,7 +56,13 @@ fn event(kind: u8, n: u8, m: u8, seq: u64) -> (Option<LoopId>, Event) {
         Work::Publish { op, commit: oid(m), expected: oid(n) },
     ];
     let outcomes = [
-        Outcome::Composed { request: digest("r"), tokens: 1, worst_micros: 0, worst_tokens: 0 },
+        Outcome::Composed {
+            request: digest("r"),
+            tokens: 1,
+            worst_micros: 0,
+            worst_tokens: 0,
+            context: None,
+        },
         Outcome::Gated {
             checkpoint: oid(m),
             tree: oid(m),

@@ -62,7 +62,13 @@ fn story() -> Story {
     let composing = it.start(Owner::Loop(id(8, 0)), Work::Compose);
     it.end(
         composing,
-        Outcome::Composed { request: digest("r"), tokens: 1, worst_micros: 0, worst_tokens: 0 },
+        Outcome::Composed {
+            request: digest("r"),
+            tokens: 1,
+            worst_micros: 0,
+            worst_tokens: 0,
+            context: None,
+        },
     );
     let call = it.after(720).start(Owner::Loop(id(8, 0)), call_work());
     let (failure, message) = (taskd_model::Failure::Transient, "no luck".to_owned());
