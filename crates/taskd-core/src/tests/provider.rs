@@ -197,9 +197,8 @@ fn reset(play: &mut Play, bucket: &str, refusals: bool) -> Option<Rejected> {
 }
 
 fn changes(play: &Play) -> Vec<CircuitChange> {
-    let change = |it: &Record| match &it.event {
-        Event::CircuitChanged { change, .. } => Some(*change),
-        _ => None,
+    let change = |it: &Record| {
+        if let Event::CircuitChanged { change, .. } = &it.event { Some(*change) } else { None }
     };
     play.log.iter().filter_map(change).collect()
 }
