@@ -35,6 +35,12 @@ fn budget(n: u8, m: u8) -> Event {
     }
 }
 
+/// A reply that asks for nothing but the end.
+fn finished() -> Outcome {
+    let calls = vec![call("finish")];
+    Outcome::Replied { reply: digest("y"), calls, usage: cost(3), by: None }
+}
+
 /// Some event about plan 7, its three loops and the last few effects; it need not make sense.
 fn event(kind: u8, n: u8, m: u8, seq: u64) -> (Option<LoopId>, Event) {
     let me = id(u16::from(n % 4));
@@ -70,12 +76,7 @@ fn event(kind: u8, n: u8, m: u8, seq: u64) -> (Option<LoopId>, Event) {
             markers: 0,
             report: Some(green(u32::from(n))),
         },
-        Outcome::Replied {
-            reply: digest("y"),
-            calls: vec![call("finish")],
-            usage: cost(3),
-            by: None,
-        },
+        finished(),
         tool_done(n > 9, m),
         agent_done(i32::from(n % 2), (m > 9).then(|| cost(u64::from(m)))),
         Outcome::Rebased { checkpoint: oid(m), conflicts: u32::from(n % 2), files: None },
