@@ -133,8 +133,8 @@ same! {
         output_tokens_per_minute, call_deadline_ms, silence_max_ms
     }
     Usage = Usage {
-        input, output, cache_read, cache_write, micros, unpriced, input_micros, output_micros,
-        cache_read_micros, cache_write_micros
+        input, output, cache_read, cache_write, micros, unpriced, estimated, input_micros,
+        output_micros, cache_read_micros, cache_write_micros
     }
     Spans = Spans { queue_ms, call_ms, gate_ms, person_ms }
     Change = Change { files, added, removed }

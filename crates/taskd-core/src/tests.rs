@@ -391,6 +391,7 @@ fn outcome(verb: &str, args: &[&str]) -> Outcome {
             reply: blob,
             calls: args.iter().map(|it| tool_call(it)).collect(),
             usage: used(),
+            by: None,
         },
         "over-budget" => Outcome::Failed {
             failure: Failure::OverBudget,

@@ -31,7 +31,7 @@ use taskd_git::{GitError, Identity, Repo};
 use taskd_llm::Models;
 use taskd_model::{
     Code, Delta, Digest, EffectId, Input, Observation, Oid, Order, Outcome, Owner, PlanDoc,
-    ProjectId, SpecDoc, Subject, Usage, View, Work, decode_doc, encode_doc,
+    ProjectId, Request, SpecDoc, Subject, Usage, View, Work, decode_doc, encode_doc,
 };
 use taskd_store::Store;
 use taskd_tools::supervise::Launcher;
@@ -49,6 +49,8 @@ use crate::{
 
 /// Blobs kept in memory, in bytes: the last turns of a few hundred loops.
 const BLOB_BYTES: usize = 8 << 20;
+/// Requests kept in memory, in bytes.
+const REQUEST_BYTES: usize = 16 << 20;
 /// `AGENTS.md` and the like kept in memory, in bytes.
 const INSTRUCTION_BYTES: usize = 1 << 20;
 
@@ -86,6 +88,8 @@ pub(crate) struct Context {
     idle: tokio::sync::Notify,
     /// Blobs that will be wanted again.
     blobs: recent::Recent<Digest, Arc<[u8]>>,
+    /// Requests that were sent: an attempt after a failure sends the same one.
+    requests: recent::Recent<Digest, Arc<Request>>,
     /// What repositories tell models about themselves, by project and commit.
     instructions: recent::Recent<(ProjectId, Oid), Option<Arc<str>>>,
     /// Only in tests.
@@ -121,6 +125,7 @@ impl Context {
             checking: tokio::sync::Mutex::default(),
             idle: tokio::sync::Notify::new(),
             blobs: recent::Recent::new(BLOB_BYTES),
+            requests: recent::Recent::new(REQUEST_BYTES),
             instructions: recent::Recent::new(INSTRUCTION_BYTES),
             fault: fault::Fault::from_env(),
             closing: AtomicBool::new(false),

@@ -8,6 +8,7 @@ mod read;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
+    path::PathBuf,
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -45,6 +46,8 @@ pub struct Provider {
     pub models_of: Option<String>,
     /// What its models take, where its interface does not tell.
     pub takes: Takes,
+    /// Authorities that are trusted beside this machine's own: a PEM file, by its absolute path.
+    pub ca_file: Option<PathBuf>,
 }
 
 /// A model, and its price from a date on.
@@ -156,6 +159,14 @@ fn is_variant(name: &str, model: &str) -> bool {
     let Some(date) = rest.strip_prefix('-') else { return rest.is_empty() };
     let shape: String = date.chars().map(|it| if it.is_ascii_digit() { '0' } else { it }).collect();
     shape == "00000000" || shape == "0000-00-00"
+}
+
+/// Whether `answered`, a provider's word, is the model that people call `PROVIDER/MODEL`, with a date
+/// behind it or not.
+#[must_use]
+pub fn is_same_model(asked: &str, answered: &str) -> bool {
+    let name = asked.split_once('/').map_or(asked, |(_, name)| name);
+    is_variant(name, answered) || is_variant(answered, name)
 }
 
 impl Date {

@@ -24,7 +24,9 @@ pub use call::{
 };
 pub use capability::{CAPABILITIES, Capabilities, Takes, capabilities};
 pub use cassette::{Cassette, CassetteError, Nearest, Player, Recorder};
-pub use catalog::{Catalog, CatalogError, Date, Model, ModelFacts, Provider, api_name};
+pub use catalog::{
+    Catalog, CatalogError, Date, Model, ModelFacts, Provider, api_name, is_same_model,
+};
 pub use error::{BodyKind, LlmError, Origin, ProviderFault, ScriptError, Wait};
 pub use http::{Api, Http, HttpSettings, Listed, Secret, Timeouts};
 pub use models::{MAX_SCRIPTS, Models, Resolved};

@@ -283,6 +283,7 @@ fn settings(
         key: key.map(Secret::new),
         timeouts: Timeouts::default(),
         takes: provider.takes,
+        ca_file: provider.ca_file.clone(),
     };
     Ok((settings, mark))
 }

@@ -312,6 +312,9 @@ pub enum Outcome {
         calls: Vec<ToolCall>,
         /// What it cost.
         usage: Usage,
+        /// The model that answered, in its provider's word, where it is not the one that was asked.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<String>,
     },
     /// A tool ran; errors are results too.
     ToolDone {
@@ -658,7 +661,10 @@ impl fmt::Display for Outcome {
             }
             Self::AcceptRan { green, .. } => write!(f, "accept {} before work", colour(*green)),
             Self::Composed { tokens, .. } => write!(f, "composed, about {tokens} tokens"),
-            Self::Replied { calls, .. } => write!(f, "replied, asks for {} tools", calls.len()),
+            Self::Replied { calls, by, .. } => {
+                let by = by.as_ref().map(|it| format!(" by {it}")).unwrap_or_default();
+                write!(f, "replied{by}, asks for {} tools", calls.len())
+            }
             Self::ToolDone { error, .. } => {
                 write!(f, "tool done{}", if *error { ", with an error" } else { "" })
             }

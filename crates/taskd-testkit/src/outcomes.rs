@@ -98,7 +98,7 @@ fn done(world: &mut World, id: EffectId) -> Outcome {
             let message = "it came to more than was left".to_owned();
             Outcome::Failed { failure: Failure::OverBudget, message, usage, fault: None }
         }
-        Work::Call { .. } => Outcome::Replied { reply: blob, calls, usage },
+        Work::Call { .. } => Outcome::Replied { reply: blob, calls, usage, by: None },
         Work::Tool { reads, .. } => {
             let subject = order.subject.as_ref().expect("a loop's work");
             let error = world.rng.chance(10);

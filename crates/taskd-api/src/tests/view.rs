@@ -30,6 +30,7 @@ fn usage() -> Usage {
         cache_write: 4,
         micros: 5,
         unpriced: 6,
+        estimated: 11,
         input_micros: 7,
         output_micros: 8,
         cache_read_micros: 9,

@@ -431,6 +431,7 @@ fn tokens_are_reserved_and_settled() {
         reply: taskd_model::Digest::of(b"much"),
         calls: Vec::new(),
         usage,
+        by: None,
     };
     play.now = 20;
     play.end(effect, outcome);

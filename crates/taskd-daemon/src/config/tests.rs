@@ -69,6 +69,12 @@ fn every_key_can_be_set_and_is_seen() {
         input_tokens = 54
         output_tokens = 55
         turns = 53
+        [retry]
+        first = "2s"
+        longest = "30s"
+        attempts = 12
+        deadline = "20m"
+        silence = "3m"
         [run]
         iterations = 9
         time = "1h 30m"
@@ -106,6 +112,11 @@ fn every_key_can_be_set_and_is_seen() {
     assert_eq!((limits.loops, limits.agents, limits.gates, limits.calls), (60, 5, 3, 11));
     assert_eq!((limits.requests_per_minute, limits.request_burst, limits.turns), (51, 52, 53));
     assert_eq!((limits.input_tokens_per_minute, limits.output_tokens_per_minute), (54, 55));
+    assert_eq!(
+        (limits.backoff_ms, limits.backoff_max_ms, limits.call_attempts),
+        (2_000, 30_000, 12)
+    );
+    assert_eq!((limits.call_deadline_ms, limits.silence_max_ms), (1_200_000, 180_000));
     let run = config.run_limits();
     assert_eq!((run.iterations, run.time_ms, run.budget_micros), (9, 5_400_000, 500_000));
     assert_eq!((run.tokens, config.plan_tokens), (1_500_000, 9_000_000));
@@ -191,7 +202,7 @@ follow = \"yes\"
         ("TASKD_LOG_LEVEL", "not one of ours"),
         ("HOME", "/root"),
     ]);
-    let sections = "limits, run, plan, gate, land, work, git, agent, http, log";
+    let sections = "limits, retry, run, plan, gate, land, work, git, agent, http, log";
     let expected = [
         &format!("user.toml:1:1: unknown section [é]; known: {sections}"),
         "user.toml:2:1: `git` is a section, not a key; write [git] and its keys below",

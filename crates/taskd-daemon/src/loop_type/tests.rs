@@ -222,7 +222,7 @@ fn files_that_define_nothing_say_so() {
              letter or digit, at most 40 characters",
             "empty.yaml:1:1: the file is empty; write at least `extends: ralph`",
             "list.yaml:1:1: a loop type is a list, not a map; write `key: value` with these keys: \
-             extends, description, agent, model, gate, limits, conflict, tools, thinking, temperature, unsupported, inputs, prompt, \
+             extends, description, agent, model, fallback, gate, limits, conflict, tools, thinking, temperature, unsupported, inputs, prompt, \
              system, setup, review",
             "mute.yaml:1:1: the type has no `prompt`; add `extends: ralph`, or write a `prompt`",
             "twice.yml:1:1: `twice` is already defined by twice.yaml; keep one of the two files",

@@ -72,7 +72,9 @@ async fn ask(
     credentials: &BTreeMap<String, String>,
 ) -> v1::ProviderCheck {
     let name = &provider.name;
-    let (http, mark) = match ctx.models.provider(name, credentials) {
+    // Authorities are in a file.
+    let found = tokio::task::block_in_place(|| ctx.models.provider(name, credentials));
+    let (http, mark) = match found {
         Ok(found) => found,
         Err(error) => return row(provider, Err(&error)),
     };
@@ -157,6 +159,10 @@ fn answered(fault: &ProviderFault, key: &str, place: String) -> (v1::ProviderSta
         }
         ProviderFault::Unreachable { .. } | ProviderFault::TimedOut { .. } => {
             (State::Unreachable, format!("start it, check network and proxy, {place}"))
+        }
+        ProviderFault::Certificate { .. } => {
+            let hint = "`ca_file` of the provider in models.toml names your own authority";
+            (State::Unreachable, hint.to_owned())
         }
         ProviderFault::Server { .. } | ProviderFault::Disconnected { .. } => {
             (State::Failing, "wait; its status page may say more".to_owned())

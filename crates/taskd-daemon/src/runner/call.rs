@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use futures::StreamExt as _;
-use taskd_llm::{Call, CallLimits, LlmError, Resolved, StreamEvent, at_most};
+use taskd_llm::{Call, CallLimits, LlmError, Resolved, StreamEvent, at_most, is_same_model};
 use taskd_model::{
     Code, Delta, Digest, IterationNote, Observation, Outcome, Part, Reply, Request, Thinking,
     ToolCall, ToolDef, ToolResultDoc, Usage,
@@ -146,6 +146,17 @@ impl Job {
             .collect()
     }
 
+    /// A request by its digest. The same attempt after attempt, so that it is written once.
+    fn request(&self, digest: &Digest) -> Result<Arc<Request>, Trouble> {
+        if let Some(known) = self.ctx.requests.get(digest) {
+            return Ok(known);
+        }
+        let bytes = self.ctx.blob(digest)?.len();
+        let request: Arc<Request> = Arc::new(self.ctx.doc(digest)?);
+        self.ctx.requests.keep(*digest, Arc::clone(&request), bytes);
+        Ok(request)
+    }
+
     /// Sends one request that may cost so much, and use so many tokens. What it used is reported
     /// however it ends.
     pub(super) async fn call(
@@ -171,7 +182,7 @@ impl Job {
     ) -> Result<Option<Outcome>, Trouble> {
         let ctx = Arc::clone(&self.ctx);
         let name = model.to_owned();
-        let request: Request = self.ctx.doc(request)?;
+        let request = self.request(request)?;
         let (request, Resolved { llm, price, .. }) = self
             .blocking(move || {
                 let credentials = lock(&ctx.credentials).clone();
@@ -180,7 +191,7 @@ impl Job {
             })
             .await?;
         let call = Call {
-            request: Arc::new(request),
+            request,
             attempt: self.subject()?.attempt,
             limits: CallLimits {
                 max_tool_calls: MAX_TOOL_CALLS,
@@ -230,8 +241,9 @@ impl Job {
                 }
                 Some(Ok(StreamEvent::Done(reply))) => {
                     let calls = self.calls_of(&reply, calls)?;
+                    let by = reply.model.clone().filter(|it| !is_same_model(model, it));
                     let reply = self.put_doc(&reply)?;
-                    return Ok(Some(Outcome::Replied { reply, calls, usage: *usage }));
+                    return Ok(Some(Outcome::Replied { reply, calls, usage: *usage, by }));
                 }
             }
         }

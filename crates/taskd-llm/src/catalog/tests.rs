@@ -152,6 +152,7 @@ fn what_is_wrong_is_told_by_line_and_column() {
         ),
         (provider("key_variable = 'my key'\n"), "4:16: it must be the name of a variable"),
         (provider("key_optional = 'yes'\n"), "4:16: invalid type: string"),
+        (provider("ca_file = 'ca.pem'\n"), "4:11: it must be an absolute path"),
         (provider("models_of = 'nobody'\n"), "4:13: there is no provider `nobody`"),
         (
             "\n[providers.Big]\napi = 'openai-chat'\nurl = 'http://x'".to_owned(),

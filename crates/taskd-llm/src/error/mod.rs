@@ -266,6 +266,12 @@ impl LlmError {
         Self::provider(ProviderFault::Inexpressible { what })
     }
 
+    /// A certificate that is not trusted.
+    pub(crate) fn untrusted(why: &str) -> Self {
+        let why = why.chars().take(MAX_WHY_CHARS).collect();
+        Self::provider(ProviderFault::Certificate { why })
+    }
+
     /// The same failure, and whose it is.
     pub(crate) fn of(mut self, whose: &Origin, seen: usize) -> Self {
         if let Self::Provider { origin, fault } = &mut self {

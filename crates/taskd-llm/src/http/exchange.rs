@@ -3,7 +3,7 @@
 //! All of it happens while the stream is polled. Dropping the stream drops the connection with it;
 //! there is no task that could go on.
 
-use std::{collections::VecDeque, future::Future, sync::Arc, time::Duration};
+use std::{collections::VecDeque, error::Error, future::Future, io, sync::Arc, time::Duration};
 
 use reqwest::{Response, header};
 use tokio::time::{Instant, timeout_at};
@@ -278,11 +278,20 @@ pub(super) fn not_sent(error: &reqwest::Error, limits: Timeouts) -> LlmError {
         return late(Wait::Connect, limits.connect);
     }
     // The innermost error is the system's or the TLS library's; those around it name the URL.
-    let mut inner: &dyn std::error::Error = error;
-    while let Some(source) = inner.source() {
-        inner = source;
+    let mut inner: &(dyn Error + 'static) = error;
+    while let Some(within) = within(inner) {
+        inner = within;
     }
-    LlmError::unreachable(&inner.to_string())
+    match inner.downcast_ref::<rustls::Error>() {
+        Some(rustls::Error::InvalidCertificate(it)) => LlmError::untrusted(&it.to_string()),
+        Some(_) | None => LlmError::unreachable(&inner.to_string()),
+    }
+}
+
+/// What an error is about. An error of the system's kind hides the one it was made from.
+fn within<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
+    let hidden = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    hidden.map(|it| it as &(dyn Error + 'static)).or_else(|| error.source())
 }
 
 pub(super) fn kind_of(response: &Response) -> BodyKind {

@@ -88,9 +88,11 @@ impl Meter {
         allowed
     }
 
-    /// Says what it is now, if that was not said.
+    /// Says what it is now, if that was not said: for the end of a call, where a part that the
+    /// provider did not say stays an estimate.
     pub(super) fn report(&mut self, out: &mut Vec<StreamEvent>) {
-        let now = self.so_far(0);
+        let mut now = self.so_far(0);
+        now.estimated = u32::from(!self.heard || 0 < self.bytes);
         if now != self.shown {
             self.shown = now;
             out.push(StreamEvent::Usage(now));

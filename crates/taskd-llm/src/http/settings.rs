@@ -1,6 +1,6 @@
 //! What must be known to talk to a provider. Where it comes from is decided elsewhere.
 
-use std::{fmt, time::Duration};
+use std::{fmt, path::PathBuf, time::Duration};
 
 use crate::Takes;
 
@@ -21,6 +21,8 @@ pub struct HttpSettings {
     pub timeouts: Timeouts,
     /// What the model takes, where its interface does not tell.
     pub takes: Takes,
+    /// Certificates of authorities that are trusted beside this machine's own, as PEM.
+    pub ca_file: Option<PathBuf>,
 }
 
 /// Leaves the base URL out: until it is checked, it may hold a credential.

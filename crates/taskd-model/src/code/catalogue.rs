@@ -79,6 +79,9 @@ catalogue! {
     Network "network" Transient Retries Unavailable 4
         "No connection to the provider could be made, or it broke before an answer"
         "nothing; if it stays so, look at the network and the URL"
+    CertificateUntrusted "certificate_untrusted" UserFixable Asks Unavailable 4
+        "The provider shows a certificate that is not trusted"
+        "name your own authority with `ca_file` in models.toml, or look at the URL"
     TimeoutConnect "timeout_connect" Transient Retries DeadlineExceeded 4
         "No connection to the provider came about in time"
         "nothing; if it stays so, look at the network and the URL"

@@ -238,6 +238,7 @@ fn classes(n: u64) -> Usage {
         cache_write: 4 * n,
         micros: 5 * n,
         unpriced: u32::from(n == 7),
+        estimated: u32::from(n == 7),
         input_micros: n,
         output_micros: n,
         cache_read_micros: n,

@@ -165,8 +165,8 @@ run     plan, names[], title, target, base, gate, worker, payers[]: worker, kind
         login, free, nobody), variable, place; land, ...; then the stored events, then
         id, verdict, exit
 costs   by, rows[]: its key, input, output, cache_read, cache_write, cost_micros, unpriced,
-        uncounted; total; with ids a receipt each: name, class_micros, queue_ms, call_ms, gate_ms,
-        person_ms, wall_ms, calls, failed_calls, iterations, rebases, landed[]
+        estimated, uncounted; total; with ids a receipt each: name, class_micros, queue_ms,
+        call_ms, gate_ms, person_ms, wall_ms, calls, failed_calls, iterations, rebases, landed[]
 budget  name, level (all, project, plan, loop), budget_micros, cost_micros, left_micros, percent,
         budget_tokens, tokens, left_tokens, percent_tokens; of a day also renewed, closed
 models  providers[]: name, interface, url, credential; models[]: name, window, max_output,

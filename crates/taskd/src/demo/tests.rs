@@ -272,7 +272,7 @@ impl Log {
         self.end(
             ms,
             effect,
-            Outcome::Replied { reply, calls: Vec::new(), usage: Usage::default() },
+            Outcome::Replied { reply, calls: Vec::new(), usage: Usage::default(), by: None },
         );
     }
 

@@ -1,5 +1,6 @@
 //! Models as their owner meets them: who can be called, what with, and calls that were recorded.
 
+mod answers;
 mod check;
 mod params;
 mod reset;
@@ -12,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use taskd_model::{Event, Record, Status};
+use taskd_model::{Event, Outcome, Record, Status};
 
 use crate::support::{World, files_that_say};
 

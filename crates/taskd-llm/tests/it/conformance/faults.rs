@@ -295,6 +295,7 @@ fn settings_that_cannot_work_are_refused() {
             key: Some(Secret::new(key.to_owned())),
             timeouts: Timeouts::default(),
             takes: Takes::default(),
+            ca_file: None,
         };
         for (url, expected) in cases {
             let settings = settings(url, KEY);

@@ -11,6 +11,7 @@ mod params;
 mod questions;
 mod server;
 mod streams;
+mod tls;
 
 use std::{fmt::Write as _, path::PathBuf, sync::Arc, time::Duration};
 
@@ -91,6 +92,7 @@ fn settings(adapter: &Adapter, url: &str) -> HttpSettings {
         key: Some(Secret::new(format!("{KEY}\n"))),
         timeouts: timeouts(),
         takes: Takes::default(),
+        ca_file: None,
     }
 }
 

@@ -274,3 +274,27 @@ async fn what_the_provider_says_replaces_the_estimate() {
         assert_eq!((done.usage.micros, done.usage.unpriced), (0, 1));
     }
 }
+
+/// Proves MC-PROV-9: what a provider does not say is not nothing: it is an estimate and called one.
+#[tokio::test]
+async fn a_use_that_is_not_said_is_an_estimate_and_called_one() {
+    for adapter in ADAPTERS {
+        let said = format!("{}{}", (adapter.saying)("some words"), (adapter.ending)());
+        let unsaid = said.replace("usage", "used");
+        assert_ne!(said, unsaid);
+        for (stream, estimated) in [(said, 0), (unsaid, 1)] {
+            let server = Server::start(move |_| chunked(STREAM, [stream.as_bytes()])).await;
+            let told = collect(open(adapter, &server.url()).stream(call())).await;
+            told.result.expect("a reply");
+            assert_eq!(told.usage.estimated, estimated, "{}", adapter.folder);
+            assert!(told.usage.input > 0 && told.usage.output > 0, "{:?}", told.usage);
+            assert_eq!(told.usage.unpriced, 0);
+        }
+        // One that breaks off is an estimate too, as far as it was not said.
+        let begun = (adapter.saying)("some words");
+        let server = Server::start(move |_| chunked(STREAM, [begun.as_bytes()])).await;
+        let told = collect(open(adapter, &server.url()).stream(call())).await;
+        told.result.expect_err("no end");
+        assert_eq!(told.usage.estimated, 1, "{}", adapter.folder);
+    }
+}

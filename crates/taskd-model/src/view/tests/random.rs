@@ -64,7 +64,12 @@ fn event(kind: u8, n: u8, m: u8, seq: u64) -> (Option<LoopId>, Event) {
             markers: 0,
             report: Some(green(u32::from(n))),
         },
-        Outcome::Replied { reply: digest("y"), calls: vec![call("finish")], usage: cost(3) },
+        Outcome::Replied {
+            reply: digest("y"),
+            calls: vec![call("finish")],
+            usage: cost(3),
+            by: None,
+        },
         tool_done(n > 9, m),
         agent_done(i32::from(n % 2), (m > 9).then(|| cost(u64::from(m)))),
         Outcome::Rebased { checkpoint: oid(m), conflicts: u32::from(n % 2), files: None },

@@ -33,6 +33,7 @@ fn used() -> Usage {
         cache_write: 80_000,
         micros: 1_416_001,
         unpriced: 0,
+        estimated: 0,
         input_micros: 36_000,
         output_micros: 60_000,
         cache_read_micros: 1_020_000,
@@ -41,7 +42,7 @@ fn used() -> Usage {
 }
 
 fn replied(usage: Usage) -> Outcome {
-    Outcome::Replied { reply: digest("y"), calls: Vec::new(), usage }
+    Outcome::Replied { reply: digest("y"), calls: Vec::new(), usage, by: None }
 }
 
 /// Plan 8 with a loop that waited, called twice, was gated and landed, and one that has no price;

@@ -117,3 +117,27 @@ fn providers_are_asked_whether_they_can_be_called() {
     world.stop();
     assert!(files_that_say(&world.state(), SECRET).is_empty());
 }
+
+/// The daemon's environment names the proxy, for all but this machine's own servers.
+#[test]
+fn a_proxy_is_asked_for_what_is_elsewhere() {
+    let mut world = World::new();
+    let body = r#"{"data":[{"id":"a"}]}"#;
+    let (proxy, here) = (Asked::new("200 OK", body), Asked::new("200 OK", body));
+    own_models(
+        &world,
+        &format!(
+            "[providers.there]\napi = 'openai-chat'\nurl = 'http://models.invalid/v1'\n\
+             [providers.spared]\napi = 'openai-chat'\nurl = 'http://spared.invalid/v1'\n\
+             [providers.here]\napi = 'openai-chat'\nurl = '{}/v1'\n",
+            here.url
+        ),
+    );
+    world.env.insert("HTTP_PROXY".to_owned(), proxy.url.clone());
+    world.env.insert("NO_PROXY".to_owned(), "spared.invalid".to_owned());
+    world.start();
+    world.taskd(&["models", "--check", "there", "here"]).ok();
+    assert_eq!((proxy.times(), here.times()), (1, 1));
+    let spared = world.taskd(&["models", "--check", "spared"]);
+    assert_eq!((spared.code, proxy.times()), (1, 1), "{spared:?}");
+}
