@@ -101,7 +101,7 @@ target: main
 agent: claude
 gate: cargo test --workspace
 land: on-gate
-limits: {budget: $15, time: 6h}
+limits: {budget: $15, tokens: 2M, time: 6h}
 context: |
   Every public endpoint must limit each API key. Integers only, no new crates.
 specs:
