@@ -114,7 +114,7 @@ impl Client {
     ///
     /// The daemon does not answer.
     pub async fn providers(&self) -> Result<Vec<v1::ProviderRow>, ApiError> {
-        match self.models(v1::ModelsRequest {}).await {
+        match self.models(v1::ModelsRequest::default()).await {
             Ok(answer) => Ok(answer.providers),
             Err(error) if error.code == codes::SKEW => Ok(Vec::new()),
             Err(error) => Err(error),

@@ -133,8 +133,8 @@ same! {
         output_tokens_per_minute, call_deadline_ms, silence_max_ms
     }
     Usage = Usage {
-        input, output, cache_read, cache_write, micros, unpriced, input_micros, output_micros,
-        cache_read_micros, cache_write_micros
+        input, output, cache_read, cache_write, micros, unpriced, estimated, input_micros,
+        output_micros, cache_read_micros, cache_write_micros
     }
     Spans = Spans { queue_ms, call_ms, gate_ms, person_ms }
     Change = Change { files, added, removed }
@@ -190,6 +190,7 @@ impl From<&model::View> for v1::View {
             queue: effects::write_queue(&it.queue),
             effects: it.effects.iter().map(|(id, it)| effects::write(*id, it)).collect(),
             totals: write_totals(&it.totals),
+            day: Some((&it.day).into()),
         }
     }
 }
@@ -215,6 +216,7 @@ impl TryFrom<v1::View> for model::View {
             queue: effects::read_queue(it.queue)?,
             effects: it.effects.into_iter().map(effects::read).collect::<Result<_, _>>()?,
             totals: totals(&it.totals)?,
+            day: need(it.day, "View.day")?.into(),
         })
     }
 }

@@ -4,12 +4,14 @@
 
 use std::collections::BTreeSet;
 
-use taskd_model::{EffectId, Limits, LoopId, Owner, Priority, Seq, Time, Work};
+use taskd_model::{
+    Amount, EffectId, Limits, LoopId, Owner, Priority, Purse, Seq, Time, Unit, Work,
+};
 
 use crate::{
     BucketState, CallCounts, Coordinator, Room,
-    decide::{self, Money},
     engine::{LoopEngine, Next},
+    money::{self, Closed, Money},
     scheduler::{Bucket, Hindrance, Order, WINDOW_MS, Waiters},
 };
 
@@ -110,16 +112,33 @@ pub enum CallWait {
     },
     /// What is left of the money may still be spent by calls in flight.
     Money {
-        /// The plan's budget, in micro-dollars.
-        budget_micros: u64,
+        /// Whose budget it is.
+        of: Purse,
+        /// What the figures are counted in.
+        unit: Unit,
+        /// The budget.
+        budget: u64,
         /// What of it is spent.
-        spent_micros: u64,
-        /// What of it calls in flight may cost.
-        reserved_micros: u64,
-        /// What this call may cost.
-        worst_micros: u64,
+        spent: u64,
+        /// What of it calls in flight may use.
+        reserved: u64,
+        /// What this call may use.
+        worst: u64,
         /// The oldest of those calls.
         by: Option<Seq>,
+    },
+    /// A day's budget did not pay for a call.
+    Day {
+        /// Whose budget it is.
+        of: Purse,
+        /// The budget of a day; 0 is no limit.
+        budget: Amount,
+        /// What of it is spent today.
+        spent: Amount,
+        /// The event that says so.
+        by: Seq,
+        /// When it is renewed.
+        until: Time,
     },
 }
 
@@ -226,28 +245,44 @@ impl Coordinator {
             | CallWait::Room { .. }
             | CallWait::Turn { .. }
             | CallWait::Retry { .. }
-            | CallWait::Money { .. } => false,
+            | CallWait::Money { .. }
+            | CallWait::Day { .. } => false,
         };
         let closed = closed.map(|it| self.wait_of(bucket, it)).filter(holds);
         let wait = closed.unwrap_or_else(|| self.rest_of(engine, until));
         WantedCall { bucket: bucket.to_owned(), wait, place: None }
     }
 
+    /// What a loop waits for whose day's budget is closed.
+    pub(crate) fn moneyless_call(
+        &self,
+        engine: &LoopEngine,
+        (of, closed): (Purse, Closed),
+        now: Time,
+    ) -> WantedCall {
+        let account = money::account(self.state(), of, now);
+        let limit = |unit| account.limit(unit).unwrap_or(0);
+        let budget = Amount { micros: limit(Unit::Micros), tokens: limit(Unit::Tokens) };
+        let (by, until) = (closed.by, closed.until);
+        let wait = CallWait::Day { of, budget, spent: account.spent, by, until };
+        WantedCall { bucket: engine.worker.to_string(), wait, place: None }
+    }
+
     fn rest_of(&self, engine: &LoopEngine, until: Time) -> CallWait {
         let state = self.state();
-        if let Next::Call { worst_micros, .. } = engine.next
+        if let Next::Call { worst, .. } = engine.next
             && engine.attempts == 0
-            && matches!(decide::afford(state, engine, worst_micros), Money::Reserved)
+            && let Money::Reserved(of, unit) = money::afford(state, engine.id, worst, state.now())
         {
-            let id = engine.id.plan();
-            let plan = state.plan(id);
-            let by = self.oldest_call(|_, it| it.plan() == id);
+            let account = money::account(state, of, state.now());
             return CallWait::Money {
-                budget_micros: plan.head.budget_micros,
-                spent_micros: plan.spent.micros,
-                reserved_micros: plan.reserved_micros,
-                worst_micros,
-                by,
+                of,
+                unit,
+                budget: account.limit(unit).unwrap_or(0),
+                spent: account.spent.get(unit),
+                reserved: account.reserved.get(unit),
+                worst: worst.get(unit),
+                by: self.oldest_call(|_, it| money::pays_for(state, of, it)),
             };
         }
         let (by, why) = engine.deferral.clone().unwrap_or_default();

@@ -1,13 +1,14 @@
 //! What people ask for: each command is checked whole before its first event.
 
 use taskd_model::{
-    Actor, Code, Command, Event, LandPolicy, Limit, LoopId, MAX_EVENT_BYTES, PlanHead, PlanId,
-    ProjectId, Purse, Reason, SpecHead, SpecId, Status, Time,
+    Actor, CircuitChange, Code, Command, Event, LandPolicy, Limit, LoopId, MAX_EVENT_BYTES,
+    PlanHead, PlanId, ProjectId, Purse, Reason, SpecHead, SpecId, Status, Time, Unit, Worker,
 };
 
 use crate::{
-    Coordinator, decide,
+    Coordinator,
     engine::{LoopEngine, Next},
+    money,
     plan::{PlanState, Reach},
 };
 
@@ -105,6 +106,9 @@ pub enum Rejected {
         /// How large it would be.
         bytes: usize,
     },
+    /// No call went through this bucket yet.
+    #[error("{0} was not called yet, so there is nothing to reset")]
+    NoBucket(String),
     /// A project with open plans stays.
     #[error("project {} has open plans; stop them first", .0.0)]
     ProjectBusy(ProjectId),
@@ -119,6 +123,7 @@ impl Rejected {
             Self::NoProject(_) => Code::NoSuchProject,
             Self::NoLoop(_) => Code::NoSuchLoop,
             Self::NoPlan(_) => Code::NoSuchPlan,
+            Self::NoBucket(_) => Code::NoSuchBucket,
             Self::BadNeed { .. }
             | Self::BadCount { .. }
             | Self::TooMany(_)
@@ -193,7 +198,15 @@ impl Coordinator {
                 self.alive(&[*id])?;
                 self.emit(now, actor, Some(*id), Event::NoteAdded { note: *note });
             }
-            Command::SetBudget { of, micros } => self.set_budget(now, actor, *of, *micros)?,
+            Command::SetBudget { of, micros } => {
+                self.set_budget(now, actor, (*of, Unit::Micros), *micros)?;
+            }
+            Command::SetTokens { of, tokens } => {
+                self.set_budget(now, actor, (*of, Unit::Tokens), *tokens)?;
+            }
+            Command::ResetCalls { bucket, refusals } => {
+                self.reset_calls(now, actor, bucket, *refusals)?;
+            }
             Command::Park if !self.state().is_parked() => {
                 self.emit(now, actor, None, Event::WorkParked);
             }
@@ -249,6 +262,36 @@ impl Coordinator {
         Ok(())
     }
 
+    /// A person says that a provider is well: what rests before it calls it again rests no longer.
+    fn reset_calls(
+        &mut self,
+        now: Time,
+        actor: Actor,
+        bucket: &String,
+        refusals: bool,
+    ) -> Result<(), Rejected> {
+        let known = self.state().bucket(bucket);
+        let known = known.ok_or_else(|| Rejected::NoBucket(bucket.clone()))?;
+        if !known.is_held(refusals, now) {
+            return Ok(());
+        }
+        let change = CircuitChange::Reset { refusals };
+        let event = Event::CircuitChanged { bucket: bucket.clone(), change };
+        self.emit(now, actor, None, event);
+        let rests = |it: &&LoopEngine| {
+            it.retry_at.is_some()
+                && !it.is_over()
+                && matches!(it.next, Next::Call { .. })
+                && matches!(&it.worker, Worker::Model(name) if name == bucket)
+        };
+        let resting: Vec<LoopId> =
+            self.state().loops().values().filter(rests).map(|it| it.id).collect();
+        for id in resting {
+            self.emit(now, Actor::Core, Some(id), Event::DeferralOver);
+        }
+        Ok(())
+    }
+
     fn pause(&mut self, now: Time, actor: Actor, ids: &[LoopId]) -> Result<(), Rejected> {
         for engine in self.alive(ids)? {
             let rests = matches!(engine.status, Status::Paused | Status::Blocked);
@@ -274,7 +317,7 @@ impl Coordinator {
                 return Err(Rejected::NeedFailed { name });
             }
             if matches!(engine.reason, Some(Reason::Limit(_)))
-                && let Some(limit) = decide::cannot_pay(self.state(), engine)
+                && let Some(limit) = money::cannot_pay(self.state(), engine)
             {
                 return Err(Rejected::NoMoney { name, limit });
             }
@@ -294,33 +337,42 @@ impl Coordinator {
         Ok(())
     }
 
-    /// Sets what a loop or a plan may spend in all.
+    /// Sets what may be spent of a budget from now on.
     fn set_budget(
         &mut self,
         now: Time,
         actor: Actor,
-        of: Purse,
-        micros: u64,
+        (of, unit): (Purse, Unit),
+        amount: u64,
     ) -> Result<(), Rejected> {
-        let before = match of {
-            Purse::Loop(id) => self.alive(&[id])?.first().map(|it| it.limits.budget_micros),
+        match of {
+            Purse::Loop(id) => {
+                self.alive(&[id])?;
+            }
             Purse::Plan(id) => {
                 let plan = self.state().plans().get(&id).ok_or(Rejected::NoPlan(id))?;
                 if plan.state == PlanState::Ended {
                     return Err(Rejected::PlanIsOver(id));
                 }
-                Some(plan.head.budget_micros)
             }
-        };
-        if before == Some(micros) {
+            Purse::Project(id) => {
+                self.state().project(id).ok_or(Rejected::NoProject(id))?;
+            }
+            Purse::All => {}
+        }
+        let before = money::account(self.state(), of, now).limit(unit);
+        // What is for a whole life may be nothing; everywhere else that is no limit.
+        let lifelong = unit == Unit::Micros && !of.is_daily();
+        let amount_is = if amount == 0 && !lifelong { None } else { Some(amount) };
+        if before == amount_is {
             return Ok(());
         }
-        self.emit(now, actor, of.loop_id(), Event::BudgetSet { of, micros });
-        let id = of.loop_id().or_else(|| {
-            let plan = self.state().plan(of.plan());
-            plan.specs.first().map(|it| it.latest)
-        });
-        self.warn_of_budgets(now, id);
+        let event = match unit {
+            Unit::Micros => Event::BudgetSet { of, micros: amount },
+            Unit::Tokens => Event::TokensSet { of, tokens: amount },
+        };
+        self.emit(now, actor, of.loop_id(), event);
+        self.warn_of(now, of);
         Ok(())
     }
 

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 use taskd_model::{
-    Actor, EffectId, Event, Input, LoopId, Oid, Owner, PlanId, ProjectId, QueueOp, Record, Seq,
-    SpecId, Time,
+    Actor, EffectId, Event, Input, LoopId, Oid, Owner, PlanId, ProjectId, Purse, QueueOp, Record,
+    Seq, SpecId, Time,
 };
 
 use crate::{
@@ -164,7 +164,17 @@ impl Coordinator {
             | Event::EffectStarted { owner: Owner::Plan(plan), .. } => of_plan(plan),
             Event::EffectStarted { owner: Owner::Loop(id), .. } => of_plan(&id.plan()),
             Event::QueueEntered { op } | Event::QueueLeft { op, .. } => of_plan(&op.plan()),
-            Event::BudgetSet { of, .. } | Event::BudgetWarned { of, .. } => of_plan(&of.plan()),
+            Event::BudgetSet { of, .. }
+            | Event::BudgetWarned { of, .. }
+            | Event::TokensSet { of, .. }
+            | Event::TokensWarned { of, .. }
+            | Event::BudgetSpent { of, .. }
+            | Event::BudgetRenewed { of } => match of {
+                Purse::Project(id) => Some(*id),
+                Purse::Loop(_) | Purse::Plan(_) | Purse::All => {
+                    of.plan().as_ref().and_then(of_plan)
+                }
+            },
             Event::EffectEnded { effect, .. } | Event::EffectObserved { effect, .. } => {
                 Some(self.state.effects()[effect].project)
             }
@@ -189,7 +199,8 @@ impl Coordinator {
             | Event::NoteAdded { .. }
             | Event::PauseAsked
             | Event::ResumeAsked
-            | Event::StopAsked => None,
+            | Event::StopAsked
+            | Event::CircuitChanged { .. } => None,
         }
     }
 

@@ -10,6 +10,7 @@ use taskd_model::{
 use crate::{
     engine::{LoopEngine, Next},
     fallback,
+    money::{self, Money},
     plan::{PlanState, Reach},
     queue::{Active, Stage},
     scheduler::Waiters,
@@ -30,13 +31,14 @@ pub(crate) fn next_event(state: &State, now: Time) -> Option<Step> {
         .or_else(|| admit_gate(state))
         .or_else(|| admit_call(state, now))
         .or_else(|| fallback::detour(state, now))
-        .or_else(|| admit_agent(state))
+        .or_else(|| admit_agent(state, now))
         .or_else(|| admit_loop(state))
 }
 
 /// When to ask again even if nothing happens.
 pub(crate) fn next_deadline(state: &State) -> Option<Time> {
-    let due = state.index().due.first().map(|(at, _)| *at);
+    let renewal = state.index().renewals.first().map(|(at, _)| *at);
+    let due = state.index().due.first().map(|(at, _)| *at).into_iter().chain(renewal).min();
     if state.is_parked() {
         return due;
     }
@@ -59,6 +61,11 @@ fn admission_at(state: &State, bucket: &str, waiters: &Waiters) -> Option<Time> 
 }
 
 fn due(state: &State, now: Time) -> Option<Step> {
+    if let Some((at, of)) = state.index().renewals.first()
+        && *at <= now
+    {
+        return Some((None, Event::BudgetRenewed { of: *of }));
+    }
     let (at, id) = *state.index().due.first()?;
     if now < at {
         return None;
@@ -142,73 +149,44 @@ fn admit_call(state: &State, now: Time) -> Option<Step> {
         let call = state.next_call(name, waiters, now);
         call.ready_at.is_some_and(|it| it <= now).then_some((name, call))
     })?;
-    let engine = &state.loops()[&call.id];
-    let event = match afford(state, engine, call.worst_micros) {
-        Money::Gone(limit) => out_of_money(limit),
-        Money::Reserved => Event::Deferred {
-            until: now.plus_ms(RESERVED_WAIT_MS),
-            why: "what is left of the plan's budget is reserved by calls in flight".to_owned(),
-        },
-        Money::Cap(cap_micros) => {
+    Some(match money::afford(state, call.id, call.worst, now) {
+        Money::Gone(of) => money::out_of(call.id, of, now),
+        Money::TooMuch(of, unit) => money::too_much(state, call.id, of, unit, call.worst),
+        Money::Reserved(of, _) => {
+            let until = now.plus_ms(RESERVED_WAIT_MS);
+            (Some(call.id), Event::Deferred { until, why: money::reserved(of) })
+        }
+        Money::Cap(cap) => {
             let bucket = bucket.clone();
             let (input_tokens, output_tokens) = (call.cost.input, call.cost.output);
-            let (request, reserved_micros) = (call.request, call.worst_micros);
             let work = Work::Call {
-                request,
+                request: call.request,
                 bucket,
-                cap_micros,
-                reserved_micros,
+                cap_micros: cap.micros,
+                cap_tokens: cap.tokens,
+                reserved_micros: call.worst.micros,
+                reserved_tokens: call.worst.tokens,
                 input_tokens,
                 output_tokens,
             };
-            Event::EffectStarted { owner: Owner::Loop(call.id), work }
+            start(call.id, work)
         }
-    };
-    Some((Some(call.id), event))
+    })
 }
 
 /// How long a call waits whose money others have reserved, in milliseconds.
 const RESERVED_WAIT_MS: u64 = 5_000;
 
-/// Whether a call can be paid for.
-pub(crate) enum Money {
-    /// It may cost so much.
-    Cap(u64),
-    /// Others may give back what it lacks.
-    Reserved,
-    /// It cannot.
-    Gone(Limit),
-}
-
-/// Every call is taken to cost the worst it can, and that is reserved. The worst is an estimate: the
-/// cap is all that is left beside what others have reserved.
-pub(crate) fn afford(state: &State, engine: &LoopEngine, worst_micros: u64) -> Money {
-    if let Some(limit) = spent_up(state, engine) {
-        return Money::Gone(limit);
-    }
-    let plan = state.plan(engine.id.plan());
-    let of_loop = engine.limits.budget_micros.saturating_sub(engine.spent.micros);
-    let of_plan = plan.head.budget_micros.saturating_sub(plan.spent.micros);
-    if of_loop < worst_micros {
-        return Money::Gone(Limit::Budget);
-    }
-    if of_plan < worst_micros {
-        return Money::Gone(Limit::PlanBudget);
-    }
-    let free = of_loop.min(of_plan.saturating_sub(plan.reserved_micros));
-    if free < worst_micros.max(1) { Money::Reserved } else { Money::Cap(free) }
-}
-
-fn admit_agent(state: &State) -> Option<Step> {
+fn admit_agent(state: &State, now: Time) -> Option<Step> {
     if state.is_parked() || !state.has_agent_slot() {
         return None;
     }
     let (_, _, id) = *state.index().agents.first()?;
     let engine = &state.loops()[&id];
     let Next::Agent { prompt } = engine.next else { unreachable!("indexed as a waiting agent") };
-    Some(match spent_up(state, engine) {
-        Some(limit) => (Some(id), out_of_money(limit)),
-        None => start(id, Work::Agent { prompt, cap_micros: money_left(state, engine) }),
+    Some(match money::spent_up(state, id, now) {
+        Some(of) => money::out_of(id, of, now),
+        None => start(id, Work::Agent { prompt, cap_micros: money::money_left(state, id, now) }),
     })
 }
 
@@ -218,37 +196,6 @@ fn admit_loop(state: &State) -> Option<Step> {
     }
     let (_, _, id) = *state.index().slots.first()?;
     Some((Some(id), status(Status::Pending, Status::Running, Reason::Started)))
-}
-
-/// Whoever has no money waits for a person, who may give more; nothing of its work is lost.
-fn out_of_money(limit: Limit) -> Event {
-    status(Status::Running, Status::Blocked, Reason::Limit(limit))
-}
-
-/// Which budget does not pay for what the loop does next, if one does not.
-pub(crate) fn cannot_pay(state: &State, engine: &LoopEngine) -> Option<Limit> {
-    match engine.next {
-        Next::Iterate | Next::Compose | Next::Agent { .. } => spent_up(state, engine),
-        Next::Call { worst_micros, .. } => match afford(state, engine, worst_micros) {
-            Money::Gone(limit) => Some(limit),
-            Money::Cap(_) | Money::Reserved => None,
-        },
-        Next::Accept | Next::Tools | Next::Gate | Next::Land => None,
-    }
-}
-
-/// The money is gone: another loop of the plan may have spent it while this one waited.
-fn spent_up(state: &State, engine: &LoopEngine) -> Option<Limit> {
-    if engine.is_over_budget() {
-        return Some(Limit::Budget);
-    }
-    state.plan(engine.id.plan()).is_over_budget().then_some(Limit::PlanBudget)
-}
-
-fn money_left(state: &State, engine: &LoopEngine) -> u64 {
-    let plan = state.plan(engine.id.plan());
-    let of_plan = plan.head.budget_micros.saturating_sub(plan.spent.micros);
-    of_plan.min(engine.limits.budget_micros.saturating_sub(engine.spent.micros))
 }
 
 fn start(id: LoopId, work: Work) -> Step {
@@ -375,10 +322,12 @@ pub(crate) fn waits_for_need(state: &State, engine: &LoopEngine) -> bool {
 fn next_step(state: &State, engine: &LoopEngine) -> Option<Event> {
     match engine.next {
         Next::Iterate | Next::Compose => {
-            Some(match (spent_up(state, engine), engine.exhausted()) {
+            Some(match (money::gone_for_good(state, engine.id), engine.exhausted()) {
                 // More money would not help it.
                 (_, Some(limit)) => Event::LimitReached { limit },
-                (Some(limit), None) => out_of_money(limit),
+                (Some(limit), None) => {
+                    status(Status::Running, Status::Blocked, Reason::Limit(limit))
+                }
                 (None, None) if engine.next == Next::Compose => begin(engine, Work::Compose),
                 (None, None) => Event::IterationStarted { n: engine.iteration + 1 },
             })

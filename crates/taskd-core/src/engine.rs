@@ -6,9 +6,10 @@
 
 use std::collections::BTreeSet;
 
+use crate::money::Told;
 use serde::{Deserialize, Serialize};
 use taskd_model::{
-    Digest, EffectId, Evidence, IterationNote, Limit, LoopId, LoopLimits, Oid, OnConflict,
+    Amount, Digest, EffectId, Evidence, IterationNote, Limit, LoopId, LoopLimits, Oid, OnConflict,
     PrepareMode, Reason, Seq, SpecHead, Status, Time, ToolCall, TurnRef, Usage, Worker,
 };
 
@@ -53,8 +54,8 @@ pub(crate) struct LoopEngine {
     pub(crate) notes: Vec<Digest>,
     pub(crate) session: Option<String>,
     pub(crate) spent: Usage,
-    /// That its money comes to an end was said.
-    pub(crate) warned: bool,
+    /// In which units it was said that its budget comes to its end.
+    pub(crate) told: Told,
     /// Since when it is blocked for want of money.
     pub(crate) penniless_at: Option<Time>,
     pub(crate) started_at: Option<Time>,
@@ -116,8 +117,8 @@ pub(crate) enum Next {
         request: Digest,
         /// Tokens it has, about.
         tokens: u64,
-        /// What it costs at most; 0 where no price is known.
-        worst_micros: u64,
+        /// What it uses at most; no money where no price is known.
+        worst: Amount,
     },
     /// Run the tools of a reply that is in the log.
     Tools,
@@ -208,7 +209,7 @@ impl LoopEngine {
             notes: Vec::new(),
             session: None,
             spent: Usage::default(),
-            warned: false,
+            told: Told::default(),
             penniless_at: None,
             started_at: None,
             call_wanted_at: None,
@@ -244,6 +245,15 @@ impl LoopEngine {
     /// Nothing of it runs.
     pub(crate) fn is_quiet(&self) -> bool {
         self.open.is_empty()
+    }
+
+    /// Nothing of it runs, rests or ends, and its files are there: it can do what comes next.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.status == Status::Running
+            && self.is_quiet()
+            && self.retry_at.is_none()
+            && self.prepare.is_none()
+            && self.ending.is_none()
     }
 
     /// It has a loop slot: it works, or waits for something that will come by itself.
@@ -325,10 +335,6 @@ impl LoopEngine {
         }
         (self.next == Next::Iterate && self.limits.iterations <= self.iteration)
             .then_some(Limit::Iterations)
-    }
-
-    pub(crate) fn is_over_budget(&self) -> bool {
-        self.limits.budget_micros <= self.spent.micros
     }
 
     /// One more conflict would be one too many.

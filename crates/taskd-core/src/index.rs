@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use taskd_model::{LoopId, PlanId, Priority, ProjectId, Seq, Time};
+use taskd_model::{LoopId, PlanId, Priority, ProjectId, Purse, Seq, Time};
 
 use crate::{
     scheduler::{Waiters, Waiting},
@@ -47,6 +47,8 @@ pub(crate) struct Index {
     pub(crate) agents: BTreeSet<Waiting>,
     /// Gates that wait for a slot.
     pub(crate) gates: BTreeSet<Waiting>,
+    /// When a day's budget that is spent is renewed.
+    pub(crate) renewals: BTreeSet<(Time, Purse)>,
     /// When something is due by time alone.
     pub(crate) due: BTreeSet<(Time, LoopId)>,
     /// Loops that have a loop slot.

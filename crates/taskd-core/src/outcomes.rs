@@ -4,14 +4,15 @@
 //! same batch.
 
 use taskd_model::{
-    Actor, Change, EffectId, Event, Evidence, Failure, LoopId, Outcome, Purse, Seq, Time, Verdict,
-    Work,
+    Actor, Change, CircuitChange, EffectId, Event, Evidence, Failure, LoopId, Outcome, Purse, Seq,
+    Time, Verdict, Work,
 };
 
 use crate::{
     Coordinator,
     coordinator::{MAX_MESSAGE_BYTES, loop_of, truncate},
-    scheduler,
+    money,
+    scheduler::{self, Bucket},
 };
 
 /// Longest reason for a wait, in bytes.
@@ -29,9 +30,11 @@ impl Coordinator {
             *message = truncate(message.replace(char::is_control, " "), MAX_MESSAGE_BYTES);
             *fault = fault.take().map(|it| Box::new(it.bounded()));
         }
+        let left_alone = self.left_alone(&work);
         let event = Event::EffectEnded { effect, outcome: outcome.clone() };
         self.emit(now, Actor::Runner, id, event);
         let seq = self.head();
+        self.circuit_changed(now, &work, left_alone);
         self.warn_of_budgets(now, id);
         let Some(id) = id.filter(|_| !was_ending) else { return };
         self.gated(now, id, seq, &outcome);
@@ -39,19 +42,36 @@ impl Coordinator {
         self.failed(now, id, effect, &work, &outcome);
     }
 
-    /// What was just booked, or set, may have brought a budget near its end: that is said once.
+    /// The bucket of a call is left alone but for probes.
+    fn left_alone(&self, work: &Work) -> bool {
+        let Work::Call { bucket, .. } = work else { return false };
+        self.state().bucket(bucket).is_some_and(Bucket::is_left_alone)
+    }
+
+    /// The end of a call may have opened or closed its circuit: that is said.
+    fn circuit_changed(&mut self, now: Time, work: &Work, before: bool) {
+        let Work::Call { bucket, .. } = work else { return };
+        let after = self.left_alone(work);
+        if before != after {
+            let change = if after { CircuitChange::Opened } else { CircuitChange::Closed };
+            let bucket = bucket.clone();
+            self.emit(now, Actor::Core, None, Event::CircuitChanged { bucket, change });
+        }
+    }
+
+    /// What was just booked for a loop may have brought a budget near its end: that is said once.
     pub(crate) fn warn_of_budgets(&mut self, now: Time, id: Option<LoopId>) {
         let Some(id) = id else { return };
-        let engine = &self.state().loops()[&id];
-        let plan = self.state().plan(id.plan());
-        let of_loop = (engine.spent.micros, engine.limits.budget_micros, engine.warned);
-        let of_plan = (plan.spent.micros, plan.head.budget_micros, plan.warned);
-        let purses = [(Purse::Loop(id), of_loop), (Purse::Plan(id.plan()), of_plan)];
-        for (of, (spent_micros, budget_micros, warned)) in purses {
-            if !warned && taskd_model::nears(spent_micros, budget_micros) {
-                let event = Event::BudgetWarned { of, spent_micros, budget_micros };
-                self.emit(now, Actor::Core, of.loop_id(), event);
-            }
+        for of in money::purses_of(self.state(), id) {
+            self.warn_of(now, of);
+        }
+    }
+
+    /// The same of one budget, which was set.
+    pub(crate) fn warn_of(&mut self, now: Time, of: Purse) {
+        let news: Vec<Event> = money::account(self.state(), of, now).news().collect();
+        for event in news {
+            self.emit(now, Actor::Core, of.loop_id(), event);
         }
     }
 
@@ -107,6 +127,10 @@ impl Coordinator {
         if smaller || engine.stuck.is_some() || engine.must_change_model() {
             return;
         }
+        // Whether there is money for it is asked anew, and at once.
+        if *failure == Failure::OverBudget {
+            return;
+        }
         let attempts = engine.attempts;
         // Rests and attempts of one call lie within one deadline.
         let is_call = matches!(work, Work::Call { .. });
@@ -122,6 +146,7 @@ impl Coordinator {
             Failure::Transient
             | Failure::RateLimited
             | Failure::Resources
+            | Failure::OverBudget
             | Failure::Permanent
             | Failure::Auth
             | Failure::TooLarge => {

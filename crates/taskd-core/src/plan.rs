@@ -5,8 +5,9 @@
 
 use std::collections::BTreeSet;
 
+use crate::money::Told;
 use serde::{Deserialize, Serialize};
-use taskd_model::{EffectId, LoopId, Oid, PlanHead, SpecHead, Time, Usage};
+use taskd_model::{Amount, EffectId, LoopId, Oid, PlanHead, SpecHead, Time, Usage};
 
 /// How far a plan is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,10 +49,10 @@ pub(crate) struct Plan {
     /// Why the base check could not be done, if it could not.
     pub(crate) trouble: Option<String>,
     pub(crate) spent: Usage,
-    /// What calls in flight may still cost, in micro-dollars.
-    pub(crate) reserved_micros: u64,
-    /// That its money comes to an end was said.
-    pub(crate) warned: bool,
+    /// What calls in flight may still use.
+    pub(crate) reserved: Amount,
+    /// In which units it was said that its budget comes to its end.
+    pub(crate) told: Told,
     /// Loops that are not over.
     pub(crate) open_loops: u32,
     /// A refresh is in the landing queue.
@@ -125,9 +126,5 @@ impl Plan {
     /// When the whole plan's time is up.
     pub(crate) fn deadline(&self) -> Time {
         self.submitted_at.plus_ms(self.head.time_ms.saturating_add(self.parked_ms))
-    }
-
-    pub(crate) fn is_over_budget(&self) -> bool {
-        self.head.budget_micros <= self.spent.micros
     }
 }

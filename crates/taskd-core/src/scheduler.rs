@@ -72,7 +72,7 @@ impl CallEnd {
     fn of(outcome: &Outcome) -> Self {
         match outcome.failure() {
             None if matches!(outcome, Outcome::Replied { .. }) => Self::Answered,
-            None | Some(Failure::Resources) => Self::Unknown,
+            None | Some(Failure::Resources | Failure::OverBudget) => Self::Unknown,
             Some(Failure::NotBefore(ms)) => Self::Refused(Some(ms)),
             Some(Failure::RateLimited) => Self::Refused(None),
             Some(Failure::Transient) => Self::Fault,
@@ -238,6 +238,33 @@ impl Bucket {
             }
             CallEnd::Fault | CallEnd::Rejected | CallEnd::Unknown => {}
         }
+    }
+
+    /// Something keeps calls back that [`Bucket::reset`] would end.
+    pub(crate) fn is_held(&self, refusals: bool, now: Time) -> bool {
+        self.breaker.opening().is_some() || (refusals && now < self.closed_until)
+    }
+
+    /// It fails, so that only probes go.
+    pub(crate) fn is_left_alone(&self) -> bool {
+        self.breaker.opening().is_some()
+    }
+
+    /// A person says that the provider is well: calls go, beginning with two as after an outage, or
+    /// with one where it refused.
+    pub(crate) fn reset(&mut self, limits: &Limits, refusals: bool, by: Seq, now: Time) {
+        self.breaker = Breaker::default();
+        let mut slots = 2;
+        if refusals && now < self.closed_until {
+            (self.closed_until, self.refused, self.refusal) = (now, 0, None);
+            // What was saved up is not known any more: one request after as long as one takes.
+            let pace = Pace::new(limits, self.learned_requests);
+            self.requests = Cells::default();
+            self.requests.empty_at(pace, now.plus_ms(pace.ms_per_request()));
+            slots = 1;
+        }
+        let ramp = self.ramp.map_or(slots, |it| it.min(slots));
+        (self.ramp, self.ramp_by) = (Some(ramp), Some(by));
     }
 
     /// Nobody calls until then; afterwards nothing is saved up and one call goes first.

@@ -9,18 +9,20 @@ mod ends;
 mod keys;
 mod landing;
 mod lost;
+mod money;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde::{Deserialize, Serialize};
 use taskd_model::{
-    Digest, EffectId, Hold, Limits, LoopId, Oid, Owner, PlanId, ProjectId, QueueEnd, QueueOp, Seq,
-    Time, Usage, Work,
+    Amount, Digest, EffectId, Hold, Limits, LoopId, Oid, Owner, PlanId, ProjectId, QueueEnd,
+    QueueOp, Seq, Time, Usage, Work,
 };
 
 use crate::{
     engine::{LoopEngine, Next},
     index::Index,
+    money::DayPurse,
     plan::Plan,
     queue::{Lane, Stage},
     scheduler::{Bucket, Cost, Waiters},
@@ -55,7 +57,7 @@ pub(crate) enum WantedChange {
 pub(crate) struct NextCall {
     pub(crate) id: LoopId,
     pub(crate) request: Digest,
-    pub(crate) worst_micros: u64,
+    pub(crate) worst: Amount,
     pub(crate) cost: Cost,
     pub(crate) ready_at: Option<Time>,
 }
@@ -100,6 +102,8 @@ pub(crate) struct Project {
     evidence_order: VecDeque<Oid>,
     /// Bases that were checked: commit, gate, where, tests.
     pub(crate) checked: VecDeque<BaseCheck>,
+    /// Its account of a day.
+    pub(crate) purse: DayPurse,
 }
 
 /// A base that was gated.
@@ -133,6 +137,8 @@ pub(crate) struct State {
     loops: BTreeMap<LoopId, LoopEngine>,
     effects: BTreeMap<EffectId, Open>,
     buckets: BTreeMap<String, Bucket>,
+    /// Everybody's account of a day.
+    all: DayPurse,
     agents: u32,
     gates: u32,
     #[serde(skip)]
@@ -169,6 +175,7 @@ impl State {
             loops: BTreeMap::new(),
             effects: BTreeMap::new(),
             buckets: BTreeMap::new(),
+            all: DayPurse::default(),
             agents: 0,
             gates: 0,
             index: Index::default(),
@@ -240,12 +247,12 @@ impl State {
         let bucket = self.bucket(name).unwrap_or(&unused);
         let first = waiters.first(&self.limits, bucket.shares(), now);
         let id = first.expect("empty classes are not indexed");
-        let Next::Call { request, tokens, worst_micros } = self.loops[&id].next else {
+        let Next::Call { request, tokens, worst } = self.loops[&id].next else {
             unreachable!("indexed as a waiting call")
         };
         let cost = bucket.cost(tokens);
         let ready_at = bucket.ready_at(&self.limits, cost, now);
-        NextCall { id, request, worst_micros, cost, ready_at }
+        NextCall { id, request, worst, cost, ready_at }
     }
 
     pub(crate) fn buckets(&self) -> &BTreeMap<String, Bucket> {
@@ -333,6 +340,7 @@ impl Project {
             evidence: BTreeMap::new(),
             evidence_order: VecDeque::new(),
             checked: VecDeque::new(),
+            purse: DayPurse::default(),
         }
     }
 

@@ -170,10 +170,10 @@ impl Play {
                 Input::Started { version: "0.1.0".to_owned() }
             }
             ["tick"] => Input::Tick,
-            ["project"] => person(Command::AddProject {
-                git_dir: "/repo/.git".to_owned(),
-                root: "/repo".to_owned(),
-            }),
+            ["project", more @ ..] => {
+                let root = format!("/repo{}", more.concat());
+                person(Command::AddProject { git_dir: format!("{root}/.git"), root })
+            }
             ["limits", settings @ ..] => Input::Limits(limits(settings)),
             ["plan", words @ ..] => person(self.plan(words)),
             ["main", tip, more @ ..] => Input::MainSeen {
@@ -194,6 +194,10 @@ impl Play {
             ["budget", name, micros] => person(Command::SetBudget {
                 of: self.purse(name),
                 micros: micros.parse().expect("micro-dollars"),
+            }),
+            ["tokens", name, tokens] => person(Command::SetTokens {
+                of: self.purse(name),
+                tokens: tokens.parse().expect("tokens"),
             }),
             ["park"] => person(Command::Park),
             ["unpark"] => person(Command::Unpark),
@@ -216,7 +220,7 @@ impl Play {
                 Input::Observed { effect, index: 0, fact }
             }
             [name, verb, args @ ..] => {
-                let wants_call = matches!(*verb, "replies" | "429" | "call-fails" | "too-large");
+                let wants_call = OF_CALLS.contains(verb);
                 let open = self.core.open_effects().filter(|it| {
                     self.core.state().effects()[&it.0].owner == self.owner(name)
                         && (!wants_call || matches!(it.1, Work::Call { .. }))
@@ -230,6 +234,12 @@ impl Play {
     }
 
     fn purse(&self, name: &str) -> Purse {
+        match name {
+            "all" => return Purse::All,
+            "project" => return Purse::Project(ProjectId(1)),
+            "project2" => return Purse::Project(ProjectId(2)),
+            _ => {}
+        }
         match self.owner(name) {
             Owner::Loop(id) => Purse::Loop(id),
             Owner::Plan(id) => Purse::Plan(id),
@@ -262,16 +272,7 @@ impl Play {
         for (index, name) in (0u16..).zip(&names) {
             let needs =
                 name.split_once('<').map(|it| it.1).into_iter().flat_map(|it| it.split(','));
-            let limits = LoopLimits {
-                iterations: number("iterations").unwrap_or(10) as u32,
-                time_ms: number("time").unwrap_or(7_200_000),
-                budget_micros: number("budget").unwrap_or(5_000_000),
-                restarts: 1,
-                conflict: match setting("conflict") {
-                    Some("block") => OnConflict::Block,
-                    _ => OnConflict::default(),
-                },
-            };
+            let limits = loop_limits(words);
             let worker = setting("model").unwrap_or("fast").to_owned();
             specs.push(SpecHead {
                 name: places[usize::from(index)].to_owned(),
@@ -285,13 +286,14 @@ impl Play {
                     .map(|it| it.split(',').map(str::to_owned).collect())
                     .unwrap_or_default(),
                 type_name: "ralph".to_owned(),
+                left_out: Vec::new(),
                 limits,
             });
             let id = LoopId { spec: SpecId { plan, index }, run: 1 };
             self.names.push((places[usize::from(index)].to_owned(), id));
         }
         let head = PlanHead {
-            project: ProjectId(1),
+            project: ProjectId(number("project").unwrap_or(1) as u32),
             title: "a plan".to_owned(),
             target: "main".to_owned(),
             base: oid(setting("base").unwrap_or("ba5e")),
@@ -311,6 +313,7 @@ impl Play {
                 _ => Priority::Normal,
             },
             budget_micros: number("plan-budget").unwrap_or(20_000_000),
+            tokens: number("plan-tokens").unwrap_or(0),
             time_ms: number("plan-time").unwrap_or(21_600_000),
             specs: specs.len() as u16,
             single: false,
@@ -327,6 +330,22 @@ trait LastOpen: Iterator {
 }
 
 impl<I: Iterator> LastOpen for I {}
+
+fn loop_limits(words: &[&str]) -> LoopLimits {
+    let setting = |key: &str| words.iter().find_map(|it| it.strip_prefix(&format!("{key}=")));
+    let number = |key: &str| setting(key).map(|it| it.parse::<u64>().unwrap());
+    LoopLimits {
+        iterations: number("iterations").unwrap_or(10) as u32,
+        time_ms: number("time").unwrap_or(7_200_000),
+        budget_micros: number("budget").unwrap_or(5_000_000),
+        tokens: number("tokens").unwrap_or(0),
+        restarts: 1,
+        conflict: match setting("conflict") {
+            Some("block") => OnConflict::Block,
+            _ => OnConflict::default(),
+        },
+    }
+}
 
 fn limits(settings: &[&str]) -> Limits {
     let mut limits = Limits::default();
@@ -351,6 +370,9 @@ fn limits(settings: &[&str]) -> Limits {
     limits
 }
 
+/// Ends that only a call has.
+const OF_CALLS: [&str; 5] = ["replies", "429", "call-fails", "too-large", "over-budget"];
+
 /// How an effect ends, in words.
 fn outcome(verb: &str, args: &[&str]) -> Outcome {
     let blob = Digest::of(verb.as_bytes());
@@ -368,11 +390,19 @@ fn outcome(verb: &str, args: &[&str]) -> Outcome {
             tokens: 1_000,
             worst_micros: args.first().map_or(0, |it| it.parse().unwrap()),
             context: None,
+            worst_tokens: args.get(1).map_or(0, |it| it.parse().unwrap()),
         },
         "replies" => Outcome::Replied {
             reply: blob,
             calls: args.iter().map(|it| tool_call(it)).collect(),
-            usage: Usage { micros: 10_000, ..Usage::default() },
+            usage: used(),
+            by: None,
+        },
+        "over-budget" => Outcome::Failed {
+            failure: Failure::OverBudget,
+            message: "it cost more than is left".to_owned(),
+            usage: used(),
+            fault: None,
         },
         "tool" => Outcome::ToolDone {
             result: blob,
@@ -407,10 +437,7 @@ fn outcome(verb: &str, args: &[&str]) -> Outcome {
         "published" => Outcome::Published,
         "moved" => Outcome::PublishMoved { actual: oid(args[0]) },
         "held" => Outcome::PublishHeld { why: "src/lib.rs has changes".to_owned() },
-        "429" => failed(match args.first() {
-            Some(ms) => Failure::NotBefore(ms.parse().unwrap()),
-            None => Failure::RateLimited,
-        }),
+        "429" => failed(refused(args)),
         "fails" | "call-fails" => failed(Failure::Transient),
         "fails-for-good" => failed(Failure::Permanent),
         "too-large" => failed(Failure::TooLarge),
@@ -418,6 +445,11 @@ fn outcome(verb: &str, args: &[&str]) -> Outcome {
         "cancelled" => Outcome::Cancelled { usage: Usage::default(), checkpoint: None },
         other => panic!("unknown outcome {other}"),
     }
+}
+
+/// With the milliseconds that were named, if any were.
+fn refused(args: &[&str]) -> Failure {
+    args.first().map_or(Failure::RateLimited, |ms| Failure::NotBefore(ms.parse().unwrap()))
 }
 
 /// How work ends that goes well and asks for nothing.
@@ -442,6 +474,11 @@ fn good(work: &Work) -> Outcome {
 fn gated(tree: Oid, markers: u32, files: u32, green: bool) -> Outcome {
     let change = Change { files, added: 10, removed: 3 };
     Outcome::Gated { checkpoint: oid("5afe"), tree, change, markers, report: Some(report(green)) }
+}
+
+/// What each call uses: one cent, and a thousand tokens, which count towards no limit per minute.
+fn used() -> Usage {
+    Usage { micros: 10_000, cache_read: 1_000, ..Usage::default() }
 }
 
 fn report(green: bool) -> GateReport {

@@ -74,6 +74,10 @@ impl Coordinator {
     }
 
     fn why_running(&self, engine: &LoopEngine, name: &str, now: Time) -> (WhyRow, Option<LoopId>) {
+        if let Some(closed) = self.state().waits_for_day(engine) {
+            let call = self.moneyless_call(engine, closed, now);
+            return self.call_row(engine.id, call);
+        }
         if let Want::Call(bucket) = self.state().index().want(engine.id) {
             let call = self.waiting_call(engine.id, bucket, now);
             return self.call_row(engine.id, call);

@@ -77,6 +77,8 @@ pub(crate) struct Config {
     pub(crate) plan_time_ms: u64,
     /// `[plan] budget`: spend of all loops of a plan, in micro-dollars. Default $20.
     pub(crate) plan_budget_micros: u64,
+    /// `[plan] tokens`: tokens of all loops of a plan; 0 is no limit. Default 0.
+    pub(crate) plan_tokens: u64,
     /// `[gate]`: what decides whether work passes, where it says so. The timeout is always set, by
     /// default to 15 min.
     pub(crate) gate: GateSettings,
@@ -179,11 +181,13 @@ impl Config {
                 iterations: from.count("run.iterations"),
                 time_ms: from.amount("run.time"),
                 budget_micros: from.amount("run.budget"),
+                tokens: from.tokens("run.tokens"),
                 restarts: from.count("run.restarts"),
                 conflict: from.conflict("work.conflict"),
             },
             plan_time_ms: from.amount("plan.time"),
             plan_budget_micros: from.amount("plan.budget"),
+            plan_tokens: from.tokens("plan.tokens"),
             gate: GateSettings {
                 quick: from.text("gate.quick"),
                 run: from.texts("gate.command").unwrap_or_default(),

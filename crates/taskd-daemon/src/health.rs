@@ -5,6 +5,7 @@ mod calls;
 use std::{fmt::Write as _, net::SocketAddr, sync::Arc};
 
 use axum::{Router, extract::State, http::StatusCode, routing::get};
+use taskd_model::{BudgetView, Purse, Time, Unit, View};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -58,7 +59,8 @@ async fn readyz(State(ctx): State<Arc<Context>>) -> (StatusCode, &'static str) {
 }
 
 async fn metrics(State(ctx): State<Arc<Context>>) -> String {
-    let buckets = ctx.handle.ask(|core, now| core.buckets(now)).await.unwrap_or_default();
+    let asked = ctx.handle.ask(|core, now| (core.buckets(now), now)).await;
+    let (buckets, now) = asked.unwrap_or_default();
     let (_, undurable, inputs) = ctx.handle.health();
     let view = ctx.hub.view();
     let mut out = String::new();
@@ -77,7 +79,30 @@ async fn metrics(State(ctx): State<Arc<Context>>) -> String {
     family("taskd_events_undurable", "Events decided and not yet durable.", &plain(undurable));
     family("taskd_inputs_waiting", "Inputs that wait for the driver.", &plain(inputs as u64));
     family("taskd_watchers", "Clients that follow.", &plain(ctx.hub.followers() as u64));
+    days(&view, now, &mut family);
     let spent: u64 = view.plans.values().map(|it| it.spent.micros).sum();
     family("taskd_spent_micros", "Spend of all plans in micro-dollars.", &plain(spent));
     out + &calls::text(&buckets)
+}
+
+/// Writes one family: its name, its help, its labels and values.
+type Family<'a> = dyn FnMut(&str, &str, &[(String, u64)]) + 'a;
+
+/// Budgets of a day: everybody's, and each project's.
+fn days(view: &View, now: Time, family: &mut Family<'_>) {
+    let rows: Vec<BudgetView> = view.days().filter_map(|(of, _)| view.budget(of, now)).collect();
+    let labels = |it: &BudgetView| match it.of {
+        Purse::Project(id) => format!("{{of=\"project\",project=\"{}\"}}", id.0),
+        Purse::All | Purse::Plan(_) | Purse::Loop(_) => "{of=\"all\"}".to_owned(),
+    };
+    for (unit, word) in [(Unit::Micros, "micros"), (Unit::Tokens, "tokens")] {
+        let limited = || rows.iter().filter_map(|it| Some((it, it.limit(unit)?)));
+        let limits: Vec<_> = limited().map(|(it, limit)| (labels(it), limit)).collect();
+        let spent: Vec<_> = limited().map(|(it, _)| (labels(it), it.spent.get(unit))).collect();
+        family(&format!("taskd_day_budget_{word}"), "What may be spent each day.", &limits);
+        family(&format!("taskd_day_spent_{word}"), "What of that is spent today.", &spent);
+    }
+    let closed = |it: &BudgetView| (labels(it), u64::from(it.closed_until.is_some()));
+    let closed: Vec<_> = rows.iter().map(closed).collect();
+    family("taskd_day_budget_closed", "1 while it did not pay for a call.", &closed);
 }

@@ -2,6 +2,7 @@
 //!
 //! Credentials are kept in memory and go nowhere but into the calls they pay for.
 
+mod check;
 mod payer;
 
 use std::{
@@ -15,9 +16,13 @@ use taskd_llm::{
     CAPABILITIES, Cassette, Catalog, Date, LlmError, Model, Models, Provider, api_name,
     capabilities,
 };
+use taskd_model::{AgentDoc, Param, Params, TypeDoc, Unsupported};
 use taskd_tools::agents::Preset;
 
-pub(crate) use self::payer::payers;
+pub(crate) use self::{
+    check::{Availability, check},
+    payer::payers,
+};
 use crate::runner::{Context, chain, lock};
 
 /// The person's own providers and models, beside `config.toml`.
@@ -93,6 +98,39 @@ pub(crate) fn trouble(
     }
 }
 
+/// What a loop type asks of its worker that the worker does not take, and why, with what is held and
+/// `given`. Agents are told nothing of it: their own settings say how they work.
+pub(crate) fn refused(
+    ctx: &Context,
+    agent: &AgentDoc,
+    loop_type: &TypeDoc,
+    given: &BTreeMap<String, String>,
+) -> Vec<(Param, &'static str)> {
+    match agent {
+        AgentDoc::Agent { .. } => {
+            let none = taskd_llm::Capabilities::default().refused(loop_type.params);
+            none.into_iter().map(|(it, _)| (it, "an agent is set up by its own settings")).collect()
+        }
+        AgentDoc::Model { name } => {
+            let mut credentials = lock(&ctx.credentials).clone();
+            take(ctx.models.catalog(), &mut credentials, given.clone());
+            ctx.models.capabilities(name, &credentials).refused(loop_type.params)
+        }
+    }
+}
+
+/// What a model is asked: all that the loop type sets, without what it takes none of, if the type
+/// says that this is to be left out. Otherwise the call fails and says so.
+pub(crate) fn taken(ctx: &Context, model: &str, loop_type: &TypeDoc) -> Params {
+    let params = loop_type.params;
+    if loop_type.unsupported == Unsupported::Refuse || params.is_empty() {
+        return params;
+    }
+    let credentials = lock(&ctx.credentials).clone();
+    let refused = ctx.models.capabilities(model, &credentials).refused(params);
+    refused.into_iter().fold(params, |params, (it, _)| params.without(it))
+}
+
 /// The variable that holds the key of this model's provider, if it has one.
 pub(crate) fn key_variable(ctx: &Context, model: &str) -> Option<String> {
     let (provider, _) = model.split_once('/')?;
@@ -148,7 +186,7 @@ pub(crate) fn told(ctx: &Context) -> v1::ModelsResponse {
             interfaces.push(row);
         }
     }
-    v1::ModelsResponse { providers, models, interfaces }
+    v1::ModelsResponse { providers, models, interfaces, checks: Vec::new() }
 }
 
 fn provider_row(it: &Provider, held: &BTreeSet<String>) -> v1::ProviderRow {

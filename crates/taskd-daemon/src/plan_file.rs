@@ -79,6 +79,8 @@ pub(crate) struct PlanKeys {
     pub(crate) land: Option<At<LandPolicy>>,
     /// `limits.budget`, in micro-dollars.
     pub(crate) budget_micros: Option<At<u64>>,
+    /// `limits.tokens`, of all its loops.
+    pub(crate) tokens: Option<At<u64>>,
     /// `limits.time`, in milliseconds.
     pub(crate) time_ms: Option<At<u64>>,
     /// `limits.iterations`, of each loop.

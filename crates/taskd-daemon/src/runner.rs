@@ -31,7 +31,7 @@ use taskd_git::{GitError, Identity, Repo};
 use taskd_llm::Models;
 use taskd_model::{
     Code, Delta, Digest, EffectId, Input, Observation, Oid, Order, Outcome, Owner, PlanDoc,
-    ProjectId, SpecDoc, Subject, Usage, View, Work, decode_doc, encode_doc,
+    ProjectId, Request, SpecDoc, Subject, Usage, View, Work, decode_doc, encode_doc,
 };
 use taskd_store::Store;
 use taskd_tools::supervise::Launcher;
@@ -43,11 +43,14 @@ use crate::{
     config::Config,
     driver::{Handle, Wanted, panic_text},
     hub::{Hub, Noise},
+    models,
     paths::Paths,
 };
 
 /// Blobs kept in memory, in bytes: the last turns of a few hundred loops.
 const BLOB_BYTES: usize = 8 << 20;
+/// Requests kept in memory, in bytes.
+const REQUEST_BYTES: usize = 16 << 20;
 /// `AGENTS.md` and the like kept in memory, in bytes.
 const INSTRUCTION_BYTES: usize = 1 << 20;
 
@@ -68,6 +71,8 @@ pub(crate) struct Context {
     pub(crate) handle: Handle,
     pub(crate) launcher: Launcher,
     pub(crate) models: Models,
+    /// What providers said when they were asked.
+    pub(crate) availability: models::Availability,
     pub(crate) paths: Paths,
     /// The store's tag: names our refs.
     pub(crate) tag: String,
@@ -83,6 +88,8 @@ pub(crate) struct Context {
     idle: tokio::sync::Notify,
     /// Blobs that will be wanted again.
     blobs: recent::Recent<Digest, Arc<[u8]>>,
+    /// Requests that were sent: an attempt after a failure sends the same one.
+    requests: recent::Recent<Digest, Arc<Request>>,
     /// What repositories tell models about themselves, by project and commit.
     instructions: recent::Recent<(ProjectId, Oid), Option<Arc<str>>>,
     /// Only in tests.
@@ -108,6 +115,7 @@ impl Context {
             handle,
             launcher,
             models,
+            availability: models::Availability::default(),
             paths,
             tag,
             config: Mutex::new(config),
@@ -117,6 +125,7 @@ impl Context {
             checking: tokio::sync::Mutex::default(),
             idle: tokio::sync::Notify::new(),
             blobs: recent::Recent::new(BLOB_BYTES),
+            requests: recent::Recent::new(REQUEST_BYTES),
             instructions: recent::Recent::new(INSTRUCTION_BYTES),
             fault: fault::Fault::from_env(),
             closing: AtomicBool::new(false),
@@ -257,8 +266,9 @@ impl Job {
             Work::Prepare { base, mode } => self.prepare(*base, *mode).await,
             Work::AcceptBefore => self.accept_before().await,
             Work::Compose => self.compose().await,
-            Work::Call { request, bucket, cap_micros, .. } => {
-                return self.call(request, bucket, *cap_micros).await;
+            Work::Call { request, bucket, cap_micros, cap_tokens, .. } => {
+                let cap_tokens = (0 < *cap_tokens).then_some(*cap_tokens);
+                return self.call(request, bucket, (*cap_micros, cap_tokens)).await;
             }
             Work::Tool { index, name, args, .. } => self.tool(*index, name, args).await,
             Work::Agent { prompt, .. } => return self.agent(prompt).await,

@@ -4,6 +4,7 @@
 //! what, about what, and what to type next.
 
 mod act;
+mod budget;
 mod look;
 mod queue;
 mod texts;
@@ -21,7 +22,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::task::TaskTracker;
 use tonic::{Request, Response, Status, transport::server::UdsConnectInfo};
 
-use crate::{models, runner::Context, submit};
+use crate::{runner::Context, submit};
 
 /// Items that may wait for a slow client before its own stream waits.
 const STREAM_ITEMS: usize = 64;
@@ -200,8 +201,8 @@ impl Taskd for Service {
         answer(self.do_status().await)
     }
 
-    async fn models(&self, _: Request<v1::ModelsRequest>) -> Answer<v1::ModelsResponse> {
-        answer(Ok(models::told(self.ctx())))
+    async fn models(&self, request: Request<v1::ModelsRequest>) -> Answer<v1::ModelsResponse> {
+        answer(self.do_models(request.into_inner()).await)
     }
 
     async fn doctor(&self, request: Request<v1::DoctorRequest>) -> Answer<v1::DoctorResponse> {

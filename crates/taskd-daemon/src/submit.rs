@@ -14,8 +14,9 @@ use std::{
 use taskd_api::{ApiError, codes, v1};
 use taskd_git::{Probe, Repo, probe};
 use taskd_model::{
-    Actor, AgentDoc, Command, Digest, GateDoc, GateSettings, Input, LandPolicy, Oid, PlanDoc,
-    PlanHead, Priority, ProjectId, SpecDoc, SpecHead, TypeDoc, Worker, encode_doc,
+    Actor, AgentDoc, Command, Digest, GateDoc, GateSettings, Input, LandPolicy, Oid, Param,
+    PlanDoc, PlanHead, Priority, ProjectId, SpecDoc, SpecHead, TypeDoc, Unsupported, Worker,
+    encode_doc,
 };
 use taskd_tools::agents::Preset;
 
@@ -306,6 +307,7 @@ impl<'a> Look<'a> {
             };
             let Some(agent) = self.agent(spec, &plan.head, &loop_type, config) else { continue };
             let Some(fallback) = self.fallback(&agent, &loop_type) else { continue };
+            let Some(left_out) = self.left_out(&agent, &fallback, &loop_type) else { continue };
             let inputs = match loop_type::bind_inputs(&loop_type, &self.options.inputs) {
                 Ok(inputs) => inputs,
                 Err(errors) => {
@@ -334,6 +336,7 @@ impl<'a> Look<'a> {
                 fallback,
                 type_name,
                 limits,
+                left_out,
             };
             let doc = SpecDoc {
                 name: spec.id.value.clone(),
@@ -408,6 +411,45 @@ impl<'a> Look<'a> {
         Some(models.cloned().collect())
     }
 
+    /// What the loop type asks of a worker, or of one that may take its place, and it does not take:
+    /// refused, or else left out and told.
+    fn left_out(
+        &mut self,
+        agent: &AgentDoc,
+        fallback: &[String],
+        loop_type: &TypeDoc,
+    ) -> Option<Vec<Param>> {
+        let drop = loop_type.unsupported == Unsupported::Drop;
+        let others = fallback.iter().map(|name| AgentDoc::Model { name: name.clone() });
+        let mut left_out = Vec::new();
+        for worker in [agent.clone()].into_iter().chain(others) {
+            for (param, why) in
+                models::refused(self.ctx, &worker, loop_type, &self.request.credentials)
+            {
+                let (file, key) = (&loop_type.origin, param.key());
+                let what = format!("{file} sets `{key}`; {}: {why}", worker.worker());
+                let (message, hint) = if drop {
+                    (format!("{what}; `{key}` is left out"), String::new())
+                } else {
+                    let hint = format!(
+                        "take `{key}` out of loop type {}, name another model, or write \
+                         `unsupported: drop` there",
+                        loop_type.name
+                    );
+                    (what, hint)
+                };
+                let known = self.problems.iter().any(|it| it.message == message);
+                let problem =
+                    v1::Problem { message, hint, warning: drop, ..v1::Problem::default() };
+                self.problems.extend((!known).then_some(problem));
+                if !left_out.contains(&param) {
+                    left_out.push(param);
+                }
+            }
+        }
+        (drop || left_out.is_empty()).then_some(left_out)
+    }
+
     fn finish(self, found: Found) -> Draft {
         let Found { probe, base, target, plan, single, config, gate, specs } = found;
         let asked = self
@@ -441,6 +483,7 @@ impl<'a> Look<'a> {
             land,
             priority,
             budget_micros: self.options.budget_micros.or(budget).unwrap_or(default_budget),
+            tokens: plan.head.tokens.as_ref().map_or(config.plan_tokens, |it| it.value),
             time_ms: self.options.time_ms.or(time).unwrap_or(default_time),
             specs: small(specs.len()),
             single,

@@ -7,7 +7,7 @@ use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::Spanned;
-use taskd_model::{parse_duration_ms, parse_micros};
+use taskd_model::{parse_duration_ms, parse_micros, parse_tokens};
 
 use crate::problem::{At, Pos, Problems, suggest};
 
@@ -236,6 +236,16 @@ impl Problems {
     /// Money in micro-dollars, not zero.
     pub(crate) fn micros(&mut self, node: &Node, key: &str) -> Option<At<u64>> {
         self.unit(node, key, "`$15` or `$0.50`", |it| parse_micros(it).map_err(|it| it.to_string()))
+    }
+
+    /// A number of tokens, not zero; a plain number is one too.
+    pub(crate) fn tokens(&mut self, node: &Node, key: &str) -> Option<At<u64>> {
+        if let Kind::Integer(it) = &node.kind
+            && let Ok(it @ 1..) = u64::try_from(*it)
+        {
+            return Some(At::new(it, node.at));
+        }
+        self.unit(node, key, "`2M` or `500k`", |it| parse_tokens(it).map_err(|it| it.to_string()))
     }
 
     fn unit(

@@ -2,10 +2,14 @@
 
 use std::{fmt, sync::Arc};
 
-use futures::{StreamExt, stream::BoxStream};
+use futures::{
+    FutureExt as _, StreamExt,
+    future::{self, BoxFuture},
+    stream::BoxStream,
+};
 use taskd_model::{Part, RateLevels, Reply, Request, Usage};
 
-use crate::{LlmError, Origin};
+use crate::{Capabilities, LlmError, Origin};
 
 /// A language model.
 ///
@@ -15,6 +19,21 @@ use crate::{LlmError, Origin};
 pub trait Llm: fmt::Debug + Send + Sync {
     /// Sends one call. The same request renders to the same bytes, whatever the attempt.
     fn stream(&self, call: Call) -> BoxStream<'static, Result<StreamEvent, LlmError>>;
+
+    /// What it takes. A request that asks for more fails.
+    fn capabilities(&self) -> Capabilities;
+
+    /// Asks the provider how many input tokens `request` is, without having it answered; `None` where
+    /// nobody counts them. Takes at most ten seconds and costs nothing.
+    ///
+    /// # Errors
+    /// As those of a call. Whoever wants to know can estimate instead.
+    fn count_tokens(
+        &self,
+        _request: &Arc<Request>,
+    ) -> BoxFuture<'static, Result<Option<u64>, LlmError>> {
+        future::ready(Ok(None)).boxed()
+    }
 
     /// About how many input tokens `request` is, for reserving them before it is sent.
     fn count(&self, request: &Request) -> u64 {
@@ -40,8 +59,10 @@ pub struct CallLimits {
     pub max_reply_bytes: usize,
     /// Tool calls of the reply.
     pub max_tool_calls: usize,
-    /// Reserved spend, in micro-dollars.
+    /// What it may cost, in micro-dollars.
     pub cap_micros: u64,
+    /// Tokens of all classes it may use, where a budget counts them.
+    pub cap_tokens: Option<u64>,
     /// What tokens cost, where that is known.
     pub price: Option<Price>,
 }
@@ -62,12 +83,18 @@ pub struct Price {
 /// Prices are for so many tokens.
 const MILLION: u128 = 1_000_000;
 
+/// What `input` tokens, which are estimated, may turn out to be: a third more.
+#[must_use]
+pub fn at_most(input: u64) -> u64 {
+    input.saturating_add(input.div_ceil(3))
+}
+
 impl Price {
-    /// What a call costs at most, in micro-dollars: nothing of what it reads comes from a cache, and
-    /// it is a third more than `input` tokens, which are estimated.
+    /// What a call costs at most, in micro-dollars: it reads [`at_most`] `input` tokens, and nothing of
+    /// them comes from a cache.
     #[must_use]
     pub fn worst_micros(&self, input: u64, output: u64) -> u64 {
-        let input = input.saturating_add(input.div_ceil(3));
+        let input = at_most(input);
         let (cache_write, input) =
             if self.input < self.cache_write { (input, 0) } else { (0, input) };
         self.micros(&Usage { input, output, cache_write, ..Usage::default() })
@@ -101,7 +128,29 @@ impl CallLimits {
     /// The built-in caps with this much to spend.
     #[must_use]
     pub fn with_cap_micros(cap_micros: u64) -> Self {
-        Self { max_reply_bytes: 2 * 1024 * 1024, max_tool_calls: 64, cap_micros, price: None }
+        Self {
+            max_reply_bytes: 2 * 1024 * 1024,
+            max_tool_calls: 64,
+            cap_micros,
+            cap_tokens: None,
+            price: None,
+        }
+    }
+
+    /// Whether a call that has used so much may go on.
+    ///
+    /// # Errors
+    /// It has used more than one of its caps.
+    pub(crate) fn allow(&self, usage: &Usage) -> Result<(), LlmError> {
+        if self.cap_micros < usage.micros {
+            let (spent, cap) = (usage.micros, self.cap_micros);
+            return Err(LlmError::OverCap { spent, cap, unit: "micro-dollars" });
+        }
+        let spent = usage.tokens();
+        match self.cap_tokens {
+            Some(cap) if cap < spent => Err(LlmError::OverCap { spent, cap, unit: "tokens" }),
+            Some(_) | None => Ok(()),
+        }
     }
 }
 

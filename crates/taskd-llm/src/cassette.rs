@@ -19,6 +19,7 @@ use std::{
 
 use futures::{
     StreamExt,
+    future::BoxFuture,
     stream::{self, BoxStream},
 };
 use taskd_model::{Code, Request};
@@ -26,7 +27,7 @@ use thiserror::Error;
 use tokio::time::Instant;
 
 use self::tape::{End, Tape};
-use crate::{Call, Llm, LlmError, StreamEvent};
+use crate::{Call, Capabilities, Llm, LlmError, StreamEvent};
 
 /// What is done with calls, and the directory of the recordings.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -158,6 +159,10 @@ impl Recorder {
 }
 
 impl Llm for Recorder {
+    fn capabilities(&self) -> Capabilities {
+        self.inner.capabilities()
+    }
+
     fn stream(&self, call: Call) -> BoxStream<'static, Result<StreamEvent, LlmError>> {
         let tape = Tape::new(&call);
         let recording = Recording {
@@ -173,6 +178,13 @@ impl Llm for Recorder {
             Some((item, goes_on.then_some(recording)))
         })
         .boxed()
+    }
+
+    fn count_tokens(
+        &self,
+        request: &Arc<Request>,
+    ) -> BoxFuture<'static, Result<Option<u64>, LlmError>> {
+        self.inner.count_tokens(request)
     }
 
     fn count(&self, request: &Request) -> u64 {
@@ -219,17 +231,22 @@ impl Recording {
 #[derive(Debug)]
 pub struct Player {
     dir: PathBuf,
+    capabilities: Capabilities,
 }
 
 impl Player {
-    /// Plays the recordings in `dir`.
+    /// Plays the recordings in `dir` of a model that takes this much.
     #[must_use]
-    pub fn new(dir: PathBuf) -> Self {
-        Self { dir }
+    pub fn new(dir: PathBuf, capabilities: Capabilities) -> Self {
+        Self { dir, capabilities }
     }
 }
 
 impl Llm for Player {
+    fn capabilities(&self) -> Capabilities {
+        self.capabilities
+    }
+
     fn stream(&self, call: Call) -> BoxStream<'static, Result<StreamEvent, LlmError>> {
         let dir = self.dir.clone();
         let found = async move { find(dir, call).await };

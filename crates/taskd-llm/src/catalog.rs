@@ -8,12 +8,13 @@ mod read;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
+    path::PathBuf,
     time::{SystemTime, UNIX_EPOCH},
 };
 
 pub use self::read::CatalogError;
 pub(crate) use self::read::base_url;
-use crate::{Api, Price};
+use crate::{Api, Price, Takes};
 
 /// What is built in.
 const BUILT_IN: &str = include_str!("catalog.toml");
@@ -43,6 +44,10 @@ pub struct Provider {
     pub key_optional: bool,
     /// The provider whose models and prices it has too.
     pub models_of: Option<String>,
+    /// What its models take, where its interface does not tell.
+    pub takes: Takes,
+    /// Authorities that are trusted beside this machine's own: a PEM file, by its absolute path.
+    pub ca_file: Option<PathBuf>,
 }
 
 /// A model, and its price from a date on.
@@ -156,6 +161,14 @@ fn is_variant(name: &str, model: &str) -> bool {
     shape == "00000000" || shape == "0000-00-00"
 }
 
+/// Whether `answered`, a provider's word, is the model that people call `PROVIDER/MODEL`, with a date
+/// behind it or not.
+#[must_use]
+pub fn is_same_model(asked: &str, answered: &str) -> bool {
+    let name = asked.split_once('/').map_or(asked, |(_, name)| name);
+    is_variant(name, answered) || is_variant(answered, name)
+}
+
 impl Date {
     /// A day of the calendar; `None` if there is none such.
     #[must_use]
@@ -202,28 +215,6 @@ impl fmt::Display for Date {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (year, month, day) = (self.0 / 10_000, self.0 / 100 % 100, self.0 % 100);
         write!(f, "{year:04}-{month:02}-{day:02}")
-    }
-}
-
-/// Names of what an interface may offer, in the order of [`capabilities`].
-pub const CAPABILITIES: [&str; 7] = [
-    "streaming",
-    "tools",
-    "system prompt",
-    "caching",
-    "thinking carried back",
-    "token counting",
-    "rate headers",
-];
-
-/// What our side of an interface does, in the order of [`CAPABILITIES`].
-#[must_use]
-pub fn capabilities(api: Api) -> [bool; CAPABILITIES.len()] {
-    match api {
-        Api::AnthropicMessages | Api::OpenAiResponses => {
-            [true, true, true, true, true, false, true]
-        }
-        Api::OpenAiChat => [true, true, true, true, false, false, true],
     }
 }
 

@@ -7,6 +7,7 @@
 
 mod anthropic;
 mod call;
+mod capability;
 mod cassette;
 mod catalog;
 mod error;
@@ -18,13 +19,16 @@ mod scripted;
 mod sse;
 mod wire;
 
-pub use call::{Call, CallLimits, Collected, Llm, Price, StreamEvent, collect, estimate_tokens};
+pub use call::{
+    Call, CallLimits, Collected, Llm, Price, StreamEvent, at_most, collect, estimate_tokens,
+};
+pub use capability::{CAPABILITIES, Capabilities, Takes, capabilities};
 pub use cassette::{Cassette, CassetteError, Nearest, Player, Recorder};
 pub use catalog::{
-    CAPABILITIES, Catalog, CatalogError, Date, Model, ModelFacts, Provider, api_name, capabilities,
+    Catalog, CatalogError, Date, Model, ModelFacts, Provider, api_name, is_same_model,
 };
 pub use error::{BodyKind, LlmError, Origin, ProviderFault, ScriptError, Wait};
-pub use http::{Api, Http, HttpSettings, Secret, Timeouts};
+pub use http::{Api, Http, HttpSettings, Listed, Secret, Timeouts};
 pub use models::{MAX_SCRIPTS, Models, Resolved};
 pub use scripted::{
     MAX_DELAY_MS, MAX_FAULTS, MAX_SCRIPT_BYTES, MAX_SCRIPT_NODES, SCRIPTED, Scripted,

@@ -14,14 +14,17 @@ use std::{
 use taskd_model::Digest;
 
 use crate::{
-    Cassette, Catalog, Date, Http, HttpSettings, Llm, LlmError, ModelFacts, Player, Price,
-    Provider, Recorder, SCRIPTED, Scripted, Secret, Timeouts,
+    Capabilities, Cassette, Catalog, Date, Http, HttpSettings, Llm, LlmError, ModelFacts, Player,
+    Price, Provider, Recorder, SCRIPTED, Scripted, Secret, Timeouts,
     catalog::base_url,
+    http,
     scripted::{read_script, shortened},
 };
 
 /// The most script files kept; beyond it the one resolved first is forgotten.
 pub const MAX_SCRIPTS: usize = 64;
+/// Stands for a model where a provider is asked what it has.
+const LISTED: &str = "list-of-models";
 /// The most models behind HTTP kept, in the same way.
 const MAX_HTTPS: usize = 64;
 
@@ -98,7 +101,8 @@ impl Models {
         };
         let (llm, identity) = match &self.cassette {
             Some(Cassette::Replay(dir)) => {
-                let player: Arc<dyn Llm> = Arc::new(Player::new(dir.clone()));
+                let player: Arc<dyn Llm> =
+                    Arc::new(Player::new(dir.clone(), self.capabilities(name, credentials)));
                 (player, provider.clone())
             }
             Some(Cassette::Record(dir)) => {
@@ -111,6 +115,39 @@ impl Models {
         Ok(Resolved { llm, provider, price, window, max_output, identity })
     }
 
+    /// What the model called `name` takes where it is reached with these `credentials`; nothing of
+    /// scripts and of unknown names. No key is needed to know it.
+    #[must_use]
+    pub fn capabilities(&self, name: &str, credentials: &BTreeMap<String, String>) -> Capabilities {
+        match self.named(name) {
+            Ok(Named::Hosted(it, model)) => place(it, credentials).map_or_else(
+                |_| Capabilities::default(),
+                |url| http::capabilities(it.api, &url, model, it.takes),
+            ),
+            Ok(Named::Script(_)) | Err(_) => Capabilities::default(),
+        }
+    }
+
+    /// The way to a provider, for asking it what there is, and a mark that differs from place to place
+    /// and from credential to credential and says neither.
+    ///
+    /// # Errors
+    /// No such provider, no credential for it, a place that is none, or calls are replayed.
+    pub fn provider(
+        &self,
+        name: &str,
+        credentials: &BTreeMap<String, String>,
+    ) -> Result<(Arc<Http>, Digest), LlmError> {
+        let provider = self.catalog.provider(name).ok_or_else(|| self.unknown(name))?;
+        if matches!(self.cassette, Some(Cassette::Replay(_))) {
+            let what = "calls are replayed, and nobody is asked".to_owned();
+            return Err(LlmError::Settings { provider: name.to_owned(), what });
+        }
+        let (settings, mark) = settings(provider, LISTED, credentials)?;
+        let whole = Digest::of_parts(&[mark.to_string().as_bytes(), LISTED.as_bytes()]);
+        Ok((self.http(whole, settings)?, mark))
+    }
+
     fn named<'a>(&'a self, name: &'a str) -> Result<Named<'a>, LlmError> {
         if let Some(path) = name.strip_prefix(SCRIPTED) {
             let path = Path::new(path);
@@ -121,12 +158,14 @@ impl Models {
         }
         let parts = name.split_once('/').filter(|(_, model)| !model.is_empty());
         let found = parts.and_then(|(it, model)| Some((self.catalog.provider(it)?, model)));
-        found.map(|(provider, model)| Named::Hosted(provider, model)).ok_or_else(|| {
-            let hosted = self.catalog.providers().map(|it| format!("{}/MODEL", it.name));
-            let all: Vec<String> =
-                hosted.chain([format!("{SCRIPTED}/absolute/path.yaml")]).collect();
-            LlmError::UnknownProvider { model: shortened(name), known: all.join(", ") }
-        })
+        let found = found.map(|(provider, model)| Named::Hosted(provider, model));
+        found.ok_or_else(|| self.unknown(name))
+    }
+
+    fn unknown(&self, name: &str) -> LlmError {
+        let hosted = self.catalog.providers().map(|it| format!("{}/MODEL", it.name));
+        let all: Vec<String> = hosted.chain([format!("{SCRIPTED}/absolute/path.yaml")]).collect();
+        LlmError::UnknownProvider { model: shortened(name), known: all.join(", ") }
     }
 
     fn facts_of(&self, named: &Named<'_>) -> ModelFacts {
@@ -201,27 +240,34 @@ impl Models {
     }
 }
 
-/// How a provider's model is reached with these credentials, and a digest of place and credential.
-fn settings(
-    provider: &Provider,
-    model: &str,
-    credentials: &BTreeMap<String, String>,
-) -> Result<(HttpSettings, Digest), LlmError> {
-    let given = |variable: &Option<String>| {
-        let value = credentials.get(variable.as_ref()?)?.trim();
-        (!value.is_empty()).then(|| value.to_owned())
-    };
-    let base_url = match given(&provider.url_variable) {
-        None => provider.url.clone(),
+/// What was handed over by the name of `variable`.
+fn given(variable: Option<&String>, credentials: &BTreeMap<String, String>) -> Option<String> {
+    let value = credentials.get(variable?)?.trim();
+    (!value.is_empty()).then(|| value.to_owned())
+}
+
+/// Where a provider is with these credentials.
+fn place(provider: &Provider, credentials: &BTreeMap<String, String>) -> Result<String, LlmError> {
+    match given(provider.url_variable.as_ref(), credentials) {
+        None => Ok(provider.url.clone()),
         Some(url) => base_url(&url).ok_or_else(|| LlmError::Settings {
             provider: provider.name.clone(),
             what: format!(
                 "{} is no URL that begins with http:// or https:// and holds no user, `?` or `#`",
                 provider.url_variable.as_deref().unwrap_or_default()
             ),
-        })?,
-    };
-    let key = given(&provider.key_variable);
+        }),
+    }
+}
+
+/// How a provider's model is reached with these credentials, and a digest of place and credential.
+fn settings(
+    provider: &Provider,
+    model: &str,
+    credentials: &BTreeMap<String, String>,
+) -> Result<(HttpSettings, Digest), LlmError> {
+    let base_url = place(provider, credentials)?;
+    let key = given(provider.key_variable.as_ref(), credentials);
     if let (None, Some(variable), false) = (&key, &provider.key_variable, provider.key_optional) {
         let (provider, variable) = (provider.name.clone(), variable.clone());
         return Err(LlmError::MissingCredential { provider, variable });
@@ -236,6 +282,8 @@ fn settings(
         base_url,
         key: key.map(Secret::new),
         timeouts: Timeouts::default(),
+        takes: provider.takes,
+        ca_file: provider.ca_file.clone(),
     };
     Ok((settings, mark))
 }

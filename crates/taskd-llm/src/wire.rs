@@ -7,7 +7,7 @@ use std::fmt;
 
 use taskd_model::{RateLevels, Request};
 
-use crate::{CallLimits, LlmError, StreamEvent};
+use crate::{CallLimits, Capabilities, LlmError, StreamEvent};
 
 /// One provider's HTTP interface.
 pub(crate) trait Wire: fmt::Debug + Send + Sync {
@@ -17,6 +17,22 @@ pub(crate) trait Wire: fmt::Debug + Send + Sync {
     /// # Errors
     /// Something is asked for that this interface cannot express.
     fn request(&self, request: &Request) -> Result<HttpRequest, LlmError>;
+
+    /// What this model takes here.
+    fn capabilities(&self, model: &str) -> Capabilities;
+
+    /// The question how many tokens `request` is; `None` where nobody answers it.
+    ///
+    /// # Errors
+    /// Something is asked for that this interface cannot express.
+    fn counting(&self, _request: &Request) -> Result<Option<HttpRequest>, LlmError> {
+        Ok(None)
+    }
+
+    /// The path of the list of models, below the base URL, and the headers it wants.
+    fn listing(&self) -> (&'static str, Vec<(&'static str, String)>) {
+        ("/models", Vec::new())
+    }
 
     /// The headers that carry the credential.
     fn authorize(&self, key: &str) -> Vec<(&'static str, String)>;

@@ -41,6 +41,8 @@ pub enum Reaction {
     Retries,
     /// Asks a person at once: who we are is not accepted.
     AsksForKey,
+    /// Asks its budgets for more, and only where they are spent a person.
+    AsksForMoney,
     /// Asks a person at once.
     Asks,
     /// Asks for the same with a smaller request, once; then a person.
@@ -147,6 +149,7 @@ impl Code {
             Reaction::AsksForKey => Failure::Auth,
             Reaction::AsksSmaller => Failure::TooLarge,
             Reaction::RetriesResources => Failure::Resources,
+            Reaction::AsksForMoney => Failure::OverBudget,
             Reaction::Asks
             | Reaction::TellsModel
             | Reaction::Refuses
@@ -236,6 +239,9 @@ impl fmt::Display for Reaction {
             Self::AsksForKey | Self::Asks => "nothing is tried again; the loop is blocked",
             Self::AsksSmaller => {
                 "it is sent once more, smaller; refused again, the loop is blocked"
+            }
+            Self::AsksForMoney => {
+                "the loop asks its budgets for more: it is blocked by its own or its plan's, and waits for a day's"
             }
             Self::RetriesResources => "it is tried again a few times; then the loop is blocked",
             Self::TellsModel => "the model is told, and the loop goes on",

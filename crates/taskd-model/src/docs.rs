@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::{Digest, LoopLimits, OnConflict, Worker};
+use crate::{Digest, LoopLimits, OnConflict, Params, Unsupported, Worker};
 
 /// The bytes of a document, as they are stored and digested.
 #[must_use]
@@ -176,6 +176,12 @@ pub struct TypeDoc {
     /// Tools a native loop may use.
     #[serde(default)]
     pub tools: Vec<String>,
+    /// How its model is asked to work.
+    #[serde(default, skip_serializing_if = "Params::is_empty")]
+    pub params: Params,
+    /// What happens to those its model does not take.
+    #[serde(default, skip_serializing_if = "Unsupported::is_default")]
+    pub unsupported: Unsupported,
     /// What `--set` may give.
     #[serde(default)]
     pub inputs: BTreeMap<String, InputDoc>,
@@ -214,6 +220,9 @@ pub struct TypeLimits {
     /// Spend, in micro-dollars.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget_micros: Option<u64>,
+    /// Tokens of all classes; 0 for as many as its money pays for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<u64>,
     /// Equal failures on equal trees after which a person is asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub same_failure: Option<u32>,
@@ -233,6 +242,7 @@ impl TypeLimits {
             iterations: self.iterations.or(under.iterations),
             time_ms: self.time_ms.or(under.time_ms),
             budget_micros: self.budget_micros.or(under.budget_micros),
+            tokens: self.tokens.or(under.tokens),
             same_failure: self.same_failure.or(under.same_failure),
             turns: self.turns.or(under.turns),
             restarts: self.restarts.or(under.restarts),
@@ -246,6 +256,7 @@ impl TypeLimits {
             iterations: self.iterations.unwrap_or(under.iterations),
             time_ms: self.time_ms.unwrap_or(under.time_ms),
             budget_micros: self.budget_micros.unwrap_or(under.budget_micros),
+            tokens: self.tokens.unwrap_or(under.tokens),
             restarts: self.restarts.unwrap_or(under.restarts),
             conflict: conflict.unwrap_or(under.conflict),
         }
@@ -304,8 +315,11 @@ pub struct Request {
     /// Tools it may ask for.
     #[serde(default)]
     pub tools: Vec<ToolDef>,
-    /// Longest reply, in tokens.
+    /// Longest reply, in tokens; what is thought counts too.
     pub max_tokens: u32,
+    /// How the model is asked to work.
+    #[serde(default, skip_serializing_if = "Params::is_empty")]
+    pub params: Params,
     /// The loop, as people address it.
     #[serde(default)]
     pub loop_name: String,

@@ -52,14 +52,19 @@ pub enum Work {
         bucket: String,
         /// What it may cost, in micro-dollars: the adapter ends itself at this cap.
         cap_micros: u64,
-        /// What is reserved of the plan's budget for it, in micro-dollars; 0 where no price is
-        /// known.
+        /// Tokens it may use, of all classes: the adapter ends itself at this cap too; 0 for none.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        cap_tokens: u64,
+        /// What is reserved of every budget for it, in micro-dollars; 0 where no price is known.
         #[serde(default, skip_serializing_if = "is_zero")]
         reserved_micros: u64,
-        /// Tokens reserved for what it reads.
+        /// Tokens of all classes that are reserved of every budget for it.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        reserved_tokens: u64,
+        /// Tokens reserved in its bucket for what it reads.
         #[serde(default, skip_serializing_if = "is_zero")]
         input_tokens: u64,
-        /// Tokens reserved for what it writes.
+        /// Tokens reserved in its bucket for what it writes.
         #[serde(default, skip_serializing_if = "is_zero")]
         output_tokens: u64,
     },
@@ -197,6 +202,8 @@ pub enum Failure {
     TooLarge,
     /// The machine is short of disk, memory or file handles.
     Resources,
+    /// It came to more than its budget has left, and was ended there.
+    OverBudget,
 }
 
 /// A tool call inside a reply.
@@ -295,6 +302,9 @@ pub enum Outcome {
         /// What it costs at most, in micro-dollars; 0 where no price is known.
         #[serde(default, skip_serializing_if = "is_zero")]
         worst_micros: u64,
+        /// Tokens of all classes it uses at most.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        worst_tokens: u64,
         /// How much of the conversation is in it; nothing for an agent's prompt.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         context: Option<ContextUse>,
@@ -307,6 +317,9 @@ pub enum Outcome {
         calls: Vec<ToolCall>,
         /// What it cost.
         usage: Usage,
+        /// The model that answered, in its provider's word, where it is not the one that was asked.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<String>,
     },
     /// A tool ran; errors are results too.
     ToolDone {
@@ -709,7 +722,10 @@ impl fmt::Display for Outcome {
                     None => Ok(()),
                 }
             }
-            Self::Replied { calls, .. } => write!(f, "replied, asks for {} tools", calls.len()),
+            Self::Replied { calls, by, .. } => {
+                let by = by.as_ref().map(|it| format!(" by {it}")).unwrap_or_default();
+                write!(f, "replied{by}, asks for {} tools", calls.len())
+            }
             Self::ToolDone { error, .. } => {
                 write!(f, "tool done{}", if *error { ", with an error" } else { "" })
             }
@@ -734,6 +750,7 @@ impl fmt::Display for Outcome {
                 Failure::Auth => f.write_str("failed, not accepted"),
                 Failure::TooLarge => f.write_str("failed, the request is too large"),
                 Failure::Resources => f.write_str("failed, short of resources"),
+                Failure::OverBudget => f.write_str("ended at its budget"),
             },
             Self::Cancelled { .. } => write!(f, "cancelled"),
         }

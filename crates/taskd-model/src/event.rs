@@ -4,14 +4,16 @@
 //! version with an upcaster in [`Record::decode`]. At most [`MAX_EVENT_BYTES`] each: prose lives in
 //! blobs, named by digest.
 
+mod words;
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Change, Digest, EffectId, Evidence, Limit, Limits, LoopId, LoopLimits, Observation, Oid,
-    Outcome, Owner, PlanId, ProjectId, QueueOp, Reason, Seq, SpecId, Status, Time, Verdict, Work,
-    format_micros,
+    Change, CircuitChange, Digest, EffectId, Evidence, Limit, Limits, LoopId, LoopLimits,
+    Observation, Oid, Outcome, Owner, Param, PlanId, ProjectId, Purse, QueueOp, Reason, Seq,
+    SpecId, Status, Time, Verdict, Work, usage::is_zero,
 };
 
 /// Largest encoded event, in bytes.
@@ -115,6 +117,9 @@ pub struct PlanHead {
     pub priority: Priority,
     /// Spend of all its loops, in micro-dollars.
     pub budget_micros: u64,
+    /// Tokens of all its loops; 0 for as many as its money pays for.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub tokens: u64,
     /// Wall time from its start, in milliseconds.
     pub time_ms: u64,
     /// How many specs follow.
@@ -147,6 +152,9 @@ pub struct SpecHead {
     pub type_name: String,
     /// Its limits.
     pub limits: LoopLimits,
+    /// What the loop type sets and its worker does not take: left out, as the type says.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<Param>,
 }
 
 /// What works on a spec.
@@ -202,45 +210,6 @@ impl fmt::Display for ChangeCause {
             Self::Refused { .. } => "it refuses the calls",
             Self::Back => "it is there again",
         })
-    }
-}
-
-/// Whose money: what a budget is of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Purse {
-    /// Of one loop.
-    Loop(LoopId),
-    /// Of all loops of a plan.
-    Plan(PlanId),
-}
-
-impl Purse {
-    /// The plan it is of, or is in.
-    #[must_use]
-    pub fn plan(self) -> PlanId {
-        match self {
-            Self::Loop(id) => id.plan(),
-            Self::Plan(id) => id,
-        }
-    }
-
-    /// The loop it is of, if it is one loop's.
-    #[must_use]
-    pub fn loop_id(self) -> Option<LoopId> {
-        match self {
-            Self::Loop(id) => Some(id),
-            Self::Plan(_) => None,
-        }
-    }
-}
-
-impl fmt::Display for Purse {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Loop(id) => id.fmt(f),
-            Self::Plan(id) => id.fmt(f),
-        }
     }
 }
 
@@ -478,10 +447,17 @@ pub enum Event {
     BudgetSet {
         /// Whose.
         of: Purse,
-        /// What may be spent in all, in micro-dollars.
+        /// What may be spent in all, in micro-dollars; 0 for no budget where it is one of a day.
         micros: u64,
     },
-    /// Four fifths of a budget are spent. Once, until the budget is set anew.
+    /// A person set a budget of tokens anew.
+    TokensSet {
+        /// Whose.
+        of: Purse,
+        /// What may be used in all, of all classes; 0 for no such budget.
+        tokens: u64,
+    },
+    /// Four fifths of a budget are spent. Once, until it is set anew or the day ends.
     BudgetWarned {
         /// Whose.
         of: Purse,
@@ -489,6 +465,35 @@ pub enum Event {
         spent_micros: u64,
         /// What may be, in micro-dollars.
         budget_micros: u64,
+    },
+    /// Four fifths of a budget of tokens are used. Once, until it is set anew or the day ends.
+    TokensWarned {
+        /// Whose.
+        of: Purse,
+        /// What is used.
+        spent: u64,
+        /// What may be.
+        budget: u64,
+    },
+    /// A day's budget does not pay for the next call: until it is renewed, or set anew, nothing that
+    /// costs money starts.
+    BudgetSpent {
+        /// Whose.
+        of: Purse,
+        /// When it is renewed: the next midnight, in UTC.
+        until: Time,
+    },
+    /// A day's budget that was spent is there again: another day has begun.
+    BudgetRenewed {
+        /// Whose.
+        of: Purse,
+    },
+    /// A provider is left alone, or called again.
+    CircuitChanged {
+        /// The model, as its bucket is called.
+        bucket: String,
+        /// What became of it.
+        change: CircuitChange,
     },
     /// Something was put into the landing queue; the entry's id is this event's seq.
     QueueEntered {
@@ -625,109 +630,11 @@ kinds! {
     StopAsked => "stop_asked",
     BudgetSet => "budget_set",
     BudgetWarned => "budget_warned",
+    CircuitChanged => "circuit_changed",
+    TokensSet => "tokens_set",
+    TokensWarned => "tokens_warned",
+    BudgetSpent => "budget_spent",
+    BudgetRenewed => "budget_renewed",
     QueueEntered => "queue_entered",
     QueueLeft => "queue_left",
-}
-
-impl fmt::Display for QueueEnd {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Done { commit, onto, .. } => {
-                write!(f, "done: {} on {}", commit.short(), onto.short())
-            }
-            Self::Empty => f.write_str("nothing left to bring"),
-            Self::Red { .. } => f.write_str("gate red"),
-            Self::Conflict { .. } => f.write_str("conflict"),
-            Self::Held { why } => write!(f, "held: {why}"),
-            Self::Failed { message } => write!(f, "failed: {message}"),
-            Self::Withdrawn => f.write_str("withdrawn"),
-        }
-    }
-}
-
-impl fmt::Display for Observation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Process { pid, .. } => write!(f, "process {pid}"),
-            Self::ToolCalled { index, call } => write!(f, "asks for tool {index} {}", call.name),
-            Self::UsageSoFar(it) => write!(f, "used {} in, {} out", it.input, it.output),
-            Self::Levels(_) => f.write_str("told what is left of the limits"),
-            Self::Session(it) => write!(f, "session {it}"),
-            Self::Checkpoint(it) => write!(f, "checkpoint {}", it.short()),
-            Self::Activity(it) => f.write_str(it),
-        }
-    }
-}
-
-impl fmt::Display for Event {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::DaemonStarted { version } => write!(f, "daemon {version} started"),
-            Self::DaemonStopped => f.write_str("daemon stopped"),
-            Self::WorkParked => f.write_str("work parked"),
-            Self::WorkUnparked => f.write_str("work goes on"),
-            Self::LimitsSet { .. } => f.write_str("limits set"),
-            Self::ProjectAdded { id, root, .. } => write!(f, "project {} is {root}", id.0),
-            Self::ProjectForgotten { id } => write!(f, "project {} forgotten", id.0),
-            Self::MainMoved { target, to, commits, rewritten } => {
-                let how = if *rewritten { "rewritten" } else { "moved" };
-                write!(f, "{target} {how} +{commits} to {}", to.short())
-            }
-            Self::PlanSubmitted { plan, head } => {
-                write!(f, "{plan} submitted, {} specs: {}", head.specs, head.title)
-            }
-            Self::SpecAdded { spec, head } => write!(f, "{spec} is {}: {}", head.name, head.title),
-            Self::PlanReleased { plan, evidence: Some(_), .. } => {
-                write!(f, "{plan} released, base green")
-            }
-            Self::PlanReleased { plan, .. } => write!(f, "{plan} released"),
-            Self::IntegrationMoved { plan, to } => write!(f, "{plan} integrates at {}", to.short()),
-            Self::PlanEnded { plan } => write!(f, "{plan} ended"),
-            Self::EffectStarted { owner, work } => write!(f, "{owner} {work} started"),
-            Self::EffectObserved { effect, fact, .. } => write!(f, "{effect} {fact}"),
-            Self::EffectEnded { effect, outcome } => write!(f, "{effect} {outcome}"),
-            Self::StatusChanged { from, to, reason } => write!(f, "{from} -> {to}: {reason}"),
-            Self::IterationStarted { n } => write!(f, "iteration {n}"),
-            Self::ModelChanged { from, to, cause: ChangeCause::Back, .. } => {
-                write!(f, "calls {to} again instead of {from}")
-            }
-            Self::ModelChanged { from, to, cause, .. } => {
-                write!(f, "calls {to} instead of {from}: {cause}")
-            }
-            Self::IterationEnded { n, verdict, .. } => write!(f, "iteration {n} ended: {verdict}"),
-            Self::Deferred { until, why } => write!(f, "waits until {}: {why}", until.0),
-            Self::DeferralOver => f.write_str("waited long enough"),
-            Self::LimitReached { limit } => write!(f, "limit reached: {limit}"),
-            Self::InternalError { message } => write!(f, "internal error: {message}"),
-            Self::Passed { evidence, .. } => write!(f, "passed on tree {}", evidence.tree.short()),
-            Self::ApprovalAsked => f.write_str("asks to land"),
-            Self::Approved => f.write_str("approved"),
-            Self::Rejected { .. } => f.write_str("rejected"),
-            Self::NoteAdded { .. } => f.write_str("told something"),
-            Self::PauseAsked => f.write_str("asked to pause"),
-            Self::ResumeAsked => f.write_str("asked to go on"),
-            Self::StopAsked => f.write_str("asked to stop"),
-            Self::BudgetSet { of, micros } => {
-                write!(f, "budget of {of} set to {}", format_micros(*micros))
-            }
-            Self::BudgetWarned { of, spent_micros, budget_micros } => {
-                let (spent, budget) = (format_micros(*spent_micros), format_micros(*budget_micros));
-                write!(f, "{spent} of the {budget} of {of} spent")
-            }
-            Self::QueueEntered { op } => write!(f, "queued to {op}"),
-            Self::QueueLeft { entry, op, end } => write!(f, "q{entry} {op}: {end}"),
-        }
-    }
-}
-
-impl fmt::Display for Record {
-    /// One line of a transcript: the loop in front where there is one.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (&self.event, self.loop_id) {
-            (Event::EffectStarted { .. } | Event::QueueEntered { .. }, _) | (_, None) => {
-                self.event.fmt(f)
-            }
-            (event, Some(id)) => write!(f, "{id} {event}"),
-        }
-    }
 }

@@ -50,8 +50,22 @@ pub enum Command {
     SetBudget {
         /// Whose.
         of: Purse,
-        /// What may be spent in all, in micro-dollars.
+        /// What may be spent in all, in micro-dollars; 0 for no budget where it is one of a day.
         micros: u64,
+    },
+    /// Set what may be used of tokens from now on, with what is used already.
+    SetTokens {
+        /// Whose.
+        of: Purse,
+        /// Tokens of all classes; 0 for no such budget.
+        tokens: u64,
+    },
+    /// The provider of this bucket is well again: call it.
+    ResetCalls {
+        /// The bucket.
+        bucket: String,
+        /// End a silence after refusals too.
+        refusals: bool,
     },
     /// Start nothing new until [`Command::Unpark`].
     Park,

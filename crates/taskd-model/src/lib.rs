@@ -2,6 +2,7 @@
 //!
 //! Nothing here decides anything, does IO, or knows the time.
 
+mod circuit;
 mod code;
 mod docs;
 mod effect;
@@ -10,11 +11,14 @@ mod fault;
 mod ids;
 mod input;
 mod limits;
+mod params;
+mod purse;
 mod status;
 mod units;
 mod usage;
 mod view;
 
+pub use circuit::CircuitChange;
 pub use code::{Code, Entry, Reaction, Rpc, Tier};
 pub use docs::{
     AgentDoc, GateDoc, GateSettings, InputDoc, InputKind, InputValue, Message, Part, PlanDoc,
@@ -27,21 +31,23 @@ pub use effect::{
 };
 pub use event::{
     Actor, ChangeCause, DecodeError, Event, KINDS, LandPolicy, MAX_EVENT_BYTES, PlanHead, Priority,
-    Purse, QueueEnd, Record, SpecHead, Worker,
+    QueueEnd, Record, SpecHead, Worker,
 };
 pub use fault::{BodyKind, Fault, causes};
 pub use ids::{Digest, EffectId, LoopId, Oid, ParseIdError, PlanId, ProjectId, Seq, SpecId, Time};
 pub use input::{Command, Input};
 pub use limits::{Limits, LoopLimits, OnConflict};
+pub use params::{Param, Params, Thinking, Unsupported};
+pub use purse::{Amount, Purse, Unit, day_of, next_midnight};
 pub use status::{InvalidTransition, Limit, Reason, Status};
 pub use units::{
     ParseUnitError, format_age_ms, format_clock_ms, format_duration_ms, format_micros,
-    parse_duration_ms, parse_micros,
+    format_tokens, parse_duration_ms, parse_micros, parse_tokens,
 };
 pub use usage::{Level, RateLevels, Usage};
 pub use view::{
-    Base, ContextView, Doing, EffectKind, EffectView, GateView, Group, ITERATION_ROWS, Integration,
-    IterationRow, Landed, Ledger, Line, LoopView, NOTES, Note, PassedView, PlanState, PlanView,
-    ProjectView, QueueEntry, QueuePhase, ResolveError, Spans, Target, TargetView, Totals, Trouble,
-    View, WaitVerdict, nears, spent_of,
+    Base, BudgetView, ClosedView, ContextView, DayView, Doing, EffectKind, EffectView, GateView,
+    Group, ITERATION_ROWS, Integration, IterationRow, Landed, Ledger, Line, LoopView, NOTES, Note,
+    PassedView, PlanState, PlanView, ProjectView, QueueEntry, QueuePhase, ResolveError, Spans,
+    Target, TargetView, Totals, Trouble, View, WaitVerdict, may_spend, nears, spent_of,
 };

@@ -108,6 +108,9 @@ pub struct LoopLimits {
     pub time_ms: u64,
     /// Spend in micro-dollars.
     pub budget_micros: u64,
+    /// Tokens of all classes; 0 for as many as its money pays for.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub tokens: u64,
     /// Times an external agent's run is begun again after a crash.
     pub restarts: u32,
     /// What to do about conflicts.
@@ -121,6 +124,7 @@ impl Default for LoopLimits {
             iterations: 10,
             time_ms: 2 * 60 * 60 * 1000,
             budget_micros: 5_000_000,
+            tokens: 0,
             restarts: 3,
             conflict: OnConflict::default(),
         }

@@ -1,8 +1,9 @@
-//! Durations and money as people write and read them; milliseconds and micro-dollars inside.
+//! Durations, money and tokens as people write and read them; milliseconds, micro-dollars and single
+//! tokens inside.
 //!
 //! Integers only. No locale, no rounding of what is parsed, and no clock.
 
-/// The text is no duration or no amount of money.
+/// The text is no duration, no amount of money and no number of tokens.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is not {expected}")]
 pub struct ParseUnitError {
@@ -12,6 +13,8 @@ pub struct ParseUnitError {
 
 const DURATION: &str = "a duration; write `90s`, `15m`, `6h`, `1h 30m` or `2d`";
 const MONEY: &str = "an amount of money; write `$15` or `$0.50`";
+
+const TOKENS: &str = "a number of tokens; write `2M`, `1.5M` or `500k`";
 
 /// Units of time, from large to small, in milliseconds.
 const TIME_UNITS: [(&str, u64); 5] =
@@ -33,6 +36,15 @@ pub fn parse_duration_ms(text: &str) -> Result<u64, ParseUnitError> {
 /// It is not an amount, or it does not fit.
 pub fn parse_micros(text: &str) -> Result<u64, ParseUnitError> {
     read_micros(text).ok_or_else(|| bad(text, MONEY))
+}
+
+/// Reads a number of tokens: `2M`, `1.5M`, `500k`, `800`; `tok` or `tokens` may stand behind it.
+///
+/// # Errors
+///
+/// It is not one, it is no whole number of tokens, or it does not fit.
+pub fn parse_tokens(text: &str) -> Result<u64, ParseUnitError> {
+    read_tokens(text).ok_or_else(|| bad(text, TOKENS))
 }
 
 /// A duration in its two largest units: `41s`, `2m10s`, `12m`, `2h`, `1h30m`, `38ms`.
@@ -95,6 +107,20 @@ pub fn format_micros(micros: u64) -> String {
     format!("${}.{:02}", cents / 100, cents % 100)
 }
 
+/// Tokens with at most one decimal, rounded down: `800`, `1.5k`, `2M`.
+#[must_use]
+pub fn format_tokens(tokens: u64) -> String {
+    let (unit, size) = match tokens {
+        0..1_000 => return tokens.to_string(),
+        1_000..1_000_000 => ("k", 1_000),
+        _ => ("M", 1_000_000),
+    };
+    match tokens % size / (size / 10) {
+        0 => format!("{}{unit}", tokens / size),
+        tenth => format!("{}.{tenth}{unit}", tokens / size),
+    }
+}
+
 fn bad(text: &str, expected: &'static str) -> ParseUnitError {
     ParseUnitError { text: text.chars().take(40).collect(), expected }
 }
@@ -119,14 +145,31 @@ fn read_duration(text: &str) -> Option<u64> {
 }
 
 fn read_micros(text: &str) -> Option<u64> {
-    let amount = text.trim().strip_prefix('$')?;
-    let (whole, decimals) = amount.split_once('.').unwrap_or((amount, "0"));
-    let digits = |it: &str| !it.is_empty() && it.bytes().all(|b| b.is_ascii_digit());
-    if !digits(whole) || !digits(decimals) || decimals.len() > 6 {
+    read_decimal(text.trim().strip_prefix('$')?, 6)
+}
+
+fn read_tokens(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let bare = text.strip_suffix("tokens").or_else(|| text.strip_suffix("tok")).unwrap_or(text);
+    let bare = bare.trim_end();
+    match (bare.strip_suffix('M'), bare.strip_suffix('k')) {
+        (Some(millions), _) => read_decimal(millions, 6),
+        (None, Some(thousands)) => read_decimal(thousands, 3),
+        (None, None) => read_decimal(bare, 0),
+    }
+}
+
+/// A number with at most so many decimals, in the smallest unit they make.
+fn read_decimal(amount: &str, places: usize) -> Option<u64> {
+    let (whole, decimals) = amount.split_once('.').map_or((amount, ""), |(a, b)| (a, b));
+    let digits = |it: &str| it.bytes().all(|b| b.is_ascii_digit());
+    let ends = amount.ends_with('.');
+    if whole.is_empty() || ends || !digits(whole) || !digits(decimals) || decimals.len() > places {
         return None;
     }
-    let part = format!("{decimals:0<6}").parse::<u64>().ok()?;
-    whole.parse::<u64>().ok()?.checked_mul(1_000_000)?.checked_add(part)
+    let scale = 10_u64.checked_pow(u32::try_from(places).ok()?)?;
+    let part = format!("0{decimals:0<places$}").parse::<u64>().ok()?;
+    whole.parse::<u64>().ok()?.checked_mul(scale)?.checked_add(part)
 }
 
 fn split_while(text: &str, keep: fn(&char) -> bool) -> (&str, &str) {
@@ -171,6 +214,23 @@ mod tests {
     }
 
     #[test]
+    fn tokens_are_read_without_rounding() {
+        let read = |text| parse_tokens(text).ok();
+        assert_eq!(read("2M"), Some(2_000_000));
+        assert_eq!(read("1.5Mtok"), Some(1_500_000));
+        assert_eq!(read("500k tokens"), Some(500_000));
+        assert_eq!(read("800tok"), Some(800));
+        assert_eq!(read("0"), Some(0));
+        for text in ["", "M", "tok", "2m", "2K", "1.5", "1.M", ".5M", "-1k", "1.0001k", "$2", "2MM"]
+        {
+            assert_eq!(read(text), None, "{text:?}");
+        }
+        assert_eq!(read("99999999999999999M"), None);
+        let shown: Vec<_> = [999, 1_500, 2_000_000, 3_450_000].map(format_tokens).into();
+        assert_eq!(shown, ["999", "1.5k", "2M", "3.4M"]);
+    }
+
+    #[test]
     fn formats_are_short() {
         let durations = [0, 38, 41_000, 130_000, 720_000, 7_200_000, 5_400_000, 3_605_000];
         let texts: Vec<_> = durations.iter().map(|ms| format_duration_ms(*ms)).collect();
@@ -196,7 +256,7 @@ mod tests {
 
         #[test]
         fn nothing_panics(text in ".*") {
-            let _ignored = (parse_duration_ms(&text), parse_micros(&text));
+            let _ignored = (parse_duration_ms(&text), parse_micros(&text), parse_tokens(&text));
         }
     }
 }

@@ -18,6 +18,9 @@ pub struct Usage {
     /// Calls that used something for which no price is known.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub unpriced: u32,
+    /// Calls whose provider did not say what they used: their tokens are our estimate.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub estimated: u32,
     /// What of `micros` is for tokens read. The four classes may come to less than `micros`:
     /// agents name only a sum, and each class is rounded down.
     #[serde(default, skip_serializing_if = "is_nothing")]
@@ -44,6 +47,13 @@ fn is_nothing(n: &u64) -> bool {
 }
 
 impl Usage {
+    /// Tokens of all four classes.
+    #[must_use]
+    pub fn tokens(&self) -> u64 {
+        let read = self.input.saturating_add(self.cache_read).saturating_add(self.cache_write);
+        read.saturating_add(self.output)
+    }
+
     /// Adds `other`, saturating.
     pub fn add(&mut self, other: &Self) {
         self.input = self.input.saturating_add(other.input);
@@ -52,6 +62,7 @@ impl Usage {
         self.cache_write = self.cache_write.saturating_add(other.cache_write);
         self.micros = self.micros.saturating_add(other.micros);
         self.unpriced = self.unpriced.saturating_add(other.unpriced);
+        self.estimated = self.estimated.saturating_add(other.estimated);
         self.input_micros = self.input_micros.saturating_add(other.input_micros);
         self.output_micros = self.output_micros.saturating_add(other.output_micros);
         self.cache_read_micros = self.cache_read_micros.saturating_add(other.cache_read_micros);
@@ -68,6 +79,7 @@ impl Usage {
             cache_write: self.cache_write.saturating_sub(before.cache_write),
             micros: self.micros.saturating_sub(before.micros),
             unpriced: self.unpriced.saturating_sub(before.unpriced),
+            estimated: self.estimated.saturating_sub(before.estimated),
             input_micros: self.input_micros.saturating_sub(before.input_micros),
             output_micros: self.output_micros.saturating_sub(before.output_micros),
             cache_read_micros: self.cache_read_micros.saturating_sub(before.cache_read_micros),

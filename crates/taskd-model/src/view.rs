@@ -7,6 +7,7 @@
 mod effects;
 mod fold;
 mod ledger;
+mod money;
 mod narrate;
 mod parts;
 mod queue;
@@ -21,8 +22,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{EffectId, Limits, LoopId, Oid, PlanId, ProjectId, Seq, SpecId, Status, Time};
 
-pub use ledger::{Ledger, Spans, nears};
-pub use narrate::{Line, spent_of};
+pub use ledger::{Ledger, Spans};
+pub use money::{BudgetView, ClosedView, DayView, may_spend, nears, spent_of};
+pub use narrate::Line;
 pub use parts::{
     Base, ContextView, Doing, EffectKind, EffectView, GateView, Integration, IterationRow, Landed,
     LoopView, Note, PassedView, PlanState, PlanView, ProjectView, QueueEntry, QueuePhase,
@@ -64,6 +66,9 @@ pub struct View {
     pub effects: BTreeMap<EffectId, EffectView>,
     /// Loops by status.
     pub totals: Totals,
+    /// The day's budget of everything.
+    #[serde(default)]
+    pub day: DayView,
 }
 
 impl View {

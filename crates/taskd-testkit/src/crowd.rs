@@ -62,6 +62,7 @@ fn plan(n: u32) -> Input {
         land: LandPolicy::Ask,
         priority: Priority::Normal,
         budget_micros: 1_000_000_000,
+        tokens: 0,
         time_ms: 1_000_000_000,
         specs: PER_PLAN,
         single: false,
@@ -76,6 +77,7 @@ fn plan(n: u32) -> Input {
         worker: Worker::Model("fast".to_owned()),
         fallback: Vec::new(),
         type_name: "ralph".to_owned(),
+        left_out: Vec::new(),
         limits: LoopLimits::default(),
     };
     person(Command::SubmitPlan { head: Box::new(head), specs: (0..PER_PLAN).map(spec).collect() })

@@ -3,12 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use taskd_model::{
-    EffectId, Event, Failure, LandPolicy, Limit, Limits, LoopId, MAX_EVENT_BYTES, Observation, Oid,
-    Outcome, Owner, PlanHead, PlanId, Purse, QueueEnd, QueueOp, Reason, Record, Seq, SpecHead,
-    Status, Time, Usage, Work, Worker,
+    CircuitChange, EffectId, Event, Failure, LandPolicy, Limit, Limits, LoopId, MAX_EVENT_BYTES,
+    Observation, Oid, Outcome, Owner, PlanHead, PlanId, Purse, QueueEnd, QueueOp, Reason, Record,
+    Seq, SpecHead, Status, Time, Usage, Work, Worker,
 };
 
-use crate::tally::Tally;
+use crate::{
+    purses::{Days, Pair},
+    tally::Tally,
+};
 
 /// What the log says of one loop.
 #[derive(Debug, Clone)]
@@ -21,6 +24,8 @@ pub(crate) struct LoopRow {
     pub(crate) held: bool,
     pub(crate) deferred: bool,
     pub(crate) spent: Usage,
+    /// Micro-dollars and tokens its next call uses at most.
+    pub(crate) worst: Pair,
     /// Commits by which its work came somewhere; `None` if it was there already.
     pub(crate) brought: Vec<Option<Oid>>,
     /// The model that works now; an agent's name where one does.
@@ -69,8 +74,12 @@ pub(crate) struct Ledger {
     green: BTreeMap<Seq, Oid>,
     agents: u32,
     gates: u32,
-    /// Purses whose end was told of, since they were filled.
-    told: Vec<Purse>,
+    /// Purses whose end was told of, since they were filled: in which unit, and on which day.
+    pub(crate) told: Vec<(Purse, usize, Option<u64>)>,
+    /// Budgets of days.
+    pub(crate) days: Days,
+    /// When the last event was.
+    pub(crate) now: Time,
     last: Option<(Option<LoopId>, bool)>,
 }
 
@@ -78,6 +87,7 @@ impl Ledger {
     /// Folds one record, and says what is wrong with it.
     pub(crate) fn apply(&mut self, record: &Record, tally: &mut Tally) -> Result<(), String> {
         let resumed = matches!(record.event, Event::ResumeAsked);
+        self.at(record.seq, record.at)?;
         match (&record.event, record.loop_id) {
             (Event::DaemonStarted { .. }, _) => self.place_lost(tally),
             (Event::WorkParked, _) => (self.parked, tally.parked) = (true, tally.parked + 1),
@@ -110,9 +120,21 @@ impl Ledger {
             (Event::EffectEnded { effect, outcome }, _) => {
                 self.effect_ended(*effect, outcome, record, tally)?;
             }
-            (Event::BudgetSet { of, micros }, _) => self.budget_set(*of, *micros, tally)?,
+            (Event::BudgetSet { of, micros }, _) => self.budget_set(*of, 0, *micros, tally)?,
+            (Event::TokensSet { of, tokens }, _) => self.budget_set(*of, 1, *tokens, tally)?,
             (Event::BudgetWarned { of, spent_micros, budget_micros }, _) => {
-                self.warned(*of, *spent_micros, *budget_micros, tally)?;
+                self.warned(*of, 0, (*spent_micros, *budget_micros), tally)?;
+            }
+            (Event::TokensWarned { of, spent, budget }, _) => {
+                self.warned(*of, 1, (*spent, *budget), tally)?;
+            }
+            (Event::BudgetSpent { of, until }, _) => self.closed(*of, *until, tally)?,
+            (Event::BudgetRenewed { of }, _) => self.renewed(*of, tally)?,
+            (Event::CircuitChanged { bucket, change }, _) => {
+                let row = self.buckets.entry(bucket.clone()).or_default();
+                if let CircuitChange::Reset { refusals } = change {
+                    row.reset(*refusals, record.at);
+                }
             }
             (Event::QueueEntered { op }, _) => self.entered(*op)?,
             (Event::QueueLeft { entry, op, end }, _) => self.left(*entry, *op, end, tally)?,
@@ -162,11 +184,10 @@ impl Ledger {
             check(released, || format!("{loop_id} starts {work} before its base was checked"))?;
         }
         match work {
-            Work::Call { bucket, cap_micros, reserved_micros, input_tokens, .. } => {
+            Work::Call { bucket, cap_micros, input_tokens, .. } => {
                 tally.sends += 1;
                 check(0 < *cap_micros, || format!("{id} may spend nothing"))?;
-                self.solvent(owner)?;
-                self.afforded(owner, *reserved_micros)?;
+                self.afforded(owner, work)?;
                 let Owner::Loop(of) = owner else { return Err(format!("{owner} calls a model")) };
                 let row = &self.loops[&of];
                 check(row.model == *bucket, || format!("{of} calls {bucket}"))?;
@@ -175,7 +196,7 @@ impl Ledger {
                 self.sent(bucket, at)?;
             }
             Work::Agent { .. } => {
-                self.solvent(owner)?;
+                self.afforded(owner, work)?;
                 self.agents += 1;
                 check(self.agents <= self.limits.agents, || format!("{id}: too many agents"))?;
             }
@@ -213,97 +234,6 @@ impl Ledger {
         Ok(())
     }
 
-    /// With the worst it may cost, and what is reserved for others, the plan keeps its budget.
-    fn afforded(&self, owner: Owner, reserved: u64) -> Result<(), String> {
-        let Owner::Loop(id) = owner else { return Err("only loops call".to_owned()) };
-        if reserved == 0 {
-            return Ok(());
-        }
-        let plan = id.plan();
-        let of_plan = |it: &&OpenRow| matches!(it.owner, Owner::Loop(id) if id.plan() == plan);
-        let held = self.open.values().filter(of_plan).map(|it| match &it.work {
-            Work::Call { reserved_micros, .. } => *reserved_micros,
-            _ => 0,
-        });
-        let rows = self.loops.iter().filter(|(id, _)| id.plan() == plan);
-        let spent: u64 = rows.map(|(_, it)| it.spent.micros).sum();
-        let all = held.sum::<u64>() + spent + reserved;
-        let budget = self.plans[&plan].budget_micros;
-        check(all <= budget, || format!("{plan} may come to cost {all} of {budget}"))
-    }
-
-    /// What is spent of a purse, and what may be.
-    pub(crate) fn purse(&self, of: Purse) -> (u64, u64) {
-        match of {
-            Purse::Loop(id) => {
-                let row = &self.loops[&id];
-                (row.spent.micros, row.head.limits.budget_micros)
-            }
-            Purse::Plan(plan) => {
-                let rows = self.loops.iter().filter(|(id, _)| id.plan() == plan);
-                (rows.map(|(_, it)| it.spent.micros).sum(), self.plans[&plan].budget_micros)
-            }
-        }
-    }
-
-    /// Nothing that costs money begins without any.
-    fn solvent(&self, owner: Owner) -> Result<(), String> {
-        let Owner::Loop(id) = owner else { return Err("only loops spend".to_owned()) };
-        for of in [Purse::Loop(id), Purse::Plan(id.plan())] {
-            let (spent, budget) = self.purse(of);
-            check(spent < budget, || {
-                format!("{id} spends, and {of} has spent {spent} of {budget}")
-            })?;
-        }
-        Ok(())
-    }
-
-    fn budget_set(&mut self, of: Purse, micros: u64, tally: &mut Tally) -> Result<(), String> {
-        let over = match of {
-            Purse::Loop(id) => self.loops[&id].status.is_over(),
-            Purse::Plan(id) => self.ended.contains(&id),
-        };
-        check(!over, || format!("{of} is over, and its budget is set"))?;
-        match of {
-            Purse::Loop(id) => {
-                let row = self.loops.get_mut(&id).expect("added");
-                row.head.limits.budget_micros = micros;
-            }
-            Purse::Plan(id) => {
-                self.plans.get_mut(&id).expect("submitted").budget_micros = micros;
-            }
-        }
-        self.told.retain(|it| *it != of);
-        tally.budgets_set += 1;
-        Ok(())
-    }
-
-    fn warned(
-        &mut self,
-        of: Purse,
-        spent: u64,
-        budget: u64,
-        tally: &mut Tally,
-    ) -> Result<(), String> {
-        check(!self.told.contains(&of), || format!("{of} is warned of twice"))?;
-        check(self.purse(of) == (spent, budget), || format!("{of}: {spent} of {budget} is wrong"))?;
-        check(budget * 8 <= spent * 10, || format!("{of}: {spent} of {budget} is no reason"))?;
-        self.told.push(of);
-        tally.budgets_warned += 1;
-        Ok(())
-    }
-
-    /// Between inputs, every budget near its end has been told of.
-    pub(crate) fn all_told(&self) -> Result<(), String> {
-        let loops = self.loops.keys().map(|id| Purse::Loop(*id));
-        for of in loops.chain(self.plans.keys().map(|id| Purse::Plan(*id))) {
-            let (spent, budget) = self.purse(of);
-            let near = 0 < spent && budget * 8 <= spent * 10;
-            check(!near || self.told.contains(&of), || format!("nobody was told of {of}"))?;
-        }
-        Ok(())
-    }
-
     fn observed(&mut self, id: EffectId, fact: &Observation) -> Result<(), String> {
         let open = self.open.get_mut(&id).ok_or_else(|| format!("{id} is not open"))?;
         if let Observation::UsageSoFar(usage) = fact {
@@ -316,10 +246,17 @@ impl Ledger {
 
     fn book(&mut self, owner: Owner, before: Usage, now: Usage) {
         let Owner::Loop(id) = owner else { return };
+        let more = Usage {
+            micros: now.micros.saturating_sub(before.micros),
+            input: now.input.saturating_sub(before.input),
+            output: now.output.saturating_sub(before.output),
+            ..Usage::default()
+        };
         let row = self.loops.get_mut(&id).expect("added");
-        row.spent.micros += now.micros.saturating_sub(before.micros);
-        row.spent.input += now.input.saturating_sub(before.input);
-        row.spent.output += now.output.saturating_sub(before.output);
+        row.spent.micros += more.micros;
+        row.spent.input += more.input;
+        row.spent.output += more.output;
+        self.book_day(id, &more);
     }
 
     fn effect_ended(
@@ -338,7 +275,13 @@ impl Ledger {
             tally.rate_limits += u64::from(refused);
             self.measured(&open, outcome, tally);
         }
+        if let (Owner::Loop(of), Outcome::Composed { worst_micros, worst_tokens, .. }) =
+            (open.owner, outcome)
+        {
+            self.composed(of, [*worst_micros, *worst_tokens]);
+        }
         match (outcome, &open.work) {
+            (Outcome::Failed { failure: Failure::OverBudget, .. }, _) => tally.over_budget += 1,
             (Outcome::Failed { .. }, _) => tally.failures += 1,
             (Outcome::Gated { tree, report: Some(report), .. }, _) if report.green => {
                 self.green.insert(record.seq, *tree);
@@ -511,6 +454,11 @@ impl Ledger {
         self.open.values().any(|it| it.owner == Owner::Loop(id))
     }
 
+    /// What runs, and whose it is.
+    pub(crate) fn open_work(&self) -> impl Iterator<Item = (Owner, &Work)> {
+        self.open.values().map(|it| (it.owner, &it.work))
+    }
+
     pub(crate) fn open(&self) -> impl Iterator<Item = EffectId> + '_ {
         self.open.keys().copied()
     }
@@ -528,6 +476,7 @@ impl LoopRow {
             held: false,
             deferred: false,
             spent: Usage::default(),
+            worst: [0, 0],
             brought: Vec::new(),
             iteration: 0,
             iteration_open: false,
@@ -555,6 +504,7 @@ impl LoopRow {
 fn count(tally: &mut Tally, to: Status, reason: &Reason) {
     match (to, reason) {
         (Status::Blocked, Reason::NeedFailed) => tally.needs_failed += 1,
+        (Status::Blocked, Reason::Stuck(why)) if why.contains(" a day; ") => tally.too_much += 1,
         (Status::Blocked, _) => tally.blocked += 1,
         (Status::Paused, _) => tally.paused += 1,
         (Status::Stopped, _) => tally.stopped += 1,
@@ -584,6 +534,14 @@ const FAULTS: u32 = 5;
 const REST_MS: u64 = 30_000;
 
 impl BucketRow {
+    /// A person said that the provider is well.
+    fn reset(&mut self, refusals: bool, at: Time) {
+        (self.faults, self.rests_until) = (0, self.rests_until.min(at));
+        if refusals {
+            self.closed_until = self.closed_until.min(at);
+        }
+    }
+
     /// A call that was sent at `sent` ended; says whether it was refused.
     fn ended(&mut self, sent: Time, outcome: &Outcome, at: Time) -> bool {
         match outcome {

@@ -17,6 +17,7 @@ mod holds;
 mod ledger;
 mod outcomes;
 mod people;
+mod purses;
 mod rng;
 mod runner;
 mod tally;

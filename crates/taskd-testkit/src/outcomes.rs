@@ -12,6 +12,8 @@ use crate::{
 
 /// What one call costs at most.
 pub(crate) const MAX_CALL_MICROS: u64 = 60_000;
+/// Tokens a call uses at most.
+pub(crate) const MAX_CALL_TOKENS: u64 = 11_000;
 
 /// The outcome of a running effect; does in the world what it says.
 pub(crate) fn of(world: &mut World, id: EffectId) -> Outcome {
@@ -88,9 +90,16 @@ fn done(world: &mut World, id: EffectId) -> Outcome {
             let most = order.subject.as_ref().and_then(|it| it.most_tokens);
             let tokens = world.rng.below(50_000).min(most.unwrap_or(u64::MAX));
             let worst_micros = if world.rng.chance(50) { MAX_CALL_MICROS } else { 0 };
-            Outcome::Composed { request: blob, tokens, worst_micros, context: None }
+            let worst_tokens = if world.rng.chance(70) { MAX_CALL_TOKENS } else { 0 };
+            Outcome::Composed { request: blob, tokens, worst_micros, worst_tokens, context: None }
         }
-        Work::Call { .. } => Outcome::Replied { reply: blob, calls, usage },
+        Work::Call { cap_micros, cap_tokens, .. }
+            if *cap_micros < usage.micros || (0 < *cap_tokens && *cap_tokens < usage.tokens()) =>
+        {
+            let message = "it came to more than was left".to_owned();
+            Outcome::Failed { failure: Failure::OverBudget, message, usage, fault: None }
+        }
+        Work::Call { .. } => Outcome::Replied { reply: blob, calls, usage, by: None },
         Work::Tool { reads, .. } => {
             let subject = order.subject.as_ref().expect("a loop's work");
             let error = world.rng.chance(10);

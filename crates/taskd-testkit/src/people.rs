@@ -60,6 +60,7 @@ impl World {
             land: *self.rng.pick(&land).expect("some"),
             priority: *self.rng.pick(&classes).expect("some"),
             budget_micros: self.rng.between(100_000, 6_000_000) * means,
+            tokens: self.tokens(2_000_000) * means,
             time_ms: self.rng.between(200_000, 20_000_000) * means,
             specs: count,
             single: count == 1,
@@ -92,14 +93,36 @@ impl World {
             worker,
             fallback: fallback.into_iter().collect(),
             type_name: "ralph".to_owned(),
+            left_out: Vec::new(),
             limits: LoopLimits {
                 iterations: self.rng.small(1, 12) * self.scale.means,
                 time_ms: self.rng.between(60_000, 7_200_000) * means,
                 budget_micros: self.rng.between(50_000, 2_000_000) * means,
+                tokens: self.tokens(600_000) * means,
                 restarts: self.rng.small(0, 4) * self.scale.means,
                 conflict,
             },
         }
+    }
+
+    /// A budget of tokens, or none.
+    fn tokens(&mut self, most: u64) -> u64 {
+        if self.rng.chance(25) { self.rng.between(20_000, most) } else { 0 }
+    }
+
+    /// Somebody sets a budget, of whatever and in whatever unit, or takes one of a day away.
+    fn budget(&mut self, id: LoopId) -> Command {
+        let project = self.ledger.plans[&id.plan()].project;
+        let purses = [Purse::Loop(id), Purse::Plan(id.plan()), Purse::Project(project), Purse::All];
+        let of = *self.rng.pick(&purses).expect("some");
+        let none = self.rng.chance(20);
+        if self.rng.chance(50) {
+            let tokens = if none { 0 } else { self.rng.between(5_000, 2_000_000) };
+            return Command::SetTokens { of, tokens };
+        }
+        let most = if of.is_daily() { 600_000 } else { 6_000_000 };
+        let micros = if none { 0 } else { self.rng.between(20_000, most) };
+        Command::SetBudget { of, micros }
     }
 
     fn reconfigure(&mut self) {
@@ -165,7 +188,7 @@ impl World {
         let Some(id) = self.rng.pick(&ids).copied() else { return false };
         let some: Vec<LoopId> = ids.iter().copied().filter(|_| self.rng.chance(30)).collect();
         let note = Digest::of(b"note");
-        let command = match self.rng.below(26) {
+        let command = match self.rng.below(27) {
             0..=2 => Command::Pause(some),
             3 | 4 => Command::Resume(some),
             5 if self.rng.chance(50) => Command::Stop(vec![id]),
@@ -191,9 +214,12 @@ impl World {
                 return true;
             }
             23 => return self.look_back(),
-            24 => {
-                let of = if self.rng.chance(50) { Purse::Loop(id) } else { Purse::Plan(id.plan()) };
-                Command::SetBudget { of, micros: self.rng.between(0, 6_000_000) }
+            24 => self.budget(id),
+            25 => {
+                let buckets = self.core.buckets(self.now);
+                let Some(it) = self.rng.pick(&buckets) else { return false };
+                let (bucket, refusals) = (it.name.clone(), self.rng.chance(50));
+                Command::ResetCalls { bucket, refusals }
             }
             _ => return false,
         };
@@ -348,10 +374,7 @@ impl World {
                 Command::Land(vec![id])
             }
             // Whoever gives money gives enough of it.
-            _ if let Some(of) = self.penniless(id) => {
-                let micros = self.ledger.purse(of).0 + 100_000_000;
-                Command::SetBudget { of, micros }
-            }
+            _ if let Some(command) = self.fill(id) => command,
             _ => Command::Resume(vec![id]),
         };
         if let Err(error) = self.command(command.clone()) {
@@ -359,18 +382,31 @@ impl World {
         }
     }
 
-    /// A purse that is too empty for a loop that is blocked for want of money.
-    fn penniless(&self, id: LoopId) -> Option<Purse> {
+    /// What fills a purse that is too empty for a loop that is blocked for want of money; nobody
+    /// keeps a budget of a day that is less than one call.
+    fn fill(&self, id: LoopId) -> Option<Command> {
         let row = &self.ledger.loops[&id];
         if row.status != Status::Blocked {
             return None;
         }
+        let too_much = matches!(&row.reason, Some(Reason::Stuck(why)) if why.contains(" a day; "));
         let broke = matches!(row.reason, Some(Reason::Limit(Limit::Budget | Limit::PlanBudget)));
-        let mut purses = [Purse::Loop(id), Purse::Plan(id.plan())].into_iter().filter(|_| broke);
-        purses.find(|of| {
-            let (spent, budget) = self.ledger.purse(*of);
-            budget < spent + 50_000_000
-        })
+        let project = Purse::Project(self.ledger.plans[&id.plan()].project);
+        let purses = match (too_much, broke) {
+            (true, _) => [project, Purse::All],
+            (false, true) => [Purse::Loop(id), Purse::Plan(id.plan())],
+            (false, false) => return None,
+        };
+        for of in purses {
+            let [(spent, budget), (used, tokens)] = self.ledger.purse(of);
+            if budget < spent + 50_000_000 {
+                return Some(Command::SetBudget { of, micros: spent + 100_000_000 });
+            }
+            if tokens < used + 50_000_000 {
+                return Some(Command::SetTokens { of, tokens: used + 100_000_000 });
+            }
+        }
+        None
     }
 
     /// Passed work that may land and needs nothing does not lie about.

@@ -108,6 +108,16 @@ tally! {
     budgets_set,
     /// Budgets that came near their end.
     budgets_warned,
+    /// Those of them that were counted in tokens.
+    tokens_warned,
+    /// Budgets of a day that did not pay for a call.
+    days_spent,
+    /// Budgets of a day that were there again after midnight.
+    days_renewed,
+    /// Calls that were ended because they came to more than was left.
+    over_budget,
+    /// Loops whose next call is more than a whole day's budget.
+    too_much,
     /// Loops paused.
     paused,
     /// Loops that went on.

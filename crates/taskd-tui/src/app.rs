@@ -55,7 +55,8 @@ impl Act {
             | Verb::Park
             | Verb::Unpark
             | Verb::Forget
-            | Verb::Budget => "act on",
+            | Verb::Budget
+            | Verb::Reset => "act on",
         }
     }
 }
@@ -323,7 +324,8 @@ impl App {
             | Verb::Park
             | Verb::Unpark
             | Verb::Forget
-            | Verb::Budget => None,
+            | Verb::Budget
+            | Verb::Reset => None,
         }
     }
 

@@ -23,7 +23,10 @@ use std::{ffi::OsString, process::ExitCode};
 use clap::{Parser as _, error::ErrorKind};
 use taskd_api::v1::Verb;
 
-use args::{BudgetCommand, Cli, Command, DaemonCommand, PlanCommand, ProjectsCommand};
+use args::{
+    BudgetCommand, Cli, Command, DaemonCommand, ModelsArgs, ModelsCommand, PlanCommand,
+    ProjectsCommand,
+};
 use failure::{Done, Failure};
 use here::Here;
 use out::Out;
@@ -96,8 +99,12 @@ async fn dispatch(here: &Here, command: Option<Command>) -> Done {
         Command::Budget(BudgetCommand::Show { ids, scope }) => {
             money::budgets(here, &ids, scope).await
         }
-        Command::Budget(BudgetCommand::Set { id, money }) => act::budget(here, id, money).await,
-        Command::Models => look::models(here).await,
+        Command::Budget(BudgetCommand::Set { id, amount }) => act::budget(here, id, amount).await,
+        Command::Models(ModelsArgs {
+            command: Some(ModelsCommand::Reset { names, refusals }),
+            ..
+        }) => act::reset(here, names, refusals).await,
+        Command::Models(it) => look::models(here, it).await,
         Command::Queue => look::queue(here).await,
         Command::Tui(it) => look::tui(here, it).await,
         Command::Doctor { .. } => look::doctor(here).await,

@@ -179,6 +179,7 @@ impl From<&model::LoopLimits> for v1::LoopLimits {
             iterations: it.iterations,
             time_ms: it.time_ms,
             budget_micros: it.budget_micros,
+            tokens: it.tokens,
             restarts: it.restarts,
             conflict_loop: match it.conflict {
                 OnConflict::Loop(most) => Some(most),
@@ -194,6 +195,7 @@ impl From<v1::LoopLimits> for model::LoopLimits {
             iterations: it.iterations,
             time_ms: it.time_ms,
             budget_micros: it.budget_micros,
+            tokens: it.tokens,
             restarts: it.restarts,
             conflict: it.conflict_loop.map_or(OnConflict::Block, OnConflict::Loop),
         }

@@ -15,6 +15,7 @@ impl From<&model::ProjectView> for v1::Project {
             root: it.root.clone(),
             forgotten: it.forgotten,
             targets: it.targets.iter().map(|(name, it)| (name.clone(), tip(it))).collect(),
+            day: Some((&it.day).into()),
         }
     }
 }
@@ -32,7 +33,34 @@ impl TryFrom<v1::Project> for model::ProjectView {
             root: it.root,
             forgotten: it.forgotten,
             targets: targets.collect::<Result<_, WireError>>()?,
+            day: need(it.day, "Project.day")?.into(),
         })
+    }
+}
+
+impl From<&model::DayView> for v1::DayBudget {
+    fn from(it: &model::DayView) -> Self {
+        Self {
+            budget_micros: it.budget.micros,
+            budget_tokens: it.budget.tokens,
+            day: it.day,
+            spent_micros: it.spent.micros,
+            spent_tokens: it.spent.tokens,
+            closed_until: it.closed.map(|it| it.until.0),
+            closed_by: it.closed.map(|it| it.by.0),
+        }
+    }
+}
+
+impl From<v1::DayBudget> for model::DayView {
+    fn from(it: v1::DayBudget) -> Self {
+        let closed = it.closed_until.zip(it.closed_by);
+        Self {
+            budget: model::Amount { micros: it.budget_micros, tokens: it.budget_tokens },
+            day: it.day,
+            spent: model::Amount { micros: it.spent_micros, tokens: it.spent_tokens },
+            closed: closed.map(|(until, by)| model::ClosedView { until: Time(until), by: Seq(by) }),
+        }
     }
 }
 
@@ -57,6 +85,7 @@ impl From<&model::PlanView> for v1::Plan {
             }),
             refreshing: it.refreshing.map(|it| it.0),
             budget_micros: it.budget_micros,
+            tokens: it.tokens,
             time_ms: it.time_ms,
             spent: Some((&it.spent).into()),
             uncounted: it.uncounted,
@@ -117,6 +146,7 @@ impl TryFrom<v1::Plan> for model::PlanView {
             },
             refreshing: it.refreshing.map(Seq),
             budget_micros: it.budget_micros,
+            tokens: it.tokens,
             time_ms: it.time_ms,
             spent: need(it.spent, "Plan.spent")?.into(),
             uncounted: it.uncounted,

@@ -1,11 +1,12 @@
 //! The view on the wire: nothing is lost, nothing is filled in.
 
 use taskd_model::{
-    Base, BodyKind, Change, Code, ContextUse, ContextView, Digest, Doing, EffectId, EffectKind,
-    EffectView, Fault, GateView, Integration, IterationRow, LandPolicy, Landed, Ledger, Limit,
-    Limits, LoopId, LoopLimits, LoopView, Note, Oid, OnConflict, Owner, PassedView, PlanId,
-    PlanState, PlanView, Priority, ProjectId, ProjectView, QueueEntry, QueueOp, QueuePhase, Reason,
-    Seq, Spans, SpecId, Status, TargetView, Time, Totals, Trouble, Usage, Verdict, View, Worker,
+    Amount, Base, BodyKind, Change, ClosedView, Code, ContextUse, ContextView, DayView, Digest,
+    Doing, EffectId, EffectKind, EffectView, Fault, GateView, Integration, IterationRow,
+    LandPolicy, Landed, Ledger, Limit, Limits, LoopId, LoopLimits, LoopView, Note, Oid, OnConflict,
+    Owner, PassedView, PlanId, PlanState, PlanView, Priority, ProjectId, ProjectView, QueueEntry,
+    QueueOp, QueuePhase, Reason, Seq, Spans, SpecId, Status, TargetView, Time, Totals, Trouble,
+    Usage, Verdict, View, Worker,
 };
 
 use crate::{WireError, v1};
@@ -41,6 +42,7 @@ fn usage() -> Usage {
         cache_write: 4,
         micros: 5,
         unpriced: 6,
+        estimated: 11,
         input_micros: 7,
         output_micros: 8,
         cache_read_micros: 9,
@@ -77,6 +79,7 @@ fn plan(n: u32, land: LandPolicy, state: PlanState, priority: Priority) -> PlanV
         integration: Integration { tip: oid(2), height: 3, target_height: 2 },
         refreshing: full.then_some(Seq(9)),
         budget_micros: 1,
+        tokens: 9,
         time_ms: 2,
         spent: usage(),
         uncounted: full,
@@ -118,11 +121,22 @@ fn row(n: u32, verdict: Option<Verdict>) -> IterationRow {
     }
 }
 
+/// A day's budget, closed or not.
+fn day(closed: bool) -> DayView {
+    let closed = closed.then_some(ClosedView { until: Time(9), by: Seq(8) });
+    let amount = |micros, tokens| Amount { micros, tokens };
+    DayView { budget: amount(1, 2), day: 3, spent: amount(4, 5), closed }
+}
+
+fn limits(n: u16) -> LoopLimits {
+    let conflict = if n.is_multiple_of(2) { OnConflict::Loop(2) } else { OnConflict::Block };
+    LoopLimits { conflict, tokens: u64::from(n), ..LoopLimits::default() }
+}
+
 /// Loop `n`; every other one has everything that can be absent.
 fn a_loop(n: u16, status: Status, doing: Doing, reason: Option<Reason>) -> LoopView {
     let full = n.is_multiple_of(2);
     let worker = if full { Worker::Model } else { Worker::Agent };
-    let conflict = if full { OnConflict::Loop(2) } else { OnConflict::Block };
     let verdicts =
         [Verdict::Green, Verdict::Red, Verdict::Unchanged, Verdict::AgentFailed, Verdict::Conflict];
     let rows = (1..).zip(verdicts.map(Some).into_iter().chain([None]));
@@ -136,7 +150,7 @@ fn a_loop(n: u16, status: Status, doing: Doing, reason: Option<Reason>) -> LoopV
         worker: worker("claude".to_owned()),
         instead_of: full.then(|| "anthropic/claude-sonnet-4-5".to_owned()),
         needs: vec![0, 1],
-        limits: LoopLimits { conflict, ..LoopLimits::default() },
+        limits: limits(n),
         doc: digest(6),
         gate_key: digest(7),
         accept: full,
@@ -284,6 +298,7 @@ pub(super) fn everything() -> View {
         root: "/r".to_owned(),
         forgotten,
         targets: [("main".to_owned(), target)].into(),
+        day: day(forgotten),
     };
     let entry = |op| QueueEntry { op, entered_at: Time(5), phase: QueuePhase::Gating };
     let queue = [
@@ -304,6 +319,7 @@ pub(super) fn everything() -> View {
         queue: [(ProjectId(1), queue.into())].into(),
         effects: effects().collect(),
         totals: Totals(Status::ALL.into_iter().zip(0..).collect()),
+        day: day(true),
     }
 }
 

@@ -39,6 +39,11 @@ impl Pace {
         self.per_minute.get()
     }
 
+    /// Milliseconds between two requests, rounded up.
+    pub(crate) fn ms_per_request(self) -> u64 {
+        MS_PER_MINUTE.div_ceil(u64::from(self.per_minute.get()))
+    }
+
     fn nanos_per_request(self) -> u64 {
         MS_PER_MINUTE * NANOS_PER_MS / u64::from(self.per_minute.get())
     }

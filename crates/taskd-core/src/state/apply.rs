@@ -3,14 +3,15 @@
 use std::collections::BTreeSet;
 
 use taskd_model::{
-    Digest, EffectId, Event, Evidence, IterationNote, Limit, LoopId, Observation, Oid, Owner,
-    PlanHead, PlanId, ProjectId, Purse, Reason, Record, Seq, SpecHead, SpecId, Status, Time, Usage,
-    Verdict, Work, Worker,
+    Amount, CircuitChange, Digest, EffectId, Event, Evidence, IterationNote, Limit, LoopId,
+    Observation, Oid, Owner, PlanHead, PlanId, ProjectId, Reason, Record, Seq, SpecHead, SpecId,
+    Status, Time, Unit, Usage, Verdict, Work, Worker,
 };
 
 use super::{Open, Project, State, WantedChange, bucket_of};
 use crate::{
     engine::{LoopEngine, Next, PassedWork, ToolSlot, ToolState, Turn},
+    money::Told,
     plan::{Plan, PlanState, Reach, Spec},
     scheduler::Cost,
 };
@@ -38,23 +39,6 @@ impl State {
             return;
         }
         self.apply_to_rest(record);
-    }
-
-    /// Keeps how long a loop has been waiting for a provider, which is not its time.
-    pub(super) fn note_call_wait(&mut self, id: LoopId) {
-        let now = self.now;
-        let engine = self.engine_mut(id);
-        let works = matches!(engine.status, Status::Running | Status::Rebasing);
-        let wants = works && engine.is_quiet() && matches!(engine.next, Next::Call { .. });
-        if wants == engine.call_wanted_at.is_some() {
-            return;
-        }
-        if let Some(parked_ms) = engine.wants_call(wants, now)
-            && self.plan(id.plan()).parked_ms < parked_ms
-        {
-            self.plan_mut(id.plan()).parked_ms = parked_ms;
-            self.touch_whole_plan(id.plan());
-        }
     }
 
     /// Keeps how long a loop has been blocked for want of money, which is not its time.
@@ -117,12 +101,15 @@ impl State {
             }
             Event::EffectObserved { effect, fact, .. } => self.observe(*effect, fact),
             Event::EffectEnded { effect, outcome } => self.end_effect(*effect, outcome, record),
-            Event::BudgetSet { of: Purse::Plan(id), micros } => {
-                let plan = self.plan_mut(*id);
-                (plan.head.budget_micros, plan.warned) = (*micros, false);
-                self.touch_whole_plan(*id);
+            Event::BudgetSet { of, micros } => self.set_budget(*of, Unit::Micros, *micros),
+            Event::TokensSet { of, tokens } => self.set_budget(*of, Unit::Tokens, *tokens),
+            Event::BudgetWarned { of, .. } => self.tell(*of, Unit::Micros),
+            Event::TokensWarned { of, .. } => self.tell(*of, Unit::Tokens),
+            Event::BudgetSpent { of, until } => self.close(*of, Some(*until)),
+            Event::BudgetRenewed { of } => self.close(*of, None),
+            Event::CircuitChanged { bucket, change } => {
+                self.circuit_changed(bucket, *change, record.seq);
             }
-            Event::BudgetWarned { of: Purse::Plan(id), .. } => self.plan_mut(*id).warned = true,
             Event::QueueEntered { op } => self.enter_queue(record.seq, *op),
             Event::QueueLeft { entry, op, end } => self.leave_queue(*entry, *op, end),
             Event::DaemonStopped => self.stopped = true,
@@ -141,9 +128,7 @@ impl State {
             | Event::NoteAdded { .. }
             | Event::PauseAsked
             | Event::ResumeAsked
-            | Event::StopAsked
-            | Event::BudgetSet { of: Purse::Loop(_), .. }
-            | Event::BudgetWarned { of: Purse::Loop(_), .. } => unreachable!("belongs to a loop"),
+            | Event::StopAsked => unreachable!("belongs to a loop"),
         }
     }
 
@@ -192,8 +177,10 @@ impl State {
             Event::NoteAdded { note } => self.engine_mut(id).add_note(*note),
             Event::PauseAsked => self.engine_mut(id).pause = true,
             Event::ResumeAsked => self.resume(id),
-            Event::BudgetSet { micros, .. } => self.engine_mut(id).budget_set(*micros),
-            Event::BudgetWarned { .. } => self.engine_mut(id).warned = true,
+            Event::BudgetSet { of, micros } => self.set_budget(*of, Unit::Micros, *micros),
+            Event::TokensSet { of, tokens } => self.set_budget(*of, Unit::Tokens, *tokens),
+            Event::BudgetWarned { of, .. } => self.tell(*of, Unit::Micros),
+            Event::TokensWarned { of, .. } => self.tell(*of, Unit::Tokens),
             Event::DaemonStarted { .. }
             | Event::DaemonStopped
             | Event::WorkParked
@@ -210,6 +197,9 @@ impl State {
             | Event::EffectStarted { .. }
             | Event::EffectObserved { .. }
             | Event::EffectEnded { .. }
+            | Event::BudgetSpent { .. }
+            | Event::BudgetRenewed { .. }
+            | Event::CircuitChanged { .. }
             | Event::QueueEntered { .. }
             | Event::QueueLeft { .. } => return false,
         }
@@ -236,8 +226,8 @@ impl State {
             attempts: 0,
             trouble: None,
             spent: Usage::default(),
-            reserved_micros: 0,
-            warned: false,
+            reserved: Amount::default(),
+            told: Told::default(),
             open_loops: 0,
             refreshing: false,
             checking: None,
@@ -271,9 +261,19 @@ impl State {
         let project = self.project_of(owner);
         self.check_holds(owner, work);
         match work {
-            Work::Call { bucket, reserved_micros, input_tokens, output_tokens, .. } => {
+            Work::Call {
+                bucket,
+                reserved_micros,
+                reserved_tokens,
+                input_tokens,
+                output_tokens,
+                ..
+            } => {
                 let Owner::Loop(loop_id) = owner else { unreachable!("only loops call") };
-                self.reserve(loop_id, *reserved_micros);
+                self.reserve(
+                    loop_id,
+                    Amount { micros: *reserved_micros, tokens: *reserved_tokens },
+                );
                 let cost = Cost { input: *input_tokens, output: *output_tokens };
                 let since = self.loops[&loop_id].call_wanted_at;
                 let waited_ms = since.map_or(0, |it| at.ms_since(it));
@@ -370,21 +370,12 @@ impl State {
         self.touch_loop(loop_id);
     }
 
-    /// Keeps what a call may cost from the other loops of its plan.
-    fn reserve(&mut self, id: LoopId, micros: u64) {
-        let plan = self.plan_mut(id.plan());
-        plan.reserved_micros = plan.reserved_micros.saturating_add(micros);
-    }
-
-    /// Books the difference between what was booked for an effect and what it used.
-    pub(super) fn book(&mut self, owner: Owner, work: &Work, before: &Usage, now: &Usage) {
-        let Owner::Loop(id) = owner else { return };
-        let delta = now.beyond(before);
-        if let Some(bucket) = bucket_of(work).and_then(|it| self.buckets.get_mut(it)) {
-            bucket.used(&delta);
+    /// That a circuit opened or closed follows from the ends of calls, and was folded with them.
+    fn circuit_changed(&mut self, bucket: &str, change: CircuitChange, by: Seq) {
+        if let CircuitChange::Reset { refusals } = change {
+            let bucket = self.buckets.get_mut(bucket).expect("it was called");
+            bucket.reset(&self.limits, refusals, by, self.now);
         }
-        self.engine_mut(id).spent.add(&delta);
-        self.plan_mut(id.plan()).spent.add(&delta);
     }
 
     fn change_status(&mut self, id: LoopId, from: Status, to: Status, since: (Time, Seq)) {
@@ -506,11 +497,6 @@ impl LoopEngine {
     pub(super) fn set_next(&mut self, next: Next, since: (Time, Seq)) {
         self.next = next;
         self.since = since;
-    }
-
-    fn budget_set(&mut self, micros: u64) {
-        self.limits.budget_micros = micros;
-        self.warned = false;
     }
 
     fn add_note(&mut self, note: Digest) {

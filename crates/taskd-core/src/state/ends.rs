@@ -4,7 +4,7 @@
 //! wanted does its outcome move its owner on.
 
 use taskd_model::{
-    Digest, EffectId, Evidence, Failure, LoopId, Oid, Outcome, Owner, PlanId, PrepareMode,
+    Amount, Digest, EffectId, Evidence, Failure, LoopId, Oid, Outcome, Owner, PlanId, PrepareMode,
     ProjectId, QueueOp, Reason, Record, Seq, Time, ToolCall, TurnRef, Work, Worker,
 };
 
@@ -42,9 +42,16 @@ impl State {
     /// Gives back the slots of an effect that ended or was lost.
     pub(super) fn free(&mut self, id: EffectId, open: &Open, outcome: &Outcome) {
         match &open.work {
-            Work::Call { bucket, reserved_micros, input_tokens, output_tokens, .. } => {
-                let plan = self.plan_mut(open.owner_loop().plan());
-                plan.reserved_micros = plan.reserved_micros.saturating_sub(*reserved_micros);
+            Work::Call {
+                bucket,
+                reserved_micros,
+                reserved_tokens,
+                input_tokens,
+                output_tokens,
+                ..
+            } => {
+                let amount = Amount { micros: *reserved_micros, tokens: *reserved_tokens };
+                self.release(open.owner_loop(), amount);
                 let bucket = self.buckets.get_mut(bucket).expect("a call was sent through it");
                 let reserved = Cost { input: *input_tokens, output: *output_tokens };
                 let by = Seq(self.next.0 - 1);
@@ -226,10 +233,14 @@ impl LoopEngine {
                 }
                 self.set_next(Next::Iterate, since);
             }
-            (Work::Compose, Outcome::Composed { request, tokens, worst_micros, .. }) => {
-                let (request, tokens, worst_micros) = (*request, *tokens, *worst_micros);
+            (
+                Work::Compose,
+                Outcome::Composed { request, tokens, worst_micros, worst_tokens, .. },
+            ) => {
+                let (request, tokens) = (*request, *tokens);
+                let worst = Amount { micros: *worst_micros, tokens: *worst_tokens };
                 let next = match self.worker {
-                    Worker::Model(_) => Next::Call { request, tokens, worst_micros },
+                    Worker::Model(_) => Next::Call { request, tokens, worst },
                     Worker::Agent(_) => Next::Agent { prompt: request },
                 };
                 self.set_next(next, since);
@@ -316,7 +327,8 @@ impl LoopEngine {
         let now = since.0;
         let stuck = match failure {
             // The other side works; it said when to come again, or its bucket is closed for all.
-            Failure::NotBefore(_) | Failure::RateLimited => false,
+            // What came to its budget asks for money again.
+            Failure::NotBefore(_) | Failure::RateLimited | Failure::OverBudget => false,
             Failure::Permanent | Failure::Auth => true,
             Failure::TooLarge => self.refused_as_too_large || !matches!(work, Work::Call { .. }),
             Failure::Transient | Failure::Resources => {

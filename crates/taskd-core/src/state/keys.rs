@@ -1,6 +1,6 @@
 //! Keeps the indexes up: recomputes the keys of what an event touched, and of nothing else.
 
-use taskd_model::{LoopId, PlanId, ProjectId, Status, Time, Worker};
+use taskd_model::{LoopId, PlanId, ProjectId, Purse, Status, Time, Worker};
 
 use super::{State, Want};
 use crate::{
@@ -21,7 +21,7 @@ impl State {
             since: engine.since,
             due: self.due_of(engine),
             slot: engine.holds_slot() && !decide::waits_for_need(self, engine),
-            detour: fallback::detour_of(engine),
+            detour: fallback::detour_of(engine).filter(|_| self.closed_for(engine.id).is_none()),
         }
     }
 
@@ -34,6 +34,12 @@ impl State {
         for id in self.plans.keys() {
             mark(&mut index.plans, *id, decide::plan_step(self, *id).is_some());
             mark(&mut index.checks, *id, decide::wants_base_check(self, *id));
+        }
+        let projects = self.projects.keys().map(|id| Purse::Project(*id));
+        for of in projects.chain([Purse::All]) {
+            if let Some(closed) = self.day(of).and_then(|it| it.closed) {
+                index.renewals.insert((closed.until, of));
+            }
         }
         for id in self.projects.keys() {
             mark(&mut index.lanes, *id, decide::lane_step(self, *id).is_some());
@@ -53,12 +59,7 @@ impl State {
                 && engine.ending.is_none();
             return if may { Want::Slot } else { Want::Nothing };
         }
-        let works = engine.status == Status::Running
-            && engine.is_quiet()
-            && engine.retry_at.is_none()
-            && engine.prepare.is_none()
-            && engine.ending.is_none();
-        if !works {
+        if !engine.is_idle() || self.waits_for_day(engine).is_some() {
             return Want::Nothing;
         }
         match (&engine.next, &engine.worker) {

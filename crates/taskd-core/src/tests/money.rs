@@ -1,6 +1,6 @@
 //! Budgets: what happens when the money comes to an end, and when a person gives more.
 
-use taskd_model::{Event, Status};
+use taskd_model::{Event, Status, Work};
 
 use super::{Play, story_from};
 
@@ -117,4 +117,185 @@ fn an_agent_is_not_started_without_money() {
     assert_eq!((play.status("a"), play.status("b")), (Status::Running, Status::Blocked));
     play.lines("7 budget p1 1000000 | 8 resume b");
     assert_eq!(play.open_of("b").map(|it| it.1.verb()), Some("agent"), "{}", play.transcript());
+}
+
+/// Milliseconds of a day; time in these stories begins at a midnight.
+const DAY: u64 = 86_400_000;
+
+/// Two projects with a plan each, both of the same model; `a` of the first waits to call.
+const TWO: &str = "0 start | 0 project | 0 project 2 | 0 plan a | 0 plan b project=2
+    1 p1 base-green | 1 p2 base-green | 1 a ready | 1 b ready";
+
+/// Proves W-4: the budget of a day closes for everything it pays for when the next call does not
+/// fit, nobody is blocked, and the next day opens it, however late the daemon comes to it.
+#[test]
+fn a_days_budget_is_spent_and_renewed() {
+    insta::assert_snapshot!(
+        story_from(
+            TWO,
+            "2 budget all 15000 | 3 a composed 10000 | 4 a replies read | 5 a tool read
+             6 a composed 10000 | 7 b composed 10000 | 86399999 tick | 86400000 tick"
+        ),
+        @"
+26       2  budget of everything set to $0.02
+27       3  p1/0/1 e22 composed, about 1000 tokens
+28       3  p1/0/1 call started
+29       4  p1/0/1 e28 replied, asks for 1 tools
+30       4  p1/0/1 tool 0 read started
+31       5  p1/0/1 e30 tool done
+32       5  p1/0/1 compose started
+33       6  p1/0/1 e32 composed, about 1000 tokens
+34       6  today's budget of everything is spent until 86400000
+35       7  p2/0/1 e25 composed, about 1000 tokens
+36  86400000  the budget of everything is renewed
+37  86400000  p2/0/1 call started
+38  86400000  p1/0/1 waits until 86405000: what is left of today's budget of everything is reserved by calls in flight
+    open: call
+    a is running
+    b is running
+"
+    );
+}
+
+/// Proves W-4: what a project has spent keeps no other project from the same model, and it goes on
+/// by itself when a person gives more.
+#[test]
+fn a_project_that_has_spent_its_day_is_in_nobodys_way() {
+    let mut play = Play::default();
+    play.lines(TWO);
+    play.lines("2 budget project 15000 | 3 a composed 10000 | 4 a replies read | 5 a tool read");
+    play.lines("6 a composed 10000 | 7 b composed 10000");
+    assert_eq!((play.open_of("a"), play.calls_in_flight()), (None, 1), "{}", play.transcript());
+    assert_eq!(play.open_of("b").map(|it| it.1.verb()), Some("call"));
+    assert_eq!((play.status("a"), play.status("b")), (Status::Running, Status::Running));
+    let a = play.id("a");
+    let why = play.core.why(a, taskd_model::Time(8));
+    let row = why.last().expect("a reason");
+    assert_eq!(
+        row.sentence,
+        "p1.a waits for money: today's budget of its project is spent, $0.01 of $0.02"
+    );
+    assert_eq!(row.until.map(|it| it.0), Some(DAY));
+    let by = row.evidence.as_ref().expect("an event").seq;
+    let spent = play.log.iter().find(|it| matches!(it.event, Event::BudgetSpent { .. }));
+    assert_eq!(spent.map(|it| it.seq), Some(by));
+    // Less opens nothing; more does, and nobody has to resume.
+    play.line("9 budget project 12000");
+    assert_eq!(play.open_of("a"), None, "{}", play.transcript());
+    play.line("10 budget project 90000");
+    assert_eq!(play.open_of("a").map(|it| it.1.verb()), Some("call"), "{}", play.transcript());
+}
+
+/// Proves W-4: a budget that is spent when the daemon dies is closed when it comes back the same
+/// day, and open when it comes back the next.
+#[test]
+fn a_spent_day_survives_a_restart() {
+    let spent = "2 budget all 15000 | 3 a composed 10000 | 4 a replies read | 5 a tool read
+        6 a composed 10000";
+    let mut play = Play::default();
+    play.lines(TWO);
+    play.lines(spent);
+    play.lines("7 restart | 8 a ready");
+    assert_eq!(play.open_of("a"), None, "{}", play.transcript());
+    let late = 3 * DAY + 5;
+    play.line(&format!("{late} restart"));
+    play.line(&format!("{late} a ready"));
+    assert_eq!(play.open_of("a").map(|it| it.1.verb()), Some("call"), "{}", play.transcript());
+}
+
+/// Proves W-4: waiting for the next day is nobody's time.
+#[test]
+fn waiting_for_the_next_day_takes_no_time() {
+    for (worker, then) in [("", "call"), ("agent", "agent")] {
+        let mut play = Play::default();
+        play.lines("0 start | 0 project | 0 budget all 10000");
+        play.lines("0 plan b time=900000000 plan-time=900000000 | 1 p1 base-green | 2 b to call");
+        play.line("3 b replies read");
+        play.line(&format!("4 plan a {worker} time=9000 plan-time=9000"));
+        play.lines("5 a to compose | 6 a composed");
+        assert_eq!(play.open_of("a"), None, "{}", play.transcript());
+        play.line(&format!("{DAY} tick"));
+        let open = play.open_of("a").map(|it| it.1.verb());
+        assert_eq!(open, Some(then), "{}", play.transcript());
+    }
+}
+
+/// Proves W-4: a call that asks for more than a whole day's budget waits for a person, since no day
+/// will bring it; what others ask for goes on.
+#[test]
+fn a_call_beyond_a_whole_day_is_asked_about() {
+    let mut play = Play::default();
+    play.lines(TWO);
+    play.lines("2 budget all 15000 | 3 a composed 20000 | 4 b composed 10000");
+    assert_eq!((play.status("a"), play.status("b")), (Status::Blocked, Status::Running));
+    assert_eq!(play.open_of("b").map(|it| it.1.verb()), Some("call"));
+    let told = play.transcript();
+    assert!(told.contains("may use $0.02, and everything may use $0.02 a day"), "{told}");
+    play.lines("5 budget all 50000 | 6 resume a");
+    assert_eq!(play.open_of("a").map(|it| it.1.verb()), Some("call"), "{}", play.transcript());
+}
+
+/// Proves W-4: tokens of all classes are counted, reserved with the worst a call may use, and given
+/// back when it used less; loops that race for them never go beyond, at any of the four levels.
+#[test]
+fn tokens_are_reserved_at_every_level() {
+    for purse in ["a", "p1", "project", "all"] {
+        let mut play = Play::default();
+        play.lines("0 start | 0 project | 0 plan a b | 1 p1 base-green | 1 a ready | 1 b ready");
+        play.line(&format!("2 tokens {purse} 5000"));
+        play.lines("3 a composed 0 4000 | 4 b composed 0 4000");
+        let both = usize::from(purse == "a");
+        assert_eq!(play.calls_in_flight(), 1 + both, "{purse}: {}", play.transcript());
+        let cap = |play: &Play| match play.open_of("a").map(|it| it.1) {
+            Some(Work::Call { cap_tokens, reserved_tokens, .. }) => (cap_tokens, reserved_tokens),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(cap(&play), (5_000, 4_000), "{purse}");
+        // It used a thousand of four: the other may go.
+        play.lines("5 a replies read | 5005 tick");
+        assert_eq!(play.open_of("b").map(|it| it.1.verb()), Some("call"), "{purse}");
+        play.lines("5006 b replies read | 5007 a tool read | 5008 a composed 0 4000 | 20000 tick");
+        assert_eq!(play.calls_in_flight(), both, "{purse}: {}", play.transcript());
+        let daily = ["project", "all"].contains(&purse);
+        let status = if daily { Status::Running } else { Status::Blocked };
+        let alone = if both == 1 { Status::Running } else { status };
+        assert_eq!(play.status("a"), alone, "{purse}: {}", play.transcript());
+    }
+}
+
+/// Proves W-4: a call that its budget ended asks for money again: it is blocked where it has none,
+/// and sent again where there is more.
+#[test]
+fn a_call_that_came_to_its_budget_asks_again() {
+    let mut play = Play::default();
+    play.lines("0 start | 0 project | 0 plan a budget=10000 | 1 p1 base-green | 2 a to call");
+    play.line("3 a over-budget");
+    assert_eq!(play.status("a"), Status::Blocked, "{}", play.transcript());
+    assert!(play.transcript().ends_with("a is blocked\n"));
+    play.lines("4 budget a 30000 | 5 resume a");
+    assert_eq!(play.open_of("a").map(|it| it.1.verb()), Some("call"), "{}", play.transcript());
+    play.line("6 a over-budget");
+    assert_eq!(play.open_of("a").map(|it| it.1.verb()), Some("call"), "{}", play.transcript());
+}
+
+/// Each budget is told of once, in each unit, and one of a day once a day.
+#[test]
+fn a_budget_of_tokens_is_told_of_once_a_day() {
+    let warned = |play: &Play| {
+        play.log.iter().filter(|it| matches!(it.event, Event::TokensWarned { .. })).count()
+    };
+    let mut play = Play::default();
+    play.lines("0 start | 0 project | 0 tokens all 2000");
+    play.line("0 plan a time=900000000 plan-time=900000000");
+    play.lines("1 p1 base-green | 2 a to call");
+    play.line("3 a replies read");
+    assert_eq!(warned(&play), 0);
+    play.lines("3 a to call | 4 a replies read");
+    assert_eq!(warned(&play), 1, "{}", play.transcript());
+    play.line(&format!("{DAY} a to call"));
+    play.line(&format!("{DAY} a replies read"));
+    assert_eq!(warned(&play), 1, "{}", play.transcript());
+    play.line(&format!("{DAY} a to call"));
+    play.line(&format!("{DAY} a replies read"));
+    assert_eq!(warned(&play), 2, "{}", play.transcript());
 }

@@ -2,11 +2,15 @@
 
 use proptest::prelude::*;
 use taskd_model::{
-    EffectId, Event, Input, Level, Limits, Observation, RateLevels, Time, Usage, Work,
+    Actor, CircuitChange, Command, EffectId, Event, Input, Level, Limits, Observation, RateLevels,
+    Record, Time, Usage, Work,
 };
 
 use super::{Play, outcome};
-use crate::scheduler::{Circuit, Tank, backoff_ms};
+use crate::{
+    Rejected,
+    scheduler::{Circuit, Tank, backoff_ms},
+};
 
 impl Play {
     /// Lets time pass until the core wants to be asked again.
@@ -207,6 +211,79 @@ fn a_provider_that_fails_gets_one_probe() {
     assert_eq!(bucket.circuit(), Circuit::Closed);
 }
 
+/// What a person's word was answered with, if it was refused.
+fn reset(play: &mut Play, bucket: &str, refusals: bool) -> Option<Rejected> {
+    let command = Command::ResetCalls { bucket: bucket.to_owned(), refusals };
+    play.input(&Input::Command { actor: Actor::Person { uid: 1 }, command });
+    play.refused.take()
+}
+
+fn changes(play: &Play) -> Vec<CircuitChange> {
+    let change = |it: &Record| {
+        if let Event::CircuitChanged { change, .. } = &it.event { Some(*change) } else { None }
+    };
+    play.log.iter().filter_map(change).collect()
+}
+
+/// Proves MC-MW-5: opening and closing are in the log; a person may say that the provider is well,
+/// and two calls go at once where else there would be one probe, later.
+#[test]
+fn a_person_says_that_a_provider_is_well() {
+    let mut play = many(50, "calls=10 rate=60000 burst=100");
+    assert_eq!(reset(&mut play, "slow", false), Some(Rejected::NoBucket("slow".to_owned())));
+    assert_eq!(reset(&mut play, "fast", true), None);
+    assert_eq!(changes(&play), [], "there is nothing to reset");
+    while !play.calls().is_empty() {
+        play.end_call("call-fails", &[]);
+    }
+    assert_eq!(changes(&play), [CircuitChange::Opened]);
+    let told = "fast left alone: its calls keep failing";
+    assert!(play.transcript().contains(told), "{}", play.transcript());
+    let sent = play.call_times().len();
+    assert_eq!(reset(&mut play, "fast", false), None);
+    play.lines(&format!("{} tick", play.now));
+    assert_eq!(play.call_times().len(), sent + 2, "nobody rests any longer, and two go at once");
+    let before = CircuitChange::Reset { refusals: false };
+    assert_eq!(changes(&play), [CircuitChange::Opened, before]);
+    // It is not well: it opens again by the same rule, and probes close it.
+    for _ in 0..5 {
+        while play.calls().is_empty() {
+            play.wait();
+        }
+        play.end_call("call-fails", &[]);
+    }
+    while !play.calls().is_empty() {
+        play.end_call("call-fails", &[]);
+    }
+    for _ in 0..3 {
+        while play.calls().is_empty() {
+            play.wait();
+        }
+        play.end_call("replies", &["read"]);
+    }
+    let [.., CircuitChange::Opened, CircuitChange::Closed] = changes(&play)[..] else {
+        panic!("{:?}", changes(&play))
+    };
+}
+
+/// A silence after refusals ends only if the person says so.
+#[test]
+fn a_silence_ends_if_a_person_says_so() {
+    let mut play = many(5, "calls=1 rate=6000");
+    play.end_call("429", &["3600000"]);
+    assert_eq!(reset(&mut play, "fast", false), None);
+    play.lines(&format!("{} tick", play.now));
+    assert_eq!((play.calls_in_flight(), changes(&play)), (0, Vec::new()));
+    assert_eq!(reset(&mut play, "fast", true), None);
+    let asked = play.now;
+    while play.calls().is_empty() {
+        play.wait();
+    }
+    assert!(play.now <= asked + 10, "as long as one request takes");
+    assert_eq!(play.calls_in_flight(), 1, "{}", play.transcript());
+    assert_eq!(changes(&play), [CircuitChange::Reset { refusals: true }]);
+}
+
 /// Proves MC-MW-3: what says nothing about the provider does not count as its failure.
 #[test]
 fn refusals_and_wrong_requests_do_not_count_as_faults() {
@@ -354,6 +431,7 @@ fn tokens_are_reserved_and_settled() {
         reply: taskd_model::Digest::of(b"much"),
         calls: Vec::new(),
         usage,
+        by: None,
     };
     play.now = 20;
     play.end(effect, outcome);

@@ -133,7 +133,7 @@ p1.s12 waits for fast, which failed 5 of 5 calls and is left alone
 p1.s12 waits for fast, which failed 6 of 6 calls and is left alone, until 60500
   queue: 12th of 12, after p1.s11
   then: one call goes as a probe; three answers in a row let all go
-  event 153: it failed once too often at 30500
+  event 154: it failed once too often at 30500
 "#);
 }
 
@@ -195,7 +195,7 @@ fn the_order_is_that_of_fair_shares() {
         // They use what is expected of them, so that nothing changes what the next may cost.
         let usage = Usage { input: 1_000, output: 500, ..Usage::default() };
         let reply = Digest::of(b"reply");
-        play.end(play.calls()[0], Outcome::Replied { reply, calls: Vec::new(), usage });
+        play.end(play.calls()[0], Outcome::Replied { reply, calls: Vec::new(), usage, by: None });
         let call = play.calls()[0];
         let Owner::Loop(id) = play.core.state().effects()[&call].owner else {
             panic!("only loops call")

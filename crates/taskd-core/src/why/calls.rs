@@ -1,6 +1,6 @@
 //! The sentences about model calls that wait. The figures come from `calls`.
 
-use taskd_model::{LoopId, format_micros};
+use taskd_model::{LoopId, Purse, Unit};
 
 use crate::{CallWait, Coordinator, Evidence, Place, Room, RoomKind, WantedCall, WhyRow};
 
@@ -12,7 +12,8 @@ impl Coordinator {
         let until = match call.wait {
             CallWait::Refused { until, .. }
             | CallWait::Room { until, .. }
-            | CallWait::Retry { until, .. } => Some(until),
+            | CallWait::Retry { until, .. }
+            | CallWait::Day { until, .. } => Some(until),
             CallWait::LeftAlone { until, .. } => until,
             CallWait::Slots { .. } | CallWait::Turn { .. } | CallWait::Money { .. } => None,
         };
@@ -50,6 +51,10 @@ impl Coordinator {
             | CallWait::Turn { .. }
             | CallWait::Retry { .. }
             | CallWait::Money { .. } => return rows,
+            CallWait::Day { of, .. } => {
+                let name = if of == Purse::All { "all" } else { "project" };
+                format!("it goes on by itself, or at once with: taskd budget set {name}")
+            }
         };
         rows.push(("then", then));
         rows
@@ -106,11 +111,36 @@ fn waited_for(call: &WantedCall) -> String {
             }
         }
         CallWait::Retry { why, .. } => format!("another try ({why})"),
-        CallWait::Money { budget_micros, spent_micros, reserved_micros, .. } => format!(
-            "money of its plan: calls in flight may cost {} of the {} that are left",
-            format_micros(*reserved_micros),
-            format_micros(budget_micros.saturating_sub(*spent_micros)),
-        ),
+        CallWait::Money { of, unit, budget, spent, reserved, .. } => {
+            let (what, use_) = match unit {
+                Unit::Micros => ("money", "cost"),
+                Unit::Tokens => ("tokens", "use"),
+            };
+            let (reserved, left) = (unit.format(*reserved), budget.saturating_sub(*spent));
+            let left = unit.format(left);
+            let whose = whose(*of);
+            format!(
+                "{what} {whose}: calls in flight may {use_} {reserved} of the {left} that are left"
+            )
+        }
+        CallWait::Day { of, budget, spent, .. } => {
+            let figures = Unit::ALL.into_iter().filter(|unit| 0 < budget.get(*unit));
+            let figures = figures.map(|unit| {
+                format!("{} of {}", unit.format(spent.get(unit)), unit.format(budget.get(unit)))
+            });
+            let figures = figures.collect::<Vec<_>>().join(" and ");
+            format!("money: today's budget {} is spent, {figures}", whose(*of))
+        }
+    }
+}
+
+/// Of whom a budget is.
+fn whose(of: Purse) -> &'static str {
+    match of {
+        Purse::Loop(_) => "of its own",
+        Purse::Plan(_) => "of its plan",
+        Purse::Project(_) => "of its project",
+        Purse::All => "of everything",
     }
 }
 
@@ -143,6 +173,7 @@ fn evidence(call: &WantedCall) -> Option<Evidence> {
         CallWait::Room { by, .. } => ((*by)?, None, "the last call that was sent"),
         CallWait::Retry { by, .. } => (*by, None, "it rests before it tries again"),
         CallWait::Money { by, .. } => ((*by)?, None, "the oldest call in flight"),
+        CallWait::Day { by, .. } => (*by, None, "it did not pay for the next call"),
         CallWait::Turn { .. } => return None,
     };
     Some(Evidence { seq, at, text: text.to_owned() })

@@ -104,7 +104,7 @@ const MONEY: Kind = Kind::Money { min_micros: CENT, max_micros: 100_000 * DOLLAR
 
 use Scope::{Daemon, Tighten};
 
-static KEYS: [KeyDoc; 35] = [
+static KEYS: [KeyDoc; 37] = [
     by(Daemon, key("limits.loops", count(1, 1_000), "50", "Loops at work at once.")),
     by(
         Daemon,
@@ -202,6 +202,7 @@ static KEYS: [KeyDoc; 35] = [
     key("run.iterations", count(1, 1_000), "10", "Iterations of one loop."),
     key("run.time", time(SECOND, 30 * DAY), "2h", "Wall time of one loop from its start."),
     by(Tighten, key("run.budget", MONEY, "$5", "Spend of one loop.")),
+    by(Tighten, key("run.tokens", Kind::Tokens, "0", "Tokens of one loop; 0 is no limit.")),
     key(
         "run.restarts",
         count(0, 100),
@@ -210,6 +211,10 @@ static KEYS: [KeyDoc; 35] = [
     ),
     key("plan.time", time(SECOND, 30 * DAY), "6h", "Wall time of a plan from its start."),
     by(Tighten, key("plan.budget", MONEY, "$20", "Spend of all loops of a plan.")),
+    by(
+        Tighten,
+        key("plan.tokens", Kind::Tokens, "0", "Tokens of all loops of a plan; 0 is no limit."),
+    ),
     unset(
         "gate.command",
         Kind::Commands,

@@ -93,6 +93,11 @@ impl Settings {
         *it
     }
 
+    pub(super) fn tokens(&self, key: &str) -> u64 {
+        let Some(Value::Tokens(it)) = self.value(key) else { unreachable!("{key} is tokens") };
+        *it
+    }
+
     pub(super) fn flag(&self, key: &str) -> bool {
         let Some(Value::Flag(it)) = self.value(key) else { unreachable!("{key} is a flag") };
         *it
@@ -303,6 +308,8 @@ fn refuse_loose(
 fn looseness(setting: &Setting) -> u64 {
     match &setting.value {
         Value::Amount(it) => *it,
+        Value::Tokens(0) => u64::MAX,
+        Value::Tokens(it) => *it,
         Value::Count(it) => u64::from(*it),
         Value::Flag(it) => u64::from(*it),
         Value::Text(it) => LAND.iter().zip(0..).find(|(word, _)| *word == it).map_or(0, |it| it.1),

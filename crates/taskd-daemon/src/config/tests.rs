@@ -69,14 +69,22 @@ fn every_key_can_be_set_and_is_seen() {
         input_tokens = 54
         output_tokens = 55
         turns = 53
+        [retry]
+        first = "2s"
+        longest = "30s"
+        attempts = 12
+        deadline = "20m"
+        silence = "3m"
         [run]
         iterations = 9
         time = "1h 30m"
         budget = "$0.50"
+        tokens = "1.5M"
         restarts = 0
         [plan]
         time = "1d"
         budget = "$40"
+        tokens = 9000000
         [gate]
         command = ["cargo fmt --check", "cargo test"]
         quick = "cargo check"
@@ -104,8 +112,14 @@ fn every_key_can_be_set_and_is_seen() {
     assert_eq!((limits.loops, limits.agents, limits.gates, limits.calls), (60, 5, 3, 11));
     assert_eq!((limits.requests_per_minute, limits.request_burst, limits.turns), (51, 52, 53));
     assert_eq!((limits.input_tokens_per_minute, limits.output_tokens_per_minute), (54, 55));
+    assert_eq!(
+        (limits.backoff_ms, limits.backoff_max_ms, limits.call_attempts),
+        (2_000, 30_000, 12)
+    );
+    assert_eq!((limits.call_deadline_ms, limits.silence_max_ms), (1_200_000, 180_000));
     let run = config.run_limits();
     assert_eq!((run.iterations, run.time_ms, run.budget_micros), (9, 5_400_000, 500_000));
+    assert_eq!((run.tokens, config.plan_tokens), (1_500_000, 9_000_000));
     assert_eq!((run.restarts, run.conflict), (0, OnConflict::Block));
     assert_eq!((config.plan_time_ms, config.plan_budget_micros), (86_400_000, 40_000_000));
     assert_eq!(config.gate.run, ["cargo fmt --check", "cargo test"]);
@@ -188,7 +202,7 @@ follow = \"yes\"
         ("TASKD_LOG_LEVEL", "not one of ours"),
         ("HOME", "/root"),
     ]);
-    let sections = "limits, run, plan, gate, land, work, git, agent, http, log";
+    let sections = "limits, retry, run, plan, gate, land, work, git, agent, http, log";
     let expected = [
         &format!("user.toml:1:1: unknown section [é]; known: {sections}"),
         "user.toml:2:1: `git` is a section, not a key; write [git] and its keys below",
@@ -236,6 +250,16 @@ fn a_project_may_be_stricter_but_not_looser() {
     let budget = |text: &str| Config::resolve(&sources(vec![project(text)]));
     assert_eq!(budget("run.budget = '$1'").unwrap().run_limits().budget_micros, 1_000_000);
     assert!(budget("plan.budget = '$21'").is_err());
+
+    // No limit is the loosest there is.
+    let tokens = |own: &str, theirs: &str| {
+        let line = |it: &str| format!("run.tokens = {it}");
+        Config::resolve(&sources(vec![person(&line(own)), project(&line(theirs))]))
+    };
+    assert_eq!(tokens("0", "'1.5M'").unwrap().run_limits().tokens, 1_500_000);
+    assert_eq!(tokens("'2M'", "500000").unwrap().run_limits().tokens, 500_000);
+    assert!(tokens("'2M'", "'3M'").is_err() && tokens("'2M'", "0").is_err());
+    assert!(tokens("'2M'", "'2 million'").is_err());
 }
 
 #[test]

@@ -2,7 +2,9 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use taskd_model::{OnConflict, format_duration_ms, format_micros, parse_duration_ms, parse_micros};
+use taskd_model::{
+    OnConflict, format_duration_ms, format_micros, parse_duration_ms, parse_micros, parse_tokens,
+};
 use toml::de::DeValue;
 
 /// Type and range of a key.
@@ -29,6 +31,8 @@ pub(crate) enum Kind {
         /// Largest, in micro-dollars.
         max_micros: u64,
     },
+    /// A number of tokens; 0 is no limit.
+    Tokens,
     /// `true` or `false`.
     Flag,
     /// One of these.
@@ -65,6 +69,8 @@ pub(super) enum Value {
     Count(u32),
     /// Milliseconds or micro-dollars.
     Amount(u64),
+    /// 0 is no limit.
+    Tokens(u64),
     Flag(bool),
     Text(String),
     Texts(Vec<String>),
@@ -91,6 +97,9 @@ impl Kind {
             Self::Money { min_micros, max_micros } => {
                 let (min, max) = (format_micros(min_micros), format_micros(max_micros));
                 format!("an amount from {min} to {max}, written as \"$15\" or \"$0.50\"")
+            }
+            Self::Tokens => {
+                "a number of tokens, written as \"2M\" or \"500k\", or 0 for no limit".to_owned()
             }
             Self::Flag => "true or false".to_owned(),
             Self::Word(words) => {
@@ -132,6 +141,7 @@ impl Kind {
             Self::Commands
             | Self::Duration { .. }
             | Self::Money { .. }
+            | Self::Tokens
             | Self::Word(_)
             | Self::Line
             | Self::Command
@@ -147,6 +157,7 @@ impl Kind {
             (Self::Count { min, max }, Raw::Integer(Some(it), _)) => {
                 u32::try_from(*it).ok().filter(|it| (min..=max).contains(it)).map(Value::Count)
             }
+            (Self::Tokens, Raw::Integer(Some(it), _)) => u64::try_from(*it).ok().map(Value::Tokens),
             (Self::Flag, Raw::Flag(it)) => Some(Value::Flag(*it)),
             (Self::Commands | Self::Globs, Raw::List(items)) => self.read_list(items),
             (Self::Commands, Raw::Text(it)) => Some(Value::Texts(vec![command(it)?])),
@@ -174,6 +185,7 @@ impl Kind {
             Self::Money { min_micros, max_micros } => {
                 amount(parse_micros(word), min_micros, max_micros)
             }
+            Self::Tokens => parse_tokens(word).ok().map(Value::Tokens),
             Self::Word(words) => words.contains(&word).then(|| Value::Text(word.to_owned())),
             Self::Line => line(text).map(Value::Text),
             Self::Command => command(text).map(Value::Text),

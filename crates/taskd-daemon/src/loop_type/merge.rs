@@ -139,6 +139,8 @@ impl Merge {
             limits: own.limits.over(parent.limits),
             conflict: own.conflict.or(parent.conflict),
             tools,
+            params: own.params.over(parent.params),
+            unsupported: own.unsupported.unwrap_or(parent.unsupported),
             inputs,
             prompt: own.prompt.as_ref().map_or(parent.prompt, |it| it.doc.clone()),
             system: own.system.as_ref().map(|it| it.doc.clone()).or(parent.system),

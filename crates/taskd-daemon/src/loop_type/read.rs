@@ -5,7 +5,8 @@
 use std::collections::BTreeMap;
 
 use taskd_model::{
-    AgentDoc, GateSettings, InputDoc, InputKind, InputValue, OnConflict, TemplateDoc, TypeLimits,
+    AgentDoc, GateSettings, InputDoc, InputKind, InputValue, OnConflict, Params, TemplateDoc,
+    Thinking, TypeLimits, Unsupported,
 };
 
 use super::{KNOWN_TOOLS, MAX_TYPE_BYTES};
@@ -26,6 +27,8 @@ pub(super) struct Definition {
     pub(super) limits: TypeLimits,
     pub(super) conflict: Option<OnConflict>,
     pub(super) tools: Tools,
+    pub(super) params: Params,
+    pub(super) unsupported: Option<Unsupported>,
     pub(super) inputs: BTreeMap<String, InputDoc>,
     pub(super) prompt: Option<Template>,
     pub(super) system: Option<Template>,
@@ -51,7 +54,7 @@ pub(super) struct Template {
     pub(super) at: Pos,
 }
 
-const KEYS: [&str; 14] = [
+const KEYS: [&str; 17] = [
     "extends",
     "description",
     "agent",
@@ -61,6 +64,9 @@ const KEYS: [&str; 14] = [
     "limits",
     "conflict",
     "tools",
+    "thinking",
+    "temperature",
+    "unsupported",
     "inputs",
     "prompt",
     "system",
@@ -69,7 +75,14 @@ const KEYS: [&str; 14] = [
 ];
 
 /// Names the prototypes used, and what is written instead.
-const MEANT: [(&str, &str); 21] = [
+const THINKING: [(&str, Thinking); 3] =
+    [("low", Thinking::Low), ("medium", Thinking::Medium), ("high", Thinking::High)];
+
+const UNSUPPORTED: [(&str, Unsupported); 2] =
+    [("refuse", Unsupported::Refuse), ("drop", Unsupported::Drop)];
+
+const MEANT: [(&str, &str); 22] = [
+    ("reasoning", "thinking"),
     ("fallback-model", "fallback"),
     ("fallback_model", "fallback"),
     ("parent", "extends"),
@@ -96,7 +109,8 @@ const MEANT: [(&str, &str); 21] = [
 /// Models a loop may fall back to.
 const MAX_FALLBACK: usize = 8;
 
-const LIMITS: [&str; 6] = ["iterations", "time", "budget", "same_failure", "turns", "restarts"];
+const LIMITS: [&str; 7] =
+    ["iterations", "time", "budget", "tokens", "same_failure", "turns", "restarts"];
 
 /// Reads one definition. What is wrong is in its `problems`.
 pub(super) fn read(name: &str, path: &str, text: &str) -> Definition {
@@ -124,6 +138,11 @@ pub(super) fn read(name: &str, path: &str, text: &str) -> Definition {
         limits: get("limits").map(|it| read_limits(it, sink)).unwrap_or_default(),
         conflict: read_conflict(&keys, sink).map(|it| it.value),
         tools: get("tools").map(|it| read_tools(it, sink)).unwrap_or_default(),
+        params: Params {
+            thinking: head::word(&keys, "thinking", &THINKING, sink).map(|it| it.value),
+            temperature: get("temperature").and_then(|it| read_temperature(it, sink)),
+        },
+        unsupported: head::word(&keys, "unsupported", &UNSUPPORTED, sink).map(|it| it.value),
         inputs: get("inputs").map(|it| read_inputs(it, sink)).unwrap_or_default(),
         prompt: get("prompt").and_then(|it| read_template(it, "prompt", sink)),
         system: get("system").and_then(|it| read_template(it, "system", sink)),
@@ -173,10 +192,12 @@ fn read_limits(node: &Node, problems: &mut Problems) -> TypeLimits {
     let (turns, restarts) = (count("turns"), count("restarts"));
     let time = keys.get("time").and_then(|(_, it)| problems.duration_ms(it, "time"));
     let budget = keys.get("budget").and_then(|(_, it)| problems.micros(it, "budget"));
+    let tokens = keys.get("tokens").and_then(|(_, it)| problems.tokens(it, "tokens"));
     TypeLimits {
         iterations,
         time_ms: time.map(|it| it.value),
         budget_micros: budget.map(|it| it.value),
+        tokens: tokens.map(|it| it.value),
         same_failure,
         turns,
         restarts,
@@ -205,6 +226,20 @@ fn tool_names(node: &Node, problems: &mut Problems) -> Vec<At<String>> {
         }
     }
     names
+}
+
+/// A temperature in thousandths: documents hold no fractions.
+fn read_temperature(node: &Node, problems: &mut Problems) -> Option<u16> {
+    let number = match node.kind {
+        Kind::Integer(it) => i32::try_from(it).ok().map(f64::from),
+        Kind::Number(it) => Some(it),
+        Kind::Text(_) | Kind::Flag(_) | Kind::Null | Kind::List(_) | Kind::Map(_) => None,
+    };
+    let Some(number) = number.filter(|it| (0.0..=2.0).contains(it)) else {
+        problems.add_hint(node.at, "`temperature` is no number from 0 to 2", "write 0.7");
+        return None;
+    };
+    format!("{number:.3}").replace('.', "").parse().ok()
 }
 
 fn read_inputs(node: &Node, problems: &mut Problems) -> BTreeMap<String, InputDoc> {

@@ -1,7 +1,7 @@
 //! Loop types as people write them, in layers, right and wrong.
 
 use proptest::prelude::*;
-use taskd_model::{AgentDoc, OnConflict};
+use taskd_model::{AgentDoc, OnConflict, Params, Thinking, Unsupported};
 
 use super::*;
 
@@ -41,7 +41,7 @@ gate:
   run: cargo test --workspace
   timeout: 15m
   protect: [.github/**, .taskd/**, Justfile]
-limits: {iterations: 8, time: 2h, budget: $5, same_failure: 3}
+limits: {iterations: 8, time: 2h, budget: $5, tokens: 2M, same_failure: 3}
 inputs:
   module: {type: string, required: true}
 conflict: block
@@ -63,6 +63,7 @@ prompt: |
     assert_eq!(doc.gate.protect.as_ref().unwrap().len(), 3);
     assert_eq!((doc.limits.iterations, doc.limits.same_failure), (Some(8), Some(3)));
     assert_eq!(doc.limits.budget_micros, Some(5_000_000));
+    assert_eq!(doc.limits.tokens, Some(2_000_000));
     assert_eq!(doc.conflict, Some(OnConflict::Block));
     assert_eq!((doc.prompt.file.as_str(), doc.prompt.line), (".taskd/types/careful.yaml", 14));
     assert_eq!(doc.tools, KNOWN_TOOLS);
@@ -221,7 +222,7 @@ fn files_that_define_nothing_say_so() {
              letter or digit, at most 40 characters",
             "empty.yaml:1:1: the file is empty; write at least `extends: ralph`",
             "list.yaml:1:1: a loop type is a list, not a map; write `key: value` with these keys: \
-             extends, description, agent, model, gate, limits, conflict, tools, inputs, prompt, \
+             extends, description, agent, model, fallback, gate, limits, conflict, tools, thinking, temperature, unsupported, inputs, prompt, \
              system, setup, review",
             "mute.yaml:1:1: the type has no `prompt`; add `extends: ralph`, or write a `prompt`",
             "twice.yml:1:1: `twice` is already defined by twice.yaml; keep one of the two files",
@@ -274,5 +275,31 @@ proptest! {
         let (types, problems) = load(&[layer(&[("t.yaml", &text)])]);
         prop_assert_eq!(types.get("t").is_ok(), problems.is_empty());
         prop_assert!(types.get("ralph").is_ok());
+    }
+}
+
+#[test]
+fn how_a_model_is_to_work_is_read_and_inherited() {
+    let types = good(&[
+        ("a.yaml", "extends: ralph\nthinking: high\ntemperature: 0.7\n"),
+        ("b.yaml", "extends: a\ntemperature: 1\nunsupported: drop\n"),
+    ]);
+    let a = types.get("a").unwrap();
+    assert_eq!(a.params, Params { thinking: Some(Thinking::High), temperature: Some(700) });
+    assert_eq!(a.unsupported, Unsupported::Refuse);
+    let b = types.get("b").unwrap();
+    assert_eq!(b.params, Params { thinking: Some(Thinking::High), temperature: Some(1_000) });
+    assert_eq!(b.unsupported, Unsupported::Drop);
+    assert!(types.get("ralph").unwrap().params.is_empty());
+    for (line, said) in [
+        ("thinking: lots", "c.yaml:2:11: `thinking` cannot be `lots`"),
+        ("temperature: 2.1", "c.yaml:2:14: `temperature` is no number from 0 to 2; write 0.7"),
+        ("temperature: -1", "c.yaml:2:14: `temperature` is no number from 0 to 2; write 0.7"),
+        ("temperature: warm", "c.yaml:2:14: `temperature` is no number from 0 to 2; write 0.7"),
+        ("unsupported: ignore", "c.yaml:2:14: `unsupported` cannot be `ignore`"),
+        ("temprature: 1", "c.yaml:2:1: unknown key `temprature`"),
+    ] {
+        let told = wrong(&[("c.yaml", &format!("extends: ralph\n{line}\n"))]);
+        assert!(told.len() == 1 && told[0].starts_with(said), "{told:?}");
     }
 }

@@ -77,10 +77,11 @@ const PRIORITY: [(&str, Priority); 4] = [
 const NOT_YET: [(&str, &str); 2] = [("land", "pr"), ("land-unit", "plan")];
 
 fn read_limits(node: &Node, head: &mut PlanKeys, problems: &mut Problems) {
-    let known = ["budget", "time", "iterations"];
+    let known = ["budget", "tokens", "time", "iterations"];
     let keys = problems.keys(node, "`limits`", &known, &[("money", "budget"), ("cost", "budget")]);
     let get = |key: &str| keys.get(key).map(|(_, it)| *it);
     head.budget_micros = get("budget").and_then(|it| problems.micros(it, "budget"));
+    head.tokens = get("tokens").and_then(|it| problems.tokens(it, "tokens"));
     head.time_ms = get("time").and_then(|it| problems.duration_ms(it, "time"));
     head.iterations = get("iterations").and_then(|it| problems.count(it, "iterations"));
 }
@@ -180,7 +181,7 @@ pub(crate) fn read_conflict(keys: &Keys<'_>, problems: &mut Problems) -> Option<
 }
 
 /// One of a few words.
-fn word<T: Copy>(
+pub(crate) fn word<T: Copy>(
     keys: &Keys<'_>,
     key: &str,
     known: &[(&str, T)],

@@ -11,7 +11,7 @@ target: main
 agent: claude                  # or  model: anthropic/claude-sonnet-4-5
 gate: cargo test --workspace   # default: the project's
 land: on-gate                  # never | ask | on-gate | pr
-limits: {budget: $15, time: 6h}
+limits: {budget: $15, tokens: 2000000, time: 6h}
 ---
 Every public endpoint must limit each API key. Integers only, no new crates.
 
@@ -65,6 +65,7 @@ fn the_plan_of_the_design_is_read() {
     assert_eq!(head.gate.as_ref().unwrap().value.run, ["cargo test --workspace"]);
     assert_eq!(head.land.unwrap().value, LandPolicy::OnGate);
     assert_eq!(head.budget_micros.unwrap(), At::new(15_000_000, Pos::new(7, 18)));
+    assert_eq!(head.tokens.unwrap().value, 2_000_000);
     assert_eq!(head.time_ms.unwrap().value, 6 * 3_600_000);
     assert_eq!((head.iterations, head.base_red_ok), (None, false));
 
@@ -359,6 +360,7 @@ fn placeless(plan: PlanFile) -> PlanFile {
         gate: top(head.gate),
         land: top(head.land),
         budget_micros: top(head.budget_micros),
+        tokens: top(head.tokens),
         time_ms: top(head.time_ms),
         iterations: top(head.iterations),
         setup: top(head.setup),

@@ -3,7 +3,7 @@
 //! Provider-neutral. News is told at the end, so a caller that keeps the scene as it was when the
 //! iteration began gets the same beginning every turn, which providers can cache.
 
-use taskd_model::{Message, Part, Reply, Role, StopReason, ToolDef, ToolResultDoc};
+use taskd_model::{Message, Params, Part, Reply, Role, StopReason, ToolDef, ToolResultDoc};
 
 use super::{
     MAX_MESSAGE_BYTES, Note, PromptError, file_list,
@@ -21,6 +21,8 @@ pub(crate) struct Conversation<'a> {
     pub(crate) model: &'a str,
     /// Longest reply, in tokens.
     pub(crate) max_tokens: u32,
+    /// How the model is asked to work.
+    pub(crate) params: Params,
     /// Tools there are; the loop type chooses among them.
     pub(crate) tools: &'a [ToolDef],
     /// The tool that gives back what is left out; offered when something is.

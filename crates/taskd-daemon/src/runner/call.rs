@@ -3,9 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use futures::StreamExt as _;
-use taskd_llm::{Call, CallLimits, LlmError, Resolved, StreamEvent};
+use taskd_llm::{Call, CallLimits, LlmError, Resolved, StreamEvent, at_most, is_same_model};
 use taskd_model::{
-    Code, ContextUse, Delta, Digest, IterationNote, Observation, Outcome, Part, Reply, Request,
+    Code, Delta, Digest, IterationNote, Observation, Outcome, Part, Reply, Request, Thinking,
     ToolCall, ToolDef, ToolResultDoc, Usage,
 };
 use taskd_tools::files::{RECALL, ToolSpec, catalog, reads};
@@ -23,7 +23,7 @@ const MAX_TOOL_CALLS: usize = 28;
 const LONGEST_CALL: Duration = Duration::from_secs(24 * 60 * 60);
 /// What the last attempt of a call that keeps failing has at least.
 const LAST_ATTEMPT: Duration = Duration::from_secs(30);
-/// Longest reply asked for, in tokens.
+/// Longest reply asked for, in tokens, besides what is thought.
 const MAX_REPLY_TOKENS: u32 = 8_192;
 /// Tokens of a window that are left free: estimates err, and providers add words of their own.
 const RESERVE_TOKENS: u64 = 4_096;
@@ -37,23 +37,17 @@ impl Job {
         let bytes = composed.prompt.bytes();
         let tokens = estimate_tokens(bytes.len());
         let request = self.ctx.put_blob(bytes)?;
-        let (worst_micros, context) = match &composed.prompt {
+        let (worst_micros, worst_tokens, context) = match &composed.prompt {
             Prompt::Request(request) => {
                 let facts = self.ctx.models.facts(&request.model);
-                let worst =
-                    facts.price.map(|it| it.worst_micros(tokens, u64::from(request.max_tokens)));
-                let count = |it: usize| u32::try_from(it).unwrap_or(u32::MAX);
-                let context = ContextUse {
-                    window: facts.window,
-                    turns_left_out: count(composed.turns_left_out),
-                    outputs_left_out: count(composed.outputs_left_out),
-                    bytes_left_out: composed.bytes_left_out as u64,
-                };
-                (worst.unwrap_or(0), Some(context))
+                let output = u64::from(request.max_tokens);
+                let micros = facts.price.map_or(0, |it| it.worst_micros(tokens, output));
+                let used = composed.context_use(facts.window);
+                (micros, at_most(tokens).saturating_add(output), Some(used))
             }
-            Prompt::Text(_) => (0, None),
+            Prompt::Text(_) => (0, 0, None),
         };
-        Ok(Outcome::Composed { request, tokens, worst_micros, context })
+        Ok(Outcome::Composed { request, tokens, worst_micros, worst_tokens, context })
     }
 
     /// What the repository tells models about itself, at the loop's base.
@@ -113,13 +107,16 @@ impl Job {
         let loop_name = format!("{}.{}", self.order.plan, spec.name);
         let model = subject.model.as_deref().unwrap_or_default();
         let facts = self.ctx.models.facts(model);
+        let params = models::taken(&self.ctx, model, &spec.loop_type);
+        let wanted = MAX_REPLY_TOKENS + params.thinking.map_or(0, Thinking::tokens);
         // A reply that may take all of a small window leaves nothing to be asked.
-        let longest = [Some(MAX_REPLY_TOKENS), facts.max_output, facts.window.map(|it| it / 4)];
-        let max_tokens = longest.into_iter().flatten().min().unwrap_or(MAX_REPLY_TOKENS);
+        let longest = facts.max_output.or(facts.window.map(|it| it / 4));
+        let max_tokens = longest.map_or(wanted, |it| it.min(wanted));
         let conversation = Conversation {
             loop_name: &loop_name,
             model,
             max_tokens,
+            params,
             tools: &tools,
             recall: Some(&recall),
             most_tokens: most_tokens(facts.window, max_tokens, subject.most_tokens),
@@ -159,10 +156,27 @@ impl Job {
             .collect()
     }
 
-    /// Sends one request. What it used is reported however it ends.
-    pub(super) async fn call(&self, request: &Digest, model: &str, cap_micros: u64) -> Outcome {
+    /// A request by its digest. The same attempt after attempt, so that it is written once.
+    fn request(&self, digest: &Digest) -> Result<Arc<Request>, Trouble> {
+        if let Some(known) = self.ctx.requests.get(digest) {
+            return Ok(known);
+        }
+        let bytes = self.ctx.blob(digest)?.len();
+        let request: Arc<Request> = Arc::new(self.ctx.doc(digest)?);
+        self.ctx.requests.keep(*digest, Arc::clone(&request), bytes);
+        Ok(request)
+    }
+
+    /// Sends one request that may cost so much, and use so many tokens. What it used is reported
+    /// however it ends.
+    pub(super) async fn call(
+        &self,
+        request: &Digest,
+        model: &str,
+        caps: (u64, Option<u64>),
+    ) -> Outcome {
         let mut usage = Usage::default();
-        match self.stream(request, model, cap_micros, &mut usage).await {
+        match self.stream(request, model, caps, &mut usage).await {
             Ok(Some(outcome)) => outcome,
             Ok(None) => Outcome::Cancelled { usage, checkpoint: None },
             Err(trouble) => trouble.outcome(usage),
@@ -173,12 +187,12 @@ impl Job {
         &self,
         request: &Digest,
         model: &str,
-        cap_micros: u64,
+        (cap_micros, cap_tokens): (u64, Option<u64>),
         usage: &mut Usage,
     ) -> Result<Option<Outcome>, Trouble> {
         let ctx = Arc::clone(&self.ctx);
         let name = model.to_owned();
-        let request: Request = self.ctx.doc(request)?;
+        let request = self.request(request)?;
         let (request, Resolved { llm, price, .. }) = self
             .blocking(move || {
                 let credentials = lock(&ctx.credentials).clone();
@@ -187,10 +201,11 @@ impl Job {
             })
             .await?;
         let call = Call {
-            request: Arc::new(request),
+            request,
             attempt: self.subject()?.attempt,
             limits: CallLimits {
                 max_tool_calls: MAX_TOOL_CALLS,
+                cap_tokens,
                 price,
                 ..CallLimits::with_cap_micros(cap_micros)
             },
@@ -236,8 +251,9 @@ impl Job {
                 }
                 Some(Ok(StreamEvent::Done(reply))) => {
                     let calls = self.calls_of(&reply, calls)?;
+                    let by = reply.model.clone().filter(|it| !is_same_model(model, it));
                     let reply = self.put_doc(&reply)?;
-                    return Ok(Some(Outcome::Replied { reply, calls, usage: *usage }));
+                    return Ok(Some(Outcome::Replied { reply, calls, usage: *usage, by }));
                 }
             }
         }

@@ -1,12 +1,11 @@
 //! Verbs: what a person does to loops. All of them or none, and each is told what became of it.
 
 use taskd_api::{ApiError, codes, v1};
-use taskd_core::Rejected;
-use taskd_model::{
-    Actor, Command, Input, LoopId, LoopView, PlanId, Purse, Status, Target, View, format_micros,
-};
+use taskd_core::{BucketRow, BucketState, Rejected};
+use taskd_model::{Actor, Command, Input, LoopId, LoopView, PlanId, Status, Target, View};
 
-use super::{Service, in_scope, internal, unresolved};
+use super::{Service, in_scope, internal, queue::is_of, unresolved};
+use crate::problem;
 
 impl Service {
     pub(super) async fn do_act(
@@ -25,6 +24,7 @@ impl Service {
             v1::Verb::Unpark => self.whole(actor, Command::Unpark).await,
             v1::Verb::Forget => self.forget(actor, &request.ids).await,
             v1::Verb::Budget => self.budget(actor, &request).await,
+            v1::Verb::Reset => self.reset(actor, &request).await,
             v1::Verb::Pause
             | v1::Verb::Resume
             | v1::Verb::Stop
@@ -39,7 +39,7 @@ impl Service {
         Ok(v1::ActResponse { results: Vec::new(), seq })
     }
 
-    async fn command(&self, actor: Actor, command: Command) -> Result<u64, ApiError> {
+    pub(super) async fn command(&self, actor: Actor, command: Command) -> Result<u64, ApiError> {
         let reply = self.ctx().handle.input(Input::Command { actor, command }).await;
         match reply.map_err(|it| internal(&it))? {
             Ok(seq) => Ok(seq.0),
@@ -112,7 +112,8 @@ impl Service {
             | v1::Verb::Park
             | v1::Verb::Unpark
             | v1::Verb::Forget
-            | v1::Verb::Budget => Vec::new(),
+            | v1::Verb::Budget
+            | v1::Verb::Reset => Vec::new(),
         })
     }
 
@@ -153,51 +154,54 @@ impl Service {
         Ok(picked)
     }
 
-    /// Sets what each of these may spend in all. A plan that is its one loop has one budget for
-    /// people, and so both of them are set.
-    async fn budget(
+    /// Says of models, or of all models of providers, that they are well again.
+    async fn reset(
         &self,
         actor: Actor,
         request: &v1::ActRequest,
     ) -> Result<v1::ActResponse, ApiError> {
-        let hint = "taskd budget set p7 '$9'";
-        let missing = |what: &str| ApiError::new(codes::INVALID, what).hint(hint);
-        let micros = request.micros.ok_or_else(|| missing("no amount was given"))?;
-        if request.ids.is_empty() {
-            return Err(missing("no loop or plan was named"));
-        }
-        let mut response = v1::ActResponse::default();
+        let buckets = self.ctx().handle.ask(|core, now| core.buckets(now)).await;
+        let buckets = buckets.map_err(|it| internal(&it))?;
+        let mut named: Vec<(&String, &BucketRow)> = Vec::new();
         for id in &request.ids {
-            let (name, purses) = self.purses(id)?;
-            for of in purses {
-                if !request.dry_run {
-                    response.seq = self.command(actor, Command::SetBudget { of, micros }).await?;
-                }
+            let of_it = |it: &&BucketRow| it.name == *id || is_of(&it.name, id);
+            let before = named.len();
+            named.extend(buckets.iter().filter(of_it).map(|it| (id, it)));
+            if named.len() == before {
+                return Err(self.never_called(id, &buckets));
             }
-            let may = format!("may spend {} in all", format_micros(micros));
+        }
+        let mut response = v1::ActResponse { seq: self.ctx().hub.head().0, results: Vec::new() };
+        for (id, it) in named {
+            let (done, message) = after_reset(it, request.refusals);
+            if done && !request.dry_run {
+                let (bucket, refusals) = (it.name.clone(), request.refusals);
+                let command = Command::ResetCalls { bucket, refusals };
+                response.seq = self.command(actor, command).await?;
+            }
             response.results.push(v1::ActResult {
                 id: id.clone(),
-                name,
-                done: !request.dry_run,
-                message: may,
+                name: it.name.clone(),
+                done: done && !request.dry_run,
+                message: message.to_owned(),
                 error: None,
             });
         }
         Ok(response)
     }
 
-    /// What is filled for an id, and what that is called.
-    fn purses(&self, id: &str) -> Result<(String, Vec<Purse>), ApiError> {
-        let view = self.ctx().hub.view();
-        Ok(match view.resolve(id).map_err(unresolved)? {
-            Target::Plan(plan) => (plan.to_string(), vec![Purse::Plan(plan)]),
-            Target::Loop(one) => {
-                let single = view.plans.get(&one.plan()).is_some_and(|it| it.single);
-                let of_plan = single.then_some(Purse::Plan(one.plan()));
-                let purses = of_plan.into_iter().chain([Purse::Loop(one)]).collect();
-                (view.loop_name(one), purses)
-            }
-        })
+    /// A name that is no bucket: an unknown one, or one that nobody called.
+    fn never_called(&self, id: &str, buckets: &[BucketRow]) -> ApiError {
+        let shown: String = id.chars().take(60).collect();
+        let provider = id.split('/').next().unwrap_or_default();
+        if self.ctx().models.catalog().provider(provider).is_some() {
+            let what = format!("{shown} was not called yet, so there is nothing to reset");
+            return ApiError::new(codes::NOT_FOUND, what).hint("taskd queue");
+        }
+        let providers = self.ctx().models.catalog().providers().map(|it| it.name.as_str());
+        let known: Vec<&str> = buckets.iter().map(|it| it.name.as_str()).chain(providers).collect();
+        let what = format!("there is no model and no provider `{shown}`");
+        ApiError::new(codes::NOT_FOUND, what).hint(problem::suggest(id, &known))
     }
 
     async fn forget(&self, actor: Actor, paths: &[String]) -> Result<v1::ActResponse, ApiError> {
@@ -229,6 +233,18 @@ impl Service {
     }
 }
 
+/// Whether a reset changes anything, and what is told about it.
+fn after_reset(it: &BucketRow, refusals: bool) -> (bool, &'static str) {
+    match it.state {
+        BucketState::LeftAlone { .. } => (true, "well again: calls go, beginning with two"),
+        BucketState::Refused { .. } if refusals => (true, "well again: calls go, one at first"),
+        BucketState::Refused { .. } => {
+            (false, "its provider refuses for now; --refusals asks it all the same")
+        }
+        BucketState::Open | BucketState::Ramping { .. } => (false, "calls go through already"),
+    }
+}
+
 /// Loops of a plan a verb can do something to.
 fn of_plan(view: &View, plan: PlanId, verb: v1::Verb) -> impl Iterator<Item = &LoopView> {
     view.loops_of(plan).filter(move |it| applies(verb, it))
@@ -247,7 +263,8 @@ fn applies(verb: v1::Verb, it: &LoopView) -> bool {
         | v1::Verb::Park
         | v1::Verb::Unpark
         | v1::Verb::Forget
-        | v1::Verb::Budget => false,
+        | v1::Verb::Budget
+        | v1::Verb::Reset => false,
     }
 }
 
@@ -264,7 +281,8 @@ fn promise(verb: v1::Verb) -> &'static str {
         | v1::Verb::Park
         | v1::Verb::Unpark
         | v1::Verb::Forget
-        | v1::Verb::Budget => done_word(verb),
+        | v1::Verb::Budget
+        | v1::Verb::Reset => done_word(verb),
     }
 }
 
@@ -280,7 +298,8 @@ fn done_word(verb: v1::Verb) -> &'static str {
         | v1::Verb::Park
         | v1::Verb::Unpark
         | v1::Verb::Forget
-        | v1::Verb::Budget => "done",
+        | v1::Verb::Budget
+        | v1::Verb::Reset => "done",
     }
 }
 

@@ -7,11 +7,32 @@ use taskd_model::{
 };
 
 use super::{Service, internal};
+use crate::models;
 
 /// Columns of a detail's label.
 const LABEL: usize = 10;
 
 impl Service {
+    pub(super) async fn do_models(
+        &self,
+        request: v1::ModelsRequest,
+    ) -> Result<v1::ModelsResponse, ApiError> {
+        let told = models::told(self.ctx());
+        if !request.check {
+            return Ok(told);
+        }
+        let mut checks =
+            models::check(self.ctx(), &request.providers, &request.credentials).await?;
+        let buckets = self.ctx().handle.ask(|core, now| core.buckets(now)).await;
+        let buckets = buckets.map_err(|it| internal(&it))?;
+        let view = self.ctx().hub.view();
+        for check in &mut checks {
+            let ours = buckets.iter().filter(|it| is_of(&it.name, &check.name));
+            check.buckets = ours.map(|it| bucket(&view, it)).collect();
+        }
+        Ok(v1::ModelsResponse { checks, ..told })
+    }
+
     pub(super) async fn do_queue(&self) -> Result<v1::QueueResponse, ApiError> {
         let buckets = self.ctx().handle.ask(|core, now| core.buckets(now)).await;
         let buckets = buckets.map_err(|it| internal(&it))?;
@@ -34,7 +55,8 @@ impl Service {
             not_the_cause.push("needs".to_owned());
         }
         let call = rows.last().and_then(|it| it.call.as_ref());
-        if !matches!(call.map(|it| &it.wait), Some(CallWait::Money { .. })) {
+        let money = |it: &CallWait| matches!(it, CallWait::Money { .. } | CallWait::Day { .. });
+        if !call.is_some_and(|it| money(&it.wait)) {
             not_the_cause.push(format!("budget ({spent} of {budget})"));
         }
         let bucket = call.and_then(|it| buckets.iter().find(|row| row.name == it.bucket));
@@ -51,6 +73,11 @@ impl Service {
         let chain = rows.iter().map(|it| link(&view, it)).collect();
         Ok(v1::WhyResponse { chain, not_the_cause, next })
     }
+}
+
+/// A bucket is called like its model: `anthropic/claude-haiku-4-5`.
+pub(super) fn is_of(bucket: &str, provider: &str) -> bool {
+    bucket.strip_prefix(provider).is_some_and(|rest| rest.starts_with('/'))
 }
 
 /// One link of the chain. Where nothing else is the root, the last thing that happened to it is.

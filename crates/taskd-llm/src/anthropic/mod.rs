@@ -2,6 +2,7 @@
 //!
 //! Pure: writes requests and reads replies; the transport sends and receives.
 
+mod generation;
 mod levels;
 mod reader;
 mod request;
@@ -11,7 +12,7 @@ use taskd_model::{RateLevels, Request};
 
 use self::reader::MessagesReader;
 use crate::{
-    CallLimits, LlmError,
+    CallLimits, Capabilities, LlmError,
     wire::{HttpRequest, Reader, Wire},
 };
 
@@ -30,6 +31,22 @@ impl Wire for Messages {
             headers: vec![("anthropic-version", VERSION.to_owned())],
             body: request::body(request)?,
         })
+    }
+
+    fn counting(&self, request: &Request) -> Result<Option<HttpRequest>, LlmError> {
+        Ok(Some(HttpRequest {
+            path: "/v1/messages/count_tokens",
+            headers: vec![("anthropic-version", VERSION.to_owned())],
+            body: request::counting(request)?,
+        }))
+    }
+
+    fn listing(&self) -> (&'static str, Vec<(&'static str, String)>) {
+        ("/v1/models?limit=1000", vec![("anthropic-version", VERSION.to_owned())])
+    }
+
+    fn capabilities(&self, model: &str) -> Capabilities {
+        generation::capabilities(model)
     }
 
     fn authorize(&self, key: &str) -> Vec<(&'static str, String)> {

@@ -15,24 +15,49 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use taskd_model::{Message, Part, Request, Role, ToolDef};
 
-use super::PROVIDER;
+use super::{PROVIDER, generation::Generation};
 use crate::LlmError;
 
 /// Messages of the user that end a cached prefix; with system and tools, four marks.
 const CACHED_MESSAGES: usize = 2;
+/// The least a budget for thinking may be, in tokens.
+const MIN_BUDGET: u32 = 1_024;
+/// What such a budget leaves for the rest of the reply, in tokens.
+const MIN_REPLY: u32 = 1_024;
 /// The longest name or id that is sent.
 const MAX_NAME_BYTES: usize = 128;
 
 #[derive(Serialize)]
 struct Body<'a> {
     model: &'a str,
-    max_tokens: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_tokens: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    thinking: Option<Thinks>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    output_config: Option<OutputConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    temperature: Option<f64>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     stream: bool,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     system: Vec<Block<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tools: Vec<Tool<'a>>,
     messages: Vec<Turn<'a>>,
+}
+
+/// How it is asked to think: with so many tokens, or as it sees fit.
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Thinks {
+    Enabled { budget_tokens: u32 },
+    Adaptive,
+}
+
+#[derive(Serialize)]
+struct OutputConfig {
+    effort: &'static str,
 }
 
 #[derive(Serialize)]
@@ -93,6 +118,29 @@ const EPHEMERAL: Option<Cache> = Some(Cache { kind: "ephemeral" });
 
 /// The body of `request`.
 pub(super) fn body(request: &Request) -> Result<Vec<u8>, LlmError> {
+    let (thinking, output_config) = thinking(request)?;
+    written(&Body {
+        max_tokens: Some(request.max_tokens),
+        thinking,
+        output_config,
+        temperature: request.params.temperature.map(|it| f64::from(it) / 1000.0),
+        stream: true,
+        ..asked(request)
+    })
+}
+
+/// The body of the question how many tokens `request` is: what is read, and whether it is thought.
+pub(super) fn counting(request: &Request) -> Result<Vec<u8>, LlmError> {
+    let (thinking, _) = thinking(request)?;
+    written(&Body { thinking, ..asked(request) })
+}
+
+fn written(body: &Body<'_>) -> Result<Vec<u8>, LlmError> {
+    serde_json::to_vec(body).map_err(|_| LlmError::inexpressible("it cannot be written as JSON"))
+}
+
+/// What is read.
+fn asked(request: &Request) -> Body<'_> {
     let mut system = Vec::new();
     if !request.system.trim().is_empty() {
         system.push(known(Kind::Text { text: &request.system }));
@@ -108,9 +156,31 @@ pub(super) fn body(request: &Request) -> Result<Vec<u8>, LlmError> {
     for message in ours.take(CACHED_MESSAGES) {
         mark(&mut message.content);
     }
-    let (model, max_tokens) = (request.model.as_str(), request.max_tokens);
-    let body = Body { model, max_tokens, stream: true, system, tools, messages };
-    serde_json::to_vec(&body).map_err(|_| LlmError::inexpressible("it cannot be written as JSON"))
+    Body {
+        model: &request.model,
+        max_tokens: None,
+        thinking: None,
+        output_config: None,
+        temperature: None,
+        stream: false,
+        system,
+        tools,
+        messages,
+    }
+}
+
+/// What is thought is part of the reply, so a budget leaves room for the rest of it.
+fn thinking(request: &Request) -> Result<(Option<Thinks>, Option<OutputConfig>), LlmError> {
+    let Some(level) = request.params.thinking else { return Ok((None, None)) };
+    if matches!(Generation::of(&request.model), Generation::Early | Generation::Adaptive) {
+        return Ok((Some(Thinks::Adaptive), Some(OutputConfig { effort: level.word() })));
+    }
+    let room = request.max_tokens.saturating_sub(MIN_REPLY);
+    let budget_tokens = level.tokens().min(room);
+    if budget_tokens < MIN_BUDGET {
+        return Err(LlmError::inexpressible("its longest reply leaves no room for thinking"));
+    }
+    Ok((Some(Thinks::Enabled { budget_tokens }), None))
 }
 
 fn known(kind: Kind<'_>) -> Block<'_> {
@@ -193,6 +263,7 @@ fn input(args: &str) -> Box<RawValue> {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+    use taskd_model::Params;
 
     use super::*;
 
@@ -204,6 +275,7 @@ mod tests {
             messages: messages.collect(),
             tools: ["look", "run"].map(def).into(),
             max_tokens: 1000,
+            params: Params::default(),
             loop_name: "p1.parse".into(),
             iteration: 1,
             turn: 1,

@@ -1,17 +1,21 @@
 //! Recordings: made, played, and missed. The clock is the test's own.
 
 use taskd_model::{
-    Digest, Failure, Level, Message, Part, RateLevels, Reply, Role, StopReason, Usage,
+    Digest, Failure, Level, Message, Params, Part, RateLevels, Reply, Role, StopReason, Usage,
 };
 
 use super::*;
-use crate::{CallLimits, collect};
+use crate::{CallLimits, Capabilities, collect};
 
 /// A model that says these things, each a second after the one before.
 #[derive(Debug)]
 struct Says(fn() -> Vec<Result<StreamEvent, LlmError>>);
 
 impl Llm for Says {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::default()
+    }
+
     fn stream(&self, _: Call) -> BoxStream<'static, Result<StreamEvent, LlmError>> {
         let items = stream::iter((self.0)());
         items
@@ -57,6 +61,7 @@ fn call(loop_name: &str, iteration: u32, turn: u32, attempt: u32, text: &str) ->
         messages: vec![Message { role: Role::User, content }],
         tools: Vec::new(),
         max_tokens: 100,
+        params: Params::default(),
         loop_name: loop_name.to_owned(),
         iteration,
         turn,
@@ -87,7 +92,8 @@ async fn record(dir: &Path, says: fn() -> Vec<Result<StreamEvent, LlmError>>, ca
 }
 
 async fn missed(dir: &Path, call: Call) -> String {
-    let missed = collect(Player::new(dir.to_owned()).stream(call)).await.result;
+    let missed =
+        collect(Player::new(dir.to_owned(), Capabilities::default()).stream(call)).await.result;
     let error = missed.expect_err("not recorded");
     assert_eq!(error.class(), Failure::Permanent);
     error.to_string()
@@ -99,7 +105,11 @@ async fn what_was_recorded_is_played_with_its_delays() {
         let dir = dir();
         let recorder = Recorder::new(Arc::new(Says(says)), dir.path().to_owned());
         let live = told(&recorder, call("p1.a", 1, 1, 0, "x")).await;
-        let played = told(&Player::new(dir.path().to_owned()), call("p1.a", 1, 1, 0, "x")).await;
+        let played = told(
+            &Player::new(dir.path().to_owned(), Capabilities::default()),
+            call("p1.a", 1, 1, 0, "x"),
+        )
+        .await;
         assert_eq!(live, played);
         assert_eq!(live.len(), says().len());
         assert_eq!(live.last().map(|it| it.0), Some(says().len() as u64), "{live:?}");
@@ -114,7 +124,7 @@ async fn attempts_are_told_apart() {
     let dir = dir();
     record(dir.path(), refused, call("p1.a", 1, 1, 0, "x")).await;
     record(dir.path(), everything, call("p1.a", 1, 1, 1, "x")).await;
-    let player = Player::new(dir.path().to_owned());
+    let player = Player::new(dir.path().to_owned(), Capabilities::default());
     let first = collect(player.stream(call("p1.a", 1, 1, 0, "x"))).await.result;
     assert_eq!(first.expect_err("recorded so").class(), Failure::NotBefore(1_500));
     collect(player.stream(call("p1.a", 1, 1, 1, "x"))).await.result.expect("a reply");
@@ -130,7 +140,7 @@ async fn attempts_are_told_apart() {
 async fn a_send_dropped_now_is_followed_by_one_with_the_recorded_reply() {
     let dir = dir();
     record(dir.path(), everything, call("p1.a", 1, 1, 1, "x")).await;
-    let player = Player::new(dir.path().to_owned());
+    let player = Player::new(dir.path().to_owned(), Capabilities::default());
     collect(player.stream(call("p1.a", 1, 1, 3, "x"))).await.result.expect("the reply");
     // What was refused after it is nearer, and is no reply.
     record(dir.path(), refused, call("p1.a", 1, 1, 2, "x")).await;
@@ -157,7 +167,7 @@ async fn a_recording_is_of_no_machine_and_no_moment() {
         let text = fs::read_to_string(entry.unwrap().path()).unwrap();
         assert!(!text.contains("/here") && !text.contains("bbb5961"), "{text}");
     }
-    let player = Player::new(dir.path().to_owned());
+    let player = Player::new(dir.path().to_owned(), Capabilities::default());
     let there = of("scripted:/there/model.json", &text("0a0a0a0"));
     let said = collect(player.stream(there)).await.result.unwrap_err().to_string();
     assert_eq!(said, "scripted:/there/model.json, send 1: no");
@@ -183,7 +193,7 @@ async fn a_dropped_call_is_not_recorded() {
     assert!(!said.contains("nearest"), "{said}");
     // What was sent in its place answers it.
     record(dir.path(), everything, call("p1.a", 1, 1, 1, "x")).await;
-    let player = Player::new(dir.path().to_owned());
+    let player = Player::new(dir.path().to_owned(), Capabilities::default());
     collect(player.stream(call("p1.a", 1, 1, 0, "x"))).await.result.expect("a reply");
 }
 

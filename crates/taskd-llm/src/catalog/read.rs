@@ -1,13 +1,13 @@
 //! Reading a catalog's text: strict, and what is wrong is told by line and column.
 
-use std::{collections::BTreeMap, num::NonZeroU32};
+use std::{collections::BTreeMap, num::NonZeroU32, path::PathBuf};
 
 use serde::Deserialize;
 use thiserror::Error;
 use toml::Spanned;
 
 use super::{Catalog, Date, Model, Provider};
-use crate::{Api, Price};
+use crate::{Api, Price, Takes};
 
 /// Micro-dollars of a dollar.
 const DOLLAR: u64 = 1_000_000;
@@ -47,6 +47,9 @@ struct ProviderEntry {
     #[serde(default)]
     key_optional: bool,
     models_of: Option<Spanned<String>>,
+    thinking: Option<bool>,
+    temperature: Option<bool>,
+    ca_file: Option<FilePath>,
 }
 
 #[derive(Deserialize)]
@@ -125,6 +128,8 @@ fn provider(name: String, entry: ProviderEntry) -> Provider {
         key_variable: entry.key_variable.map(|it| it.0),
         key_optional: entry.key_optional,
         models_of: entry.models_of.map(Spanned::into_inner),
+        takes: Takes { thinking: entry.thinking, temperature: entry.temperature },
+        ca_file: entry.ca_file.map(|it| it.0),
     }
 }
 
@@ -213,6 +218,19 @@ pub(crate) fn base_url(text: &str) -> Option<String> {
     let odd = |it: char| it.is_whitespace() || it.is_control() || "@?#".contains(it);
     let plain = !rest.starts_with('/') && !rest.is_empty() && !rest.contains(odd);
     plain.then(|| text.trim_end_matches('/').to_owned())
+}
+
+#[derive(Deserialize)]
+#[serde(try_from = "String")]
+struct FilePath(PathBuf);
+
+impl TryFrom<String> for FilePath {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, &'static str> {
+        let path = PathBuf::from(text);
+        if path.is_absolute() { Ok(Self(path)) } else { Err("it must be an absolute path") }
+    }
 }
 
 #[derive(Deserialize)]

@@ -34,14 +34,17 @@ fn complaint(text: &str) -> String {
     }
 }
 
+/// Proves S-1.1.5.
 #[test]
 fn what_is_built_in_can_be_read() {
     let catalog = Catalog::built_in();
     let names: Vec<&str> = catalog.providers().map(|it| it.name.as_str()).collect();
-    assert_eq!(names, ["anthropic", "local", "openai", "openai-chat"]);
+    assert_eq!(names, ["anthropic", "gemini", "local", "openai", "openai-chat"]);
     let wanted = [
         "ANTHROPIC_API_KEY",
         "ANTHROPIC_BASE_URL",
+        "GEMINI_API_KEY",
+        "GEMINI_BASE_URL",
         "OPENAI_API_KEY",
         "OPENAI_BASE_URL",
         "TASKD_LOCAL_KEY",
@@ -103,6 +106,7 @@ fn the_longest_name_matches_and_only_dates_may_follow() {
     }
 }
 
+/// Proves S-1.1.5.
 #[test]
 fn a_file_adds_and_overrides_entry_by_entry() {
     let text = "[providers.anthropic]\napi = 'anthropic-messages'\nurl = 'http://gate:8080/'\n\
@@ -148,6 +152,7 @@ fn what_is_wrong_is_told_by_line_and_column() {
         ),
         (provider("key_variable = 'my key'\n"), "4:16: it must be the name of a variable"),
         (provider("key_optional = 'yes'\n"), "4:16: invalid type: string"),
+        (provider("ca_file = 'ca.pem'\n"), "4:11: it must be an absolute path"),
         (provider("models_of = 'nobody'\n"), "4:13: there is no provider `nobody`"),
         (
             "\n[providers.Big]\napi = 'openai-chat'\nurl = 'http://x'".to_owned(),

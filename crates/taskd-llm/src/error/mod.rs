@@ -49,13 +49,15 @@ pub enum LlmError {
         /// What is counted.
         unit: &'static str,
     },
-    /// The call used up what was reserved for it and ended itself.
-    #[error("the call cost {spent_micros} micro-dollars, more than the {cap_micros} reserved")]
+    /// The call used up what was left for it and ended itself.
+    #[error("the call used {spent} {unit}, more than the {cap} that were left for it")]
     OverCap {
-        /// What was spent.
-        spent_micros: u64,
-        /// What was reserved.
-        cap_micros: u64,
+        /// What was used.
+        spent: u64,
+        /// What was left.
+        cap: u64,
+        /// Of what: micro-dollars, tokens.
+        unit: &'static str,
     },
     /// A script has nothing to say at this place.
     #[error(
@@ -264,6 +266,12 @@ impl LlmError {
         Self::provider(ProviderFault::Inexpressible { what })
     }
 
+    /// A certificate that is not trusted.
+    pub(crate) fn untrusted(why: &str) -> Self {
+        let why = why.chars().take(MAX_WHY_CHARS).collect();
+        Self::provider(ProviderFault::Certificate { why })
+    }
+
     /// The same failure, and whose it is.
     pub(crate) fn of(mut self, whose: &Origin, seen: usize) -> Self {
         if let Self::Provider { origin, fault } = &mut self {
@@ -302,6 +310,7 @@ fn code_of_old_recording(failure: Failure) -> Code {
         Failure::Transient => Code::ServerError,
         Failure::Auth => Code::AuthFailed,
         Failure::Resources => Code::MachineExhausted,
+        Failure::OverBudget => Code::CallOverCap,
         Failure::Permanent => Code::InvalidRequest,
         Failure::TooLarge => Code::ContextTooLarge,
     }

@@ -32,6 +32,11 @@ pub enum ProviderFault {
         /// What the operating system or TLS said; at most 200 characters.
         why: String,
     },
+    /// The other side shows a certificate that is not trusted. Asking again changes nothing.
+    Certificate {
+        /// What is wrong with it, in the TLS library's words; at most 200 characters.
+        why: String,
+    },
     /// Something did not come in time.
     TimedOut {
         /// What was waited for.
@@ -69,6 +74,7 @@ impl ProviderFault {
             | Self::ContextTooLarge
             | Self::Refused
             | Self::Unreachable { .. }
+            | Self::Certificate { .. }
             | Self::TimedOut { .. }
             | Self::Disconnected { .. }
             | Self::NotAStream
@@ -87,6 +93,7 @@ impl ProviderFault {
             Self::ContextTooLarge => Code::ContextTooLarge,
             Self::Refused => refused(status, said),
             Self::Unreachable { .. } => Code::Network,
+            Self::Certificate { .. } => Code::CertificateUntrusted,
             Self::TimedOut { wait, .. } => match wait {
                 Wait::Connect => Code::TimeoutConnect,
                 Wait::FirstEvent => Code::TimeoutFirstEvent,
@@ -118,6 +125,10 @@ impl ProviderFault {
             }
             Self::Refused => format!("the request was refused ({said})"),
             Self::Unreachable { why } => format!("no connection: {why}"),
+            Self::Certificate { why } => format!(
+                "its certificate is not trusted ({why}); if it is your own authority's, name that \
+                 in models.toml: `ca_file` of the provider"
+            ),
             Self::TimedOut { wait, limit_ms } => format!("{wait} within {limit_ms} ms"),
             Self::Disconnected { pieces } => {
                 format!("the connection ended after {pieces} pieces of the reply")

@@ -3,7 +3,7 @@
 //! All of it happens while the stream is polled. Dropping the stream drops the connection with it;
 //! there is no task that could go on.
 
-use std::{collections::VecDeque, future::Future, sync::Arc, time::Duration};
+use std::{collections::VecDeque, error::Error, future::Future, io, sync::Arc, time::Duration};
 
 use reqwest::{Response, header};
 use tokio::time::{Instant, timeout_at};
@@ -99,7 +99,7 @@ impl Exchange {
     async fn send(&mut self) -> Result<(), LlmError> {
         let request = self.link.request(&self.call.request)?;
         let sent = self.clock.within(Wait::FirstEvent, self.link.client.execute(request)).await?;
-        let response = sent.map_err(|it| self.not_sent(&it))?;
+        let response = sent.map_err(|it| not_sent(&it, self.clock.limits))?;
         let status = response.status().as_u16();
         self.status = Some(status);
         let header = |name: &str| -> Option<String> {
@@ -177,18 +177,6 @@ impl Exchange {
             return LlmError::provider(ProviderFault::NotAStream);
         }
         LlmError::answered(self.status, code.as_deref(), wait, self.body)
-    }
-
-    fn not_sent(&self, error: &reqwest::Error) -> LlmError {
-        if error.is_timeout() {
-            return late(Wait::Connect, self.clock.limits.connect);
-        }
-        // The innermost error is the system's or the TLS library's; those around it name the URL.
-        let mut inner: &dyn std::error::Error = error;
-        while let Some(source) = inner.source() {
-            inner = source;
-        }
-        LlmError::unreachable(&inner.to_string())
     }
 
     fn whose(&self) -> Origin {
@@ -284,7 +272,29 @@ async fn rest(response: &mut Response) {
     }
 }
 
-fn kind_of(response: &Response) -> BodyKind {
+/// Why a request got no answer.
+pub(super) fn not_sent(error: &reqwest::Error, limits: Timeouts) -> LlmError {
+    if error.is_timeout() {
+        return late(Wait::Connect, limits.connect);
+    }
+    // The innermost error is the system's or the TLS library's; those around it name the URL.
+    let mut inner: &(dyn Error + 'static) = error;
+    while let Some(within) = within(inner) {
+        inner = within;
+    }
+    match inner.downcast_ref::<rustls::Error>() {
+        Some(rustls::Error::InvalidCertificate(it)) => LlmError::untrusted(&it.to_string()),
+        Some(_) | None => LlmError::unreachable(&inner.to_string()),
+    }
+}
+
+/// What an error is about. An error of the system's kind hides the one it was made from.
+fn within<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
+    let hidden = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    hidden.map(|it| it as &(dyn Error + 'static)).or_else(|| error.source())
+}
+
+pub(super) fn kind_of(response: &Response) -> BodyKind {
     let kind = response.headers().get(header::CONTENT_TYPE).and_then(|it| it.to_str().ok());
     let kind = kind.unwrap_or_default().to_ascii_lowercase();
     let essence = kind.split(';').next().unwrap_or_default().trim();
@@ -296,10 +306,10 @@ fn kind_of(response: &Response) -> BodyKind {
     }
 }
 
-fn late(wait: Wait, limit: Duration) -> LlmError {
+pub(super) fn late(wait: Wait, limit: Duration) -> LlmError {
     LlmError::provider(ProviderFault::TimedOut { wait, limit_ms: millis(limit) })
 }
 
-fn millis(time: Duration) -> u64 {
+pub(super) fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

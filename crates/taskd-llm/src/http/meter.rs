@@ -38,7 +38,7 @@ impl Meter {
     /// Counts one event and hands on what is to be said about it.
     ///
     /// # Errors
-    /// More was spent than reserved; how much is in `out` before.
+    /// More was used than was left; how much is in `out` before.
     pub(super) fn take(
         &mut self,
         event: StreamEvent,
@@ -72,28 +72,27 @@ impl Meter {
     /// Looks at the estimate; `pending` bytes have come that are no event yet.
     ///
     /// # Errors
-    /// More was spent than reserved; how much is in `out` before.
+    /// More was used than was left; how much is in `out` before.
     pub(super) fn check(
         &mut self,
         pending: usize,
         out: &mut Vec<StreamEvent>,
     ) -> Result<(), LlmError> {
         let now = self.so_far(pending);
-        let cap_micros = self.limits.cap_micros;
-        let over = now.micros > cap_micros;
-        if now != self.shown && (over || now.output >= self.shown.output + STEP_TOKENS) {
+        let allowed = self.limits.allow(&now);
+        if now != self.shown && (allowed.is_err() || now.output >= self.shown.output + STEP_TOKENS)
+        {
             self.shown = now;
             out.push(StreamEvent::Usage(now));
         }
-        if over {
-            return Err(LlmError::OverCap { spent_micros: now.micros, cap_micros });
-        }
-        Ok(())
+        allowed
     }
 
-    /// Says what it is now, if that was not said.
+    /// Says what it is now, if that was not said: for the end of a call, where a part that the
+    /// provider did not say stays an estimate.
     pub(super) fn report(&mut self, out: &mut Vec<StreamEvent>) {
-        let now = self.so_far(0);
+        let mut now = self.so_far(0);
+        now.estimated = u32::from(!self.heard || 0 < self.bytes);
         if now != self.shown {
             self.shown = now;
             out.push(StreamEvent::Usage(now));

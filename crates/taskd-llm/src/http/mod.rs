@@ -7,19 +7,25 @@ mod exchange;
 mod link;
 mod meter;
 mod settings;
+mod unary;
 mod wait;
 
 use std::{fmt, sync::Arc};
 
 use futures::{
-    StreamExt,
+    FutureExt as _, StreamExt,
+    future::BoxFuture,
     stream::{self, BoxStream},
 };
+use taskd_model::Request;
 
-pub use self::settings::{Api, HttpSettings, Secret, Timeouts};
 use self::{exchange::Exchange, link::Link};
+pub use self::{
+    settings::{Api, HttpSettings, Secret, Timeouts},
+    unary::Listed,
+};
 use crate::{
-    Call, Llm, LlmError, StreamEvent,
+    Call, Capabilities, Llm, LlmError, StreamEvent, Takes,
     anthropic::Messages,
     openai::{Chat, Dialect, Responses},
     wire::Wire,
@@ -46,24 +52,48 @@ impl Http {
     /// # Errors
     /// The base URL is none, the key cannot be sent, or this machine's certificates cannot be read.
     pub fn new(settings: HttpSettings) -> Result<Self, LlmError> {
-        let wire = wire_of(&settings);
+        let wire = wire_of(settings.api, &settings.base_url);
         Ok(Self { link: Arc::new(Link::new(settings, wire)?) })
+    }
+
+    /// Asks which models there are, for at most five seconds.
+    ///
+    /// # Errors
+    /// As those of a call.
+    pub fn list(&self) -> BoxFuture<'static, Result<Listed, LlmError>> {
+        unary::list(Arc::clone(&self.link)).boxed()
     }
 }
 
-/// How requests to what `settings` name are written.
-fn wire_of(settings: &HttpSettings) -> Arc<dyn Wire> {
-    match settings.api {
+/// How requests to a place are written.
+fn wire_of(api: Api, base_url: &str) -> Arc<dyn Wire> {
+    match api {
         Api::AnthropicMessages => Arc::new(Messages),
-        Api::OpenAiChat => Arc::new(Chat { dialect: Dialect::of(&settings.base_url) }),
+        Api::OpenAiChat => Arc::new(Chat { dialect: Dialect::of(base_url) }),
         Api::OpenAiResponses => Arc::new(Responses),
     }
 }
 
+/// What a model takes at a place.
+pub(crate) fn capabilities(api: Api, base_url: &str, model: &str, takes: Takes) -> Capabilities {
+    wire_of(api, base_url).capabilities(model).corrected(takes)
+}
+
 impl Llm for Http {
+    fn capabilities(&self) -> Capabilities {
+        self.link.capabilities
+    }
+
     fn stream(&self, call: Call) -> BoxStream<'static, Result<StreamEvent, LlmError>> {
         // Boxed inside: the state of a call is large, and streams are moved about.
         stream::unfold(Exchange::new(Arc::clone(&self.link), call), |it| Box::pin(it.next()))
             .boxed()
+    }
+
+    fn count_tokens(
+        &self,
+        request: &Arc<Request>,
+    ) -> BoxFuture<'static, Result<Option<u64>, LlmError>> {
+        unary::count(Arc::clone(&self.link), Arc::clone(request)).boxed()
     }
 }

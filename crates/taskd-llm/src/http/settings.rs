@@ -1,6 +1,8 @@
 //! What must be known to talk to a provider. Where it comes from is decided elsewhere.
 
-use std::{fmt, time::Duration};
+use std::{fmt, path::PathBuf, time::Duration};
+
+use crate::Takes;
 
 /// Everything about one model behind HTTP.
 #[derive(Clone)]
@@ -17,6 +19,10 @@ pub struct HttpSettings {
     pub key: Option<Secret>,
     /// How long is waited.
     pub timeouts: Timeouts,
+    /// What the model takes, where its interface does not tell.
+    pub takes: Takes,
+    /// Certificates of authorities that are trusted beside this machine's own, as PEM.
+    pub ca_file: Option<PathBuf>,
 }
 
 /// Leaves the base URL out: until it is checked, it may hold a credential.

@@ -14,13 +14,13 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 use serde_json::Value;
-use taskd_model::{Digest, Usage};
+use taskd_model::{Digest, Params, Usage};
 
 pub(crate) use self::{
     chat::{Chat, Dialect},
     responses::Responses,
 };
-use crate::{BodyKind, LlmError, StreamEvent};
+use crate::{BodyKind, Capabilities, LlmError, StreamEvent};
 
 /// Whose [`taskd_model::Part::Opaque`] is ours.
 const PROVIDER: &str = "openai";
@@ -105,6 +105,23 @@ fn error_code(body: &[u8]) -> Option<String> {
     code_of(body.get("error")?)
 }
 
+/// What a model of `OpenAI`'s own takes: those that think have no temperature.
+fn capabilities_of(model: &str, counts_tokens: bool) -> Capabilities {
+    let thinking = may_reason(model);
+    let max_temperature = (!thinking).then_some(Params::MAX_TEMPERATURE);
+    Capabilities { thinking, max_temperature, both: false, counts_tokens }
+}
+
+/// Whether a model may have thoughts that can be asked for. Models that have none refuse the whole
+/// request when asked; those of `OpenAI`'s are known by name, and there will be no more of them.
+fn may_reason(model: &str) -> bool {
+    // `openai/gpt-4o` of a gateway, `ft:gpt-4o:acme` of one's own.
+    let name = model.rsplit('/').next().unwrap_or_default();
+    let name = name.strip_prefix("ft:").unwrap_or(name);
+    let old = ["gpt-3", "gpt-4", "chatgpt-"].iter().any(|it| name.starts_with(it));
+    !old && !name.contains("-chat")
+}
+
 /// The failure that an error object in a stream stands for. `OpenAI` names codes; local servers
 /// repeat the HTTP status they could not send any more. An error that is bare text is prose and stays
 /// unread.
@@ -121,6 +138,8 @@ struct WireUsage {
     input_tokens: Option<u64>,
     #[serde(alias = "completion_tokens", default)]
     output_tokens: Option<u64>,
+    #[serde(default)]
+    total_tokens: Option<u64>,
     #[serde(alias = "prompt_tokens_details", default)]
     input_tokens_details: Option<InputDetails>,
 }
@@ -133,14 +152,16 @@ struct InputDetails {
 }
 
 impl WireUsage {
-    /// OpenAI counts cached tokens as read ones as well; we count them once.
+    /// OpenAI counts cached tokens as read ones as well; we count them once. Google counts what was
+    /// thought only in the total, and charges it as written.
     fn event(&self) -> StreamEvent {
         let read = self.input_tokens.unwrap_or(0);
+        let thought = self.total_tokens.map_or(0, |it| it.saturating_sub(read));
         let cached = self.input_tokens_details.as_ref().and_then(|it| it.cached_tokens);
         let cache_read = cached.unwrap_or(0).min(read);
         StreamEvent::Usage(Usage {
             input: read - cache_read,
-            output: self.output_tokens.unwrap_or(0),
+            output: self.output_tokens.unwrap_or(0).max(thought),
             cache_read,
             ..Usage::default()
         })

@@ -22,8 +22,8 @@ use taskd_model::{Reply, StopReason, Usage};
 use self::format::{Fault, FaultKind, Script, Turn};
 pub use self::format::{MAX_DELAY_MS, MAX_FAULTS, MAX_SCRIPT_BYTES, MAX_SCRIPT_NODES};
 use crate::{
-    BodyKind, Call, Llm, LlmError, Origin, ScriptError, StreamEvent, call::estimate_reply_tokens,
-    reply::ReplyBuilder,
+    BodyKind, Call, Capabilities, Llm, LlmError, Origin, ScriptError, StreamEvent,
+    call::estimate_reply_tokens, reply::ReplyBuilder,
 };
 
 /// What the name of a scripted model starts with; the file's absolute path follows.
@@ -141,6 +141,11 @@ impl Scripted {
 }
 
 impl Llm for Scripted {
+    /// A script says what it says, however it is asked.
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::default()
+    }
+
     fn stream(&self, call: Call) -> BoxStream<'static, Result<StreamEvent, LlmError>> {
         play(self.steps(&call))
     }
@@ -210,12 +215,8 @@ fn pieces(call: &Call, turn: &Turn) -> (Vec<StreamEvent>, Result<Reply, LlmError
 fn last_steps(call: &Call, turn: &Turn, input: u64, reply: Result<Reply, LlmError>) -> Vec<Step> {
     let output = reply.as_ref().map_or(0, estimate_reply_tokens);
     let usage = turn.usage.unwrap_or(Usage { input, output, ..Usage::default() });
-    let cap_micros = call.limits.cap_micros;
-    let end = match reply {
+    let end = match reply.and_then(|reply| call.limits.allow(&usage).map(|()| reply)) {
         Err(error) => Step::Fail(error),
-        Ok(_) if usage.micros > cap_micros => {
-            Step::Fail(LlmError::OverCap { spent_micros: usage.micros, cap_micros })
-        }
         Ok(reply) => Step::Event(StreamEvent::Done(reply)),
     };
     vec![Step::Event(StreamEvent::Usage(usage)), end]

@@ -9,7 +9,7 @@ use std::{fmt::Write as _, path::Path, sync::Arc};
 
 use futures::StreamExt;
 use taskd_llm::{Call, CallLimits, Llm, Scripted, StreamEvent};
-use taskd_model::{Part, Request};
+use taskd_model::{Params, Part, Request};
 
 const PATH: &str = "/scripts/demo.yaml";
 
@@ -36,6 +36,7 @@ fn request(loop_name: &str, iteration: u32, turn: u32) -> Request {
         messages: Vec::new(),
         tools: Vec::new(),
         max_tokens: 1000,
+        params: Params::default(),
         loop_name: loop_name.to_owned(),
         iteration,
         turn,

@@ -82,7 +82,7 @@ fn unknown_names_say_what_exists() {
             error.to_string(),
             format!(
                 "no provider for model {name:?}: a model is named as one of anthropic/MODEL, \
-                 local/MODEL, openai/MODEL, openai-chat/MODEL, scripted:/absolute/path.yaml"
+                 gemini/MODEL, local/MODEL, openai/MODEL, openai-chat/MODEL, scripted:/absolute/path.yaml"
             )
         );
         assert_eq!(models.facts(name).window, None);

@@ -195,7 +195,15 @@ async fn a_cap_cuts_the_reply_off() {
     let over = collect(model.stream(poor)).await;
     assert_eq!(over.usage.micros, 7, "what was spent is known all the same");
     let error = over.result.expect_err("over its cap");
-    assert_eq!(error.class(), Failure::Permanent);
+    assert_eq!(error.class(), Failure::OverBudget);
+
+    let mut short = call(9);
+    let tokens = over.usage.tokens();
+    short.limits.cap_tokens = Some(tokens);
+    assert!(collect(model.stream(short.clone())).await.result.is_ok());
+    short.limits.cap_tokens = Some(tokens - 1);
+    let error = collect(model.stream(short)).await.result.expect_err("over its cap");
+    assert_eq!(error.class(), Failure::OverBudget);
 }
 
 #[tokio::test(start_paused = true)]

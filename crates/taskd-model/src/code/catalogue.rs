@@ -79,6 +79,9 @@ catalogue! {
     Network "network" Transient Retries Unavailable 4
         "No connection to the provider could be made, or it broke before an answer"
         "nothing; if it stays so, look at the network and the URL"
+    CertificateUntrusted "certificate_untrusted" UserFixable Asks Unavailable 4
+        "The provider shows a certificate that is not trusted"
+        "name your own authority with `ca_file` in models.toml, or look at the URL"
     TimeoutConnect "timeout_connect" Transient Retries DeadlineExceeded 4
         "No connection to the provider came about in time"
         "nothing; if it stays so, look at the network and the URL"
@@ -109,9 +112,9 @@ catalogue! {
     ReplyTooLarge "reply_too_large" Permanent Asks ResourceExhausted 4
         "The reply grew past what one reply may hold and was cut off"
         "split the task, or use another model"
-    CallOverCap "call_over_cap" UserFixable Asks ResourceExhausted 4
-        "The call used up the money that was reserved for it"
-        "raise the budget with `taskd budget set`, then `taskd resume ID`"
+    CallOverCap "call_over_cap" UserFixable AsksForMoney ResourceExhausted 4
+        "The call used up the money or the tokens that were left for it"
+        "nothing while there is more; a budget that is spent: `taskd budget set`, then `taskd resume ID`"
     ModelUnknown "model_unknown" UserFixable Asks InvalidArgument 4
         "No provider goes by the name before the slash"
         "name the model as PROVIDER/MODEL; `taskd models` lists providers"
@@ -309,6 +312,9 @@ catalogue! {
     NoSuchPlan "no_such_plan" UserFixable Refuses NotFound 5
         "There is no such plan"
         "`taskd ls -a`"
+    NoSuchBucket "no_such_bucket" UserFixable Refuses NotFound 5
+        "Nobody has called this model, or waits to"
+        "`taskd queue` lists those there are"
     NoSuchProject "no_such_project" UserFixable Refuses NotFound 5
         "The repository is no project of this daemon"
         "`taskd projects ls`"

@@ -7,12 +7,11 @@ use std::mem;
 
 use crate::{
     EffectId, Fault, GateReport, LoopId, Observation, Outcome, Owner, PlanId, QueueOp, Record,
-    Time, Usage, Work, Worker,
+    Time, Usage, Work, Worker, day_of,
 };
 
 use super::{
-    Base, ContextView, Doing, EffectKind, EffectView, GateView, LoopView, QueuePhase, Trouble,
-    View, ledger::day_of,
+    Base, ContextView, Doing, EffectKind, EffectView, GateView, LoopView, QueuePhase, Trouble, View,
 };
 
 /// The tool that ends an iteration's turns; it is no effect.
@@ -193,6 +192,9 @@ impl View {
         let more = used.beyond(&open.used);
         open.used.add(&more);
         let Owner::Loop(id) = open.owner else { return };
+        if let Some(project) = self.plans.get(&id.plan()).map(|it| it.project) {
+            self.book_day(project, &more, at);
+        }
         let (plan, it) = (self.plans.get_mut(&id.plan()), self.loops.get_mut(&id));
         if let Some(plan) = plan {
             plan.spent.add(&more);

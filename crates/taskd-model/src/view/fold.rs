@@ -3,13 +3,13 @@
 //! Every event is named here, so a new one does not compile until somebody says what it shows.
 
 use crate::{
-    Change, Digest, Event, LoopId, PlanHead, PlanId, Purse, Reason, Record, Seq, SpecHead, SpecId,
-    Status, Time, Usage, Verdict, Worker,
+    Change, Digest, Event, Evidence, LoopId, Oid, PlanHead, PlanId, Reason, Record, Seq, SpecHead,
+    SpecId, Status, Time, Unit, Usage, Verdict, Worker,
 };
 
 use super::{
-    Base, Doing, ITERATION_ROWS, Integration, IterationRow, Ledger, LoopView, NOTES, Note,
-    PassedView, PlanState, PlanView, Spans, TargetView, Totals, View,
+    Base, ClosedView, Doing, ITERATION_ROWS, Integration, IterationRow, Ledger, LoopView, NOTES,
+    Note, PassedView, PlanState, PlanView, Spans, TargetView, Totals, View,
 };
 
 impl View {
@@ -75,7 +75,12 @@ impl View {
                 self.effect_observed(*effect, fact, record);
             }
             Event::EffectEnded { effect, outcome } => self.effect_ended(*effect, outcome, record),
-            Event::BudgetSet { of, micros } => self.budget_set(*of, *micros),
+            Event::BudgetSet { of, micros } => self.budget_set(*of, Unit::Micros, *micros),
+            Event::TokensSet { of, tokens } => self.budget_set(*of, Unit::Tokens, *tokens),
+            Event::BudgetSpent { of, until } => {
+                self.budget_closed(*of, Some(ClosedView { until: *until, by: seq }));
+            }
+            Event::BudgetRenewed { of } => self.budget_closed(*of, None),
             Event::QueueEntered { op } => self.queue_entered(seq, *op, at),
             Event::QueueLeft { entry, op, end } => self.queue_left(*entry, *op, end, record),
             Event::DaemonStopped
@@ -95,7 +100,9 @@ impl View {
             | Event::PauseAsked
             | Event::ResumeAsked
             | Event::StopAsked
-            | Event::BudgetWarned { .. } => {}
+            | Event::BudgetWarned { .. }
+            | Event::TokensWarned { .. }
+            | Event::CircuitChanged { .. } => {}
         }
     }
 
@@ -121,16 +128,7 @@ impl View {
             Event::LimitReached { limit } => it.ending = Some(Reason::Limit(*limit)),
             Event::InternalError { message } => it.ending = Some(Reason::Internal(message.clone())),
             Event::Passed { checkpoint, evidence, tests } => {
-                it.checkpoint = Some(*checkpoint);
-                it.trouble = None;
-                it.passed = Some(PassedView {
-                    checkpoint: *checkpoint,
-                    tree: evidence.tree,
-                    evidence: evidence.seq,
-                    tests: *tests,
-                    change: it.change,
-                    at,
-                });
+                it.pass(*checkpoint, *evidence, *tests, at);
             }
             Event::ApprovalAsked => {
                 it.approval_asked = Some(at);
@@ -168,23 +166,13 @@ impl View {
             | Event::StatusChanged { .. }
             | Event::BudgetSet { .. }
             | Event::BudgetWarned { .. }
+            | Event::TokensSet { .. }
+            | Event::TokensWarned { .. }
+            | Event::BudgetSpent { .. }
+            | Event::BudgetRenewed { .. }
+            | Event::CircuitChanged { .. }
             | Event::QueueEntered { .. }
             | Event::QueueLeft { .. } => {}
-        }
-    }
-
-    fn budget_set(&mut self, of: Purse, micros: u64) {
-        match of {
-            Purse::Loop(id) => {
-                if let Some(it) = self.loops.get_mut(&id) {
-                    it.limits.budget_micros = micros;
-                }
-            }
-            Purse::Plan(id) => {
-                if let Some(it) = self.plans.get_mut(&id) {
-                    it.budget_micros = micros;
-                }
-            }
         }
     }
 
@@ -221,6 +209,7 @@ impl View {
             integration: Integration { tip: head.base, height: 0, target_height },
             refreshing: None,
             budget_micros: head.budget_micros,
+            tokens: head.tokens,
             time_ms: head.time_ms,
             spent: Usage::default(),
             uncounted: false,
@@ -376,6 +365,13 @@ impl LoopView {
         self.held = None;
         self.passed = None;
         self.integrated = None;
+    }
+
+    fn pass(&mut self, checkpoint: Oid, evidence: Evidence, tests: Option<u32>, at: Time) {
+        self.checkpoint = Some(checkpoint);
+        self.trouble = None;
+        let (tree, evidence, change) = (evidence.tree, evidence.seq, self.change);
+        self.passed = Some(PassedView { checkpoint, tree, evidence, tests, change, at });
     }
 
     fn begin_iteration(&mut self, n: u32, at: Time) {

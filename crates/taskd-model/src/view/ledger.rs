@@ -11,13 +11,6 @@ use crate::{Status, Time, Usage};
 
 use super::{Doing, LoopView, QueuePhase, View};
 
-const DAY_MS: u64 = 86_400_000;
-
-/// The day of a time: days since 1970-01-01, UTC.
-pub(super) fn day_of(at: Time) -> u32 {
-    u32::try_from(at.0 / DAY_MS).unwrap_or(u32::MAX)
-}
-
 /// What a plan used, by model and day. It grows with models times days, not with calls.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -113,26 +106,6 @@ impl LoopView {
         it.account(now);
         it.spans
     }
-
-    /// It has spent so much of its budget that a person should know: 80 %.
-    #[must_use]
-    pub fn nears_budget(&self) -> bool {
-        nears(self.spent.micros, self.limits.budget_micros)
-    }
-}
-
-impl super::PlanView {
-    /// It has spent so much of its budget that a person should know: 80 %.
-    #[must_use]
-    pub fn nears_budget(&self) -> bool {
-        nears(self.spent.micros, self.budget_micros)
-    }
-}
-
-/// Four fifths of a budget, or more, are spent. Nothing spent is never much.
-#[must_use]
-pub fn nears(spent_micros: u64, budget_micros: u64) -> bool {
-    0 < spent_micros && budget_micros.saturating_mul(4) <= spent_micros.saturating_mul(5)
 }
 
 impl View {

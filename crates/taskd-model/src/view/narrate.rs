@@ -5,11 +5,11 @@
 
 use crate::{
     Change, ChangeCause, Event, GateReport, LandPolicy, LoopId, Observation, Outcome, Owner,
-    PlanId, Purse, QueueEnd, QueueOp, Reason, Record, Status, Time, Usage, Verdict,
+    PlanId, Purse, QueueEnd, QueueOp, Reason, Record, Status, Time, Unit, Usage, Verdict,
     format_duration_ms, format_micros,
 };
 
-use super::{EffectKind, EffectView, LoopView, View};
+use super::{EffectKind, EffectView, LoopView, View, may_spend, spent_of};
 
 /// A line of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,14 +81,13 @@ impl View {
                 Some(Line::new(&self.loop_name(*id), "in the queue to land"))
             }
             Event::QueueLeft { op, end, .. } => self.queue_line(*op, end),
-            Event::BudgetSet { of, micros } => {
-                let text = format!("may spend {} in all", format_micros(*micros));
-                Some(Line::new(&self.purse(*of)?, text))
-            }
-            Event::BudgetWarned { of, spent_micros, budget_micros } => {
-                let text = spent_of(*spent_micros, *budget_micros);
-                Some(Line::new(&self.purse(*of)?, text))
-            }
+            event @ (Event::BudgetSet { .. }
+            | Event::TokensSet { .. }
+            | Event::BudgetWarned { .. }
+            | Event::TokensWarned { .. }
+            | Event::BudgetSpent { .. }
+            | Event::BudgetRenewed { .. }) => self.budget_line(event),
+            Event::CircuitChanged { bucket, change } => Some(Line::new(bucket, change.to_string())),
             event @ (Event::StatusChanged { .. }
             | Event::IterationStarted { .. }
             | Event::ModelChanged { .. }
@@ -118,11 +117,34 @@ impl View {
         }
     }
 
+    /// What became of a budget.
+    fn budget_line(&self, event: &Event) -> Option<Line> {
+        if let Event::BudgetSpent { of, until } = event {
+            let line = Line::new(&self.purse(*of)?, "today's budget is spent");
+            return Some(Line { until: Some(*until), ..line });
+        }
+        if let Event::BudgetRenewed { of } = event {
+            return Some(Line::new(&self.purse(*of)?, "the day's budget is renewed"));
+        }
+        let (of, text) = if let Event::BudgetSet { of, micros } = event {
+            (*of, may_spend(*of, Unit::Micros, *micros))
+        } else if let Event::TokensSet { of, tokens } = event {
+            (*of, may_spend(*of, Unit::Tokens, *tokens))
+        } else if let Event::BudgetWarned { of, spent_micros, budget_micros } = event {
+            (*of, spent_of(Unit::Micros, *spent_micros, *budget_micros))
+        } else if let Event::TokensWarned { of, spent, budget } = event {
+            (*of, spent_of(Unit::Tokens, *spent, *budget))
+        } else {
+            return None;
+        };
+        Some(Line::new(&self.purse(of)?, text))
+    }
+
     /// Whose money it is; nobody's where the plan is its one loop, which says it.
     fn purse(&self, of: Purse) -> Option<String> {
         match of {
-            Purse::Loop(id) => Some(self.loop_name(id)),
             Purse::Plan(id) => self.plans.get(&id).filter(|it| !it.single).map(|_| id.to_string()),
+            Purse::Loop(_) | Purse::Project(_) | Purse::All => Some(self.purse_name(of)),
         }
     }
 
@@ -300,6 +322,11 @@ impl View {
             | Event::ResumeAsked
             | Event::BudgetSet { .. }
             | Event::BudgetWarned { .. }
+            | Event::TokensSet { .. }
+            | Event::TokensWarned { .. }
+            | Event::BudgetSpent { .. }
+            | Event::BudgetRenewed { .. }
+            | Event::CircuitChanged { .. }
             | Event::QueueEntered { .. }
             | Event::QueueLeft { .. } => return None,
         };
@@ -427,16 +454,6 @@ fn tests(n: u32) -> String {
 /// `1 file`, `2 files`.
 fn count(n: u64, thing: &str) -> String {
     format!("{n} {thing}{}", if n == 1 { "" } else { "s" })
-}
-
-/// `82 % of its $5.00 spent`.
-#[must_use]
-pub fn spent_of(spent_micros: u64, budget_micros: u64) -> String {
-    if budget_micros == 0 {
-        return format!("{} spent of a budget of nothing", format_micros(spent_micros));
-    }
-    let percent = u128::from(spent_micros) * 100 / u128::from(budget_micros);
-    format!("{percent} % of its {} spent", format_micros(budget_micros))
 }
 
 /// Cost for people, with what nobody counted, or what has no known price, named.

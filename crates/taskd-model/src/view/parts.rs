@@ -12,7 +12,7 @@ use crate::{
     PlanId, Priority, ProjectId, QueueOp, Reason, Seq, Status, Time, Usage, Verdict, Worker,
 };
 
-use super::{Ledger, Spans};
+use super::{DayView, Ledger, Spans};
 
 /// A repository.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +25,9 @@ pub struct ProjectView {
     pub forgotten: bool,
     /// Branches plans land on.
     pub targets: BTreeMap<String, TargetView>,
+    /// Its budget of a day.
+    #[serde(default)]
+    pub day: DayView,
 }
 
 /// A branch plans land on.
@@ -80,6 +83,8 @@ pub struct PlanView {
     pub refreshing: Option<Seq>,
     /// Spend it may reach, in micro-dollars.
     pub budget_micros: u64,
+    /// Tokens it may use; 0 for as many as its money pays for.
+    pub tokens: u64,
     /// Wall time it may take, in milliseconds.
     pub time_ms: u64,
     /// What its loops used.

@@ -60,6 +60,7 @@ impl Story {
             land,
             priority: Priority::Normal,
             budget_micros: 20_000_000,
+            tokens: 0,
             time_ms: 1_000,
             specs: u16::try_from(specs.len()).unwrap(),
             single,
@@ -205,6 +206,7 @@ fn spec_head(name: &str, needs: &[u16]) -> SpecHead {
         worker: Worker::Agent("claude".to_owned()),
         fallback: Vec::new(),
         type_name: "ralph".to_owned(),
+        left_out: Vec::new(),
         limits: LoopLimits::default(),
     }
 }
@@ -236,6 +238,7 @@ fn classes(n: u64) -> Usage {
         cache_write: 4 * n,
         micros: 5 * n,
         unpriced: u32::from(n == 7),
+        estimated: u32::from(n == 7),
         input_micros: n,
         output_micros: n,
         cache_read_micros: n,

@@ -200,6 +200,7 @@ fn plan_head(title: &str, specs: u16, single: bool) -> PlanHead {
         land: LandPolicy::Ask,
         priority: Priority::Normal,
         budget_micros: 20_000_000,
+        tokens: 0,
         time_ms: 1_000,
         specs,
         single,
@@ -217,6 +218,7 @@ fn spec_head(name: &str, title: &str, needs: &[u16]) -> SpecHead {
         worker: Worker::Agent("claude".to_owned()),
         fallback: Vec::new(),
         type_name: "ralph".to_owned(),
+        left_out: Vec::new(),
         limits: LoopLimits::default(),
     }
 }

@@ -35,7 +35,13 @@ pub(crate) fn run(sizes: &Sizes) {
         let decided = core.handle(now, &Input::Ended { effect, outcome }).expect("well-formed");
         let effect = decided.start[0];
         let request = Digest::of(b"request");
-        let outcome = Outcome::Composed { request, tokens: 1, worst_micros: 0, context: None };
+        let outcome = Outcome::Composed {
+            request,
+            tokens: 1,
+            worst_micros: 0,
+            worst_tokens: 0,
+            context: None,
+        };
         core.handle(now, &Input::Ended { effect, outcome }).expect("well-formed");
     }
     for _ in 0..sizes.runs {

@@ -41,8 +41,13 @@ pub(crate) fn run(sizes: &Sizes) {
                 let mut effect = *effect;
                 let prepared = Outcome::Prepared { salvaged: None };
                 let request = Digest::of(b"request");
-                let composed =
-                    Outcome::Composed { request, tokens: 1, worst_micros: 0, context: None };
+                let composed = Outcome::Composed {
+                    request,
+                    tokens: 1,
+                    worst_micros: 0,
+                    worst_tokens: 0,
+                    context: None,
+                };
                 for outcome in [prepared, composed] {
                     now = now.plus_ms(1);
                     let input = Input::Ended { effect, outcome };

@@ -3,7 +3,7 @@
 use taskd_api::{ApiError, codes, handed_over, v1};
 
 use super::{
-    args::VerbArgs,
+    args::{Amount, ScopeArgs, VerbArgs},
     failure::Done,
     here::{Here, variable},
 };
@@ -27,10 +27,26 @@ pub(crate) async fn text(here: &Here, verb: v1::Verb, ids: Vec<String>, text: St
     act(here, v1::ActRequest { verb: verb.into(), ids, text, ..v1::ActRequest::default() }).await
 }
 
-/// What may be spent in all.
-pub(crate) async fn budget(here: &Here, id: String, micros: u64) -> Done {
-    let (verb, micros) = (v1::Verb::Budget.into(), Some(micros));
-    act(here, v1::ActRequest { verb, ids: vec![id], micros, ..v1::ActRequest::default() }).await
+/// What may be spent, in all or each day.
+pub(crate) async fn budget(here: &Here, id: String, amount: Amount) -> Done {
+    let mut request = v1::ActRequest {
+        verb: v1::Verb::Budget.into(),
+        scope: here.scope(ScopeArgs::default())?,
+        ids: vec![id],
+        ..v1::ActRequest::default()
+    };
+    match amount {
+        Amount::Money(micros) => request.micros = Some(micros),
+        Amount::Tokens(tokens) => request.tokens = Some(tokens),
+        Amount::None => request.no_budget = true,
+    }
+    act(here, request).await
+}
+
+/// Models are well again.
+pub(crate) async fn reset(here: &Here, ids: Vec<String>, refusals: bool) -> Done {
+    let verb = v1::Verb::Reset.into();
+    act(here, v1::ActRequest { verb, ids, refusals, ..v1::ActRequest::default() }).await
 }
 
 async fn act(here: &Here, mut request: v1::ActRequest) -> Done {

@@ -4,7 +4,7 @@ use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use taskd_api::v1;
-use taskd_model::{parse_duration_ms, parse_micros};
+use taskd_model::{parse_duration_ms, parse_micros, parse_tokens};
 
 use crate::demo::DemoArgs;
 
@@ -86,9 +86,9 @@ pub(crate) enum Command {
     /// Show or set what loops and plans may spend
     #[command(subcommand)]
     Budget(BudgetCommand),
-    /// List models: prices, sizes, and which keys are set
+    /// List models: prices, sizes, and which keys are set; ask providers whether they can be called
     #[command(hide = true)]
-    Models,
+    Models(ModelsArgs),
     /// Say who waits for what: model calls by model, and landing queues
     #[command(hide = true)]
     Queue,
@@ -139,6 +139,29 @@ pub(crate) enum PlanCommand {
     Ls(ScopeArgs),
 }
 
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct ModelsArgs {
+    /// Ask these providers whether they can be called; without a name all that have what they need
+    #[arg(long, num_args = 0.., value_name = "PROVIDER")]
+    pub(crate) check: Option<Vec<String>>,
+    #[command(subcommand)]
+    pub(crate) command: Option<ModelsCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ModelsCommand {
+    /// Say that models are well again: they are called at once, not left alone
+    Reset {
+        /// A model as `taskd queue` names it, or a provider for all of its models
+        #[arg(required = true, value_name = "MODEL_OR_PROVIDER")]
+        names: Vec<String>,
+        /// End a silence after refusals too
+        #[arg(long)]
+        refusals: bool,
+    },
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum BudgetCommand {
     /// Show what is spent and what is left
@@ -148,13 +171,13 @@ pub(crate) enum BudgetCommand {
         #[command(flatten)]
         scope: ScopeArgs,
     },
-    /// Set what may be spent in all: taskd budget set p7 '$9'
+    /// Set what may be spent: taskd budget set p7 '$9', taskd budget set all 2Mtok
     Set {
-        /// A loop or plan
+        /// A loop or plan, in all; `project` (this repository) or `all`, each day in UTC
         id: String,
-        /// In all, with what is spent already; less stops the next call
-        #[arg(value_parser = parse_money, value_name = "$9")]
-        money: u64,
+        /// Money, tokens or `none`, with what is spent already; less stops the next call
+        #[arg(value_parser = parse_amount, value_name = "$9|2Mtok|none")]
+        amount: Amount,
     },
 }
 
@@ -300,7 +323,7 @@ pub(crate) struct LsArgs {
     pub(crate) scope: ScopeArgs,
 }
 
-#[derive(Debug, Clone, Copy, Args)]
+#[derive(Debug, Clone, Copy, Default, Args)]
 pub(crate) struct ScopeArgs {
     /// Every project
     #[arg(short = 'A', long)]
@@ -457,6 +480,32 @@ impl From<Priority> for v1::Priority {
 fn parse_pair(text: &str) -> Result<(String, String), String> {
     let (key, value) = text.split_once('=').ok_or("write KEY=VALUE")?;
     Ok((key.to_owned(), value.to_owned()))
+}
+
+/// What a budget is set to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Amount {
+    /// Micro-dollars.
+    Money(u64),
+    /// Tokens of all classes.
+    Tokens(u64),
+    /// No budget, where there need be none.
+    None,
+}
+
+/// `$5` or `5`, `2Mtok`, `none`.
+fn parse_amount(text: &str) -> Result<Amount, String> {
+    let word = text.trim();
+    if word == "none" {
+        return Ok(Amount::None);
+    }
+    let tokens = word.ends_with("tok") || word.ends_with("tokens");
+    let read = if tokens {
+        parse_tokens(word).map(Amount::Tokens)
+    } else {
+        parse_money(word).map(Amount::Money)
+    };
+    read.map_err(|_| format!("{word:?} is no amount; write `'$9'`, `2Mtok`, `500ktok` or `none`"))
 }
 
 /// `$5`, and `5` too: shells eat dollars.

@@ -166,11 +166,15 @@ run     plan, names[], title, target, base, gate, worker, payers[]: worker, kind
         login, free, nobody), variable, place; land, ...; then the stored events, then
         id, verdict, exit
 costs   by, rows[]: its key, input, output, cache_read, cache_write, cost_micros, unpriced,
-        uncounted; total; with ids a receipt each: name, class_micros, queue_ms, call_ms, gate_ms,
-        person_ms, wall_ms, calls, failed_calls, iterations, rebases, landed[]
-budget  name, budget_micros, cost_micros, left_micros
+        estimated, uncounted; total; with ids a receipt each: name, class_micros, queue_ms,
+        call_ms, gate_ms, person_ms, wall_ms, calls, failed_calls, iterations, rebases, landed[]
+budget  name, level (all, project, plan, loop), budget_micros, cost_micros, left_micros, percent,
+        budget_tokens, tokens, left_tokens, percent_tokens; of a day also renewed, closed
 models  providers[]: name, interface, url, credential; models[]: name, window, max_output,
-        price: since, *_micros per million tokens; interfaces[]: name, capabilities
+        price: since, *_micros per million tokens; interfaces[]: name, capabilities;
+        with --check instead: providers[]: name, state (usable, no_credential, misconfigured,
+        unreachable, not_accepted, refused, failing, no_list), usable, credential, reachable,
+        accepted, models, more_models, took_ms, age_ms, problem, hint, buckets[] as in queue
 events  the stored events as they are: seq, at (milliseconds), kind, data, ...
 ";
 
@@ -185,4 +189,7 @@ limits: {iterations: 8, time: 2h, budget: $5}
 prompt: |
   # {{ spec.title }}
   {{ spec.text }}
+
+How a model works: `thinking: low|medium|high`, `temperature: 0.7`. A plan whose model does not take
+what its type sets is refused; with `unsupported: drop` it is left out, and that is told.
 ";

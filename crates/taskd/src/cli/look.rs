@@ -2,11 +2,11 @@
 
 use std::{ffi::OsString, path::PathBuf};
 
-use taskd_api::{ApiError, codes, v1};
+use taskd_api::{ApiError, codes, handed_over, v1};
 use taskd_model::{LoopId, LoopView, PlanId, Target};
 
 use super::{
-    args::{DiffArgs, LsArgs, ScopeArgs},
+    args::{DiffArgs, LsArgs, ModelsArgs, ScopeArgs},
     failure::{Done, Failure},
     here::{Here, scene, variable},
     out::Out,
@@ -158,19 +158,36 @@ pub(crate) async fn path(here: &Here, id: &str) -> Done {
     Ok(0)
 }
 
-/// `taskd models`.
-pub(crate) async fn models(here: &Here) -> Done {
+/// `taskd models`; with `--check` whether providers can be called.
+pub(crate) async fn models(here: &Here, args: ModelsArgs) -> Done {
     let client = here.client().await?;
-    let answer = client.models(v1::ModelsRequest {}).await?;
+    let mut request = v1::ModelsRequest::default();
+    if let Some(named) = &args.check {
+        request.check = true;
+        request.providers.clone_from(named);
+        request.credentials = handed_over(&client.providers().await?, variable);
+    }
+    let answer = client.models(request).await?;
     here.skew(&client);
     let set = |name: &str| variable(name).is_some_and(|it| !it.trim().is_empty());
     let seen = render::models::Seen { answer: &answer, set: &set };
+    let scene = here.scene();
+    let Some(named) = args.check else {
+        if here.out.json {
+            here.out.object(&render::models::json(&seen))?;
+        } else {
+            here.out.print(&render::models::models(&seen, &scene))?;
+        }
+        return Ok(0);
+    };
     if here.out.json {
-        here.out.object(&render::models::json(&seen))?;
+        here.out.object(&render::checks::json(&seen))?;
     } else {
-        here.out.print(&render::models::models(&seen, &here.scene()))?;
+        here.out.print(&render::checks::checks(&seen, &scene))?;
     }
-    Ok(0)
+    // Who named nobody wanted to know, and was told.
+    let all_well = answer.checks.iter().all(render::checks::is_usable);
+    Ok(if named.is_empty() || all_well { 0 } else { 1 })
 }
 
 /// `taskd queue`.

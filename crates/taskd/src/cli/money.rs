@@ -8,10 +8,7 @@ use super::{
     failure::{Done, Failure},
     here::Here,
 };
-use crate::render::{
-    costs, json,
-    receipt::{self, Receipt},
-};
+use crate::render::{budgets, costs, json, receipt::Receipt};
 
 /// `taskd costs`: a table, or a receipt for each id.
 pub(crate) async fn costs(here: &Here, args: CostsArgs) -> Done {
@@ -41,7 +38,7 @@ pub(crate) async fn costs(here: &Here, args: CostsArgs) -> Done {
         }
         return Ok(0);
     };
-    let plans: Vec<PlanId> = named.iter().map(|it| it.plan()).collect();
+    let plans: Vec<PlanId> = named.iter().filter_map(|it| it.plan()).collect();
     if here.out.json {
         here.out.object(&costs::json(&view, &plans, by.into()))?;
     } else {
@@ -68,12 +65,17 @@ pub(crate) async fn budgets(here: &Here, ids: &[String], scope: ScopeArgs) -> Do
     let client = here.client().await?;
     let (view, purses) = if ids.is_empty() {
         let view = here.view(&client, scope).await?;
-        let purses = open(&view);
+        let days = view.days().map(|(of, _)| of);
+        let purses = days.chain(open(&view)).collect();
         (view, purses)
     } else {
         let view = client.view("").await?;
         let mut purses = Vec::new();
         for id in ids {
+            if let Some(of) = day(here, &view, id)? {
+                purses.push(of);
+                continue;
+            }
             let of = purse(&view, id)?;
             purses.push(of);
             if let Purse::Plan(plan) = of {
@@ -83,12 +85,29 @@ pub(crate) async fn budgets(here: &Here, ids: &[String], scope: ScopeArgs) -> Do
         (view, purses)
     };
     if here.out.json {
-        let rows = receipt::budgets_json(&view, &purses);
+        let rows = budgets::json(&view, &purses, here.scene().now);
         rows.iter().try_for_each(|it| here.out.object(it))?;
     } else {
-        here.out.print(&receipt::budgets(&view, &purses, &here.scene()))?;
+        here.out.print(&budgets::picture(&view, &purses, &here.scene()))?;
     }
     Ok(0)
+}
+
+/// The budget of a day that a word stands for: of everything, or of the repository here.
+fn day(here: &Here, view: &View, id: &str) -> Result<Option<Purse>, Failure> {
+    if id == "all" {
+        return Ok(Some(Purse::All));
+    }
+    if id != "project" {
+        return Ok(None);
+    }
+    let root = here.scope(ScopeArgs::default())?;
+    let known = view.projects.iter().find(|(_, it)| !it.forgotten && it.root == root);
+    let of = known.map(|(id, _)| Purse::Project(*id)).ok_or_else(|| {
+        let what = "this repository is no project of this daemon";
+        Failure::Api(ApiError::new(codes::NOT_FOUND, what).hint("taskd projects ls"))
+    })?;
+    Ok(Some(of))
 }
 
 /// The plans that are not over, each with its loops.

@@ -206,6 +206,7 @@ impl Log {
             land: LandPolicy::OnGate,
             priority: Priority::Normal,
             budget_micros: 1,
+            tokens: 0,
             time_ms: 1,
             specs: 2,
             single: false,
@@ -222,6 +223,7 @@ impl Log {
                 worker: Worker::Model("scripted:/m".to_owned()),
                 fallback: Vec::new(),
                 type_name: "ralph".to_owned(),
+                left_out: Vec::new(),
                 limits: LoopLimits::default(),
             };
             let spec = loop_id(index).spec;
@@ -252,7 +254,9 @@ impl Log {
             request: Digest::of(request.as_bytes()),
             bucket: "scripted:/m".to_owned(),
             cap_micros: 1,
+            cap_tokens: 0,
             reserved_micros: 0,
+            reserved_tokens: 0,
             input_tokens: 0,
             output_tokens: 0,
         };
@@ -268,7 +272,7 @@ impl Log {
         self.end(
             ms,
             effect,
-            Outcome::Replied { reply, calls: Vec::new(), usage: Usage::default() },
+            Outcome::Replied { reply, calls: Vec::new(), usage: Usage::default(), by: None },
         );
     }
 

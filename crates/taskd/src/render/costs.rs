@@ -160,6 +160,10 @@ pub(super) fn missing(usage: &Usage, uncounted: bool) -> Vec<String> {
         let are = if are { "are" } else { "is" };
         out.push(format!("+ {calls} of a model without a price {are} not in this"));
     }
+    if usage.estimated > 0 {
+        let calls = count(u64::from(usage.estimated), "call");
+        out.push(format!("~ {calls} estimated: the provider did not say what was used"));
+    }
     out
 }
 
@@ -196,6 +200,7 @@ pub(super) fn used(it: &Usage, uncounted: bool) -> Value {
         "cache_write": it.cache_write,
         "cost_micros": it.micros,
         "unpriced": it.unpriced,
+        "estimated": it.estimated,
         "uncounted": uncounted,
     })
 }

@@ -4,7 +4,6 @@ use std::{cmp::Reverse, collections::BTreeMap};
 
 use taskd_model::{
     EffectKind, Group, LoopView, PlanState, PlanView, ProjectView, Status, View, format_micros,
-    spent_of,
 };
 
 use super::{
@@ -165,7 +164,7 @@ fn waiting(view: &View, scene: &Scene, groups: &Groups<'_>, show: Show) -> Table
     let heading = heading(groups, Group::Waiting);
     let mut table = Table::new(&[&heading, "FOR", "UNTIL"], 1, 2);
     for it in shown(groups, Group::Waiting, show) {
-        table.row(vec![name(it), words::waits_for(view, it), words::until(it, scene)]);
+        table.row(vec![name(it), words::waits_for(view, it), words::until(view, it, scene)]);
     }
     table
 }
@@ -220,17 +219,28 @@ fn place(view: &View, project: &ProjectView, scene: &Scene) -> String {
 /// What ended today, and how to see more.
 /// Budgets of what is not over that come to their end.
 fn purses(view: &View, scene: &Scene) -> Vec<String> {
-    let plans = view.plans.values().filter(|it| it.state != PlanState::Ended && it.nears_budget());
-    let plans = plans.map(|it| (it.id.to_string(), spent_of(it.spent.micros, it.budget_micros)));
-    let loops = view.loops.values().filter(|it| !it.status.is_over() && it.nears_budget());
+    let days = view.days().filter_map(|(of, _)| {
+        let it = view.budget(of, scene.now)?;
+        let what = match it.closed_until {
+            Some(until) => format!("today's budget is spent until {}", scene.clock(until)),
+            None => format!("{} today", it.near()?),
+        };
+        Some((view.purse_name(of), what))
+    });
+    let near = |plan: &PlanView| plan.budget().near();
+    let plans = view.plans.values().filter(|it| it.state != PlanState::Ended);
+    let plans = plans.filter_map(|it| Some((it.id.to_string(), near(it)?)));
+    let loops = view.loops.values().filter(|it| !it.status.is_over());
     // A plan that is its one loop is told of once.
-    let single = |it: &&LoopView| view.plans.get(&it.id.plan()).is_some_and(|it| it.single);
-    let loops = loops.filter(|it| !(single(it) && view.plans[&it.id.plan()].nears_budget()));
-    let loops =
-        loops.map(|it| (it.name.clone(), spent_of(it.spent.micros, it.limits.budget_micros)));
+    let told = |it: &&LoopView| {
+        let plan = view.plans.get(&it.id.plan()).filter(|it| it.single);
+        plan.is_some_and(|it| near(it).is_some())
+    };
+    let loops = loops.filter(|it| !told(it));
+    let loops = loops.filter_map(|it| Some((it.name.clone(), it.budget().near()?)));
     let line =
         |(name, text): (String, String)| cut(&format!("{}  {text}", clean(&name)), scene.width);
-    plans.chain(loops).take(PURSES).map(line).collect()
+    days.chain(plans).chain(loops).take(PURSES).map(line).collect()
 }
 
 fn foot(view: &View, scene: &Scene, show: Show) -> String {

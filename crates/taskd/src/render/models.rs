@@ -37,7 +37,7 @@ fn providers(seen: &Seen<'_>, scene: &Scene) -> String {
     drawn(&table, scene)
 }
 
-fn credential(seen: &Seen<'_>, it: &v1::ProviderRow) -> String {
+pub(super) fn credential(seen: &Seen<'_>, it: &v1::ProviderRow) -> String {
     let name = &it.key_variable;
     match (name.is_empty(), (seen.set)(name), it.key_held) {
         (true, ..) => "none needed".to_owned(),
@@ -91,10 +91,11 @@ fn interfaces(rows: &[v1::InterfaceRow], scene: &Scene) -> String {
         };
         table.row(std::iter::once(clean(&capability.name)).chain(rows.iter().map(of)).collect());
     }
-    drawn(&table, scene)
+    let note = "a model that does not take `thinking` or `temperature` is told at submission\n";
+    drawn(&table, scene) + note
 }
 
-fn drawn(table: &Table, scene: &Scene) -> String {
+pub(super) fn drawn(table: &Table, scene: &Scene) -> String {
     table.draw(0, table.total(0).min(scene.width), scene.width).join("\n") + "\n"
 }
 

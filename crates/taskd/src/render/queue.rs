@@ -56,7 +56,7 @@ fn buckets(rows: &[v1::BucketRow], scene: &Scene) -> String {
 }
 
 /// `refused until 14:00 (in 39m), event 412`.
-fn state(it: &v1::BucketRow, scene: &Scene) -> String {
+pub(super) fn state(it: &v1::BucketRow, scene: &Scene) -> String {
     let event = it.seq.map(|it| format!(", event {it}")).unwrap_or_default();
     let until = it.until.map(Time).filter(|it| scene.now < *it).map(|until| {
         let left = format_age_ms(until.ms_since(scene.now));
@@ -149,37 +149,40 @@ fn drawn(table: &Table, scene: &Scene) -> String {
     table.draw(0, table.total(0).min(scene.width), scene.width).join("\n") + "\n"
 }
 
-/// `queue --json`: one object.
-pub(crate) fn json(answer: &v1::QueueResponse) -> Value {
-    let buckets = answer.buckets.iter().map(|it| {
-        let rooms = it.rooms.iter().map(|it| {
-            json!({
-                "kind": kind(it.kind()).replace(' ', "_"),
-                "left": it.left,
-                "per_minute": it.per_minute,
-                "of_provider": it.of_provider,
-            })
-        });
-        let next = it.next.iter().map(|it| {
-            let since = time(Time(it.since));
-            json!({ "name": it.name, "priority": priority(it.priority()), "since": since })
-        });
-        let state = it.state().as_str_name().trim_start_matches("BUCKET_STATE_").to_lowercase();
+/// One bucket.
+pub(super) fn bucket_json(it: &v1::BucketRow) -> Value {
+    let rooms = it.rooms.iter().map(|it| {
         json!({
-            "name": it.name,
-            "in_flight": it.in_flight,
-            "limit": it.limit,
-            "waiting": it.waiting,
-            "state": state,
-            "until": it.until.map(|it| time(Time(it))),
-            "seq": it.seq,
-            "slots": it.slots,
-            "faults": it.faults,
-            "looked_at": it.looked_at,
-            "rooms": rooms.collect::<Vec<_>>(),
-            "next": next.collect::<Vec<_>>(),
+            "kind": kind(it.kind()).replace(' ', "_"),
+            "left": it.left,
+            "per_minute": it.per_minute,
+            "of_provider": it.of_provider,
         })
     });
+    let next = it.next.iter().map(|it| {
+        let since = time(Time(it.since));
+        json!({ "name": it.name, "priority": priority(it.priority()), "since": since })
+    });
+    let state = it.state().as_str_name().trim_start_matches("BUCKET_STATE_").to_lowercase();
+    json!({
+        "name": it.name,
+        "in_flight": it.in_flight,
+        "limit": it.limit,
+        "waiting": it.waiting,
+        "state": state,
+        "until": it.until.map(|it| time(Time(it))),
+        "seq": it.seq,
+        "slots": it.slots,
+        "faults": it.faults,
+        "looked_at": it.looked_at,
+        "rooms": rooms.collect::<Vec<_>>(),
+        "next": next.collect::<Vec<_>>(),
+    })
+}
+
+/// `queue --json`: one object.
+pub(crate) fn json(answer: &v1::QueueResponse) -> Value {
+    let buckets = answer.buckets.iter().map(bucket_json);
     let landing = answer.landing.iter().map(|it| {
         let entries = it.entries.iter().map(|it| {
             json!({

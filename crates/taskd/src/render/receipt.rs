@@ -1,11 +1,10 @@
-//! A receipt: what one plan cost, in money, in time and in tries; and the table of budgets.
+//! A receipt: what one plan cost, in money, in time and in tries.
 //!
 //! Every figure is a sum over the loops it names. Nothing is estimated.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use taskd_model::{
     LoopId, LoopView, PlanView, Purse, Spans, Time, Usage, View, format_duration_ms, format_micros,
-    nears, spent_of,
 };
 
 use super::{
@@ -40,10 +39,10 @@ pub(crate) struct Receipt {
 impl Receipt {
     /// Of a plan; its time ends with `scene.now` where it goes on. Nothing if there is none.
     pub(crate) fn of(view: &View, of: Purse, scene: &Scene) -> Option<Self> {
-        let plan = view.plans.get(&of.plan())?;
+        let plan = view.plans.get(&of.plan()?)?;
         let mut it = match of {
-            Purse::Plan(_) => Self::new(plan, scene.now),
             Purse::Loop(id) => Self::of_loop(view.loops.get(&id)?, scene.now),
+            Purse::Plan(_) | Purse::Project(_) | Purse::All => Self::new(plan, scene.now),
         };
         let its = |id: LoopId| of.loop_id().is_none_or(|it| it == id);
         for row in view.loops_of(plan.id).filter(|it| its(it.id)) {
@@ -166,66 +165,4 @@ impl Receipt {
         object["landed"] = self.landed.clone().into();
         object
     }
-}
-
-/// A budget and what is spent of it.
-struct Budget {
-    name: String,
-    spent: Usage,
-    uncounted: bool,
-    micros: u64,
-}
-
-fn budget(view: &View, of: Purse) -> Option<Budget> {
-    match of {
-        Purse::Plan(id) => view.plans.get(&id).map(|it| Budget {
-            name: id.to_string(),
-            spent: it.spent,
-            uncounted: it.uncounted,
-            micros: it.budget_micros,
-        }),
-        Purse::Loop(id) => view.loops.get(&id).map(|it| Budget {
-            name: it.name.clone(),
-            spent: it.spent,
-            uncounted: it.uncounted,
-            micros: it.limits.budget_micros,
-        }),
-    }
-}
-
-/// `taskd budget show`: spent, left, and what comes to its end.
-pub(crate) fn budgets(view: &View, purses: &[Purse], scene: &Scene) -> String {
-    let mut table = Table::new(&["BUDGET", "", "SPENT", "LEFT", "OF"], 1, 2);
-    for it in purses.iter().filter_map(|of| budget(view, *of)) {
-        let near = nears(it.spent.micros, it.micros);
-        let note = if near { spent_of(it.spent.micros, it.micros) } else { String::new() };
-        table.row(vec![
-            clean(&it.name),
-            note,
-            words::spent(&it.spent, it.uncounted),
-            format_micros(it.micros.saturating_sub(it.spent.micros)),
-            format_micros(it.micros),
-        ]);
-    }
-    if table.is_empty() {
-        return "nothing is open; taskd costs says what was spent\n".to_owned();
-    }
-    let lines = table.draw(0, table.total(0).min(scene.width), scene.width);
-    lines.join("\n") + "\n"
-}
-
-/// The same for programs: one object each.
-pub(crate) fn budgets_json(view: &View, purses: &[Purse]) -> Vec<Value> {
-    let object = |it: Budget| {
-        json!({
-            "schema_version": SCHEMA_VERSION,
-            "name": it.name,
-            "budget_micros": it.micros,
-            "cost_micros": it.spent.micros,
-            "left_micros": it.micros.saturating_sub(it.spent.micros),
-            "unpriced": it.spent.unpriced,
-            "uncounted": it.uncounted,
-        })
-    };
-    purses.iter().filter_map(|of| budget(view, *of)).map(object).collect()
 }

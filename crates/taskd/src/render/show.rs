@@ -3,7 +3,7 @@
 use taskd_api::v1;
 use taskd_model::{
     ContextView, Group, IterationRow, LoopId, LoopView, PlanId, PlanView, Status, Verdict, View,
-    Worker, format_duration_ms, format_micros, spent_of,
+    Worker, format_duration_ms, format_micros,
 };
 
 use super::{
@@ -88,8 +88,8 @@ pub(crate) fn plan(view: &View, id: PlanId, more: &v1::ShowResponse, scene: &Sce
     let time = format!("{} of {}", format_duration_ms(took), format_duration_ms(it.time_ms));
     let spent = words::spent(&it.spent, it.uncounted);
     out.push(pair("limits", &time, &format!("{spent} of {}", format_micros(it.budget_micros))));
-    if it.ended_at.is_none() && it.nears_budget() {
-        out.push(format!("watch: {}", spent_of(it.spent.micros, it.budget_micros)));
+    if let Some(near) = it.budget().near().filter(|_| it.ended_at.is_none()) {
+        out.push(format!("watch: {near}"));
     }
     out.push(String::new());
     let mut table = Table::new(&["SPEC", "STATE", "ITER", "BASE", "COST"], 1, 2);
@@ -265,8 +265,8 @@ fn remarks(it: &LoopView, more: &v1::ShowResponse, scene: &Scene) -> Vec<String>
             out.push(format!("    taskd help {}", fault.code));
         }
     }
-    if !it.status.is_over() && it.nears_budget() {
-        out.push(format!("watch: {}", spent_of(it.spent.micros, it.limits.budget_micros)));
+    if let Some(near) = it.budget().near().filter(|_| !it.status.is_over()) {
+        out.push(format!("watch: {near}"));
     }
     out.extend(more.warnings.iter().map(|it| format!("watch: {}", clean(it))));
     out.extend(more.notes.iter().map(|it| format!("told:  {}", clean(it))));

@@ -124,6 +124,7 @@ impl Story {
             land: LandPolicy::Ask,
             priority: Priority::Normal,
             budget_micros: 10_000_000,
+            tokens: 0,
             time_ms: 21_600_000,
             specs: u16::try_from(specs.len()).unwrap(),
             single,
@@ -140,6 +141,7 @@ impl Story {
                 worker: Worker::Agent("claude".to_owned()),
                 fallback: Vec::new(),
                 type_name: "ralph".to_owned(),
+                left_out: Vec::new(),
                 limits: LoopLimits::default(),
             };
             let spec = SpecId { plan, index };

@@ -37,6 +37,11 @@ pub(crate) fn doing(view: &View, it: &LoopView, now: Time) -> String {
         Doing::Preparing => "making its worktree".to_owned(),
         Doing::Accept => "accept, before any work".to_owned(),
         Doing::Composing => "writing its prompt".to_owned(),
+        Doing::QueuedForModel | Doing::QueuedForAgent | Doing::Idle
+            if let Some(of) = view.waits_for_day(it) =>
+        {
+            format!("tomorrow's money of {}", clean(&view.purse_name(of)))
+        }
         Doing::QueuedForModel => format!("a call to {who}"),
         Doing::Calling => format!("{who} replies"),
         Doing::Tool(name) => format!("{who}: {}", clean(name)),
@@ -97,7 +102,11 @@ pub(crate) fn waits_for(view: &View, it: &LoopView) -> String {
 }
 
 /// Until when a waiting loop waits, if that is known.
-pub(crate) fn until(it: &LoopView, scene: &Scene) -> String {
+pub(crate) fn until(view: &View, it: &LoopView, scene: &Scene) -> String {
+    let day = view.waits_for_day(it).and_then(|of| view.budget(of, scene.now));
+    if let Some(at) = day.and_then(|it| it.closed_until) {
+        return scene.clock(at);
+    }
     match &it.doing {
         Doing::Deferred { until, .. } => scene.clock(*until),
         Doing::NotStarted
@@ -145,12 +154,14 @@ pub(crate) fn needs_you(view: &View, it: &LoopView, now: Time) -> String {
 /// Whose money it is that has run out, and how much it was.
 fn out_of_money(view: &View, it: &LoopView, limit: Limit) -> String {
     let of_plan = view.plans.get(&it.id.plan()).filter(|_| limit == Limit::PlanBudget);
-    let (whose, spent, budget) = match of_plan {
-        Some(plan) => (plan.id.to_string(), plan.spent.micros, plan.budget_micros),
-        None => (it.name.clone(), it.spent.micros, it.limits.budget_micros),
+    let (whose, budget) = match of_plan {
+        Some(plan) => (plan.id.to_string(), plan.budget()),
+        None => (it.name.clone(), it.budget()),
     };
-    let (spent, budget) = (format_micros(spent), format_micros(budget));
-    format!("{spent} of {budget} spent; taskd budget set {whose}")
+    let told = budget.tightest().map(|(unit, spent, limit)| {
+        format!("{} of {} spent; ", unit.format(spent), unit.format(limit))
+    });
+    format!("{}taskd budget set {whose}", told.unwrap_or_default())
 }
 
 /// How a loop ended.

@@ -1,5 +1,10 @@
 //! Models as their owner meets them: who can be called, what with, and calls that were recorded.
 
+mod answers;
+mod check;
+mod params;
+mod reset;
+
 use std::{
     fs,
     io::{BufRead as _, BufReader, Read as _, Write as _},
@@ -8,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use taskd_model::{Event, Record, Status};
+use taskd_model::{Event, Outcome, Record, Status};
 
 use crate::support::{World, files_that_say};
 

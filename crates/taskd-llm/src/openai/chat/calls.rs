@@ -17,6 +17,9 @@ pub(super) struct Piece {
     id: Option<String>,
     #[serde(default)]
     function: Option<Function>,
+    /// What Google wants back with the call: the signature of the thoughts that led to it.
+    #[serde(default)]
+    extra_content: Option<Value>,
 }
 
 #[derive(Deserialize)]
@@ -38,6 +41,8 @@ pub(super) struct Open {
     pub(super) name: String,
     /// The arguments so far.
     pub(super) args: String,
+    /// What its provider wants back with it.
+    pub(super) extra: Option<Value>,
 }
 
 impl Open {
@@ -66,6 +71,9 @@ impl Open {
         self.index = self.index.or(piece.index);
         if self.id.is_empty() {
             self.id = piece.id.unwrap_or_default();
+        }
+        if piece.extra_content.as_ref().is_some_and(Value::is_object) {
+            self.extra = piece.extra_content;
         }
         let Some(function) = piece.function else { return };
         if self.name.is_empty() {

@@ -8,16 +8,18 @@ mod reader;
 
 use std::borrow::Cow;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use taskd_model::{Message, Part, RateLevels, Request, Role};
+use taskd_model::{Message, Params, Part, RateLevels, Request, Role, Thinking};
 
-use super::{bearer, call_id, error_code, limits::levels, tool_name, tool_result};
+use super::{bearer, call_id, capabilities_of, error_code, limits::levels, tool_name, tool_result};
 use crate::{
-    CallLimits, LlmError,
+    CallLimits, Capabilities, LlmError,
     wire::{HttpRequest, Reader, Wire},
 };
 
+/// Whose [`Part::Opaque`] is what belongs to a call and goes back with it.
+const PROVIDER: &str = "openai-chat";
 /// What stands between texts that become one.
 const BETWEEN: &str = "\n\n";
 
@@ -59,6 +61,18 @@ impl Wire for Chat {
         Ok(HttpRequest { path: "/chat/completions", headers: Vec::new(), body })
     }
 
+    fn capabilities(&self, model: &str) -> Capabilities {
+        match self.dialect {
+            Dialect::OpenAi => capabilities_of(model, false),
+            // Whether a server elsewhere minds an effort is not known, and many ignore it.
+            Dialect::Compatible => Capabilities {
+                max_temperature: Some(Params::MAX_TEMPERATURE),
+                both: true,
+                ..Capabilities::default()
+            },
+        }
+    }
+
     fn authorize(&self, key: &str) -> Vec<(&'static str, String)> {
         bearer(key)
     }
@@ -86,6 +100,10 @@ struct Body<'a> {
     max_completion_tokens: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     max_tokens: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasoning_effort: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    temperature: Option<f64>,
     stream: bool,
     stream_options: StreamOptions,
 }
@@ -122,6 +140,15 @@ struct ToolCall<'a> {
     #[serde(rename = "type")]
     kind: &'static str,
     function: Called<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    extra_content: Option<Value>,
+}
+
+/// What belongs to a call, as it was kept.
+#[derive(Deserialize)]
+struct Extra {
+    id: String,
+    extra_content: Value,
 }
 
 #[derive(Serialize)]
@@ -171,6 +198,8 @@ impl<'a> Body<'a> {
             tools: tools.collect(),
             max_completion_tokens: of(Dialect::OpenAi),
             max_tokens: of(Dialect::Compatible),
+            reasoning_effort: request.params.thinking.map(Thinking::word),
+            temperature: request.params.temperature.map(|it| f64::from(it) / 1000.0),
             stream: true,
             stream_options: StreamOptions { include_usage: true },
         }
@@ -198,6 +227,7 @@ fn user<'a>(message: &'a Message, messages: &mut Vec<WireMessage<'a>>) {
 fn assistant<'a>(message: &'a Message, dialect: Dialect, messages: &mut Vec<WireMessage<'a>>) {
     let mut texts = Vec::new();
     let mut tool_calls = Vec::new();
+    let mut extra: Option<Extra> = None;
     for part in &message.content {
         match part {
             Part::Text { text } => texts.push(text.as_str()),
@@ -205,7 +235,14 @@ fn assistant<'a>(message: &'a Message, dialect: Dialect, messages: &mut Vec<Wire
                 id: call_id(id),
                 kind: "function",
                 function: Called { name: tool_name(name), arguments: arguments(args, dialect) },
+                extra_content: extra.take().filter(|it| it.id == *id).map(|it| it.extra_content),
             }),
+            // It stands just before its call. OpenAI itself has no such thing and refuses it.
+            Part::Opaque { provider, json }
+                if provider == PROVIDER && dialect == Dialect::Compatible =>
+            {
+                extra = serde_json::from_str(json).ok();
+            }
             Part::ToolResult { .. } | Part::Opaque { .. } => {}
         }
     }

@@ -6,6 +6,7 @@ use taskd_model::StopReason;
 
 use super::{
     super::{DONE, WireUsage, or_empty_object, parse, stream_error, unused_id, word},
+    PROVIDER,
     calls::{Open, Piece},
 };
 use crate::{
@@ -183,6 +184,10 @@ impl ChatReader {
         }
         let id = unused_id(open.id, &self.ids);
         self.ids.push(id.clone());
+        if let Some(extra_content) = open.extra {
+            let json = serde_json::json!({ "id": id, "extra_content": extra_content });
+            reply.opaque(PROVIDER, json.to_string())?;
+        }
         out.push(reply.tool(id, open.name, or_empty_object(open.args))?);
         Ok(())
     }

@@ -11,9 +11,12 @@ use serde::Serialize;
 use serde_json::{Value, value::RawValue};
 use taskd_model::{Message, Part, RateLevels, Request, Role};
 
-use super::{PROVIDER, bearer, call_id, error_code, limits::levels, tool_name, tool_result};
+use super::{
+    PROVIDER, bearer, call_id, capabilities_of, error_code, limits::levels, may_reason, tool_name,
+    tool_result,
+};
 use crate::{
-    CallLimits, LlmError,
+    CallLimits, Capabilities, LlmError,
     wire::{HttpRequest, Reader, Wire},
 };
 
@@ -28,6 +31,16 @@ impl Wire for Responses {
         let body = serde_json::to_vec(&Body::of(request));
         let body = body.expect("strings, numbers and JSON are always JSON");
         Ok(HttpRequest { path: "/responses", headers: Vec::new(), body })
+    }
+
+    fn counting(&self, request: &Request) -> Result<Option<HttpRequest>, LlmError> {
+        let body = serde_json::to_vec(&Body::counting(request));
+        let body = body.expect("strings, numbers and JSON are always JSON");
+        Ok(Some(HttpRequest { path: "/responses/input_tokens", headers: Vec::new(), body }))
+    }
+
+    fn capabilities(&self, model: &str) -> Capabilities {
+        capabilities_of(model, true)
     }
 
     fn authorize(&self, key: &str) -> Vec<(&'static str, String)> {
@@ -55,11 +68,23 @@ struct Body<'a> {
     input: Vec<Item<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tools: Vec<Tool<'a>>,
-    max_output_tokens: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_output_tokens: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasoning: Option<Reasoning>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    temperature: Option<f64>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     include: &'static [&'static str],
-    store: bool,
-    stream: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    store: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stream: Option<bool>,
+}
+
+#[derive(Serialize)]
+struct Reasoning {
+    effort: &'static str,
 }
 
 #[derive(Serialize)]
@@ -117,22 +142,26 @@ impl<'a> Body<'a> {
             instructions: &request.system,
             input,
             tools: tools.collect(),
-            max_output_tokens: request.max_tokens,
+            max_output_tokens: Some(request.max_tokens),
+            reasoning: request.params.thinking.map(|it| Reasoning { effort: it.word() }),
+            temperature: request.params.temperature.map(|it| f64::from(it) / 1000.0),
             include: if may_reason(&request.model) { &ENCRYPTED } else { &[] },
-            store: false,
-            stream: true,
+            store: Some(false),
+            stream: Some(true),
         }
     }
-}
 
-/// Whether a model may have thoughts that can be asked for. Models that have none refuse the whole
-/// request when asked; those of `OpenAI`'s are known by name, and there will be no more of them.
-fn may_reason(model: &str) -> bool {
-    // `openai/gpt-4o` of a gateway, `ft:gpt-4o:acme` of one's own.
-    let name = model.rsplit('/').next().unwrap_or_default();
-    let name = name.strip_prefix("ft:").unwrap_or(name);
-    let old = ["gpt-3", "gpt-4", "chatgpt-"].iter().any(|it| name.starts_with(it));
-    !old && !name.contains("-chat")
+    /// The question how many tokens it is: what is read, and how much is thought.
+    fn counting(request: &'a Request) -> Self {
+        Self {
+            max_output_tokens: None,
+            temperature: None,
+            include: &[],
+            store: None,
+            stream: None,
+            ..Self::of(request)
+        }
+    }
 }
 
 /// Tool results first, as in the other format.

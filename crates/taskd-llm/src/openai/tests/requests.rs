@@ -1,7 +1,7 @@
 //! What requests look like on the wire, and that the same one always looks the same.
 
 use serde_json::{Value, json};
-use taskd_model::{Level, Message, Part, RateLevels, Request, Role, ToolDef};
+use taskd_model::{Level, Message, Params, Part, RateLevels, Request, Role, ToolDef};
 
 use super::CHAT;
 use crate::{
@@ -59,6 +59,7 @@ fn request() -> Request {
             schema: json!({"type": "object", "properties": {"path": {"type": "string"}}}),
         }],
         max_tokens: 1000,
+        params: Params::default(),
         loop_name: "p1.parse".into(),
         iteration: 2,
         turn: 3,
@@ -331,4 +332,34 @@ fn durations_are_read() {
     for (text, expected) in cases {
         assert_eq!(duration_ms(text), expected, "{text:?}");
     }
+}
+
+#[test]
+fn what_a_model_takes_is_told_by_its_name_at_openai_only() {
+    let it = |wire: &dyn Wire, model| {
+        let it = wire.capabilities(model);
+        (it.thinking, it.max_temperature)
+    };
+    for wire in [&CHAT as &dyn Wire, &Responses] {
+        assert_eq!(it(wire, "gpt-5.2"), (true, None));
+        assert_eq!(it(wire, "gpt-4.1-mini"), (false, Some(2_000)));
+    }
+    assert_eq!(it(&LOCAL, "gpt-5.2"), (false, Some(2_000)));
+}
+
+#[test]
+fn what_belongs_to_a_call_goes_back_with_it_and_to_nobody_else() {
+    let extra = r#"{"id":"c1","extra_content":{"google":{"thought_signature":"s=="}}}"#;
+    let calls = |wire: &dyn Wire, parts: Vec<Part>| {
+        let messages = vec![Message { role: Role::Assistant, content: parts }];
+        let body = body(wire, &Request { messages, system: String::new(), ..request() });
+        body["messages"][0]["tool_calls"].clone()
+    };
+    let parts = || vec![opaque("openai-chat", extra), call("c1", "{}"), call("c2", "{}")];
+    let sent = calls(&LOCAL, parts());
+    assert_eq!(sent[0]["extra_content"], json!({"google": {"thought_signature": "s=="}}));
+    assert_eq!(sent[1].get("extra_content"), None);
+    assert_eq!(calls(&CHAT, parts())[0].get("extra_content"), None);
+    let other = calls(&LOCAL, vec![opaque("openai-chat", extra), call("c9", "{}")]);
+    assert_eq!(other[0].get("extra_content"), None);
 }

@@ -8,6 +8,27 @@ pub(super) const ADAPTER: Adapter = Adapter {
     api: Api::AnthropicMessages,
     folder: "anthropic",
     path: "/v1/messages",
+    // https://platform.claude.com/docs/en/build-with-claude/token-counting
+    count: Some(("/v1/messages/count_tokens", "{ \"input_tokens\": 14 }", 14)),
+    // https://platform.claude.com/docs/en/api/models/list
+    list: (
+        "/v1/models?limit=1000",
+        r#"{
+  "data": [
+    {
+      "created_at": "2025-02-19T00:00:00Z",
+      "display_name": "Claude Sonnet 4",
+      "id": "claude-sonnet-4-20250514",
+      "type": "model"
+    }
+  ],
+  "first_id": "first_id",
+  "has_more": true,
+  "last_id": "last_id"
+}"#,
+        1,
+        true,
+    ),
     key: ("x-api-key", "{key}"),
     headers: &[("anthropic-version", "2023-06-01")],
     error: |code, prose| {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use taskd_llm::{Http, HttpSettings, Llm, LlmError, Secret, Timeouts};
+use taskd_llm::{Http, HttpSettings, Llm, LlmError, Secret, Takes, Timeouts};
 use tokio::{net::TcpListener, time::Instant};
 
 use super::{
@@ -294,6 +294,8 @@ fn settings_that_cannot_work_are_refused() {
             base_url: url.to_owned(),
             key: Some(Secret::new(key.to_owned())),
             timeouts: Timeouts::default(),
+            takes: Takes::default(),
+            ca_file: None,
         };
         for (url, expected) in cases {
             let settings = settings(url, KEY);

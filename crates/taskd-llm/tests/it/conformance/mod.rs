@@ -7,16 +7,20 @@
 mod anthropic;
 mod faults;
 mod openai;
+mod params;
+mod questions;
 mod server;
 mod streams;
+mod tls;
 
 use std::{fmt::Write as _, path::PathBuf, sync::Arc, time::Duration};
 
 use futures::{StreamExt, stream::BoxStream};
 use taskd_llm::{
-    Api, Call, CallLimits, Http, HttpSettings, Llm, LlmError, Price, Secret, StreamEvent, Timeouts,
+    Api, Call, CallLimits, Http, HttpSettings, Llm, LlmError, Price, Secret, StreamEvent, Takes,
+    Timeouts,
 };
-use taskd_model::{Message, Part, Request, Role};
+use taskd_model::{Message, Params, Part, Request, Role};
 
 /// A key that must never be seen anywhere but in its header.
 const KEY: &str = "sk-sentinel-7f3a";
@@ -31,6 +35,11 @@ pub(crate) struct Adapter {
     pub(crate) folder: &'static str,
     /// The path of a call.
     pub(crate) path: &'static str,
+    /// Where tokens are counted, an answer after the published example, and what it says.
+    pub(crate) count: Option<(&'static str, &'static str, u64)>,
+    /// Where models are listed, an answer after the published example, how many models it has, and
+    /// whether there are more.
+    pub(crate) list: (&'static str, &'static str, usize, bool),
     /// The header that carries the key, and how.
     pub(crate) key: (&'static str, &'static str),
     /// Headers that every call has beside it.
@@ -67,14 +76,27 @@ fn open(adapter: &Adapter, url: &str) -> Http {
 }
 
 fn open_with(adapter: &Adapter, url: &str, timeouts: Timeouts) -> Http {
-    let settings = HttpSettings {
+    open_settings(HttpSettings { timeouts, ..settings(adapter, url) })
+}
+
+fn open_model(adapter: &Adapter, url: &str, model: &str) -> Http {
+    open_settings(HttpSettings { model: model.to_owned(), ..settings(adapter, url) })
+}
+
+fn settings(adapter: &Adapter, url: &str) -> HttpSettings {
+    HttpSettings {
         provider: "acme".to_owned(),
         model: "model-1".to_owned(),
         api: adapter.api,
         base_url: url.to_owned(),
         key: Some(Secret::new(format!("{KEY}\n"))),
-        timeouts,
-    };
+        timeouts: timeouts(),
+        takes: Takes::default(),
+        ca_file: None,
+    }
+}
+
+fn open_settings(settings: HttpSettings) -> Http {
     clean(&format!("{settings:?}"));
     let model = Http::new(settings).expect("good settings");
     clean(&format!("{model:?}"));
@@ -93,6 +115,7 @@ fn call_saying(text: &str) -> Call {
         messages: vec![Message { role: Role::User, content }],
         tools: Vec::new(),
         max_tokens: 1000,
+        params: Params::default(),
         loop_name: "p1.parse".to_owned(),
         iteration: 1,
         turn: 1,

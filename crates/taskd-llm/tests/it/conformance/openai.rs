@@ -19,10 +19,42 @@ const LEVELS: &str = "x-ratelimit-limit-requests: 50\r\n\
 /// Neither says before its end what was read: until then it is our estimate of the request.
 const MIDWAY: &str = "usage 25 in, 2 out";
 
+/// https://platform.openai.com/docs/api-reference/models/list
+const LIST: (&str, &str, usize, bool) = (
+    "/models",
+    r#"{
+  "object": "list",
+  "data": [
+    {
+      "id": "model-id-0",
+      "object": "model",
+      "created": 1686935002,
+      "owned_by": "organization-owner"
+    },
+    {
+      "id": "model-id-1",
+      "object": "model",
+      "created": 1686935002,
+      "owned_by": "organization-owner"
+    },
+    {
+      "id": "model-id-2",
+      "object": "model",
+      "created": 1686935002,
+      "owned_by": "openai"
+    }
+  ]
+}"#,
+    3,
+    false,
+);
+
 pub(super) const CHAT: Adapter = Adapter {
     api: Api::OpenAiChat,
     folder: "openai_chat",
     path: "/chat/completions",
+    count: None,
+    list: LIST,
     key: KEY,
     headers: &[],
     error,
@@ -55,6 +87,16 @@ pub(super) const RESPONSES: Adapter = Adapter {
     api: Api::OpenAiResponses,
     folder: "openai_responses",
     path: "/responses",
+    // https://platform.openai.com/docs/api-reference/responses/input-tokens
+    count: Some((
+        "/responses/input_tokens",
+        r#"{
+  "object": "response.input_tokens",
+  "input_tokens": 11
+}"#,
+        11,
+    )),
+    list: LIST,
     key: KEY,
     headers: &[],
     error,

@@ -11,8 +11,8 @@ use std::{
 };
 
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::TcpListener,
     sync::watch,
     task::JoinSet,
 };
@@ -96,8 +96,8 @@ impl Server {
     }
 }
 
-async fn serve(
-    mut socket: TcpStream,
+pub(super) async fn serve(
+    mut socket: impl AsyncRead + AsyncWrite + Unpin,
     connection: usize,
     seen: &Mutex<Vec<Seen>>,
     answer: &(dyn Fn(&Seen) -> Vec<Say> + Send + Sync),
@@ -126,7 +126,11 @@ async fn serve(
 }
 
 /// The next request; `None` when the other side is gone.
-async fn read(socket: &mut TcpStream, buffer: &mut Vec<u8>, connection: usize) -> Option<Seen> {
+async fn read(
+    socket: &mut (impl AsyncRead + Unpin),
+    buffer: &mut Vec<u8>,
+    connection: usize,
+) -> Option<Seen> {
     loop {
         if let Some(end) = buffer.windows(4).position(|it| it == b"\r\n\r\n") {
             let head = String::from_utf8_lossy(&buffer[..end]).into_owned();

@@ -237,17 +237,24 @@ async fn caps_hold_in_mid_stream() {
         poor.limits.cap_micros = 5000;
         let cut = collect(model.stream(poor)).await;
         let error = cut.result.expect_err("over its cap");
-        assert_eq!(super::complain(&error), "Permanent OverCap");
+        assert_eq!(super::complain(&error), "OverBudget OverCap");
         let about = cut.usage.output;
         assert!((10_000..10_100).contains(&about), "{about} tokens are about 40 kB");
         assert!(cut.usage.micros > 5000, "what was spent is known: {:?}", cut.usage);
         assert!(matches!(cut.events.last(), Some(StreamEvent::Usage(_))));
 
+        let mut short = call();
+        short.limits.price = None;
+        short.limits.cap_tokens = Some(6000);
+        let cut = collect(model.stream(short)).await;
+        assert_eq!(super::complain(&cut.result.expect_err("over its cap")), "OverBudget OverCap");
+        assert!(cut.usage.tokens() > 6000, "what was used is known: {:?}", cut.usage);
+
         let mut small = call();
         small.limits.max_reply_bytes = 30_000;
         let cut = collect(model.stream(small)).await;
         assert_eq!(super::complain(&cut.result.expect_err("too large")), "Permanent TooLarge");
-        assert!(server.closed(2, Duration::from_secs(2)).await, "nothing is read on");
+        assert!(server.closed(3, Duration::from_secs(2)).await, "nothing is read on");
     }
 }
 
@@ -265,5 +272,29 @@ async fn what_the_provider_says_replaces_the_estimate() {
         free.limits.price = None;
         let done = collect(model.stream(free)).await;
         assert_eq!((done.usage.micros, done.usage.unpriced), (0, 1));
+    }
+}
+
+/// Proves MC-PROV-9: what a provider does not say is not nothing: it is an estimate and called one.
+#[tokio::test]
+async fn a_use_that_is_not_said_is_an_estimate_and_called_one() {
+    for adapter in ADAPTERS {
+        let said = format!("{}{}", (adapter.saying)("some words"), (adapter.ending)());
+        let unsaid = said.replace("usage", "used");
+        assert_ne!(said, unsaid);
+        for (stream, estimated) in [(said, 0), (unsaid, 1)] {
+            let server = Server::start(move |_| chunked(STREAM, [stream.as_bytes()])).await;
+            let told = collect(open(adapter, &server.url()).stream(call())).await;
+            told.result.expect("a reply");
+            assert_eq!(told.usage.estimated, estimated, "{}", adapter.folder);
+            assert!(told.usage.input > 0 && told.usage.output > 0, "{:?}", told.usage);
+            assert_eq!(told.usage.unpriced, 0);
+        }
+        // One that breaks off is an estimate too, as far as it was not said.
+        let begun = (adapter.saying)("some words");
+        let server = Server::start(move |_| chunked(STREAM, [begun.as_bytes()])).await;
+        let told = collect(open(adapter, &server.url()).stream(call())).await;
+        told.result.expect_err("no end");
+        assert_eq!(told.usage.estimated, 1, "{}", adapter.folder);
     }
 }

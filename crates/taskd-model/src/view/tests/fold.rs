@@ -14,7 +14,9 @@ fn tools_run_beside_a_call_and_each_other() {
         request: digest("r"),
         bucket: "m".to_owned(),
         cap_micros: 1_000,
+        cap_tokens: 0,
         reserved_micros: 0,
+        reserved_tokens: 0,
         input_tokens: 0,
         output_tokens: 0,
     };
@@ -26,7 +28,7 @@ fn tools_run_beside_a_call_and_each_other() {
     it.end(second, done());
     assert_eq!(it.it(0).doing, Doing::Tool("read0".to_owned()));
     let calls = vec![call("read0"), call("read1")];
-    it.end(called, Outcome::Replied { reply: digest("y"), calls, usage: cost(7) });
+    it.end(called, Outcome::Replied { reply: digest("y"), calls, usage: cost(7), by: None });
     assert_eq!(it.it(0).doing, Doing::Tool("read0".to_owned()));
     it.end(first, done());
     assert_eq!((&it.it(0).doing, it.it(0).effects.len()), (&Doing::Idle, 0));
@@ -41,7 +43,9 @@ fn a_new_life_loses_what_ran() {
         request: digest("r"),
         bucket: "m".to_owned(),
         cap_micros: 1_000,
+        cap_tokens: 0,
         reserved_micros: 0,
+        reserved_tokens: 0,
         input_tokens: 0,
         output_tokens: 0,
     };

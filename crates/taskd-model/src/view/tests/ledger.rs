@@ -10,14 +10,16 @@ fn call_work() -> Work {
         request: digest("r"),
         bucket: "m".to_owned(),
         cap_micros: 9,
+        cap_tokens: 0,
         reserved_micros: 0,
+        reserved_tokens: 0,
         input_tokens: 0,
         output_tokens: 0,
     }
 }
 
 fn replied(usage: Usage) -> Outcome {
-    Outcome::Replied { reply: digest("y"), calls: vec![call("finish")], usage }
+    Outcome::Replied { reply: digest("y"), calls: vec![call("finish")], usage, by: None }
 }
 
 /// Proves S-1.1.6 P-8: a call over midnight (UTC) is booked on the days its usage was told of, whole and once.
@@ -50,7 +52,13 @@ fn time_goes_where_it_was_spent() {
     let composed = it.start(Owner::Loop(id(0)), Work::Compose);
     it.after(1).end(
         composed,
-        Outcome::Composed { request: digest("r"), tokens: 1, worst_micros: 0, context: None },
+        Outcome::Composed {
+            request: digest("r"),
+            tokens: 1,
+            worst_micros: 0,
+            worst_tokens: 0,
+            context: None,
+        },
     );
     it.after(10);
     let failing = it.start(Owner::Loop(id(0)), call_work());
@@ -89,7 +97,7 @@ fn budgets_are_told() {
     it.end(called, replied(cost(4_100_000)));
     let of = Purse::Loop(id(0));
     let (spent_micros, budget_micros) = (4_100_000, 5_000_000);
-    assert!(it.it(0).nears_budget() && !it.view.plans[&P7].nears_budget());
+    assert!(it.it(0).budget().near().is_some() && it.view.plans[&P7].budget().near().is_none());
     it.of(id(0), Event::BudgetWarned { of, spent_micros, budget_micros });
     it.of(id(0), Event::BudgetSet { of, micros: 9_000_000 });
     it.say(Event::BudgetSet { of: Purse::Plan(P7), micros: 30_000_000 });
@@ -103,5 +111,5 @@ fn budgets_are_told() {
     );
     assert_eq!(it.it(0).limits.budget_micros, 9_000_000);
     assert_eq!(it.view.plans[&P7].budget_micros, 30_000_000);
-    assert!(!it.it(0).nears_budget());
+    assert!(it.it(0).budget().near().is_none());
 }

@@ -134,7 +134,13 @@ fn ls_says_what_each_loop_does() {
     assert_eq!(it.it(0).doing, Doing::Composing);
     it.end(
         compose,
-        Outcome::Composed { request: digest("r"), tokens: 9, worst_micros: 0, context: None },
+        Outcome::Composed {
+            request: digest("r"),
+            tokens: 9,
+            worst_micros: 0,
+            worst_tokens: 0,
+            context: None,
+        },
     );
     assert_eq!((&it.it(0).doing, it.it(0).group()), (&Doing::QueuedForAgent, Group::Waiting));
     let agent = it.start(me, Work::Agent { prompt: digest("r"), cap_micros: 1 });

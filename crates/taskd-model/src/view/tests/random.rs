@@ -3,13 +3,39 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::{Observation, PrepareMode, Spans, Totals};
+use crate::{Observation, PrepareMode, Purse, Spans, Totals};
 
-/// Some event about plan 7, its three loops and the last few effects; it need not make sense.
 fn tool_done(error: bool, m: u8) -> Outcome {
     Outcome::ToolDone { result: digest("r"), error, checkpoint: Some(oid(m)), code: None }
 }
 
+fn some_call() -> Work {
+    Work::Call {
+        request: digest("r"),
+        bucket: "m".to_owned(),
+        cap_micros: 9,
+        cap_tokens: 0,
+        reserved_micros: 0,
+        reserved_tokens: 0,
+        input_tokens: 0,
+        output_tokens: 0,
+    }
+}
+
+/// What becomes of some budget.
+fn budget(n: u8, m: u8) -> Event {
+    let of = [Purse::All, Purse::Project(PROJECT), Purse::Plan(P7), Purse::Loop(id(0))];
+    let of = of[usize::from(n % 4)];
+    match m % 5 {
+        0 => Event::BudgetSet { of, micros: u64::from(m) },
+        1 => Event::TokensSet { of, tokens: u64::from(m) },
+        2 => Event::TokensWarned { of, spent: 4, budget: 5 },
+        3 => Event::BudgetSpent { of, until: Time(u64::from(m)) },
+        _ => Event::BudgetRenewed { of },
+    }
+}
+
+/// Some event about plan 7, its three loops and the last few effects; it need not make sense.
 fn event(kind: u8, n: u8, m: u8, seq: u64) -> (Option<LoopId>, Event) {
     let me = id(u16::from(n % 4));
     let effect = EffectId(Seq(seq.saturating_sub(u64::from(m % 6) + 1)));
@@ -22,14 +48,7 @@ fn event(kind: u8, n: u8, m: u8, seq: u64) -> (Option<LoopId>, Event) {
     let works = [
         Work::Compose,
         Work::Gate,
-        Work::Call {
-            request: digest("r"),
-            bucket: "m".to_owned(),
-            cap_micros: 9,
-            reserved_micros: 0,
-            input_tokens: 0,
-            output_tokens: 0,
-        },
+        some_call(),
         Work::Tool { index: 0, name: "read".to_owned(), args: digest("a"), reads: true },
         Work::Agent { prompt: digest("r"), cap_micros: 9 },
         Work::Rebase { onto: oid(m) },
@@ -37,7 +56,13 @@ fn event(kind: u8, n: u8, m: u8, seq: u64) -> (Option<LoopId>, Event) {
         Work::Publish { op, commit: oid(m), expected: oid(n) },
     ];
     let outcomes = [
-        Outcome::Composed { request: digest("r"), tokens: 1, worst_micros: 0, context: None },
+        Outcome::Composed {
+            request: digest("r"),
+            tokens: 1,
+            worst_micros: 0,
+            worst_tokens: 0,
+            context: None,
+        },
         Outcome::Gated {
             checkpoint: oid(m),
             tree: oid(m),
@@ -45,7 +70,12 @@ fn event(kind: u8, n: u8, m: u8, seq: u64) -> (Option<LoopId>, Event) {
             markers: 0,
             report: Some(green(u32::from(n))),
         },
-        Outcome::Replied { reply: digest("y"), calls: vec![call("finish")], usage: cost(3) },
+        Outcome::Replied {
+            reply: digest("y"),
+            calls: vec![call("finish")],
+            usage: cost(3),
+            by: None,
+        },
         tool_done(n > 9, m),
         agent_done(i32::from(n % 2), (m > 9).then(|| cost(u64::from(m)))),
         Outcome::Rebased { checkpoint: oid(m), conflicts: u32::from(n % 2), files: None },
@@ -78,6 +108,7 @@ fn event(kind: u8, n: u8, m: u8, seq: u64) -> (Option<LoopId>, Event) {
         80 => Event::DaemonStarted { version: "2".to_owned() },
         81 => Event::Passed { checkpoint: oid(m), evidence, tests: None },
         82 => Event::Deferred { until: Time(u64::from(m)), why: "why".to_owned() },
+        83..=86 => budget(n, m),
         _ => Event::NoteAdded { note: digest("n") },
     };
     (Some(me), event)
@@ -103,7 +134,7 @@ proptest! {
 
     #[test]
     fn a_snapshot_anywhere_changes_nothing(
-        steps in prop::collection::vec((0_u8..84, 0_u8..20, 0_u8..20), 0..120),
+        steps in prop::collection::vec((0_u8..88, 0_u8..20, 0_u8..20), 0..120),
         cut in 0_usize..120,
     ) {
         let log = log(&steps);
@@ -124,7 +155,7 @@ proptest! {
 
     #[test]
     fn what_is_kept_up_equals_what_is_counted_afresh(
-        steps in prop::collection::vec((0_u8..84, 0_u8..20, 0_u8..20), 0..120),
+        steps in prop::collection::vec((0_u8..88, 0_u8..20, 0_u8..20), 0..120),
     ) {
         let mut view = View::default();
         fold(&mut view, &log(&steps));

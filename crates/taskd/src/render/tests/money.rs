@@ -5,9 +5,10 @@ use taskd_model::{GateReport, Observation, Outcome, Purse, QueueEnd, QueueOp, Re
 use super::*;
 use crate::render::{
     self,
+    budgets::{json as budgets_json, picture as budgets},
     costs::{By, costs, grouped, json},
     ls::Show,
-    receipt::{Receipt, budgets, budgets_json},
+    receipt::Receipt,
 };
 
 fn call_work() -> Work {
@@ -15,7 +16,9 @@ fn call_work() -> Work {
         request: digest("r"),
         bucket: "m".to_owned(),
         cap_micros: 9,
+        cap_tokens: 0,
         reserved_micros: 0,
+        reserved_tokens: 0,
         input_tokens: 0,
         output_tokens: 0,
     }
@@ -30,6 +33,7 @@ fn used() -> Usage {
         cache_write: 80_000,
         micros: 1_416_001,
         unpriced: 0,
+        estimated: 0,
         input_micros: 36_000,
         output_micros: 60_000,
         cache_read_micros: 1_020_000,
@@ -38,7 +42,7 @@ fn used() -> Usage {
 }
 
 fn replied(usage: Usage) -> Outcome {
-    Outcome::Replied { reply: digest("y"), calls: Vec::new(), usage }
+    Outcome::Replied { reply: digest("y"), calls: Vec::new(), usage, by: None }
 }
 
 /// Plan 8 with a loop that waited, called twice, was gated and landed, and one that has no price;
@@ -58,7 +62,13 @@ fn story() -> Story {
     let composing = it.start(Owner::Loop(id(8, 0)), Work::Compose);
     it.end(
         composing,
-        Outcome::Composed { request: digest("r"), tokens: 1, worst_micros: 0, context: None },
+        Outcome::Composed {
+            request: digest("r"),
+            tokens: 1,
+            worst_micros: 0,
+            worst_tokens: 0,
+            context: None,
+        },
     );
     let call = it.after(720).start(Owner::Loop(id(8, 0)), call_work());
     let (failure, message) = (taskd_model::Failure::Transient, "no luck".to_owned());
@@ -197,7 +207,7 @@ BUDGET                               SPENT   LEFT     OF
 p8       94 % of its $1.50 spent    $1.42+  $0.08  $1.50
 p8.docs                           no price  $5.00  $5.00
 ");
-    assert_eq!(budgets_json(&it.view, &[plan])[0]["left_micros"], 83_999);
+    assert_eq!(budgets_json(&it.view, &[plan], it.view.at)[0]["left_micros"], 83_999);
     it.status(id(8, 1), Status::Blocked, Reason::Limit(taskd_model::Limit::PlanBudget));
     insta::assert_snapshot!(render::ls::ls(&it.view, &scene(80), Show::default()), @"
 ~/src/gate  main 9c1e2ab   open plans $1.42+ of $11.50
@@ -210,5 +220,49 @@ p9             gate on untouched main
 
 p8  94 % of its $1.50 spent
 landed 1 today.  ls -a: all   -A: every project
+");
+}
+
+/// What is for a day stands first, says when there is more of it, and counts in both units.
+#[test]
+fn budgets_of_a_day_and_of_tokens() {
+    let mut it = story();
+    let (plan, all) = (Purse::Plan(PlanId(8)), Purse::All);
+    let project = Purse::Project(ProjectId(1));
+    it.say(Event::BudgetSet { of: all, micros: 200_000_000 });
+    it.say(Event::TokensSet { of: project, tokens: 2_000_000 });
+    it.say(Event::TokensSet { of: plan, tokens: 4_000_000 });
+    let purses = [all, project, plan, Purse::Loop(id(8, 1))];
+    let show = |it: &Story| budgets(&it.view, &purses, &scene(100));
+    insta::assert_snapshot!(show(&it), @"
+BUDGET                                                          SPENT      LEFT       OF
+everything  renewed Sat 00:00                                   $1.42   $198.58  $200.00
+gate        174 % of its 2M tokens spent, renewed Sat 00:00  3.4M tok     0 tok   2M tok
+p8                                                             $1.42+     $8.58   $10.00
+            87 % of its 4M tokens spent                      3.4M tok  503k tok   4M tok
+p8.docs                                                      no price     $5.00    $5.00
+");
+    let until = taskd_model::next_midnight(it.view.at);
+    it.say(Event::BudgetSpent { of: project, until });
+    insta::assert_snapshot!(show(&it), @"
+BUDGET                                             SPENT      LEFT       OF
+everything  renewed Sat 00:00                      $1.42   $198.58  $200.00
+gate        spent for today, renewed Sat 00:00  3.4M tok     0 tok   2M tok
+p8                                                $1.42+     $8.58   $10.00
+            87 % of its 4M tokens spent         3.4M tok  503k tok   4M tok
+p8.docs                                         no price     $5.00    $5.00
+");
+    let rows = budgets_json(&it.view, &purses, it.view.at);
+    assert_eq!((&rows[1]["level"], &rows[1]["closed"]), (&"project".into(), &true.into()));
+    assert_eq!(rows[1]["left_tokens"], 0);
+    assert!(rows[0].get("budget_tokens").is_none(), "{}", rows[0]);
+    let ls = render::ls::ls(&it.view, &scene(100), Show::default());
+    assert!(ls.contains("gate  today's budget is spent until"), "{ls}");
+    it.say(Event::BudgetSet { of: all, micros: 0 });
+    it.say(Event::BudgetRenewed { of: project });
+    insta::assert_snapshot!(budgets(&it.view, &[all, project], &scene(100)), @"
+BUDGET                                                          SPENT   LEFT      OF
+everything  no budget                                           $1.42
+gate        174 % of its 2M tokens spent, renewed Sat 00:00  3.4M tok  0 tok  2M tok
 ");
 }

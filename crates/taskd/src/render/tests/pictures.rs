@@ -422,6 +422,7 @@ fn models_with_prices_and_keys() {
         ],
         models: vec![model("big", Some(price)), model("odd\u{1b}", None)],
         interfaces: vec![interface("openai-chat", false), interface("openai-responses", true)],
+        checks: Vec::new(),
     };
     let set = |name: &str| name == "BEST_KEY";
     let seen = render::models::Seen { answer: &answer, set: &set };
@@ -440,5 +441,6 @@ today's prices per million tokens; what has none works and is not priced
 CAPABILITY  OPENAI-CHAT  OPENAI-RESPONSES
 tools       yes          yes
 caching     n/a          yes
+a model that does not take `thinking` or `temperature` is told at submission
 ");
 }
