@@ -220,8 +220,7 @@ impl Play {
                 Input::Observed { effect, index: 0, fact }
             }
             [name, verb, args @ ..] => {
-                let wants_call =
-                    matches!(*verb, "replies" | "429" | "call-fails" | "over-budget" | "too-large");
+                let wants_call = OF_CALLS.contains(verb);
                 let open = self.core.open_effects().filter(|it| {
                     self.core.state().effects()[&it.0].owner == self.owner(name)
                         && (!wants_call || matches!(it.1, Work::Call { .. }))
@@ -371,6 +370,9 @@ fn limits(settings: &[&str]) -> Limits {
     limits
 }
 
+/// Ends that only a call has.
+const OF_CALLS: [&str; 5] = ["replies", "429", "call-fails", "too-large", "over-budget"];
+
 /// How an effect ends, in words.
 fn outcome(verb: &str, args: &[&str]) -> Outcome {
     let blob = Digest::of(verb.as_bytes());
@@ -387,8 +389,8 @@ fn outcome(verb: &str, args: &[&str]) -> Outcome {
             request: blob,
             tokens: 1_000,
             worst_micros: args.first().map_or(0, |it| it.parse().unwrap()),
-            worst_tokens: args.get(1).map_or(0, |it| it.parse().unwrap()),
             context: None,
+            worst_tokens: args.get(1).map_or(0, |it| it.parse().unwrap()),
         },
         "replies" => Outcome::Replied {
             reply: blob,
@@ -435,10 +437,7 @@ fn outcome(verb: &str, args: &[&str]) -> Outcome {
         "published" => Outcome::Published,
         "moved" => Outcome::PublishMoved { actual: oid(args[0]) },
         "held" => Outcome::PublishHeld { why: "src/lib.rs has changes".to_owned() },
-        "429" => failed(match args.first() {
-            Some(ms) => Failure::NotBefore(ms.parse().unwrap()),
-            None => Failure::RateLimited,
-        }),
+        "429" => failed(refused(args)),
         "fails" | "call-fails" => failed(Failure::Transient),
         "fails-for-good" => failed(Failure::Permanent),
         "too-large" => failed(Failure::TooLarge),
@@ -446,6 +445,11 @@ fn outcome(verb: &str, args: &[&str]) -> Outcome {
         "cancelled" => Outcome::Cancelled { usage: Usage::default(), checkpoint: None },
         other => panic!("unknown outcome {other}"),
     }
+}
+
+/// With the milliseconds that were named, if any were.
+fn refused(args: &[&str]) -> Failure {
+    args.first().map_or(Failure::RateLimited, |ms| Failure::NotBefore(ms.parse().unwrap()))
 }
 
 /// How work ends that goes well and asks for nothing.

@@ -9,8 +9,8 @@ use std::io;
 use minijinja::value::Value;
 use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior, context};
 use taskd_model::{
-    AgentDoc, Code, GateDoc, InputValue, IterationNote, PlanDoc, Request, SpecDoc, TemplateDoc,
-    ToolDef, encode_doc,
+    AgentDoc, Code, ContextUse, GateDoc, InputValue, IterationNote, PlanDoc, Request, SpecDoc,
+    TemplateDoc, ToolDef, encode_doc,
 };
 
 pub(crate) use check::check;
@@ -192,18 +192,21 @@ impl PromptError {
 pub(crate) struct Composed {
     /// What is sent.
     pub(crate) prompt: Prompt,
-    /// The oldest turns that are not in it as they were.
-    pub(crate) turns_left_out: usize,
-    /// Outputs of tools in other turns that are not in it as they were.
-    pub(crate) outputs_left_out: usize,
-    /// What of outputs is not in it, in bytes.
-    pub(crate) bytes_left_out: usize,
+    /// What is not in it.
+    left_out: LeftOut,
 }
 
 impl Composed {
-    fn new(prompt: Prompt, left_out: LeftOut) -> Self {
-        let LeftOut { turns, outputs, bytes } = left_out;
-        Self { prompt, turns_left_out: turns, outputs_left_out: outputs, bytes_left_out: bytes }
+    /// What is told of it, for a model with this window.
+    pub(crate) fn context_use(&self, window: Option<u32>) -> ContextUse {
+        let LeftOut { turns, outputs, bytes } = self.left_out;
+        let count = |it: usize| u32::try_from(it).unwrap_or(u32::MAX);
+        ContextUse {
+            window,
+            turns_left_out: count(turns),
+            outputs_left_out: count(outputs),
+            bytes_left_out: bytes as u64,
+        }
     }
 }
 
@@ -223,7 +226,7 @@ pub(crate) fn compose(
         AgentDoc::Agent { .. } => {
             let values = values(&Scene { instructions: None, ..*scene }, &[]);
             let text = prompt_text(&doc.prompt, &values)?;
-            Ok(Composed::new(Prompt::Text(text), LeftOut::default()))
+            Ok(Composed { prompt: Prompt::Text(text), left_out: LeftOut::default() })
         }
         AgentDoc::Model { .. } => {
             let tool = |name: &String| conversation.tools.iter().find(|it| it.name == *name);
@@ -274,7 +277,7 @@ fn request_of(
     if left_out != LeftOut::default() {
         request.tools.extend(conversation.recall.cloned());
     }
-    Ok(Composed::new(Prompt::Request(Box::new(request)), left_out))
+    Ok(Composed { prompt: Prompt::Request(Box::new(request)), left_out })
 }
 
 /// The most that is in a request without any turn, in bytes of JSON.

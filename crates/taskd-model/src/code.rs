@@ -237,11 +237,11 @@ impl fmt::Display for Reaction {
             }
             Self::Retries => "it is tried again, later each time; used up, the loop is blocked",
             Self::AsksForKey | Self::Asks => "nothing is tried again; the loop is blocked",
-            Self::AsksForMoney => {
-                "the loop asks its budgets for more: it is blocked by its own or its plan's, and waits for a day's"
-            }
             Self::AsksSmaller => {
                 "it is sent once more, smaller; refused again, the loop is blocked"
+            }
+            Self::AsksForMoney => {
+                "the loop asks its budgets for more: it is blocked by its own or its plan's, and waits for a day's"
             }
             Self::RetriesResources => "it is tried again a few times; then the loop is blocked",
             Self::TellsModel => "the model is told, and the loop goes on",

@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 use futures::StreamExt as _;
 use taskd_llm::{Call, CallLimits, LlmError, Resolved, StreamEvent, at_most, is_same_model};
 use taskd_model::{
-    Code, ContextUse, Delta, Digest, IterationNote, Observation, Outcome, Part, Reply, Request,
-    Thinking, ToolCall, ToolDef, ToolResultDoc, Usage,
+    Code, Delta, Digest, IterationNote, Observation, Outcome, Part, Reply, Request, Thinking,
+    ToolCall, ToolDef, ToolResultDoc, Usage,
 };
 use taskd_tools::files::{RECALL, ToolSpec, catalog, reads};
 use tokio::time::Instant;
@@ -42,14 +42,8 @@ impl Job {
                 let facts = self.ctx.models.facts(&request.model);
                 let output = u64::from(request.max_tokens);
                 let micros = facts.price.map_or(0, |it| it.worst_micros(tokens, output));
-                let count = |it: usize| u32::try_from(it).unwrap_or(u32::MAX);
-                let context = ContextUse {
-                    window: facts.window,
-                    turns_left_out: count(composed.turns_left_out),
-                    outputs_left_out: count(composed.outputs_left_out),
-                    bytes_left_out: composed.bytes_left_out as u64,
-                };
-                (micros, at_most(tokens).saturating_add(output), Some(context))
+                let used = composed.context_use(facts.window);
+                (micros, at_most(tokens).saturating_add(output), Some(used))
             }
             Prompt::Text(_) => (0, 0, None),
         };
@@ -116,8 +110,8 @@ impl Job {
         let params = models::taken(&self.ctx, model, &spec.loop_type);
         let wanted = MAX_REPLY_TOKENS + params.thinking.map_or(0, Thinking::tokens);
         // A reply that may take all of a small window leaves nothing to be asked.
-        let longest = [Some(wanted), facts.max_output, facts.window.map(|it| it / 4)];
-        let max_tokens = longest.into_iter().flatten().min().unwrap_or(wanted);
+        let longest = facts.max_output.or(facts.window.map(|it| it / 4));
+        let max_tokens = longest.map_or(wanted, |it| it.min(wanted));
         let conversation = Conversation {
             loop_name: &loop_name,
             model,

@@ -140,9 +140,9 @@ fn holds(request: &Request, composed: &Composed, turns: &[Turn]) -> Result<(), T
     prop_assert!(roles.windows(2).all(|it| it[0] != it[1]), "{roles:?}");
     prop_assert_eq!(roles.last(), Some(&Role::User));
     let offered = request.tools.iter().any(|it| it.name == "recall");
-    prop_assert_eq!(offered, 0 < composed.turns_left_out + composed.outputs_left_out);
+    prop_assert_eq!(offered, composed.left_out != LeftOut::default());
 
-    let folded = composed.turns_left_out;
+    let folded = composed.left_out.turns;
     prop_assert!(turns.is_empty() || folded < turns.len(), "the last turn is there");
     let mut parts = flat(request).into_iter().skip(1).peekable();
     if 0 < folded {
@@ -200,11 +200,8 @@ proptest! {
                     let bytes = composed.prompt.bytes().len();
                     prop_assert!(estimate_tokens(bytes) <= most, "{bytes} bytes for {most} tokens");
                     holds(&request, &composed, &turns[..n])?;
-                    let left_out = |it: &Composed| {
-                        (it.turns_left_out, it.outputs_left_out, it.bytes_left_out)
-                    };
-                    if let Some((last, it)) = &before
-                        && left_out(it) == left_out(&composed)
+                                        if let Some((last, it)) = &before
+                        && it.left_out == composed.left_out
                     {
                         prop_assert!(flat(&request).starts_with(&flat(last)), "turn {n}");
                         prop_assert_eq!(&request.tools, &last.tools);
@@ -226,7 +223,7 @@ proptest! {
         let turns: Vec<Turn> = turns.into_iter().map(|it| it.0).collect();
         let (request, composed) = sent(&turns, None).unwrap();
         let tokens = estimate_tokens(composed.prompt.bytes().len());
-        prop_assert_eq!(composed.bytes_left_out, 0);
+        prop_assert_eq!(composed.left_out.bytes, 0);
         let (roomy, _) = sent(&turns, Some(tokens * 11 / 10 + 2_000)).unwrap();
         prop_assert_eq!(roomy, request);
     }
