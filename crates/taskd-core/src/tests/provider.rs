@@ -344,7 +344,6 @@ fn rests_double_up_to_the_longest() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(60))]
     /// Proves MC-RUN-6: however long its attempts take, one call is tried within its deadline: what a
     /// rest would take beyond it is not waited for, and the last attempt gets what is left, at least
     /// half a minute.

@@ -30,7 +30,6 @@ fn judge(running: &BTreeMap<u16, (EffectId, bool)>, done: &[bool], reads: &[bool
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
     /// Proves AY-4.4, AY-4.5: whatever is asked for and however long it takes, a write runs alone, after
     /// the whole reply and everything asked for before it; a read runs before no earlier write; and the
     /// results stand in the order of the calls.

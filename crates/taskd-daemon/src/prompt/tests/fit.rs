@@ -180,8 +180,13 @@ fn holds(request: &Request, composed: &Composed, turns: &[Turn]) -> Result<(), T
     Ok(())
 }
 
+/// So many cases, unless `PROPTEST_CASES` says how many.
+fn cases(usual: u32) -> u32 {
+    std::env::var("PROPTEST_CASES").ok().and_then(|it| it.parse().ok()).unwrap_or(usual)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig { cases: cases(48), ..ProptestConfig::default() })]
 
     /// Proves S-1.1.4: what is sent fits; instructions and task are whole and first, calls and
     /// results together, sides alternate, what people said and the last turn are there, what the
