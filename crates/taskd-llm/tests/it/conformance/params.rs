@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
-use taskd_llm::{Api, Call, Http, HttpSettings, Llm, Takes};
+use taskd_llm::{Api, Call, Http, HttpSettings, Llm, LlmError, Takes};
 use taskd_model::{Param, Params, Request, Thinking};
 
 use super::{
@@ -178,5 +178,6 @@ async fn kind_of_refusal(http: &Http) -> String {
     let told = taskd_llm::collect(http.stream(Call { request: Arc::new(request), ..call })).await;
     let error = told.result.expect_err("refused");
     assert_eq!(http.capabilities().refused(HOT)[0].0, Param::Temperature);
-    format!("{error:?}").chars().take_while(char::is_ascii_alphanumeric).collect()
+    let LlmError::Provider { fault, .. } = error else { panic!("{error}") };
+    format!("{fault:?}").chars().take_while(char::is_ascii_alphanumeric).collect()
 }
