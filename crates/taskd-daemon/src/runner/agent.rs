@@ -190,7 +190,10 @@ impl Job {
                         Usage { input, output, cache_read, cache_write, ..Usage::default() };
                     *usage = Some(Usage { micros, unpriced, ..tokens });
                 }
-                AgentFact::Activity(_) | AgentFact::Result { .. } => {}
+                AgentFact::Activity(_)
+                | AgentFact::Limit { .. }
+                | AgentFact::NotAccepted
+                | AgentFact::Result { .. } => {}
             }
         }
         if let Some(session) = session {

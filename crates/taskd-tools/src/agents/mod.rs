@@ -14,6 +14,6 @@ mod rules;
 mod stream;
 
 pub use environment::{ALLOWED, environment, is_allowed};
-pub use preset::{ArgvError, Format, Invocation, Preset, PresetError, PromptChannel};
-pub use rules::{ActivityRule, Count, LineRule, ProseUsage, ResultRule, UsageRule};
+pub use preset::{ArgvError, Format, Invocation, LoginCheck, Preset, PresetError, PromptChannel};
+pub use rules::{ActivityRule, Count, LimitRule, LineRule, ProseUsage, ResultRule, UsageRule};
 pub use stream::{AgentFact, LINE_MAX_BYTES, RESULT_MAX_BYTES, StreamParser};
