@@ -23,7 +23,7 @@ use crate::{
     index::Index,
     plan::Plan,
     queue::{Lane, Stage},
-    scheduler::{Bucket, Cost, Waiters},
+    scheduler::{Bucket, Cost, Recess, Waiters},
 };
 
 /// What a loop waits for, besides time.
@@ -133,6 +133,8 @@ pub(crate) struct State {
     loops: BTreeMap<LoopId, LoopEngine>,
     effects: BTreeMap<EffectId, Open>,
     buckets: BTreeMap<String, Bucket>,
+    /// Agents that have refused to work, by name.
+    recesses: BTreeMap<String, Recess>,
     agents: u32,
     gates: u32,
     #[serde(skip)]
@@ -169,6 +171,7 @@ impl State {
             loops: BTreeMap::new(),
             effects: BTreeMap::new(),
             buckets: BTreeMap::new(),
+            recesses: BTreeMap::new(),
             agents: 0,
             gates: 0,
             index: Index::default(),
@@ -254,6 +257,19 @@ impl State {
 
     pub(crate) fn index(&self) -> &Index {
         &self.index
+    }
+
+    /// The recess of the agent that works for a loop, if it has one.
+    pub(crate) fn recess(&self, engine: &LoopEngine) -> Option<&Recess> {
+        self.recesses.get(engine.agent()?)
+    }
+
+    /// When the next recess is over; nothing if nobody waits for that.
+    pub(crate) fn recess_over(&self) -> Option<Time> {
+        if self.index.agents.is_empty() {
+            return None;
+        }
+        self.recesses.values().map(Recess::until).filter(|it| self.now < *it).min()
     }
 
     pub(crate) fn has_agent_slot(&self) -> bool {

@@ -15,7 +15,7 @@ use taskd_llm::{
     CAPABILITIES, Cassette, Catalog, Date, LlmError, Model, Models, Provider, api_name,
     capabilities,
 };
-use taskd_tools::agents::Preset;
+use taskd_tools::agents::Presets;
 
 pub(crate) use self::payer::payers;
 use crate::runner::{Context, chain, lock};
@@ -68,9 +68,15 @@ fn read(path: &Path) -> io::Result<Option<String>> {
 }
 
 impl Context {
+    /// The presets of agents: built in, the person's, and those of the project that is checked out
+    /// there.
+    pub(crate) fn agents(&self, root: Option<&Path>) -> Presets {
+        Presets::load(&self.paths.config, root)
+    }
+
     /// Keeps what a client handed over, in memory.
     pub(crate) fn take_credentials(&self, given: BTreeMap<String, String>) {
-        take(self.models.catalog(), &mut lock(&self.credentials), given);
+        take(self.models.catalog(), &self.agents(None), &mut lock(&self.credentials), given);
     }
 }
 
@@ -82,7 +88,7 @@ pub(crate) fn trouble(
     given: &BTreeMap<String, String>,
 ) -> Option<(String, String)> {
     let mut credentials = lock(&ctx.credentials).clone();
-    take(ctx.models.catalog(), &mut credentials, given.clone());
+    take(ctx.models.catalog(), &ctx.agents(None), &mut credentials, given.clone());
     match ctx.models.resolve(name, &credentials) {
         Ok(_) => None,
         Err(LlmError::MissingCredential { provider, variable }) => Some((
@@ -103,6 +109,7 @@ pub(crate) fn key_variable(ctx: &Context, model: &str) -> Option<String> {
 /// for belong together, so a key that comes without a place takes an earlier place away.
 fn take(
     catalog: &Catalog,
+    agents: &Presets,
     held: &mut BTreeMap<String, String>,
     mut given: BTreeMap<String, String>,
 ) {
@@ -110,8 +117,7 @@ fn take(
     if given.is_empty() {
         return;
     }
-    let presets = Preset::BUILTIN_NAMES.iter().filter_map(|it| Preset::builtin(it)?.credential);
-    let presets: BTreeSet<String> = presets.collect();
+    let presets = agents.credentials();
     let variables = catalog.variables();
     given.retain(|name, value| {
         let is_read = variables.contains(name.as_str()) || presets.contains(name);

@@ -65,6 +65,8 @@ pub(crate) struct Ledger {
     /// Trees with a green outcome, by the event that holds it.
     green: BTreeMap<Seq, Oid>,
     agents: u32,
+    /// Until when agents said they do not work, by name.
+    recesses: BTreeMap<String, Time>,
     gates: u32,
     /// Purses whose end was told of, since they were filled.
     told: Vec<Purse>,
@@ -172,6 +174,9 @@ impl Ledger {
                 self.solvent(owner)?;
                 self.agents += 1;
                 check(self.agents <= self.limits.agents, || format!("{id}: too many agents"))?;
+                let Owner::Loop(of) = owner else { return Err(format!("{owner} runs an agent")) };
+                let until = self.recesses.get(&self.loops[&of].model).copied();
+                check(until.is_none_or(|it| it <= at), || format!("{id}: its agent refused"))?;
             }
             Work::CheckBase { .. }
             | Work::AcceptBefore
@@ -330,6 +335,13 @@ impl Ledger {
             let refused =
                 self.buckets.entry(bucket.clone()).or_default().ended(open.at, outcome, record.at);
             tally.rate_limits += u64::from(refused);
+        }
+        if let (Work::Agent { .. }, Owner::Loop(of)) = (&open.work, open.owner)
+            && let Some(Failure::NotBefore(ms)) = outcome.failure()
+        {
+            let until = record.at.plus_ms(ms);
+            let known = self.recesses.entry(self.loops[&of].model.clone()).or_default();
+            *known = until.max(*known);
         }
         match (outcome, &open.work) {
             (Outcome::Failed { .. }, _) => tally.failures += 1,

@@ -4,6 +4,7 @@
 //! come from here and nowhere else.
 
 mod act;
+mod agents;
 mod args;
 mod daemon;
 mod failure;
@@ -23,7 +24,9 @@ use std::{ffi::OsString, process::ExitCode};
 use clap::{Parser as _, error::ErrorKind};
 use taskd_api::v1::Verb;
 
-use args::{BudgetCommand, Cli, Command, DaemonCommand, PlanCommand, ProjectsCommand};
+use args::{
+    AgentsCommand, BudgetCommand, Cli, Command, DaemonCommand, PlanCommand, ProjectsCommand,
+};
 use failure::{Done, Failure};
 use here::Here;
 use out::Out;
@@ -97,6 +100,8 @@ async fn dispatch(here: &Here, command: Option<Command>) -> Done {
             money::budgets(here, &ids, scope).await
         }
         Command::Budget(BudgetCommand::Set { id, money }) => act::budget(here, id, money).await,
+        Command::Agents(AgentsCommand::Ls) => agents::ls(here).await,
+        Command::Agents(AgentsCommand::Show { name }) => agents::show(here, &name).await,
         Command::Models => look::models(here).await,
         Command::Queue => look::queue(here).await,
         Command::Tui(it) => look::tui(here, it).await,

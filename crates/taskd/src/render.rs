@@ -3,6 +3,7 @@
 //! Knows columns, colours and local time because it is told them in a [`Scene`]. Reads no clock, no
 //! terminal and no environment, and prints nothing.
 
+pub(crate) mod agents;
 pub(crate) mod costs;
 pub(crate) mod daemon;
 pub(crate) mod json;

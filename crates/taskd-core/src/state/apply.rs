@@ -43,9 +43,21 @@ impl State {
     /// Keeps how long a loop has been waiting for a provider, which is not its time.
     pub(super) fn note_call_wait(&mut self, id: LoopId) {
         let now = self.now;
+        let engine = &self.loops[&id];
+        let refused = engine.agent().is_some_and(|it| self.recesses.contains_key(it));
         let engine = self.engine_mut(id);
         let works = matches!(engine.status, Status::Running | Status::Rebasing);
-        let wants = works && engine.is_quiet() && matches!(engine.next, Next::Call { .. });
+        let waits = match engine.next {
+            Next::Call { .. } => true,
+            Next::Agent { .. } => refused,
+            Next::Accept
+            | Next::Iterate
+            | Next::Compose
+            | Next::Tools
+            | Next::Gate
+            | Next::Land => false,
+        };
+        let wants = works && engine.is_quiet() && waits;
         if wants == engine.call_wanted_at.is_some() {
             return;
         }
@@ -280,7 +292,12 @@ impl State {
                 let bucket = self.buckets.entry(bucket.clone()).or_default();
                 bucket.send(&self.limits, (id, loop_id), cost, waited_ms, at);
             }
-            Work::Agent { .. } => self.agents += 1,
+            Work::Agent { .. } => {
+                self.agents += 1;
+                if let Some(recess) = self.recess_mut(owner) {
+                    recess.started();
+                }
+            }
             Work::CheckBase { .. }
             | Work::AcceptBefore
             | Work::Gate

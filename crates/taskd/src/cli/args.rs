@@ -86,6 +86,9 @@ pub(crate) enum Command {
     /// Show or set what loops and plans may spend
     #[command(subcommand)]
     Budget(BudgetCommand),
+    /// List agent programs: installed, logged in, who pays
+    #[command(hide = true, subcommand)]
+    Agents(AgentsCommand),
     /// List models: prices, sizes, and which keys are set
     #[command(hide = true)]
     Models,
@@ -155,6 +158,17 @@ pub(crate) enum BudgetCommand {
         /// In all, with what is spent already; less stops the next call
         #[arg(value_parser = parse_money, value_name = "$9")]
         money: u64,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AgentsCommand {
+    /// List agent programs: installed, logged in, who pays
+    Ls,
+    /// Show one: where it is, how it is started, what can be counted
+    Show {
+        /// Its name
+        name: String,
     },
 }
 

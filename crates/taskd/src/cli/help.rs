@@ -168,6 +168,8 @@ costs   by, rows[]: its key, input, output, cache_read, cache_write, cost_micros
         uncounted; total; with ids a receipt each: name, class_micros, queue_ms, call_ms, gate_ms,
         person_ms, wall_ms, calls, failed_calls, iterations, rebases, landed[]
 budget  name, budget_micros, cost_micros, left_micros
+agents  agents[]: name, source, file, program, version, tested, tested_versions, logged_in,
+        credential: variable, set; billed_to, counted, prompt, resume, argv; problems[]
 models  providers[]: name, interface, url, credential; models[]: name, window, max_output,
         price: since, *_micros per million tokens; interfaces[]: name, capabilities
 events  the stored events as they are: seq, at (milliseconds), kind, data, ...
