@@ -197,6 +197,10 @@ fn model_row(catalog: &Catalog, it: &Model, today: Date) -> v1::ModelRow {
 mod tests {
     use super::*;
 
+    fn agents() -> Presets {
+        Presets::load(Path::new("/nonexistent"), None)
+    }
+
     fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
         pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
     }
@@ -213,9 +217,9 @@ mod tests {
             ("TASKD_LOCAL_KEY", long.as_str()),
             ("GITHUB_TOKEN", "t"),
         ];
-        take(&catalog, &mut held, map(&given));
+        take(&catalog, &agents(), &mut held, map(&given));
         assert_eq!(held, map(&given[..2]));
-        take(&catalog, &mut held, BTreeMap::new());
+        take(&catalog, &agents(), &mut held, BTreeMap::new());
         assert_eq!(held, map(&given[..2]), "who has nothing takes nothing away");
     }
 
@@ -224,12 +228,12 @@ mod tests {
         let catalog = Catalog::built_in();
         let mut held = BTreeMap::new();
         let both = [("ANTHROPIC_API_KEY", "a"), ("ANTHROPIC_BASE_URL", "http://proxy")];
-        take(&catalog, &mut held, map(&both));
-        take(&catalog, &mut held, map(&[("OPENAI_API_KEY", "o")]));
+        take(&catalog, &agents(), &mut held, map(&both));
+        take(&catalog, &agents(), &mut held, map(&[("OPENAI_API_KEY", "o")]));
         assert_eq!(held.len(), 3);
-        take(&catalog, &mut held, map(&[("ANTHROPIC_API_KEY", "b")]));
+        take(&catalog, &agents(), &mut held, map(&[("ANTHROPIC_API_KEY", "b")]));
         assert_eq!(held, map(&[("ANTHROPIC_API_KEY", "b"), ("OPENAI_API_KEY", "o")]));
-        take(&catalog, &mut held, map(&both));
+        take(&catalog, &agents(), &mut held, map(&both));
         assert_eq!(held.get("ANTHROPIC_BASE_URL").map(String::as_str), Some("http://proxy"));
     }
 

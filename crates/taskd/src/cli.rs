@@ -4,7 +4,7 @@
 //! come from here and nowhere else.
 
 mod act;
-mod agents;
+pub(crate) mod agents;
 mod args;
 mod daemon;
 mod failure;
@@ -102,6 +102,7 @@ async fn dispatch(here: &Here, command: Option<Command>) -> Done {
         Command::Budget(BudgetCommand::Set { id, money }) => act::budget(here, id, money).await,
         Command::Agents(AgentsCommand::Ls) => agents::ls(here).await,
         Command::Agents(AgentsCommand::Show { name }) => agents::show(here, &name).await,
+        Command::Agents(AgentsCommand::Test { name }) => agents::test(here, &name).await,
         Command::Models => look::models(here).await,
         Command::Queue => look::queue(here).await,
         Command::Tui(it) => look::tui(here, it).await,

@@ -19,7 +19,7 @@ use taskd_tools::{
 
 use tokio::sync::watch;
 
-use self::heard::{Heard, has_said_its_last_word};
+use self::heard::{AFTER_LAST_WORD, Heard, has_said_its_last_word};
 use super::{
     Job, Trouble, lock,
     programs::{Command, ending},
@@ -50,7 +50,7 @@ impl Job {
         let (facts, mut told) = mpsc::sync_channel(FACTS);
         let (say, said) = watch::channel(0);
         let on_output = self.listen(&preset, facts, say);
-        let run = self.run_until(command, on_output, has_said_its_last_word(said));
+        let run = self.run_until(command, on_output, has_said_its_last_word(said, AFTER_LAST_WORD));
         tokio::pin!(run);
         let before = self.subject()?.checkpoint;
         let mut checkpoint = before;

@@ -4,6 +4,8 @@
 //! daemon. It runs the commands a preset names for its version and its login, with the environment an
 //! agent gets but without any key, and nothing of a preset that comes with the project.
 
+pub(crate) mod conform;
+
 use std::{collections::BTreeMap, env, ffi::OsString, fs, path::PathBuf, time::Duration};
 
 use taskd_tools::{
@@ -15,7 +17,7 @@ use super::{
     failure::{Done, Failure},
     here::{Here, variable},
 };
-use crate::render::agents::{Agent, Login, Tested, json, show as picture, table};
+use crate::render::agents::{Agent, Login, Tested, conformance, json, show as picture, table};
 
 /// A version or login check is ended after this long.
 const CHECK: Duration = Duration::from_secs(20);
@@ -42,6 +44,32 @@ pub(crate) async fn ls(here: &Here) -> Done {
 
 /// `taskd agents show NAME`.
 pub(crate) async fn show(here: &Here, name: &str) -> Done {
+    let agent = Eye::new()?.look(&found(here, name)?).await;
+    if here.out.json {
+        here.out.object(&json(&[agent], &[]))?;
+    } else {
+        here.out.print(&picture(&agent))?;
+    }
+    Ok(0)
+}
+
+/// `taskd agents test NAME`.
+pub(crate) async fn test(here: &Here, name: &str) -> Done {
+    let found = found(here, name)?;
+    let eye = Eye::new()?;
+    let agent = eye.look(&found).await;
+    if agent.program.is_none() {
+        return Err(Failure::failed(format!("{name} is not installed"), "taskd agents ls"));
+    }
+    here.out.remark(&format!("four short runs of {name}, billed to {}", agent.billed()));
+    let checks = conform::conform(&eye, &found).await?;
+    here.out.print(&conformance(&agent, &checks))?;
+    let bad = checks.iter().any(|it| it.good == Some(false));
+    Ok(u8::from(bad))
+}
+
+/// The preset of that name, or why there is none.
+fn found(here: &Here, name: &str) -> Result<Found, Failure> {
     let presets = load(here);
     let Some(found) = presets.get(name) else {
         let problem = presets.resolve(name).err().map(|it| it.to_string());
@@ -54,13 +82,7 @@ pub(crate) async fn show(here: &Here, name: &str) -> Done {
             None => Failure::usage(format!("there is no agent `{name}`"), hint),
         });
     };
-    let agent = Eye::new()?.look(found).await;
-    if here.out.json {
-        here.out.object(&json(&[agent], &[]))?;
-    } else {
-        here.out.print(&picture(&agent))?;
-    }
-    Ok(0)
+    Ok(found.clone())
 }
 
 fn load(here: &Here) -> Presets {

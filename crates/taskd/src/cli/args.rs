@@ -165,6 +165,11 @@ pub(crate) enum BudgetCommand {
 pub(crate) enum AgentsCommand {
     /// List agent programs: installed, logged in, who pays
     Ls,
+    /// Run one four times in a throw-away repository, and say what it does; this costs money
+    Test {
+        /// Its name
+        name: String,
+    },
     /// Show one: where it is, how it is started, what can be counted
     Show {
         /// Its name

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use serde_json::{Value, json as value};
 use taskd_tools::agents::{Found, PromptChannel, Source};
 
+use crate::cli::agents::conform::Check;
+
 use super::{Scene, json::SCHEMA_VERSION, table::Table, text::clean};
 
 /// Whether the version that is here is one the preset was written for.
@@ -57,7 +59,7 @@ impl Agent {
     }
 
     /// Who pays for a run that is submitted from here.
-    fn billed(&self) -> String {
+    pub(crate) fn billed(&self) -> String {
         match (&self.found.preset.credential, self.login) {
             (Some(name), _) if self.key_set => name.clone(),
             (_, Login::Yes | Login::Unknown) => "its own login".to_owned(),
@@ -150,6 +152,22 @@ pub(crate) fn show(it: &Agent) -> String {
     ];
     let lines = rows.iter().map(|(name, text)| format!("{name:<10} {}\n", clean(text)));
     format!("{}\n", clean(&preset.name)) + &lines.collect::<String>()
+}
+
+/// `taskd agents test`: a table of Markdown, to be pasted.
+pub(crate) fn conformance(it: &Agent, checks: &[Check]) -> String {
+    let version = it.version.as_deref().unwrap_or("of unknown version");
+    let mut text =
+        format!("{} {version}\n\n| check | | seen |\n|---|---|---|\n", it.found.preset.name);
+    for Check { name, good, seen } in checks {
+        let good = match good {
+            Some(true) => "yes",
+            Some(false) => "no",
+            None => "-",
+        };
+        text.push_str(&format!("| {name} | {good} | {} |\n", clean(seen).replace('|', "/")));
+    }
+    text
 }
 
 /// Both with `--json`: one object.

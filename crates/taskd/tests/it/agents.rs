@@ -52,11 +52,12 @@ fn runs(world: &World) -> usize {
 /// Code and class of each failed effect.
 fn failures(world: &World) -> Vec<(Code, Failure)> {
     let events = world.events().into_iter();
-    let failure = |event| match event {
-        Event::EffectEnded { outcome: Outcome::Failed { failure, fault, .. }, .. } => {
-            Some((fault.expect("every failure has its facts").code, failure))
-        }
-        _ => None,
+    let failure = |event| {
+        let Event::EffectEnded { outcome: Outcome::Failed { failure, fault, .. }, .. } = event
+        else {
+            return None;
+        };
+        Some((fault.expect("every failure has its facts").code, failure))
     };
     events.filter_map(|it| failure(it.event)).collect()
 }
@@ -222,4 +223,52 @@ fn agents_are_listed_as_they_are_here() {
     has(&ran.out, &["own", "claude"]);
     has(&ran.fails(2), &[".taskd/agents/bad.toml:4:1: "]);
     assert!(!world.dir.path().join("home/ran").exists());
+}
+
+/// Proves W-33: a program is run in a throw-away repository and told of in a table that can be pasted:
+/// its end, its work, its numbers, going on, how soon it is gone, what it leaves.
+#[test]
+fn a_conformance_run_tells_good_from_bad() {
+    let mut world = World::new();
+    let text = include_str!("../../../taskd-tools/tests/streams/claude-2.1.197.jsonl");
+    let said = world.aside("said.jsonl", text);
+    let good = format!(
+        "case \"$1\" in --version) echo 2.1.197; exit;; auth) exit 0;; esac\n\
+         [ -e ~/.here ] || exit 1\ncat >/dev/null; echo b >b.txt; cat {said}\n"
+    );
+    program(&mut world, "claude", &good);
+    world.aside("home/.here", "");
+    let told = world.taskd(&["agents", "test", "claude"]).ok();
+    has(
+        &told,
+        &[
+            "claude 2.1.197\n\n| check | | seen |\n",
+            "| works with stdin closed | yes | exit 0 after",
+            "| does what it is asked | yes | b.txt is there |",
+            "| reports usage | yes | 3000 tokens read, 100 written, and money |",
+            "| resumes by session id | yes | exit 0",
+            "| gone 2 s after a stop | yes |",
+            "| no orphans after a stop | yes |",
+            "| no login: fails | yes | exit 1",
+        ],
+    );
+    assert!(!world.repo.join("b.txt").exists(), "nothing of it happens here");
+    // One that does nothing, says nothing, leaves a helper and never minds who pays.
+    program(&mut world, "codex", "setsid tail -f /dev/null & exit 0\n");
+    let ran = world.taskd(&["agents", "test", "codex"]);
+    has(
+        &ran.out,
+        &[
+            "| does what it is asked | no | b.txt is not there |",
+            "| reports usage | no | none |",
+            "| resumes by session id | - | no session id |",
+            "| leaves nothing running | no | 1 processes ended |",
+            "| no login: fails | no | exit 0",
+        ],
+    );
+    assert_eq!(ran.code, 1);
+    let gone =
+        "name = \"gone\"\nargv = [\"no-such-program\"]\nprompt = \"stdin\"\nformat = \"text\"\n";
+    own_preset(&world, "gone", gone);
+    has(&world.taskd(&["agents", "test", "gone"]).fails(1), &["gone is not installed"]);
 }

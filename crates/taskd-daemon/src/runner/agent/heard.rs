@@ -16,7 +16,7 @@ use super::super::Trouble;
 /// A run that fails sooner than this and leaves the tree as it was never began to work.
 const EARLY: Duration = Duration::from_secs(30);
 /// A program that has said its last word and prints nothing for so long is ended.
-const AFTER_LAST_WORD: Duration = Duration::from_secs(5);
+pub(super) const AFTER_LAST_WORD: Duration = Duration::from_secs(5);
 /// Nobody waits longer for an allowance without asking again.
 const LONGEST_WINDOW: Duration = Duration::from_secs(8 * 24 * 60 * 60);
 
@@ -104,12 +104,12 @@ fn wait_ms(until: u64) -> Option<u64> {
 
 /// Returns when a program has said its last word and nothing came after it for a while. `said`
 /// counts what it printed from its last word on.
-pub(super) async fn has_said_its_last_word(mut said: watch::Receiver<u64>) {
+pub(super) async fn has_said_its_last_word(mut said: watch::Receiver<u64>, silence: Duration) {
     if said.wait_for(|it| 0 < *it).await.is_err() {
         // It is over by itself.
         return std::future::pending().await;
     }
-    while let Ok(changed) = tokio::time::timeout(AFTER_LAST_WORD, said.changed()).await {
+    while let Ok(changed) = tokio::time::timeout(silence, said.changed()).await {
         if changed.is_err() {
             return std::future::pending().await;
         }
@@ -118,6 +118,7 @@ pub(super) async fn has_said_its_last_word(mut said: watch::Receiver<u64>) {
 
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt as _;
     use taskd_model::Failure;
     use taskd_tools::supervise::Captured;
 
@@ -173,17 +174,17 @@ mod tests {
         assert_eq!(said(false).exit(&How::Exited(3)), 3, "its words are not believed");
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_program_is_ended_some_time_after_its_last_word() {
         let (say, said) = watch::channel(0);
-        let begun = tokio::time::Instant::now();
-        let over = has_said_its_last_word(said);
+        let over = has_said_its_last_word(said, Duration::ZERO);
         tokio::pin!(over);
-        assert!(tokio::time::timeout(Duration::from_secs(600), &mut over).await.is_err());
+        assert_eq!((&mut over).now_or_never(), None, "it has said nothing");
         say.send_replace(1);
-        assert!(tokio::time::timeout(Duration::from_secs(4), &mut over).await.is_err());
-        say.send_replace(2);
         over.await;
-        assert_eq!(begun.elapsed().as_secs(), 609);
+        let (say, said) = watch::channel(1);
+        drop(say);
+        let over = has_said_its_last_word(said, Duration::from_secs(600));
+        assert_eq!(over.now_or_never(), None, "it is over by itself");
     }
 }

@@ -1,6 +1,8 @@
 //! The real programs, where they are installed, against a provider on loopback. Where one is not,
 //! the test says `NOT RUN` and its name.
 
+use std::io::Write as _;
+
 use serde_json::{Value, json};
 use taskd_model::Status;
 
@@ -15,7 +17,7 @@ fn is_here(name: &str) -> bool {
     let path = std::env::var_os("PATH").expect("PATH is set");
     let here = std::env::split_paths(&path).any(|it| it.join(name).is_file());
     if !here {
-        println!("NOT RUN {name}");
+        writeln!(std::io::stdout(), "NOT RUN {name}").ok();
     }
     here
 }
