@@ -1,12 +1,8 @@
 //! Verbs: what a person does to loops and plans.
 
-use taskd_api::{ApiError, codes, handed_over, v1};
+use taskd_api::{ApiError, codes, v1};
 
-use super::{
-    args::VerbArgs,
-    failure::Done,
-    here::{Here, variable},
-};
+use super::{args::VerbArgs, failure::Done, here::Here};
 use crate::render::{json, text::clean};
 
 /// A verb with ids, or for all.
@@ -36,7 +32,7 @@ pub(crate) async fn budget(here: &Here, id: String, micros: u64) -> Done {
 async fn act(here: &Here, mut request: v1::ActRequest) -> Done {
     let client = here.client().await?;
     if goes_on(request.verb()) && !request.dry_run {
-        request.credentials = handed_over(&client.providers().await?, variable);
+        request.credentials = here.keys(&client.providers().await?);
     }
     let all = request.all;
     let answer = client.act(request).await?;

@@ -272,3 +272,19 @@ fn a_conformance_run_tells_good_from_bad() {
     own_preset(&world, "gone", gone);
     has(&world.taskd(&["agents", "test", "gone"]).fails(1), &["gone is not installed"]);
 }
+
+/// A key that was missing is handed over by the resume that goes on with the work.
+#[test]
+fn a_resume_hands_over_the_key_of_an_agent() {
+    let mut world = World::new();
+    let own = "name = \"mine\"\nargv = [\"sh\", \"-c\", \"[ -n \\\"$MY_KEY\\\" ] && echo b >b.txt\"]\n\
+               prompt = \"stdin\"\nformat = \"text\"\ncredential = \"MY_KEY\"\n";
+    own_preset(&world, "mine", own);
+    world.start();
+    world.submit(&plan("mine", &["a"]));
+    world.until_status("p1.a", &[Status::Blocked, Status::Complete]);
+    assert_eq!(failures(&world).len(), 3, "{}", world.transcript());
+    world.env.insert("MY_KEY".to_owned(), KEY.to_owned());
+    world.taskd(&["resume", "p1.a"]).ok();
+    world.until_status("p1.a", &[Status::Complete]);
+}

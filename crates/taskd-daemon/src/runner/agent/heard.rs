@@ -2,7 +2,7 @@
 //!
 //! Its words never make a run good: they say whose fault it is, and when to come again.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use taskd_model::{Code, Usage};
 use taskd_tools::{
@@ -11,7 +11,7 @@ use taskd_tools::{
 };
 use tokio::sync::watch;
 
-use super::super::Trouble;
+use super::super::{Trouble, epoch_s};
 
 /// A run that fails sooner than this and leaves the tree as it was never began to work.
 const EARLY: Duration = Duration::from_secs(30);
@@ -97,8 +97,7 @@ impl Heard {
 
 /// Milliseconds until then; nothing if that has passed.
 fn wait_ms(until: u64) -> Option<u64> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let left = Duration::from_secs(until).checked_sub(now).filter(|it| !it.is_zero())?;
+    let left = until.checked_sub(epoch_s()).filter(|it| 0 < *it).map(Duration::from_secs)?;
     u64::try_from(left.min(LONGEST_WINDOW).as_millis()).ok()
 }
 
@@ -144,7 +143,7 @@ mod tests {
 
     #[test]
     fn a_limit_keeps_the_time_it_named() {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        let now = epoch_s();
         let excuse = |facts: Vec<AgentFact>| {
             let mut heard = Heard::default();
             facts.into_iter().for_each(|it| heard.take(it));
