@@ -44,7 +44,8 @@ pub(crate) fn next_deadline(state: &State) -> Option<Time> {
     }
     let admission =
         state.index().calls.iter().filter_map(|(name, waiters)| admission_at(state, name, waiters));
-    due.into_iter().chain(admission).chain(fallback::next_at(state)).min()
+    let others = [fallback::next_at(state), state.recess_over()].into_iter().flatten();
+    due.into_iter().chain(admission).chain(others).min()
 }
 
 /// When a waiting call can go. Whose turn it is may change while time passes, and with it how much
@@ -181,7 +182,8 @@ fn admit_agent(state: &State, now: Time) -> Option<Step> {
     if state.is_parked() || !state.has_agent_slot() {
         return None;
     }
-    let (_, _, id) = *state.index().agents.first()?;
+    let may = |id: &LoopId| state.recess(&state.loops()[id]).is_none_or(|it| it.may_start(now));
+    let id = state.index().agents.iter().map(|it| it.2).find(may)?;
     let engine = &state.loops()[&id];
     let Next::Agent { prompt } = engine.next else { unreachable!("indexed as a waiting agent") };
     Some(match money::spent_up(state, id, now) {

@@ -270,6 +270,14 @@ impl LoopEngine {
         }
     }
 
+    /// The agent that works, if one does.
+    pub(crate) fn agent(&self) -> Option<&String> {
+        match &self.worker {
+            Worker::Agent(name) => Some(name),
+            Worker::Model(_) => None,
+        }
+    }
+
     /// The models that do not refuse its calls, the best first.
     pub(crate) fn fit_models(&self) -> impl Iterator<Item = &String> {
         self.models.iter().filter(|it| !self.unfit.contains(*it))

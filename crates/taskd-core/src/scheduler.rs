@@ -14,6 +14,7 @@
 mod cells;
 mod circuit;
 mod look;
+mod recess;
 mod tank;
 mod waiters;
 
@@ -30,6 +31,7 @@ use self::{
 };
 pub(crate) use self::{
     look::{Hindrance, Outage, WINDOW_MS},
+    recess::Recess,
     tank::Tank,
     waiters::{Order, Shares, Waiters, Waiting},
 };

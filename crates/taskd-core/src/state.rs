@@ -25,7 +25,7 @@ use crate::{
     money::DayPurse,
     plan::Plan,
     queue::{Lane, Stage},
-    scheduler::{Bucket, Cost, Waiters},
+    scheduler::{Bucket, Cost, Recess, Waiters},
 };
 
 /// What a loop waits for, besides time.
@@ -139,6 +139,8 @@ pub(crate) struct State {
     buckets: BTreeMap<String, Bucket>,
     /// Everybody's account of a day.
     all: DayPurse,
+    /// Agents that have refused to work, by name.
+    recesses: BTreeMap<String, Recess>,
     agents: u32,
     gates: u32,
     #[serde(skip)]
@@ -176,6 +178,7 @@ impl State {
             effects: BTreeMap::new(),
             buckets: BTreeMap::new(),
             all: DayPurse::default(),
+            recesses: BTreeMap::new(),
             agents: 0,
             gates: 0,
             index: Index::default(),
@@ -261,6 +264,19 @@ impl State {
 
     pub(crate) fn index(&self) -> &Index {
         &self.index
+    }
+
+    /// The recess of the agent that works for a loop, if it has one.
+    pub(crate) fn recess(&self, engine: &LoopEngine) -> Option<&Recess> {
+        self.recesses.get(engine.agent()?)
+    }
+
+    /// When the next recess is over; nothing if nobody waits for that.
+    pub(crate) fn recess_over(&self) -> Option<Time> {
+        if self.index.agents.is_empty() {
+            return None;
+        }
+        self.recesses.values().map(Recess::until).filter(|it| self.now < *it).min()
     }
 
     pub(crate) fn has_agent_slot(&self) -> bool {

@@ -4,6 +4,7 @@
 //! (`ba5e` is the first base); a loop is called by its spec's name, a plan `p1`, the landing queue
 //! `q`. `a to call` finishes what runs of `a`, well, until a call is open (or `gate`, `land`).
 
+mod agents;
 mod fallback;
 mod landing;
 mod log;
@@ -437,7 +438,7 @@ fn outcome(verb: &str, args: &[&str]) -> Outcome {
         "published" => Outcome::Published,
         "moved" => Outcome::PublishMoved { actual: oid(args[0]) },
         "held" => Outcome::PublishHeld { why: "src/lib.rs has changes".to_owned() },
-        "429" => failed(refused(args)),
+        "429" | "limit" => failed(refused(args)),
         "fails" | "call-fails" => failed(Failure::Transient),
         "fails-for-good" => failed(Failure::Permanent),
         "too-large" => failed(Failure::TooLarge),

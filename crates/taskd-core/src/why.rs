@@ -8,6 +8,7 @@ use crate::{
     Coordinator, Want, WhyRow, decide,
     engine::{LoopEngine, Next},
     plan::{PlanState, Reach, Spec},
+    scheduler::Recess,
 };
 
 /// Longest chain that is followed.
@@ -110,7 +111,13 @@ impl Coordinator {
             return row(format!("{name} waits for {need} to pass again"), None);
         }
         match self.state().index().want(id) {
-            Want::Agent => row(format!("{name} waits for an agent slot"), None),
+            Want::Agent => match self.state().recess(engine).map(Recess::until) {
+                Some(until) => {
+                    let text = format!("{name} waits for the usage window of {}", engine.worker);
+                    row(text, (self.state().now() < until).then_some(until))
+                }
+                None => row(format!("{name} waits for an agent slot"), None),
+            },
             Want::Gate => row(format!("{name} waits for a gate slot"), None),
             Want::Nothing | Want::Step | Want::Slot | Want::Call(_)
                 if engine.next == Next::Land =>

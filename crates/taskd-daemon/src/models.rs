@@ -17,7 +17,7 @@ use taskd_llm::{
     capabilities,
 };
 use taskd_model::{AgentDoc, Param, Params, TypeDoc, Unsupported};
-use taskd_tools::agents::Preset;
+use taskd_tools::agents::Presets;
 
 pub(crate) use self::{
     check::{Availability, check},
@@ -73,9 +73,20 @@ fn read(path: &Path) -> io::Result<Option<String>> {
 }
 
 impl Context {
+    /// The presets of agents: built in, the person's, and those of the project that is checked out
+    /// there.
+    pub(crate) fn agents(&self, root: Option<&Path>) -> Presets {
+        Presets::load(&self.paths.config, root)
+    }
+
     /// Keeps what a client handed over, in memory.
     pub(crate) fn take_credentials(&self, given: BTreeMap<String, String>) {
-        take(self.models.catalog(), &mut lock(&self.credentials), given);
+        // Most acts hand nothing over, and presets are files to be read.
+        if given.is_empty() {
+            return;
+        }
+        let agents = self.agents(None);
+        take(self.models.catalog(), &agents, &mut lock(&self.credentials), given);
     }
 }
 
@@ -87,7 +98,7 @@ pub(crate) fn trouble(
     given: &BTreeMap<String, String>,
 ) -> Option<(String, String)> {
     let mut credentials = lock(&ctx.credentials).clone();
-    take(ctx.models.catalog(), &mut credentials, given.clone());
+    take(ctx.models.catalog(), &ctx.agents(None), &mut credentials, given.clone());
     match ctx.models.resolve(name, &credentials) {
         Ok(_) => None,
         Err(LlmError::MissingCredential { provider, variable }) => Some((
@@ -113,7 +124,7 @@ pub(crate) fn refused(
         }
         AgentDoc::Model { name } => {
             let mut credentials = lock(&ctx.credentials).clone();
-            take(ctx.models.catalog(), &mut credentials, given.clone());
+            take(ctx.models.catalog(), &ctx.agents(None), &mut credentials, given.clone());
             ctx.models.capabilities(name, &credentials).refused(loop_type.params)
         }
     }
@@ -141,15 +152,11 @@ pub(crate) fn key_variable(ctx: &Context, model: &str) -> Option<String> {
 /// for belong together, so a key that comes without a place takes an earlier place away.
 fn take(
     catalog: &Catalog,
+    agents: &Presets,
     held: &mut BTreeMap<String, String>,
     mut given: BTreeMap<String, String>,
 ) {
-    // Most acts hand nothing over, and presets are files to be parsed.
-    if given.is_empty() {
-        return;
-    }
-    let presets = Preset::BUILTIN_NAMES.iter().filter_map(|it| Preset::builtin(it)?.credential);
-    let presets: BTreeSet<String> = presets.collect();
+    let presets = agents.credentials();
     let variables = catalog.variables();
     given.retain(|name, value| {
         let is_read = variables.contains(name.as_str()) || presets.contains(name);
@@ -229,6 +236,10 @@ fn model_row(catalog: &Catalog, it: &Model, today: Date) -> v1::ModelRow {
 mod tests {
     use super::*;
 
+    fn agents() -> Presets {
+        Presets::load(Path::new("/nonexistent"), None)
+    }
+
     fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
         pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
     }
@@ -245,9 +256,9 @@ mod tests {
             ("TASKD_LOCAL_KEY", long.as_str()),
             ("GITHUB_TOKEN", "t"),
         ];
-        take(&catalog, &mut held, map(&given));
+        take(&catalog, &agents(), &mut held, map(&given));
         assert_eq!(held, map(&given[..2]));
-        take(&catalog, &mut held, BTreeMap::new());
+        take(&catalog, &agents(), &mut held, BTreeMap::new());
         assert_eq!(held, map(&given[..2]), "who has nothing takes nothing away");
     }
 
@@ -256,12 +267,12 @@ mod tests {
         let catalog = Catalog::built_in();
         let mut held = BTreeMap::new();
         let both = [("ANTHROPIC_API_KEY", "a"), ("ANTHROPIC_BASE_URL", "http://proxy")];
-        take(&catalog, &mut held, map(&both));
-        take(&catalog, &mut held, map(&[("OPENAI_API_KEY", "o")]));
+        take(&catalog, &agents(), &mut held, map(&both));
+        take(&catalog, &agents(), &mut held, map(&[("OPENAI_API_KEY", "o")]));
         assert_eq!(held.len(), 3);
-        take(&catalog, &mut held, map(&[("ANTHROPIC_API_KEY", "b")]));
+        take(&catalog, &agents(), &mut held, map(&[("ANTHROPIC_API_KEY", "b")]));
         assert_eq!(held, map(&[("ANTHROPIC_API_KEY", "b"), ("OPENAI_API_KEY", "o")]));
-        take(&catalog, &mut held, map(&both));
+        take(&catalog, &agents(), &mut held, map(&both));
         assert_eq!(held.get("ANTHROPIC_BASE_URL").map(String::as_str), Some("http://proxy"));
     }
 

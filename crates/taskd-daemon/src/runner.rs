@@ -384,6 +384,10 @@ pub(crate) fn worktree_name(id: taskd_model::LoopId, spec: &str) -> String {
 
 /// The person's identity, now.
 pub(crate) fn identity(repo: &Repo) -> Result<Identity, GitError> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    repo.identity(i64::try_from(now).unwrap_or(i64::MAX))
+    repo.identity(i64::try_from(epoch_s()).unwrap_or(i64::MAX))
+}
+
+/// Seconds since the epoch, now.
+pub(crate) fn epoch_s() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }

@@ -4,6 +4,7 @@
 //! wrong comes back as problems with line and column, all of them at once.
 
 mod accept;
+mod agents;
 
 use std::{
     collections::BTreeMap,
@@ -18,7 +19,7 @@ use taskd_model::{
     PlanDoc, PlanHead, Priority, ProjectId, SpecDoc, SpecHead, TypeDoc, Unsupported, Worker,
     encode_doc,
 };
-use taskd_tools::agents::Preset;
+use taskd_tools::agents::Presets;
 
 use crate::{
     config::Config,
@@ -62,7 +63,7 @@ pub(crate) async fn submit(
     let of_spec =
         |(head, _): &(SpecHead, SpecDoc)| [head.worker.clone()].into_iter().chain(fallback(head));
     let workers: Vec<Worker> = draft.specs.iter().flat_map(of_spec).collect();
-    draft.response.payers = models::payers(ctx, &credentials, &workers);
+    draft.response.payers = models::payers(ctx, Some(&draft.probe.root), &credentials, &workers);
     if check_only {
         return Ok(if try_accept { check(ctx, draft).await } else { draft.response });
     }
@@ -145,6 +146,8 @@ struct Look<'a> {
     request: v1::SubmitRequest,
     options: v1::SubmitOptions,
     problems: Vec<v1::Problem>,
+    /// The presets of agents that count here.
+    agents: Presets,
 }
 
 /// A draft, or an answer that names the problems.
@@ -153,7 +156,7 @@ type Looked = Result<Draft, v1::SubmitResponse>;
 impl<'a> Look<'a> {
     fn new(ctx: &'a Context, request: v1::SubmitRequest) -> Self {
         let options = request.options.clone().unwrap_or_default();
-        Self { ctx, request, options, problems: Vec::new() }
+        Self { ctx, request, options, problems: Vec::new(), agents: Presets::default() }
     }
 
     fn problem(&mut self, message: impl Into<String>, hint: impl Into<String>) {
@@ -172,6 +175,8 @@ impl<'a> Look<'a> {
         let config = self.ctx.config_of(&probe.root).map_err(ApiError::from)?;
         let Some((plan, single)) = self.parse() else { return self.answer() };
         let types = load_types(&self.ctx.paths.config, &probe.root, &mut self.problems);
+        self.agents = self.ctx.agents(Some(&probe.root));
+        self.problems.extend(agents::remarks(&self.agents));
         let target = self.target(&probe, &plan.head);
         let repo = Repo::new(&probe.git_dir, &self.ctx.tag, "/nonexistent")
             .map_err(|it| ApiError::of(it.code(), &it))?;
@@ -386,7 +391,7 @@ impl<'a> Look<'a> {
         let trouble = match &found {
             AgentDoc::Model { name } => models::trouble(self.ctx, name, &self.request.credentials),
             AgentDoc::Agent { run } => {
-                missing_program(run, &self.request.environment).map(|it| (it, String::new()))
+                agents::trouble(&self.agents, run, &self.request.environment)
             }
         };
         if let Some((trouble, hint)) = trouble {
@@ -629,15 +634,6 @@ fn in_need_order(specs: &[PlanSpec]) -> Vec<usize> {
 
 fn small(n: usize) -> u16 {
     u16::try_from(n).expect("the parser allows fewer specs")
-}
-
-/// Why an agent program cannot be started, as far as one can see without starting it.
-fn missing_program(run: &str, env: &BTreeMap<String, String>) -> Option<String> {
-    let preset = Preset::builtin(run)?;
-    let program = preset.argv.first()?;
-    let path = env.get("PATH").map(String::as_str).unwrap_or_default();
-    let found = std::env::split_paths(path).any(|dir| dir.join(program).is_file());
-    (!found).then(|| format!("the agent `{run}` is not installed: no `{program}` on your PATH"))
 }
 
 /// What the repository itself suggests as a gate.

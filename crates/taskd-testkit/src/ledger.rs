@@ -73,6 +73,8 @@ pub(crate) struct Ledger {
     /// Trees with a green outcome, by the event that holds it.
     green: BTreeMap<Seq, Oid>,
     agents: u32,
+    /// Until when agents said they do not work, by name.
+    recesses: BTreeMap<String, Time>,
     gates: u32,
     /// Purses whose end was told of, since they were filled: in which unit, and on which day.
     pub(crate) told: Vec<(Purse, usize, Option<u64>)>,
@@ -199,6 +201,9 @@ impl Ledger {
                 self.afforded(owner, work)?;
                 self.agents += 1;
                 check(self.agents <= self.limits.agents, || format!("{id}: too many agents"))?;
+                let Owner::Loop(of) = owner else { return Err(format!("{owner} runs an agent")) };
+                let until = self.recesses.get(&self.loops[&of].model).copied();
+                check(until.is_none_or(|it| it <= at), || format!("{id}: its agent refused"))?;
             }
             Work::CheckBase { .. }
             | Work::AcceptBefore
@@ -279,6 +284,13 @@ impl Ledger {
             (open.owner, outcome)
         {
             self.composed(of, [*worst_micros, *worst_tokens]);
+        }
+        if let (Work::Agent { .. }, Owner::Loop(of)) = (&open.work, open.owner)
+            && let Some(Failure::NotBefore(ms)) = outcome.failure()
+        {
+            let until = record.at.plus_ms(ms);
+            let known = self.recesses.entry(self.loops[&of].model.clone()).or_default();
+            *known = until.max(*known);
         }
         match (outcome, &open.work) {
             (Outcome::Failed { failure: Failure::OverBudget, .. }, _) => tally.over_budget += 1,

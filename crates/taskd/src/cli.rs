@@ -4,6 +4,7 @@
 //! come from here and nowhere else.
 
 mod act;
+pub(crate) mod agents;
 mod args;
 mod daemon;
 mod failure;
@@ -24,8 +25,8 @@ use clap::{Parser as _, error::ErrorKind};
 use taskd_api::v1::Verb;
 
 use args::{
-    BudgetCommand, Cli, Command, DaemonCommand, ModelsArgs, ModelsCommand, PlanCommand,
-    ProjectsCommand,
+    AgentsCommand, BudgetCommand, Cli, Command, DaemonCommand, ModelsArgs, ModelsCommand,
+    PlanCommand, ProjectsCommand,
 };
 use failure::{Done, Failure};
 use here::Here;
@@ -100,6 +101,9 @@ async fn dispatch(here: &Here, command: Option<Command>) -> Done {
             money::budgets(here, &ids, scope).await
         }
         Command::Budget(BudgetCommand::Set { id, amount }) => act::budget(here, id, amount).await,
+        Command::Agents(AgentsCommand::Ls) => agents::ls(here).await,
+        Command::Agents(AgentsCommand::Show { name }) => agents::show(here, &name).await,
+        Command::Agents(AgentsCommand::Test { name }) => agents::test(here, &name).await,
         Command::Models(ModelsArgs {
             command: Some(ModelsCommand::Reset { names, refusals }),
             ..

@@ -3,6 +3,7 @@
 //! Knows columns, colours and local time because it is told them in a [`Scene`]. Reads no clock, no
 //! terminal and no environment, and prints nothing.
 
+pub(crate) mod agents;
 pub(crate) mod budgets;
 pub(crate) mod checks;
 pub(crate) mod costs;

@@ -280,7 +280,12 @@ impl State {
                 let bucket = self.buckets.entry(bucket.clone()).or_default();
                 bucket.send(&self.limits, (id, loop_id), cost, waited_ms, at);
             }
-            Work::Agent { .. } => self.agents += 1,
+            Work::Agent { .. } => {
+                self.agents += 1;
+                if let Some(recess) = self.recess_mut(owner) {
+                    recess.started();
+                }
+            }
             Work::CheckBase { .. }
             | Work::AcceptBefore
             | Work::Gate

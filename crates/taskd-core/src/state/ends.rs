@@ -10,10 +10,11 @@ use taskd_model::{
 
 use super::{BaseCheck, Open, State};
 use crate::{
+    coordinator::loop_of,
     engine::{LoopEngine, Next, ToolSlot, ToolState, Turn},
     plan::PlanState,
     queue::Stage,
-    scheduler::Cost,
+    scheduler::{Cost, Recess},
 };
 
 /// Failures in a row, of anything but a model call, after which a person is asked.
@@ -57,7 +58,10 @@ impl State {
                 let by = Seq(self.next.0 - 1);
                 bucket.end(&self.limits, (id, by), reserved, outcome, self.now);
             }
-            Work::Agent { .. } => self.agents -= 1,
+            Work::Agent { .. } => {
+                self.agents -= 1;
+                self.end_run(id, open.owner, outcome);
+            }
             Work::CheckBase { .. }
             | Work::AcceptBefore
             | Work::Gate
@@ -68,6 +72,57 @@ impl State {
             | Work::Rebase { .. }
             | Work::BuildCandidate { .. }
             | Work::Publish { .. } => {}
+        }
+    }
+
+    pub(super) fn recess_mut(&mut self, owner: Owner) -> Option<&mut Recess> {
+        let agent = self.loops.get(&loop_of(owner)?)?.agent()?;
+        self.recesses.get_mut(agent)
+    }
+
+    /// A run of an agent ended. One that was refused closes the agent for every loop; one that was
+    /// not, after that, lets two go where one went.
+    fn end_run(&mut self, id: EffectId, owner: Owner, outcome: &Outcome) {
+        let now = self.now;
+        let wait_ms = match outcome.failure() {
+            Some(Failure::NotBefore(ms)) => Some(Some(ms)),
+            Some(Failure::RateLimited) => Some(None),
+            Some(
+                Failure::Transient
+                | Failure::Permanent
+                | Failure::Auth
+                | Failure::TooLarge
+                | Failure::Resources
+                | Failure::OverBudget,
+            )
+            | None => None,
+        };
+        if let Some(recess) = self.recess_mut(owner) {
+            recess.ended();
+        }
+        let Some(name) = loop_of(owner).and_then(|it| self.loops[&it].agent().cloned()) else {
+            return;
+        };
+        if let Some(wait_ms) = wait_ms {
+            let runs = |open: &&Open| {
+                let of_it = loop_of(open.owner).and_then(|it| self.loops[&it].agent());
+                matches!(open.work, Work::Agent { .. }) && of_it == Some(&name)
+            };
+            let running = u32::try_from(self.effects.values().filter(runs).count());
+            let fresh = Recess::new(running.unwrap_or(u32::MAX));
+            let recess = self.recesses.entry(name).or_insert(fresh);
+            recess.refuse(&self.limits, wait_ms, id.0.0, now);
+            // Whoever waits for an agent now waits for this one's allowance, perhaps.
+            let waiting: Vec<LoopId> = self.index.agents.iter().map(|it| it.2).collect();
+            for id in waiting {
+                self.note_call_wait(id);
+                self.touch_loop(id);
+            }
+        } else if matches!(outcome, Outcome::AgentDone { .. })
+            && let Some(recess) = self.recesses.get_mut(&name)
+            && recess.worked(&self.limits, now)
+        {
+            self.recesses.remove(&name);
         }
     }
 
@@ -117,8 +172,13 @@ impl State {
             }
             return;
         }
-        engine.attempts = 0;
-        engine.failing_since = None;
+        // Between two runs of an agent its worktree is ensured; that says nothing of the agent.
+        let between =
+            matches!((&open.work, &engine.next), (Work::Prepare { .. }, Next::Agent { .. }));
+        if !between {
+            engine.attempts = 0;
+            engine.failing_since = None;
+        }
         engine.moved_on(&open.work, outcome, since, max_turns);
     }
 

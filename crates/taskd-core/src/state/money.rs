@@ -159,7 +159,10 @@ impl State {
         let works = matches!(engine.status, Status::Running | Status::Rebasing);
         let waits = match engine.next {
             Next::Call { .. } => true,
-            Next::Agent { .. } => self.closed_for(id).is_some(),
+            Next::Agent { .. } => {
+                let refused = engine.agent().is_some_and(|it| self.recesses.contains_key(it));
+                refused || self.closed_for(id).is_some()
+            }
             Next::Accept
             | Next::Iterate
             | Next::Compose

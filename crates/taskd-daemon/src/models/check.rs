@@ -60,7 +60,7 @@ pub(crate) async fn check(
         return Err(ApiError::new(codes::NOT_FOUND, what).hint(problem::suggest(it, &known)));
     }
     let mut credentials = lock(&ctx.credentials).clone();
-    take(catalog, &mut credentials, given.clone());
+    take(catalog, &ctx.agents(None), &mut credentials, given.clone());
     let wanted = |it: &&Provider| names.is_empty() || names.contains(&it.name);
     let asked = catalog.providers().filter(wanted).map(|it| ask(ctx, it, &credentials));
     Ok(future::join_all(asked).await)

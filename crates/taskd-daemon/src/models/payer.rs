@@ -1,27 +1,30 @@
 //! Who pays for a worker, told by the name of a variable. No credential is part of it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::Path};
 
 use taskd_api::v1;
 use taskd_llm::Catalog;
 use taskd_model::Worker;
-use taskd_tools::agents::Preset;
+use taskd_tools::agents::Presets;
 
 use super::take;
 use crate::runner::{Context, lock};
 
-/// Who pays for each of these, each told once, with what is held and `given`.
+/// Who pays for each of these, each told once, with what is held and `given`. Of the
+/// project there, if of one.
 pub(crate) fn payers<'a>(
     ctx: &Context,
+    root: Option<&Path>,
     given: &BTreeMap<String, String>,
     workers: impl IntoIterator<Item = &'a Worker>,
 ) -> Vec<v1::Payer> {
     let catalog = ctx.models.catalog();
     let mut held = lock(&ctx.credentials).clone();
-    take(catalog, &mut held, given.clone());
+    let agents = ctx.agents(root);
+    take(catalog, &agents, &mut held, given.clone());
     let mut rows: Vec<v1::Payer> = Vec::new();
     for it in workers {
-        let row = payer(catalog, &held, it);
+        let row = payer(catalog, &agents, &held, it);
         if !rows.contains(&row) {
             rows.push(row);
         }
@@ -30,7 +33,12 @@ pub(crate) fn payers<'a>(
     rows
 }
 
-fn payer(catalog: &Catalog, held: &BTreeMap<String, String>, worker: &Worker) -> v1::Payer {
+fn payer(
+    catalog: &Catalog,
+    agents: &Presets,
+    held: &BTreeMap<String, String>,
+    worker: &Worker,
+) -> v1::Payer {
     let has = |name: &str| held.get(name).is_some_and(|it| !it.trim().is_empty());
     let row = |kind: v1::PayerKind, variable: &str, place: String| v1::Payer {
         worker: worker.to_string(),
@@ -40,8 +48,8 @@ fn payer(catalog: &Catalog, held: &BTreeMap<String, String>, worker: &Worker) ->
     };
     let name = match worker {
         Worker::Agent(name) => {
-            let variable = Preset::builtin(name).and_then(|it| it.credential);
-            return match variable.as_deref().filter(|it| has(it)) {
+            let variable = agents.get(name).and_then(|it| it.preset.credential.as_ref());
+            return match variable.filter(|it| has(it)) {
                 Some(it) => row(v1::PayerKind::Variable, it, String::new()),
                 None => row(v1::PayerKind::Login, "", String::new()),
             };
@@ -77,9 +85,10 @@ mod tests {
     #[test]
     fn who_pays_is_told_by_variable_and_host() {
         let catalog = Catalog::built_in();
+        let agents = Presets::load(Path::new("/nonexistent"), None);
         let of = |worker: Worker, held: &[(&str, &str)]| {
             let held = held.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect();
-            let it = payer(&catalog, &held, &worker);
+            let it = payer(&catalog, &agents, &held, &worker);
             let text = format!("{it:?}");
             assert!(!text.contains("secret"), "{text}");
             (it.kind(), it.variable, it.place)

@@ -3,18 +3,23 @@
 //! What it prints is noise and hints; its tree is what counts. The tree is checkpointed while it
 //! works, so that a crash costs minutes and not the run.
 
+mod heard;
+
 use std::{
     path::{Path, PathBuf},
     sync::mpsc,
     time::Duration,
 };
 
-use taskd_model::{AgentDoc, Code, Delta, Digest, Observation, Oid, Outcome, Usage};
+use taskd_model::{AgentDoc, Code, Delta, Digest, Observation, Oid, Outcome};
 use taskd_tools::{
     agents::{AgentFact, Format, Invocation, Preset, PromptChannel, StreamParser},
     supervise::{How, Ladder, Stdin, Stream},
 };
 
+use tokio::sync::watch;
+
+use self::heard::{AFTER_LAST_WORD, Heard, has_said_its_last_word};
 use super::{
     Job, Trouble, lock,
     programs::{Command, ending},
@@ -30,57 +35,73 @@ const FACTS: usize = 1_024;
 impl Job {
     /// Runs the agent once.
     pub(super) async fn agent(&self, prompt: &Digest) -> Outcome {
-        let mut usage = None;
-        match self.run_agent(prompt, &mut usage).await {
+        let mut heard = Heard::default();
+        match self.run_agent(prompt, &mut heard).await {
             Ok(outcome) => outcome,
-            Err(trouble) => trouble.outcome(usage.unwrap_or_default()),
+            Err(trouble) => trouble.outcome(heard.usage.unwrap_or_default()),
         }
     }
 
-    async fn run_agent(
-        &self,
-        prompt: &Digest,
-        usage: &mut Option<Usage>,
-    ) -> Result<Outcome, Trouble> {
+    async fn run_agent(&self, prompt: &Digest, heard: &mut Heard) -> Result<Outcome, Trouble> {
         let preset = self.preset()?;
         let text = String::from_utf8_lossy(&self.ctx.blob(prompt)?).into_owned();
         let file = PromptFile::write(&self.ctx.paths.run_dir(), self.order.effect.0.0, &text)?;
         let command = self.agent_command(&preset, &text, &file.0)?;
-        let (facts, mut heard) = mpsc::sync_channel(FACTS);
-        let on_output = self.listen(&preset, facts);
-        let run = self.run(command, on_output);
+        let (facts, mut told) = mpsc::sync_channel(FACTS);
+        let (say, said) = watch::channel(0);
+        let on_output = self.listen(&preset, facts, say);
+        let run = self.run_until(command, on_output, has_said_its_last_word(said, AFTER_LAST_WORD));
         tokio::pin!(run);
-        let mut checkpoint = self.subject()?.checkpoint;
+        let before = self.subject()?.checkpoint;
+        let mut checkpoint = before;
         let mut ticks = tokio::time::interval(CHECKPOINT_EVERY);
         ticks.reset();
         let finished = loop {
             tokio::select! {
                 finished = &mut run => break finished,
                 _ = ticks.tick() => {
-                    self.report(&mut heard, usage).await;
+                    self.report(&mut told, heard).await;
                     checkpoint = self.save(checkpoint).await;
                 }
             }
         };
-        self.report(&mut heard, usage).await;
+        self.report(&mut told, heard).await;
         let saved = self.checkpoint(checkpoint).await?.commit;
         let log = self.ctx.put_blob(finished.output.text().into())?;
+        let usage = heard.usage;
         if !self.is_wanted() {
             let usage = usage.unwrap_or_default();
             return Ok(Outcome::Cancelled { usage, checkpoint: Some(saved) });
         }
-        let exit = match &finished.how {
+        match &finished.how {
             How::Exited(code @ (126 | 127)) if preset.name == COMMAND => {
                 return Err(self.cannot_be_run(*code, &finished.output.text()));
             }
-            How::Exited(code) => *code,
             How::NotStarted { reason } => {
                 return Err(Trouble::new(Code::ProgramNotStarted, reason.clone()));
             }
-            How::Signalled(_) | How::TimedOut | How::Idle | How::Ended | How::Lost => 128,
-        };
-        let summary = agent_summary(ending(&finished, finished.wall), &finished.output.text());
-        Ok(Outcome::AgentDone { exit, summary, usage: *usage, checkpoint: saved, log })
+            How::Exited(_)
+            | How::Signalled(_)
+            | How::TimedOut
+            | How::Idle
+            | How::Ended
+            | How::Lost => {}
+        }
+        let exit = heard.exit(&finished.how);
+        let output = finished.output.text();
+        let last = heard.last_word().unwrap_or(&output);
+        let how = if exit == 0 { None } else { ending(&finished, finished.wall) };
+        let summary = agent_summary(how, last);
+        let untouched = saved == before.unwrap_or(self.subject()?.base);
+        if exit != 0
+            && let Some(trouble) = heard.excuse(&preset.name, &finished, untouched, &summary)
+        {
+            if !untouched {
+                self.observe(Observation::Checkpoint(saved)).await;
+            }
+            return Err(trouble);
+        }
+        Ok(Outcome::AgentDone { exit, summary, usage, checkpoint: saved, log })
     }
 
     /// The shell says that there is no such program, or that it is none. That is no iteration that
@@ -106,7 +127,11 @@ impl Job {
     fn preset(&self) -> Result<Preset, Trouble> {
         match self.spec_doc()?.agent {
             AgentDoc::Agent { run } => {
-                Ok(Preset::builtin(&run).unwrap_or_else(|| Preset::command(&run)))
+                let (_, root) = self.ctx.repo(self.order.project)?;
+                self.ctx
+                    .agents(Some(&root))
+                    .resolve(&run)
+                    .map_err(|it| Trouble::of(Code::AgentPreset, &it))
             }
             AgentDoc::Model { name } => {
                 let what = format!("{name} is a model, not an agent program");
@@ -126,6 +151,7 @@ impl Job {
         let argv = preset.argv(&invocation).map_err(|it| Trouble::of(Code::AgentPrompt, &it))?;
         let plan = self.plan_doc()?;
         let mut env = self.env(&plan);
+        env.extend(preset.set.iter().map(|(name, value)| (name.into(), value.into())));
         if let Some(name) = &preset.credential
             && let Some(secret) = lock(&self.ctx.credentials).get(name)
         {
@@ -154,11 +180,13 @@ impl Job {
         &self,
         preset: &Preset,
         facts: mpsc::SyncSender<AgentFact>,
+        said: watch::Sender<u64>,
     ) -> impl FnMut(Stream, &[u8]) + Send + 'static {
         let noise = self.noise();
         let mut as_lines = self.lines_as_noise();
         let prose = preset.format == Format::Text;
         let mut parser = StreamParser::new(preset.clone());
+        let mut is_over = false;
         move |stream, bytes| {
             if prose || stream == Stream::Stderr {
                 as_lines(stream, bytes);
@@ -170,36 +198,37 @@ impl Job {
                 if let AgentFact::Activity(text) = &fact {
                     noise(Delta::Line(text.clone()));
                 }
+                is_over |= matches!(fact, AgentFact::Result { .. });
                 // Facts beyond the bound are hints we can do without.
                 facts.try_send(fact).ok();
+            }
+            if is_over {
+                said.send_modify(|it| *it += 1);
             }
         }
     }
 
     /// Reports what the agent said of itself since the last time.
-    async fn report(&self, heard: &mut mpsc::Receiver<AgentFact>, usage: &mut Option<Usage>) {
+    async fn report(&self, told: &mut mpsc::Receiver<AgentFact>, heard: &mut Heard) {
         let mut session = None;
-        let before = *usage;
-        for fact in heard.try_iter() {
+        let before = heard.usage;
+        for fact in told.try_iter() {
             match fact {
                 AgentFact::Session(id) => session = Some(id),
-                AgentFact::Usage { input, output, cache_read, cache_write, cost_micros } => {
-                    let micros = cost_micros.unwrap_or(0);
-                    let unpriced = u32::from(cost_micros.is_none());
-                    let tokens =
-                        Usage { input, output, cache_read, cache_write, ..Usage::default() };
-                    *usage = Some(Usage { micros, unpriced, ..tokens });
-                }
-                AgentFact::Activity(_) | AgentFact::Result { .. } => {}
+                fact @ (AgentFact::Usage { .. }
+                | AgentFact::Activity(_)
+                | AgentFact::Limit { .. }
+                | AgentFact::NotAccepted
+                | AgentFact::Result { .. }) => heard.take(fact),
             }
         }
         if let Some(session) = session {
             self.observe(Observation::Session(session.chars().take(200).collect())).await;
         }
-        if let Some(now) = usage
-            && before != Some(*now)
+        if let Some(now) = heard.usage
+            && before != Some(now)
         {
-            self.observe(Observation::UsageSoFar(*now)).await;
+            self.observe(Observation::UsageSoFar(now)).await;
         }
     }
 

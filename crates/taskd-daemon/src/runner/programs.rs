@@ -72,7 +72,17 @@ impl Job {
     pub(super) async fn run(
         &self,
         command: Command,
+        on_output: impl FnMut(Stream, &[u8]) + Send + 'static,
+    ) -> Finished {
+        self.run_until(command, on_output, std::future::pending()).await
+    }
+
+    /// The same, and it is ended when it has done `enough`.
+    pub(super) async fn run_until(
+        &self,
+        command: Command,
         mut on_output: impl FnMut(Stream, &[u8]) + Send + 'static,
+        enough: impl Future<Output = ()>,
     ) -> Finished {
         let spec = Spec {
             argv: command.argv,
@@ -93,6 +103,7 @@ impl Job {
         tokio::select! {
             finished = &mut wait => return finished,
             () = self.no_longer_wanted() => ender.end(command.ladder),
+            () = enough => ender.end(command.ladder),
         }
         wait.await
     }

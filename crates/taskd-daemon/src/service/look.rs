@@ -164,8 +164,16 @@ impl Service {
         };
         let view = ctx.hub.view();
         let wire = v1::View::from(&*view);
-        let open = view.loops.values().filter(|it| !it.status.is_over()).map(|it| &it.worker);
-        let payers = models::payers(&ctx, &BTreeMap::new(), open);
+        let open = view.loops.values().filter(|it| !it.status.is_over());
+        let mut payers = Vec::new();
+        for (id, project) in &view.projects {
+            let of_it = open
+                .clone()
+                .filter(|it| view.plans.get(&it.id.plan()).is_some_and(|it| it.project == *id));
+            let root = Some(Path::new(&project.root));
+            let rows = models::payers(&ctx, root, &BTreeMap::new(), of_it.map(|it| &it.worker));
+            payers.extend(rows.into_iter().filter(|it| !payers.contains(it)).collect::<Vec<_>>());
+        }
         Ok(v1::StatusResponse {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),

@@ -146,6 +146,18 @@ catalogue! {
     AgentPrompt "agent_prompt" UserFixable Asks InvalidArgument 4
         "The prompt or session does not fit on the agent's command line"
         "use a preset that takes the prompt as a file or on stdin"
+    AgentPreset "agent_preset" UserFixable Asks FailedPrecondition 4
+        "The file that describes the agent is wrong"
+        "correct it at the place that is named (`taskd agents ls`), then `taskd resume ID`"
+    AgentFailedEarly "agent_failed_early" Transient Retries Unavailable 4
+        "The agent ended with an error within half a minute and had changed nothing"
+        "nothing at first; after three in a row mend what it says, then `taskd resume ID`"
+    AgentLimit "agent_limit" RateLimit Waits ResourceExhausted 4
+        "The agent says that its allowance is used up"
+        "nothing; `taskd why ID` shows until when it waits"
+    AgentNotAccepted "agent_not_accepted" UserFixable AsksForKey Unauthenticated 4
+        "The agent is not logged in, or its key is not accepted"
+        "log in (`taskd agents show NAME` says how it looks), or export its key, then `taskd resume ID`"
     ProgramNotStarted "program_not_started" UserFixable Asks FailedPrecondition 4
         "A program could not be started"
         "look at the reason that is named, then `taskd resume ID`"

@@ -9,11 +9,13 @@
 
 mod environment;
 mod preset;
+mod presets;
 mod prose;
 mod rules;
 mod stream;
 
 pub use environment::{ALLOWED, environment, is_allowed};
-pub use preset::{ArgvError, Format, Invocation, Preset, PresetError, PromptChannel};
-pub use rules::{ActivityRule, Count, LineRule, ProseUsage, ResultRule, UsageRule};
+pub use preset::{ArgvError, Format, Invocation, LoginCheck, Preset, PresetError, PromptChannel};
+pub use presets::{Found, PresetProblem, Presets, Source};
+pub use rules::{ActivityRule, Count, LimitRule, LineRule, ProseUsage, ResultRule, UsageRule};
 pub use stream::{AgentFact, LINE_MAX_BYTES, RESULT_MAX_BYTES, StreamParser};

@@ -3,6 +3,7 @@
 //! Refuses unknown keys, placeholders that do not exist, and rules that contradict themselves; all
 //! of that when it is read, none of it when an agent is started.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
 
@@ -26,14 +27,30 @@ pub struct Preset {
     pub format: Format,
     /// The variable its credential goes into, if it needs one.
     pub credential: Option<String>,
-    /// Other variables it understands: handed over if the project or person has set them for it.
+    /// Variables it always gets.
     #[serde(default)]
-    pub env: Vec<String>,
+    pub set: BTreeMap<String, String>,
+    /// How one sees that it is logged in, without a call of its provider.
+    pub login: Option<LoginCheck>,
+    /// A command that prints its version.
+    pub version: Option<Vec<String>>,
+    /// The first and the last version this was written for; a part that is not there is any.
+    pub tested: Option<[String; 2]>,
     /// What to take from its lines, for `jsonl`.
     #[serde(default, rename = "line")]
     pub lines: Vec<LineRule>,
     /// Where its numbers are, for `text`.
     pub prose_usage: Option<ProseUsage>,
+}
+
+/// How one sees that a program is logged in.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub enum LoginCheck {
+    /// A command that ends with 0 if it is.
+    Command(Vec<String>),
+    /// A file that is there if it is; `~` is the home directory.
+    File(String),
 }
 
 /// How a program gets its prompt.
@@ -125,11 +142,13 @@ const BUILTIN: &[(&str, &str)] = &[
     ("claude", include_str!("../../presets/claude.toml")),
     ("codex", include_str!("../../presets/codex.toml")),
     ("command", include_str!("../../presets/command.toml")),
+    ("gemini", include_str!("../../presets/gemini.toml")),
+    ("opencode", include_str!("../../presets/opencode.toml")),
 ];
 
 impl Preset {
     /// The names [`Preset::builtin`] knows without a command line.
-    pub const BUILTIN_NAMES: &[&str] = &["aider", "claude", "codex"];
+    pub const BUILTIN_NAMES: &[&str] = &["aider", "claude", "codex", "gemini", "opencode"];
 
     /// A preset that comes with taskd; `command` needs a command line and is not one of them.
     #[must_use]
@@ -200,8 +219,16 @@ impl Preset {
         if self.name == COMMAND || self.name.is_empty() {
             return Some("it needs a name of its own".to_owned());
         }
-        if self.argv.is_empty() || self.resume_argv.as_ref().is_some_and(Vec::is_empty) {
+        let login = match &self.login {
+            Some(LoginCheck::Command(argv)) => Some(argv),
+            Some(LoginCheck::File(_)) | None => None,
+        };
+        let commands = [Some(&self.argv), self.resume_argv.as_ref(), login, self.version.as_ref()];
+        if commands.into_iter().flatten().any(Vec::is_empty) {
             return Some("`argv` is empty".to_owned());
+        }
+        if self.tested.as_ref().is_some_and(|it| it.iter().any(|it| !is_version(it))) {
+            return Some("`tested` is the first and the last version, as in \"2.1\"".to_owned());
         }
         let resume = self.resume_argv.iter().flatten();
         for placeholder in self.argv.iter().chain(resume.clone()).flat_map(|it| placeholders(it)) {
@@ -248,13 +275,22 @@ impl Preset {
         if self.lines.iter().any(|line| line.when.is_empty()) {
             return Some("a `line` rule without `when` fits every line".to_owned());
         }
-        let pointers = self.lines.iter().flat_map(|line| line.when.keys().chain(&line.session));
+        let of_line = |line: &'_ LineRule| -> Vec<String> {
+            let until = line.limit.as_ref().and_then(|it| it.until.clone());
+            let texts = line.when.keys().chain(line.says.keys()).chain(&line.session);
+            texts.cloned().chain(until).collect()
+        };
+        let pointers = self.lines.iter().flat_map(of_line);
         let mut wrong = pointers.filter(|it| !it.starts_with('/'));
         wrong.next().map(|it| format!("`{it}` is not a JSON pointer: it starts with `/`"))
     }
 }
 
 const COMMAND: &str = "command";
+
+fn is_version(text: &str) -> bool {
+    text.split('.').all(|it| it.parse::<u64>().is_ok())
+}
 
 fn is_session(text: &str) -> bool {
     let plain = |it: u8| it.is_ascii_alphanumeric() || b"-_.:".contains(&it);
@@ -345,10 +381,13 @@ mod tests {
             );
         }
         let codex = Preset::builtin("codex").unwrap();
-        assert_eq!(argv(&codex, "x", None).unwrap(), "codex exec --json --full-auto -");
+        assert_eq!(
+            argv(&codex, "x", None).unwrap(),
+            "codex exec --json --sandbox workspace-write -"
+        );
         assert_eq!(
             argv(&codex, "x", Some("t1")).unwrap(),
-            "codex exec --json --full-auto resume t1 -"
+            "codex exec --json --sandbox workspace-write resume t1 -"
         );
         let aider = Preset::builtin("aider").unwrap();
         assert!(argv(&aider, "x", Some("s")).unwrap().ends_with("--message-file /p/1.md"));
@@ -395,6 +434,8 @@ mod tests {
         assert!(with("resume_argv = [\"{prompt}\"]\n").contains("does not name the `{session}`"));
         assert!(with("[[line]]\nwhen = { \"/a\" = 1 }\n").contains("jsonl"));
         let json = OWN.replace("\"text\"", "\"jsonl\"");
+        assert!(with("tested = [\"2\", \"x\"]\n").contains("first and the last version"));
+        assert!(with("login = []\n").contains("`argv` is empty"));
         assert!(say(format!("{json}[[line]]\nwhen = {{}}\n")).contains("fits every line"));
         assert!(say(format!("{json}[[line]]\nwhen = {{ type = 1 }}\n")).contains("JSON pointer"));
         let keyless = "[[line]]\nwhen = { \"/a\" = 1 }\nusage = { count = \"latest_of\" }\n";

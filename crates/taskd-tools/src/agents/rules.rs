@@ -13,15 +13,31 @@ use serde_json::Value;
 pub struct LineRule {
     /// Pointer and value: all must be equal.
     pub when: BTreeMap<String, Value>,
+    /// Pointer and words: the text there contains them, whatever their case.
+    #[serde(default)]
+    pub says: BTreeMap<String, String>,
     /// Where the session id is.
     pub session: Option<String>,
     /// Where the numbers are.
     pub usage: Option<UsageRule>,
     /// Where the final text is.
     pub result: Option<ResultRule>,
+    /// It says that its allowance is used up.
+    pub limit: Option<LimitRule>,
+    /// It says that it is not logged in, or that its key is not accepted.
+    #[serde(default)]
+    pub not_accepted: bool,
     /// What to show people.
     #[serde(default)]
     pub activity: Vec<ActivityRule>,
+}
+
+/// Where a line says until when the allowance is used up.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LimitRule {
+    /// Seconds since the epoch; lines that do not say so need none.
+    pub until: Option<String>,
 }
 
 /// Where the numbers of a line are, and what they count.
@@ -112,6 +128,17 @@ pub struct ProseUsage {
     pub cache_write: Option<String>,
     /// What follows the cost in US dollars.
     pub cost_usd: Option<String>,
+}
+
+impl LineRule {
+    /// The rule is for this line.
+    pub(super) fn fits(&self, value: &Value) -> bool {
+        let says = |(pointer, words): (&String, &String)| {
+            let text = value.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+            text.to_lowercase().contains(&words.to_lowercase())
+        };
+        fits(value, &self.when) && self.says.iter().all(says)
+    }
 }
 
 /// All pointers lead to equal values.

@@ -42,6 +42,13 @@ pub enum AgentFact {
     },
     /// What it does, in one line of at most 200 characters, for people.
     Activity(String),
+    /// Its allowance is used up: nothing it is asked works until then.
+    Limit {
+        /// Seconds since the epoch, if it says.
+        until: Option<u64>,
+    },
+    /// It is not logged in, or its key is not accepted.
+    NotAccepted,
     /// Its last word, at most 64 KiB of it.
     Result {
         /// The text.
@@ -147,7 +154,7 @@ impl StreamParser {
     }
 
     fn json_line(&mut self, value: &Value, facts: &mut Vec<AgentFact>) {
-        let Some(index) = self.preset.lines.iter().position(|rule| fits(value, &rule.when)) else {
+        let Some(index) = self.preset.lines.iter().position(|rule| rule.fits(value)) else {
             return;
         };
         let rule = &self.preset.lines[index];
@@ -162,6 +169,11 @@ impl StreamParser {
         }
         let shown = rule.activity.iter().flat_map(|it| activities(value, it));
         facts.extend(shown.take(ACTIVITIES_MAX_PER_LINE).map(AgentFact::Activity));
+        if let Some(limit) = &rule.limit {
+            let until = limit.until.as_ref().and_then(|it| value.pointer(it)?.as_u64());
+            facts.push(AgentFact::Limit { until });
+        }
+        facts.extend(rule.not_accepted.then_some(AgentFact::NotAccepted));
         let result = rule.result.clone();
         if let Some((count, key, tokens)) = rule.usage.as_ref().and_then(|it| tokens(value, it)) {
             self.count(count, key, tokens);

@@ -1,11 +1,11 @@
 //! Verbs: what a person does to loops and plans.
 
-use taskd_api::{ApiError, codes, handed_over, v1};
+use taskd_api::{ApiError, codes, v1};
 
 use super::{
     args::{Amount, ScopeArgs, VerbArgs},
     failure::Done,
-    here::{Here, variable},
+    here::Here,
 };
 use crate::render::{json, text::clean};
 
@@ -52,7 +52,7 @@ pub(crate) async fn reset(here: &Here, ids: Vec<String>, refusals: bool) -> Done
 async fn act(here: &Here, mut request: v1::ActRequest) -> Done {
     let client = here.client().await?;
     if goes_on(request.verb()) && !request.dry_run {
-        request.credentials = handed_over(&client.providers().await?, variable);
+        request.credentials = here.keys(&client.providers().await?);
     }
     let all = request.all;
     let answer = client.act(request).await?;

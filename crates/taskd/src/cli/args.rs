@@ -86,6 +86,9 @@ pub(crate) enum Command {
     /// Show or set what loops and plans may spend
     #[command(subcommand)]
     Budget(BudgetCommand),
+    /// List agent programs: installed, logged in, who pays
+    #[command(hide = true, subcommand)]
+    Agents(AgentsCommand),
     /// List models: prices, sizes, and which keys are set; ask providers whether they can be called
     #[command(hide = true)]
     Models(ModelsArgs),
@@ -178,6 +181,22 @@ pub(crate) enum BudgetCommand {
         /// Money, tokens or `none`, with what is spent already; less stops the next call
         #[arg(value_parser = parse_amount, value_name = "$9|2Mtok|none")]
         amount: Amount,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AgentsCommand {
+    /// List agent programs: installed, logged in, who pays
+    Ls,
+    /// Run one four times in a throw-away repository, and say what it does; this costs money
+    Test {
+        /// Its name
+        name: String,
+    },
+    /// Show one: where it is, how it is started, what can be counted
+    Show {
+        /// Its name
+        name: String,
     },
 }
 

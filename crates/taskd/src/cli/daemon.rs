@@ -11,14 +11,14 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use taskd_api::{ApiError, Client, codes, handed_over, v1};
+use taskd_api::{ApiError, Client, codes, v1};
 use taskd_tools::supervise::identity_of;
 use tokio::time::Instant;
 
 use super::{
     args::{DaemonCommand, DaemonRunArgs, StartArgs, StopArgs},
     failure::{Done, Failure},
-    here::{Here, variable},
+    here::Here,
     start::{self, How, Started},
 };
 use crate::render::{self, json, text::clean_lines};
@@ -98,7 +98,7 @@ pub(crate) async fn offer_to_resume(
         return Ok(());
     }
     let verb = v1::Verb::Resume.into();
-    let credentials = handed_over(&started.client.providers().await?, variable);
+    let credentials = here.keys(&started.client.providers().await?);
     let request = v1::ActRequest { verb, all: true, credentials, ..v1::ActRequest::default() };
     started.client.act(request).await?;
     here.out.remark("work goes on");

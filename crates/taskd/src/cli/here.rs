@@ -1,15 +1,17 @@
 //! Where and how a command was typed: paths, printing, directory, and the way to the daemon.
 
 use std::{
+    collections::BTreeMap,
     env,
     path::{Path, PathBuf},
     time::{SystemTime, UNIX_EPOCH},
 };
 
 use jiff::tz::TimeZone;
-use taskd_api::{ApiError, Client, codes};
+use taskd_api::{ApiError, Client, codes, handed_over, v1};
 use taskd_daemon::paths::Paths;
 use taskd_model::{Time, View};
+use taskd_tools::agents::Presets;
 
 use super::{
     args::{Cli, ScopeArgs},
@@ -96,6 +98,19 @@ impl Here {
     /// The directory that holds `.git`, from here upwards.
     pub(crate) fn repository(&self) -> Option<&Path> {
         self.directory.ancestors().find(|it| it.join(".git").exists())
+    }
+
+    /// What our environment holds of what loops are paid with: keys and places of the daemon's
+    /// providers, and keys of agents.
+    pub(crate) fn keys(&self, providers: &[v1::ProviderRow]) -> BTreeMap<String, String> {
+        let agents = Presets::load(&self.paths.config, self.repository()).credentials();
+        let of_agents = agents.into_iter().filter_map(|name| {
+            let value = variable(&name).filter(|it| !it.trim().is_empty())?;
+            Some((name, value))
+        });
+        let mut keys = handed_over(providers, variable);
+        keys.extend(of_agents);
+        keys
     }
 
     /// The view of a scope.

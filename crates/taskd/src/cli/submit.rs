@@ -14,7 +14,7 @@ use std::{
 
 use taskd_api::{Client, handed_over, v1};
 use taskd_model::Digest;
-use taskd_tools::agents::{ALLOWED, Preset};
+use taskd_tools::agents::{ALLOWED, Presets};
 
 use super::{
     args::{Land, PlanArgs, RunArgs, WorkArgs},
@@ -94,7 +94,8 @@ async fn submit(
     let checked = check(here, client, &mut request, file).await?;
     ask_landing(here, &mut request, &checked, work)?;
     let before = if follows(here, work) { Some(client.view("").await?) } else { None };
-    let wanted = wanted(&checked, &providers);
+    let agents = Presets::load(&here.paths.config, here.repository());
+    let wanted = wanted(&checked, &agents, &providers);
     let presets = wanted.iter().filter_map(|it| Some((it.clone(), variable(it)?)));
     request.credentials.extend(presets);
     let answer = client.submit(request).await?;
@@ -242,14 +243,18 @@ fn environment() -> BTreeMap<String, String> {
 }
 
 /// The variables that hold what the workers of a checked plan are paid with.
-fn wanted(checked: &v1::SubmitResponse, providers: &[v1::ProviderRow]) -> BTreeSet<String> {
-    checked.graph.iter().filter_map(|it| credential_of(&it.worker, providers)).collect()
+fn wanted(
+    checked: &v1::SubmitResponse,
+    agents: &Presets,
+    providers: &[v1::ProviderRow],
+) -> BTreeSet<String> {
+    checked.graph.iter().filter_map(|it| credential_of(&it.worker, agents, providers)).collect()
 }
 
 /// The variable a worker's secret is in. Plain commands and scripted models have none.
-fn credential_of(worker: &str, providers: &[v1::ProviderRow]) -> Option<String> {
-    if let Some(preset) = Preset::builtin(worker) {
-        return preset.credential;
+fn credential_of(worker: &str, agents: &Presets, providers: &[v1::ProviderRow]) -> Option<String> {
+    if let Some(found) = agents.get(worker) {
+        return found.preset.credential.clone();
     }
     let (name, _) = worker.split_once('/')?;
     let provider = providers.iter().find(|it| it.name == name)?;
@@ -373,7 +378,8 @@ mod tests {
         };
         let providers =
             [row("acme", "ACME_KEY", false), row("local", "K", true), row("free", "", false)];
-        let of = |worker| credential_of(worker, &providers);
+        let agents = Presets::load(Path::new("/nonexistent"), None);
+        let of = |worker| credential_of(worker, &agents, &providers);
         assert_eq!(of("claude").as_deref(), Some("ANTHROPIC_API_KEY"));
         assert_eq!(of("acme/big").as_deref(), Some("ACME_KEY"));
         for none in ["local/qwen3", "free/x", "scripted:/acme/x.yaml", "./x.sh", "acme", "other/x"]

@@ -1,5 +1,6 @@
 //! The product as a person meets it: the real binary, real repositories, real processes.
 
+mod agents;
 mod cli;
 mod daemon;
 mod durability;

@@ -19,7 +19,8 @@ pub(super) struct Writer {
 impl Writer {
     /// In the format the request was made in.
     pub(super) fn of(seen: &Seen, usage: [u64; 4]) -> Self {
-        let is_anthropic = seen.path().ends_with("/v1/messages");
+        let path = seen.path().split('?').next().unwrap_or_default();
+        let is_anthropic = path.ends_with("/v1/messages");
         Self { is_anthropic, n: seen.n, usage, blocks: 0, calls: 0 }
     }
 

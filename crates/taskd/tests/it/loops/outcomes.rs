@@ -37,7 +37,11 @@ fn an_agent_that_does_not_exist_needs_you_and_says_its_name() {
 #[test]
 fn an_agent_that_fails_after_doing_everything_has_not_passed() {
     let mut world = World::new();
-    let agent = shell(&world, "agent.sh", "echo b >b.txt; echo all done; exit 1\n");
+    let agent = shell(
+        &world,
+        "agent.sh",
+        "echo b >b.txt; echo $TASKD_ITERATION >c.txt; echo all done; exit 1\n",
+    );
     world.start();
     world.submit(&plan_for(&agent, "gate: sh test.sh\nland: on-gate\nlimits: {iterations: 2}"));
     let it = world.until_status("p1.a", &[Status::Failed, Status::Complete]);

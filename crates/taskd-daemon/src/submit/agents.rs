@@ -1,0 +1,65 @@
+//! The agent a plan names, as far as one can see what is wrong with it without starting it.
+
+use std::collections::BTreeMap;
+
+use taskd_api::v1;
+use taskd_tools::agents::{Preset, Presets, Source};
+
+/// Why an agent cannot be started, and what to do about it; `None` if it perhaps can.
+pub(super) fn trouble(
+    agents: &Presets,
+    run: &str,
+    env: &BTreeMap<String, String>,
+) -> Option<(String, String)> {
+    let preset = match agents.resolve(run) {
+        Ok(preset) => preset,
+        Err(problem) => {
+            let what = format!("the agent `{run}` cannot be used: {problem}");
+            return Some((what, "correct the file; `taskd agents ls` shows all".to_owned()));
+        }
+    };
+    if agents.get(run).is_none() {
+        return misspelt(agents, run, env);
+    }
+    missing(&preset, env).map(|it| (it, String::new()))
+}
+
+/// One word that is no program, and nearly the name of a preset.
+fn misspelt(
+    agents: &Presets,
+    run: &str,
+    env: &BTreeMap<String, String>,
+) -> Option<(String, String)> {
+    let one_word = run.bytes().all(|it| it.is_ascii_alphanumeric() || b"-_".contains(&it));
+    if !one_word || is_on_path(run, env) {
+        return None;
+    }
+    let meant = agents.nearest(run)?;
+    let what = format!("there is no agent and no program `{run}`; did you mean `{meant}`?");
+    Some((what, "taskd agents ls".to_owned()))
+}
+
+fn missing(preset: &Preset, env: &BTreeMap<String, String>) -> Option<String> {
+    let program = preset.argv.first()?;
+    let name = &preset.name;
+    let there = program.contains('/') || is_on_path(program, env);
+    (!there).then(|| format!("the agent `{name}` is not installed: no `{program}` on your PATH"))
+}
+
+fn is_on_path(program: &str, env: &BTreeMap<String, String>) -> bool {
+    let path = env.get("PATH").map(String::as_str).unwrap_or_default();
+    std::env::split_paths(path).any(|dir| dir.join(program).is_file())
+}
+
+/// What a person should know of preset files before they rely on them.
+pub(super) fn remarks(agents: &Presets) -> Vec<v1::Problem> {
+    let warning =
+        |message: String| v1::Problem { warning: true, message, ..v1::Problem::default() };
+    let instead = agents.all().filter(|it| it.source == Source::Project);
+    let instead = instead.filter(|it| Preset::builtin(&it.preset.name).is_some());
+    let instead = instead.map(|it| {
+        let (name, file) = (&it.preset.name, it.file.as_deref().unwrap_or_default());
+        warning(format!("{file}: the agent `{name}` is the project's own here, and gets no key"))
+    });
+    agents.problems().map(|it| warning(it.to_string())).chain(instead).collect()
+}
