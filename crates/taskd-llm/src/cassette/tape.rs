@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use taskd_model::{Digest, Failure, Fault, RateLevels, Reply, Request, Usage, encode_doc};
 
 use super::{CassetteError, Nearest, difference::first_difference, file_name, place, portable};
-use crate::{Call, LlmError, StreamEvent};
+use crate::{Call, LlmError, SCRIPTED, StreamEvent};
 
 /// Version of the files.
 const SCHEMA: u32 = 1;
@@ -120,8 +120,14 @@ impl Tape {
     }
 
     pub(super) fn finish(&mut self, after: Duration, mut end: End) -> &Self {
-        if let End::Failure { message, .. } = &mut end {
+        if let End::Failure { message, fault, .. } = &mut end {
             *message = message.replace(&self.called, &self.model);
+            let script = self.called.strip_prefix(SCRIPTED);
+            if let Some(model) = fault.as_mut().and_then(|it| it.model.as_mut())
+                && script == Some(model.as_str())
+            {
+                *model = self.model.trim_start_matches(SCRIPTED).to_owned();
+            }
         }
         self.end = Some(Moment { after_ms: millis(after), what: end });
         self

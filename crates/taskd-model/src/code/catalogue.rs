@@ -114,7 +114,7 @@ catalogue! {
         "split the task, or use another model"
     CallOverCap "call_over_cap" UserFixable AsksForMoney ResourceExhausted 4
         "The call used up the money or the tokens that were left for it"
-        "nothing while there is more; a budget that is spent: `taskd budget set`, then `taskd resume ID`"
+        "give its budget more with `taskd budget set`, then `taskd resume ID`"
     ModelUnknown "model_unknown" UserFixable Asks InvalidArgument 4
         "No provider goes by the name before the slash"
         "name the model as PROVIDER/MODEL; `taskd models` lists providers"
