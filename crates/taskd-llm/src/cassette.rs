@@ -19,7 +19,6 @@ use std::{
 
 use futures::{
     StreamExt,
-    future::BoxFuture,
     stream::{self, BoxStream},
 };
 use taskd_model::{Code, Request};
@@ -178,13 +177,6 @@ impl Llm for Recorder {
             Some((item, goes_on.then_some(recording)))
         })
         .boxed()
-    }
-
-    fn count_tokens(
-        &self,
-        request: &Arc<Request>,
-    ) -> BoxFuture<'static, Result<Option<u64>, LlmError>> {
-        self.inner.count_tokens(request)
     }
 
     fn count(&self, request: &Request) -> u64 {

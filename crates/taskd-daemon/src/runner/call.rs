@@ -33,8 +33,14 @@ const ENTRY_BYTES: usize = 128;
 impl Job {
     pub(super) async fn compose(&self) -> Result<Outcome, Trouble> {
         let instructions = self.instructions().await?;
-        let composed = self.render(instructions.as_deref())?;
-        let bytes = composed.prompt.bytes();
+        let mut composed = self.render(instructions.as_deref(), None)?;
+        let mut bytes = composed.prompt.bytes();
+        if let Prompt::Request(request) = &composed.prompt
+            && let Some(most) = self.counted(request, estimate_tokens(bytes.len())).await
+        {
+            composed = self.render(instructions.as_deref(), Some(most))?;
+            bytes = composed.prompt.bytes();
+        }
         let tokens = estimate_tokens(bytes.len());
         let request = self.ctx.put_blob(bytes)?;
         let (worst_micros, worst_tokens, context) = match &composed.prompt {
@@ -48,6 +54,29 @@ impl Job {
             Prompt::Text(_) => (0, 0, None),
         };
         Ok(Outcome::Composed { request, tokens, worst_micros, worst_tokens, context })
+    }
+
+    /// A request that is nearly as large as its model's window is counted by its provider, if that
+    /// counts: where it does not fit, answers the estimate of one that does. An estimate that cannot
+    /// be checked is believed; the provider still says if it is wrong.
+    async fn counted(&self, request: &Request, estimate: u64) -> Option<u64> {
+        let window = self.ctx.models.facts(&request.model).window?;
+        let room = u64::from(window).saturating_sub(u64::from(request.max_tokens));
+        let fits = room.saturating_sub(RESERVE_TOKENS);
+        if estimate.saturating_mul(4) < fits.saturating_mul(3) {
+            return None;
+        }
+        let (ctx, name) = (Arc::clone(&self.ctx), request.model.clone());
+        let model = self.blocking(move || {
+            let credentials = lock(&ctx.credentials).clone();
+            Ok(ctx.models.resolve(&name, &credentials)?)
+        });
+        let asked = model.await.ok()?.llm.count_tokens(&Arc::new(request.clone()));
+        let counted = tokio::select! {
+            counted = asked => counted.ok().flatten()?,
+            () = self.no_longer_wanted() => return None,
+        };
+        (room < counted).then(|| estimate.saturating_mul(fits) / counted)
     }
 
     /// What the repository tells models about itself, at the loop's base.
@@ -69,7 +98,8 @@ impl Job {
         Ok(text)
     }
 
-    fn render(&self, instructions: Option<&str>) -> Result<Composed, Trouble> {
+    /// The prompt, of at most so many tokens by our estimate.
+    fn render(&self, instructions: Option<&str>, most: Option<u64>) -> Result<Composed, Trouble> {
         let subject = self.subject()?;
         let plan = self.plan_doc()?;
         let spec = self.spec_doc()?;
@@ -119,7 +149,7 @@ impl Job {
             params,
             tools: &tools,
             recall: Some(&recall),
-            most_tokens: most_tokens(facts.window, max_tokens, subject.most_tokens),
+            most_tokens: most_tokens(facts.window, max_tokens, [subject.most_tokens, most]),
             turns: &turns,
             moved: &[],
         };
@@ -321,10 +351,10 @@ fn tool_def(it: &ToolSpec) -> Result<ToolDef, Trouble> {
     Ok(ToolDef { name: it.name.to_owned(), description: it.description.to_owned(), schema })
 }
 
-/// Most tokens a request may have: what the window leaves, or what a refusal taught, if that is
-/// less; nothing where neither is known.
-fn most_tokens(window: Option<u32>, max_tokens: u32, learned: Option<u64>) -> Option<u64> {
+/// Most tokens a request may have: what the window leaves, or what a refusal or a count taught, if
+/// that is less; nothing where none is known.
+fn most_tokens(window: Option<u32>, max_tokens: u32, learned: [Option<u64>; 2]) -> Option<u64> {
     let taken = u64::from(max_tokens) + RESERVE_TOKENS;
     let left = window.map(|it| u64::from(it).saturating_sub(taken));
-    left.into_iter().chain(learned).min()
+    left.into_iter().chain(learned.into_iter().flatten()).min()
 }

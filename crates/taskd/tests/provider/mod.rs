@@ -137,6 +137,8 @@ struct Shared {
     meters: Option<Mutex<Meters>>,
     seen: Mutex<Vec<Seen>>,
     said: Mutex<Vec<Said>>,
+    /// Bytes it takes for a token when it is asked to count, and how often it was asked.
+    counts: Mutex<(Option<usize>, usize)>,
     changed: Condvar,
 }
 
@@ -167,6 +169,7 @@ impl Provider {
             meters: allowance.map(|it| Mutex::new(Meters::new(it))),
             seen: Mutex::default(),
             said: Mutex::default(),
+            counts: Mutex::default(),
             changed: Condvar::new(),
         });
         let sockets = Arc::new(Mutex::new(Some(Vec::new())));
@@ -185,6 +188,17 @@ impl Provider {
 
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// From now on it counts tokens when it is asked to, so many bytes each; before, there is nobody
+    /// who does. Such questions are not among the requests.
+    pub(crate) fn counts(&self, bytes: usize) {
+        held(&self.shared.counts).0 = Some(bytes);
+    }
+
+    /// How often it was asked to count.
+    pub(crate) fn counted(&self) -> usize {
+        held(&self.shared.counts).1
     }
 
     /// Every request so far.
@@ -236,6 +250,12 @@ fn serve(socket: &TcpStream, shared: &Shared) {
     socket.set_nodelay(true).ok();
     let mut buffer = Vec::new();
     while let Some((at, head, body)) = request(socket, &mut buffer) {
+        if head.lines().next().is_some_and(|it| it.contains("/count_tokens")) {
+            if count(socket, shared, body.len()).is_err() {
+                return;
+            }
+            continue;
+        }
         let seen = {
             let mut all = held(&shared.seen);
             let n = all.last().map_or(0, |it| it.n + 1);
@@ -257,6 +277,18 @@ fn serve(socket: &TcpStream, shared: &Shared) {
             return;
         }
     }
+}
+
+/// Says how many tokens a body is, if it does.
+fn count(mut socket: &TcpStream, shared: &Shared, bytes: usize) -> std::io::Result<()> {
+    let mut counts = held(&shared.counts);
+    counts.1 += 1;
+    let (status, body) = match counts.0 {
+        Some(each) => (200, format!("{{\"input_tokens\": {}}}", bytes / each)),
+        None => (404, "{}".to_owned()),
+    };
+    let head = format!("HTTP/1.1 {status} X\r\ncontent-type: application/json\r\n");
+    write!(socket, "{head}content-length: {}\r\n\r\n{body}", body.len())
 }
 
 /// The next request, with the time of its first byte.

@@ -178,6 +178,33 @@ fn what_was_left_out_is_recalled() {
     assert!(0 < context["bytes_left_out"].as_u64().expect("a number"), "{context}");
 }
 
+/// Proves S-1.1.4: a request near the window is counted by its provider, and is made smaller when our
+/// estimate was too low, so that nothing is refused.
+#[test]
+fn a_request_near_the_window_is_counted() {
+    let (window, reply, each) = (12_000, 1_024, 2);
+    let provider = Provider::new(move |seen| {
+        if window < seen.body.len() / each + reply {
+            let body = r#"{"type":"error","error":{"type":"request_too_large","message":"x"}}"#;
+            return Answer::Plain(413, Vec::new(), body.to_owned());
+        }
+        match seen.n {
+            0 => Answer::Stream(vec![tool("read", &json!({"path": "big.txt"}))]),
+            _ => work(),
+        }
+    });
+    provider.counts(each);
+    let world = world_with(&provider, "window = 12000\nmax_output = 1024\n");
+    world.write("big.txt", &lines(190, "line"));
+    world.git(&["add", "-A"]);
+    world.git(&["commit", "-q", "-m", "big"]);
+    submit_for(&world, "anthropic/claude-small");
+    assert_eq!(over(&world).status, Status::Complete, "{}", world.transcript());
+    assert_eq!((provider.seen().len(), refusals(&world)), (2, 0), "{}", world.transcript());
+    assert_eq!(provider.counted(), 1, "only the second is near the window: {:?}", composed(&world));
+    assert!(composed(&world)[1].1.leaves_out());
+}
+
 fn too_large() -> Answer {
     let body = r#"{"error":{"message":"x","type":"y","code":"context_length_exceeded"}}"#;
     Answer::Plain(400, header("content-type", "application/json"), body.to_owned())
