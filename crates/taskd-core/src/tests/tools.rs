@@ -85,3 +85,16 @@ proptest! {
         prop_assert_eq!(turn.results, wanted);
     }
 }
+
+/// Proves AY-4.9: a loop whose reply asks for many reads keeps no other loop's read waiting.
+#[test]
+fn many_tools_of_one_loop_keep_nobody_waiting() {
+    let mut play = Play::default();
+    play.lines("0 start | 0 project | 0 plan a b land=never | 0 p1 base-green");
+    play.lines("0 a to call | 0 b to call");
+    let [first, second] = play.calls()[..] else { panic!("two calls") };
+    play.end(first, outcome("replies", &["read"; 28]));
+    play.end(second, outcome("replies", &["read"]));
+    let tools = play.core.open_effects().filter(|it| matches!(it.1, Work::Tool { .. })).count();
+    assert_eq!(tools, 29, "{}", play.transcript());
+}

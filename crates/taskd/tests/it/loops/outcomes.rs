@@ -226,7 +226,7 @@ fn finish_ends_the_turns() {
     assert_eq!(started(&world, it.id, "call"), 1);
 }
 
-/// Proves N13, MC-PROV-11: a tool outside the loop type's list is not run; the model reads that as an error
+/// Proves N13, MC-PROV-11, AY-4.8: a tool outside the loop type's list is not run; the model reads that as an error
 /// and goes on.
 #[test]
 fn a_tool_that_is_not_listed_is_not_run() {

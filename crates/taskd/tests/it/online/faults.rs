@@ -4,7 +4,7 @@ use taskd_model::Outcome;
 
 use super::*;
 
-/// Proves F3, MC-PROV-4, X6: a refusal with a time, then a reply that breaks off behind two calls,
+/// Proves F3, MC-PROV-4, X6, MC-MW-7: a refusal with a time, then a reply that breaks off behind two calls,
 /// then a whole one are one iteration and three sends of the same bytes; what writes ran once, and
 /// nothing was sent before the time that was named.
 #[test]

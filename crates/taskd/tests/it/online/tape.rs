@@ -102,7 +102,7 @@ fn play(mode: &str, tapes: &Path, provider: Option<&Provider>) -> World {
     world
 }
 
-/// Proves AY-10.6: without server and key a recording gives the same events, loop by loop, and the
+/// Proves AY-10.6, AY-10.9: without server and key a recording gives the same events, loop by loop, and the
 /// same files on the target.
 #[test]
 fn a_recording_gives_the_same_events() {
