@@ -78,15 +78,22 @@ impl Cells {
     /// The provider says what is left; where that is less than we thought, it is right. With what it
     /// said the pace is no longer as it was `before`: what was sent at the old one still counts.
     pub(crate) fn learn(&mut self, level: Level, before: Pace, pace: Pace, now: Time) {
-        let ahead = self.0.unwrap_or(0).saturating_sub(nanos(now));
-        let old = before.nanos_per_request().max(1);
-        let held = ahead.div_ceil(old).min(u64::from(before.burst.get()));
-        // A silence that was asked for is no request.
-        let silence = ahead.saturating_sub(held.saturating_mul(old));
         let burst = u64::from(pace.burst.get());
         let told = burst.saturating_sub(level.remaining.min(burst));
-        let requests = held.max(told).saturating_mul(pace.nanos_per_request());
-        self.0 = Some(nanos(now).saturating_add(silence).saturating_add(requests));
+        let arrival = nanos(now).saturating_add(told.saturating_mul(pace.nanos_per_request()));
+        let kept = if before == pace { self.0 } else { self.at_pace(before, pace, now) };
+        self.0 = Some(kept.unwrap_or(0).max(arrival));
+    }
+
+    /// The arrival time with what is ahead of `now` counted in requests of another pace. An empty
+    /// bucket stays empty and owes nothing; a silence that was asked for is no request.
+    fn at_pace(self, before: Pace, pace: Pace, now: Time) -> Option<u64> {
+        let ahead = self.0?.saturating_sub(nanos(now));
+        let old = before.nanos_per_request().max(1);
+        let held = (ahead / old).min(u64::from(before.burst.get()));
+        let silence = ahead.saturating_sub(held.saturating_mul(old));
+        let requests = held.min(u64::from(pace.burst.get())) * pace.nanos_per_request();
+        Some(nanos(now).saturating_add(silence).saturating_add(requests))
     }
 
     /// Nothing is saved up at `at`: from then on requests go at the rate alone.

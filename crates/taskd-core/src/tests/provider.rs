@@ -471,6 +471,33 @@ fn a_slower_rate_does_not_forget_what_was_sent() {
     assert_eq!((play.now, play.calls_in_flight()), (10_000, 3), "{}", play.transcript());
 }
 
+/// Fifty refusals at once hold everybody for the time they name; a rate that is learned after that,
+/// slower by far, is kept from then on and asks for nothing back.
+#[test]
+fn a_rate_learned_after_a_refusal_is_no_debt() {
+    let mut play = many(50, "calls=100 rate=100000 burst=100000");
+    assert_eq!(play.calls_in_flight(), 50);
+    play.now = 5_000;
+    while !play.calls().is_empty() {
+        play.now += 3;
+        play.end_call("429", &["1000"]);
+    }
+    while play.calls().is_empty() {
+        play.wait();
+        play.up_to_calls();
+    }
+    assert!((6_000..=6_300).contains(&play.now), "{}", play.now);
+    let first = play.now;
+    let levels = Some(Level { limit: 1_200, remaining: 0, reset_ms: 60_000 });
+    play.learns(RateLevels { requests: levels, ..RateLevels::default() });
+    play.end_call("replies", &["read"]);
+    while play.calls().is_empty() {
+        play.wait();
+        play.up_to_calls();
+    }
+    assert!(play.now <= first + 100, "{} after {first}", play.now);
+}
+
 /// Proves W-7: two plans share a bucket evenly, however many loops each has.
 #[test]
 fn plans_share_evenly() {
