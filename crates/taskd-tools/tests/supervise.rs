@@ -190,9 +190,7 @@ fn dropped() {
 
 fn killed_daemon() {
     let story = Story::new();
-    let mut daemon = story.start_daemon();
-    daemon.kill().unwrap();
-    daemon.wait().unwrap();
+    drop(story.start_daemon());
     // Nobody helps: the closed pipe is all that is heard.
     story.everyone_is_gone_within(secs(2));
     let past = story.block_on(story.launcher().end_previous_life());
@@ -202,9 +200,9 @@ fn killed_daemon() {
 
 fn recorded() {
     let story = Story::new();
-    let mut daemon = story.start_daemon();
+    let daemon = story.start_daemon();
     // A daemon that is neither alive nor dead: its supervisors hear nothing.
-    let number = Pid::from_raw(i32::try_from(daemon.id()).unwrap());
+    let number = Pid::from_raw(i32::try_from(daemon.0.id()).unwrap());
     kill(number, Signal::SIGSTOP).unwrap();
     let lock = fs::read(&story.locks()[0]).unwrap();
     let identity: ProcessIdentity = serde_json::from_slice(&lock).unwrap();
@@ -220,8 +218,6 @@ fn recorded() {
     assert!(!identity.is_alive());
     story.everyone_is_gone_within(secs(1));
     assert_eq!(story.block_on(launcher.end_recorded(&identity)), Past::Gone);
-    kill(number, Signal::SIGKILL).unwrap();
-    daemon.wait().unwrap();
 }
 
 fn killed_supervisor() {
@@ -471,7 +467,7 @@ impl Story {
     }
 
     /// A stand-in daemon whose program is running.
-    fn start_daemon(&self) -> std::process::Child {
+    fn start_daemon(&self) -> StandIn {
         #[expect(clippy::disallowed_methods, reason = "it is the one who starts programs")]
         let mut daemon = Command::new(env::current_exe().unwrap())
             .arg("daemon")
@@ -482,11 +478,21 @@ impl Story {
         let mut line = String::new();
         BufReader::new(daemon.stdout.take().unwrap()).read_line(&mut line).unwrap();
         assert_eq!(line, "ready\n");
-        daemon
+        StandIn(daemon)
     }
 
     fn locks(&self) -> Vec<PathBuf> {
         fs::read_dir(self.run_dir()).unwrap().map(|entry| entry.unwrap().path()).collect()
+    }
+}
+
+/// A stand-in daemon; killed when it is dropped, also by a test that fails.
+struct StandIn(std::process::Child);
+
+impl Drop for StandIn {
+    fn drop(&mut self) {
+        self.0.kill().ok();
+        self.0.wait().ok();
     }
 }
 

@@ -16,7 +16,7 @@ use nix::fcntl::{Flock, FlockArg};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::sync::oneshot;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::identity::{ProcessIdentity, descendants, is_running, session_members};
 use super::launcher::Launcher;
@@ -36,7 +36,7 @@ pub enum Past {
     Gone,
     /// It was still there and has ended, with all its descendants.
     Ended,
-    /// It could not be ended within 12 s.
+    /// It could not be ended within 22 s.
     Survives,
 }
 
@@ -49,7 +49,7 @@ impl Launcher {
             // No lock: over, never begun, or the run directory was emptied under it.
             None if identity.is_alive() => {
                 kill_tree(identity.pid);
-                if identity.is_alive() { Past::Survives } else { Past::Ended }
+                when_ended(identity).await
             }
             None => Past::Gone,
         }
@@ -104,15 +104,32 @@ impl Launcher {
 /// Waits for the lock to be free, killing if that takes too long.
 async fn end(lock: PathBuf, identity: Option<&ProcessIdentity>) -> Past {
     let Ok(Some(mut freed)) = when_free(&lock) else { return Past::Gone };
-    if timeout(Duration::from_millis(BY_ITSELF_MS), &mut freed).await.is_ok() {
-        return Past::Ended;
+    if timeout(Duration::from_millis(BY_ITSELF_MS), &mut freed).await.is_err() {
+        match identity {
+            Some(identity) if identity.is_alive() => kill_tree(identity.pid),
+            Some(_) | None => return Past::Survives,
+        }
+        if timeout(Duration::from_millis(KILLED_MS), &mut freed).await.is_err() {
+            return Past::Survives;
+        }
     }
     match identity {
-        Some(identity) if identity.is_alive() => kill_tree(identity.pid),
-        Some(_) | None => return Past::Survives,
+        Some(identity) => when_ended(identity).await,
+        None => Past::Ended,
     }
-    match timeout(Duration::from_millis(KILLED_MS), &mut freed).await {
-        Ok(_) => Past::Ended,
+}
+
+/// Waits for a process that is about to end. The kernel frees the locks of one that exits a moment
+/// before it is a zombie, and a signal is not an end either.
+#[expect(clippy::disallowed_methods, reason = "no file or signal tells when another's child ends")]
+async fn when_ended(identity: &ProcessIdentity) -> Past {
+    let gone = async {
+        while identity.is_alive() {
+            sleep(Duration::from_millis(1)).await;
+        }
+    };
+    match timeout(Duration::from_millis(KILLED_MS), gone).await {
+        Ok(()) => Past::Ended,
         Err(_) => Past::Survives,
     }
 }
