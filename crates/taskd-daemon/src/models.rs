@@ -21,7 +21,7 @@ use taskd_tools::agents::Presets;
 
 pub(crate) use self::{
     check::{Availability, check},
-    payer::payers,
+    payer::{declared, no_key, payers, unpaid},
 };
 use crate::runner::{Context, chain, lock};
 
