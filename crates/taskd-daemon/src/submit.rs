@@ -356,6 +356,7 @@ impl<'a> Look<'a> {
                 loop_type,
                 inputs,
                 agent,
+                session: self.options.session.clone(),
             };
             specs.push((head, doc));
         }
@@ -397,6 +398,7 @@ impl<'a> Look<'a> {
             AgentDoc::Agent { run } => {
                 let declared = (config.agent_billing, loop_type.billing);
                 agents::trouble(self.ctx, &self.agents, run, declared, &self.request)
+                    .or_else(|| agents::no_session(&self.agents, run, &self.options))
             }
         };
         if let Some((trouble, hint)) = trouble {

@@ -119,6 +119,9 @@ pub struct SpecDoc {
     pub inputs: BTreeMap<String, InputValue>,
     /// Who works on it.
     pub agent: AgentDoc,
+    /// A session of a person with the agent, which its first iteration goes on with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<String>,
 }
 
 /// Who works.

@@ -227,7 +227,7 @@ fn agents_are_listed_as_they_are_here() {
     assert!(!world.dir.path().join("home/ran").exists());
 }
 
-/// A program is run in a throw-away repository and told of in a table that can be pasted:
+/// Proves W-33: a program is run in a throw-away repository and told of in a table that can be pasted:
 /// its end, its work, its numbers, going on, how soon it is gone, what it leaves.
 #[test]
 fn a_conformance_run_tells_good_from_bad() {
