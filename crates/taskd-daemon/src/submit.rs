@@ -651,7 +651,7 @@ fn propose(repo: &Repo, base: Oid) -> Vec<detect::Proposal> {
 fn load_types(config: &Path, root: &Path, problems: &mut Vec<v1::Problem>) -> Types {
     let layers = [
         layer(&config.join("types"), "~/.config/taskd/types"),
-        layer(&root.join(".taskd/types"), ".taskd/types"),
+        Layer { of_project: true, ..layer(&root.join(".taskd/types"), ".taskd/types") },
     ];
     let (types, wrong) = loop_type::load(&layers);
     problems.extend(wrong.iter().map(elsewhere));
@@ -674,7 +674,7 @@ fn layer(dir: &Path, shown: &str) -> Layer {
         let text = is_yaml.then(|| std::fs::read(path).ok()).flatten()?;
         Some((format!("{shown}/{name}"), String::from_utf8_lossy(&text).into_owned()))
     };
-    Layer { files: paths.iter().filter_map(read).collect() }
+    Layer { files: paths.iter().filter_map(read).collect(), of_project: false }
 }
 
 fn as_problem(it: &Problem) -> v1::Problem {

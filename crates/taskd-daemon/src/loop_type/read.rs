@@ -5,11 +5,11 @@
 use std::collections::BTreeMap;
 
 use taskd_model::{
-    AgentDoc, GateSettings, InputDoc, InputKind, InputValue, OnConflict, Params, TemplateDoc,
-    Thinking, TypeLimits, Unsupported,
+    AgentDoc, GateSettings, InputDoc, InputKind, InputValue, McpDoc, OnConflict, Params,
+    TemplateDoc, Thinking, TypeLimits, Unsupported,
 };
 
-use super::{KNOWN_TOOLS, MAX_TYPE_BYTES};
+use super::{KNOWN_TOOLS, MAX_TYPE_BYTES, mcp};
 use crate::plan_file::head::{self, read_conflict, read_gate, read_worker, shown};
 use crate::problem::{At, Pos, Problems, suggest};
 use crate::yaml::{self, Keys, Kind, Node};
@@ -27,6 +27,7 @@ pub(super) struct Definition {
     pub(super) limits: TypeLimits,
     pub(super) conflict: Option<OnConflict>,
     pub(super) tools: Tools,
+    pub(super) mcp: BTreeMap<String, McpDoc>,
     pub(super) params: Params,
     pub(super) unsupported: Option<Unsupported>,
     pub(super) inputs: BTreeMap<String, InputDoc>,
@@ -54,7 +55,7 @@ pub(super) struct Template {
     pub(super) at: Pos,
 }
 
-const KEYS: [&str; 17] = [
+const KEYS: [&str; 18] = [
     "extends",
     "description",
     "agent",
@@ -64,6 +65,7 @@ const KEYS: [&str; 17] = [
     "limits",
     "conflict",
     "tools",
+    "mcp",
     "thinking",
     "temperature",
     "unsupported",
@@ -81,7 +83,9 @@ const THINKING: [(&str, Thinking); 3] =
 const UNSUPPORTED: [(&str, Unsupported); 2] =
     [("refuse", Unsupported::Refuse), ("drop", Unsupported::Drop)];
 
-const MEANT: [(&str, &str); 22] = [
+const MEANT: [(&str, &str); 24] = [
+    ("mcpServers", "mcp"),
+    ("mcp_servers", "mcp"),
     ("reasoning", "thinking"),
     ("fallback-model", "fallback"),
     ("fallback_model", "fallback"),
@@ -113,7 +117,7 @@ const LIMITS: [&str; 7] =
     ["iterations", "time", "budget", "tokens", "same_failure", "turns", "restarts"];
 
 /// Reads one definition. What is wrong is in its `problems`.
-pub(super) fn read(name: &str, path: &str, text: &str) -> Definition {
+pub(super) fn read(name: &str, path: &str, text: &str, of_project: bool) -> Definition {
     let mut problems = Problems::new(path);
     let node = parse(text, &mut problems);
     let keys = match &node {
@@ -138,6 +142,7 @@ pub(super) fn read(name: &str, path: &str, text: &str) -> Definition {
         limits: get("limits").map(|it| read_limits(it, sink)).unwrap_or_default(),
         conflict: read_conflict(&keys, sink).map(|it| it.value),
         tools: get("tools").map(|it| read_tools(it, sink)).unwrap_or_default(),
+        mcp: get("mcp").map(|it| mcp::read(it, of_project, sink)).unwrap_or_default(),
         params: Params {
             thinking: head::word(&keys, "thinking", &THINKING, sink).map(|it| it.value),
             temperature: get("temperature").and_then(|it| read_temperature(it, sink)),

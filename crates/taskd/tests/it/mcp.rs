@@ -2,6 +2,7 @@
 //! no code with the product's own reading and writing of messages.
 
 mod http;
+mod offered;
 mod serving;
 
 use std::{
