@@ -311,6 +311,7 @@ impl<'a> Look<'a> {
                 }
             };
             let Some(agent) = self.agent(spec, &plan.head, &loop_type, config) else { continue };
+            self.problems.extend(agents::without_servers(&self.agents, &agent, &loop_type));
             let Some(fallback) = self.fallback(&agent, &loop_type) else { continue };
             let Some(left_out) = self.left_out(&agent, &fallback, &loop_type) else { continue };
             let inputs = match loop_type::bind_inputs(&loop_type, &self.options.inputs) {

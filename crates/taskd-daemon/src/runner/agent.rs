@@ -4,6 +4,7 @@
 //! works, so that a crash costs minutes and not the run.
 
 mod heard;
+mod mcp;
 
 use std::{
     path::{Path, PathBuf},
@@ -46,7 +47,8 @@ impl Job {
         let preset = self.preset()?;
         let text = String::from_utf8_lossy(&self.ctx.blob(prompt)?).into_owned();
         let file = PromptFile::write(&self.ctx.paths.run_dir(), self.order.effect.0.0, &text)?;
-        let command = self.agent_command(&preset, &text, &file.0)?;
+        let mut command = self.agent_command(&preset, &text, &file.0)?;
+        let _servers = self.tell_of_servers(&preset, &mut command)?;
         let (facts, mut told) = mpsc::sync_channel(FACTS);
         let (say, said) = watch::channel(0);
         let on_output = self.listen(&preset, facts, say);

@@ -1,6 +1,7 @@
 //! MCP, both ways, through the real programs. What is said is written by hand here: these tests share
 //! no code with the product's own reading and writing of messages.
 
+mod handed;
 mod http;
 mod offered;
 mod serving;

@@ -14,35 +14,38 @@ use crate::{
 const KEY: &str = "sk-sentinel-90d1fe";
 
 /// A server that lists these tools and does `call` when it is called.
-fn server(world: &World, name: &str, tools: &Value, call: &str) -> String {
-    let hello = json!({"jsonrpc": "2.0", "id": 1, "result": {"protocolVersion": "2025-06-18",
-        "capabilities": {"tools": {}}, "serverInfo": {"name": name, "version": "1"}}});
-    let list = json!({"jsonrpc": "2.0", "id": 2, "result": {"tools": tools}});
-    let list = world.aside(&format!("{name}.list"), &format!("{list}\n"));
+pub(super) fn server(world: &World, name: &str, tools: &Value, call: &str) -> String {
+    let hello = json!({"protocolVersion": "2025-06-18", "capabilities": {"tools": {}},
+        "serverInfo": {"name": name, "version": "1"}});
+    let list = json!({"tools": tools}).to_string();
+    let list = world.aside(&format!("{name}.list"), &list);
     let log = world.dir.path().join(format!("{name}.log"));
     let log = log.display();
     let script = format!(
-        "env >>{log}.env\nwhile read -r line; do case $line in\n\
-         *'\"initialize\"'*) echo '{hello}';;\n\
-         *'\"tools/list\"'*) echo listed >>{log}; cat {list};;\n\
+        "env >>{log}.env\nwhile read -r line; do\n\
+         id=$(expr \"$line\" : '.*\"id\":\\([0-9]*\\)')\n\
+         reply() {{ echo \"{{\\\"jsonrpc\\\":\\\"2.0\\\",\\\"id\\\":$id,\\\"result\\\":$1}}\"; }}\n\
+         case $line in\n\
+         *'\"initialize\"'*) reply '{hello}';;\n\
+         *'\"tools/list\"'*) echo listed >>{log}; reply \"$(cat {list})\";;\n\
          *'\"tools/call\"'*) echo called >>{log}; {call};;\nesac; done\n"
     );
     world.aside(&format!("{name}.sh"), &script)
 }
 
-fn tool(name: &str) -> Value {
+pub(super) fn tool(name: &str) -> Value {
     json!({"name": name, "description": format!("The tool {name}."),
         "inputSchema": {"type": "object", "properties": {"a": {"type": "string"}}}})
 }
 
 /// What a call answers: this text.
-fn says(text: &str) -> String {
+pub(super) fn says(text: &str) -> String {
     let result = json!({"content": [{"type": "text", "text": text}], "isError": false});
-    format!("echo '{}'", json!({"jsonrpc": "2.0", "id": 2, "result": result}))
+    format!("reply '{result}'")
 }
 
 /// The person's own loop type.
-fn own_type(world: &World, name: &str, mcp: &str) {
+pub(super) fn own_type(world: &World, name: &str, mcp: &str) {
     let dir = world.dir.path().join("home/.config/taskd/types");
     fs::create_dir_all(&dir).expect("ours");
     let text = format!("extends: ralph\nmcp:\n{mcp}");
