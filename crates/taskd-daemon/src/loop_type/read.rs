@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use taskd_model::{
-    AgentDoc, GateSettings, InputDoc, InputKind, InputValue, McpDoc, OnConflict, Params,
+    AgentDoc, Billing, GateSettings, InputDoc, InputKind, InputValue, McpDoc, OnConflict, Params,
     TemplateDoc, Thinking, TypeLimits, Unsupported,
 };
 
@@ -30,6 +30,8 @@ pub(super) struct Definition {
     pub(super) mcp: BTreeMap<String, McpDoc>,
     pub(super) params: Params,
     pub(super) unsupported: Option<Unsupported>,
+    pub(super) billing: Option<Billing>,
+    pub(super) resume: Option<bool>,
     pub(super) inputs: BTreeMap<String, InputDoc>,
     pub(super) prompt: Option<Template>,
     pub(super) system: Option<Template>,
@@ -55,7 +57,7 @@ pub(super) struct Template {
     pub(super) at: Pos,
 }
 
-const KEYS: [&str; 18] = [
+const KEYS: [&str; 20] = [
     "extends",
     "description",
     "agent",
@@ -69,6 +71,8 @@ const KEYS: [&str; 18] = [
     "thinking",
     "temperature",
     "unsupported",
+    "billing",
+    "resume",
     "inputs",
     "prompt",
     "system",
@@ -82,6 +86,8 @@ const THINKING: [(&str, Thinking); 3] =
 
 const UNSUPPORTED: [(&str, Unsupported); 2] =
     [("refuse", Unsupported::Refuse), ("drop", Unsupported::Drop)];
+
+const BILLING: [(&str, Billing); 2] = [("login", Billing::Login), ("key", Billing::Key)];
 
 const MEANT: [(&str, &str); 24] = [
     ("mcpServers", "mcp"),
@@ -148,6 +154,8 @@ pub(super) fn read(name: &str, path: &str, text: &str, of_project: bool) -> Defi
             temperature: get("temperature").and_then(|it| read_temperature(it, sink)),
         },
         unsupported: head::word(&keys, "unsupported", &UNSUPPORTED, sink).map(|it| it.value),
+        billing: head::word(&keys, "billing", &BILLING, sink).map(|it| it.value),
+        resume: get("resume").and_then(|it| sink.flag(it, "resume")),
         inputs: get("inputs").map(|it| read_inputs(it, sink)).unwrap_or_default(),
         prompt: get("prompt").and_then(|it| read_template(it, "prompt", sink)),
         system: get("system").and_then(|it| read_template(it, "system", sink)),

@@ -37,6 +37,7 @@ impl Stage {
                 loop_type,
                 inputs: BTreeMap::new(),
                 agent,
+                session: None,
             },
             gate: GateDoc { run: vec!["cargo test".into()], ..GateDoc::default() },
             last: None,

@@ -51,9 +51,9 @@ impl McpChannel {
         }
     }
 
-    /// The file it reads, if it reads one. What is `kept` is the agent's own key.
+    /// The file it reads, if it reads one. What is `kept` are variables of the agent's own.
     #[must_use]
-    pub fn file(&self, servers: &BTreeMap<String, McpDoc>, kept: Option<&str>) -> Option<String> {
+    pub fn file(&self, servers: &BTreeMap<String, McpDoc>, kept: &[&str]) -> Option<String> {
         if self.format == McpFormat::CodexConfig {
             return None;
         }
@@ -77,7 +77,7 @@ impl McpChannel {
     pub fn arguments(
         &self,
         servers: &BTreeMap<String, McpDoc>,
-        kept: Option<&str>,
+        kept: &[&str],
         file: &Path,
     ) -> Vec<OsString> {
         match self.format {
@@ -96,10 +96,12 @@ impl McpChannel {
 
 /// The command without what the agent has of keys that this server was not named for: programs hand
 /// on what they have. `env` comes before it only where there is something to take away.
-fn alone(it: &McpDoc, servers: &BTreeMap<String, McpDoc>, kept: Option<&str>) -> Vec<String> {
+fn alone(it: &McpDoc, servers: &BTreeMap<String, McpDoc>, kept: &[&str]) -> Vec<String> {
     let named = servers.values().flat_map(|it| it.env.iter().map(String::as_str));
-    let others: BTreeSet<&str> =
-        named.chain(kept).filter(|name| it.env.iter().all(|own| own != name)).collect();
+    let others: BTreeSet<&str> = named
+        .chain(kept.iter().copied())
+        .filter(|name| it.env.iter().all(|own| own != name))
+        .collect();
     let mut command: Vec<String> =
         others.iter().flat_map(|name| ["-u".to_owned(), (*name).to_owned()]).collect();
     if !command.is_empty() {
@@ -152,17 +154,17 @@ mod tests {
         };
         assert_eq!(claude.contradiction(), None);
         assert_eq!(
-            claude.arguments(&servers, None, Path::new("/r/m.json")),
+            claude.arguments(&servers, &[], Path::new("/r/m.json")),
             ["--mcp-config", "/r/m.json"]
         );
-        let file = claude.file(&servers, Some("TOKEN")).unwrap();
+        let file = claude.file(&servers, &["TOKEN"]).unwrap();
         assert!(file.contains(r#""args":["a \"b\""],"command":"docs""#), "{file}");
         assert!(file.contains(r#""TASKD_LOOP":"${TASKD_LOOP}""#), "{file}");
         assert!(file.contains(r#""TOKEN":"${TOKEN}""#), "{file}");
 
         let codex = McpChannel { format: McpFormat::CodexConfig, args: Vec::new() };
-        assert_eq!((codex.contradiction(), codex.file(&servers, None)), (None, None));
-        let told = codex.arguments(&servers, Some("KEY"), Path::new("/"));
+        assert_eq!((codex.contradiction(), codex.file(&servers, &[])), (None, None));
+        let told = codex.arguments(&servers, &["KEY"], Path::new("/"));
         assert!(
             told.iter().any(|it| *it == *r#"mcp_servers.docs.args=["-u", "KEY", "docs", 'a "b"']"#),
             "{told:?}"

@@ -171,7 +171,8 @@ costs   by, rows[]: its key, input, output, cache_read, cache_write, cost_micros
 budget  name, level (all, project, plan, loop), budget_micros, cost_micros, left_micros, percent,
         budget_tokens, tokens, left_tokens, percent_tokens; of a day also renewed, closed
 agents  agents[]: name, source, file, program, version, tested, tested_versions, logged_in,
-        credential: variable, set; billed_to, counted, prompt, resume, argv; problems[]
+        credential: variable, set; billed_to, counted, prompt, resume, argv; problems[];
+        of a test: agent, version, checks[]: name, good (or null), seen
 models  providers[]: name, interface, url, credential; models[]: name, window, max_output,
         price: since, *_micros per million tokens; interfaces[]: name, capabilities;
         with --check instead: providers[]: name, state (usable, no_credential, misconfigured,
@@ -191,6 +192,10 @@ limits: {iterations: 8, time: 2h, budget: $5}
 prompt: |
   # {{ spec.title }}
   {{ spec.text }}
+
+Tool servers (MCP), for models and for agents that take them:
+mcp:
+  docs: {command: [docs-server, --stdio], tools: [search], timeout: 60s}
 
 How a model works: `thinking: low|medium|high`, `temperature: 0.7`. A plan whose model does not take
 what its type sets is refused; with `unsupported: drop` it is left out, and that is told.

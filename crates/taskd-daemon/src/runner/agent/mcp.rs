@@ -6,7 +6,8 @@ use std::{ffi::OsString, io::Write as _, os::unix::fs::OpenOptionsExt as _, path
 use taskd_model::Code;
 use taskd_tools::agents::Preset;
 
-use super::{Command, Job, Trouble, lock};
+use super::{Command, Job, Trouble};
+use crate::runner::lock;
 
 /// The file that names the servers, for the time of one run.
 pub(super) struct ServerFile(Option<PathBuf>);
@@ -31,15 +32,18 @@ impl Job {
         let Some(channel) = preset.mcp.as_ref().filter(|_| !servers.is_empty()) else {
             return Ok(ServerFile(None));
         };
+        // Which of its own it has is a question of who pays, and is decided there.
+        let own = [&preset.credential, &preset.login_variable];
+        let kept: Vec<&str> = own.into_iter().flatten().map(String::as_str).collect();
         let held = lock(&self.ctx.credentials);
         let named = servers.values().flat_map(|it| &it.env);
+        let named = named.filter(|it| !kept.contains(&it.as_str()));
         let named = named.filter_map(|it| Some((OsString::from(it), held.get(it)?.into())));
         command.env.extend(named);
         drop(held);
-        let kept = preset.credential.as_deref();
         let path = self.ctx.paths.run_dir().join(format!("servers-{}.json", self.order.effect.0.0));
-        command.argv.extend(channel.arguments(&servers, kept, &path));
-        let Some(text) = channel.file(&servers, kept) else { return Ok(ServerFile(None)) };
+        command.argv.extend(channel.arguments(&servers, &kept, &path));
+        let Some(text) = channel.file(&servers, &kept) else { return Ok(ServerFile(None)) };
         let mut open = std::fs::File::options();
         open.create(true).truncate(true).write(true).mode(0o600);
         open.open(&path).and_then(|mut it| it.write_all(text.as_bytes())).map_err(|it| {

@@ -89,11 +89,8 @@ fn last_result(seen: &Seen) -> (String, bool) {
     let message = body["messages"].as_array().and_then(|it| it.last()).expect("a message");
     let parts = message["content"].as_array().expect("parts");
     let result = parts.iter().find(|it| it["type"] == "tool_result").expect("a result");
-    let text = match &result["content"] {
-        Value::String(text) => text.clone(),
-        other => other[0]["text"].as_str().expect("a text").to_owned(),
-    };
-    (text, result["is_error"].as_bool().unwrap_or(false))
+    let text = result["content"].as_str().or_else(|| result["content"][0]["text"].as_str());
+    (text.expect("a text").to_owned(), result["is_error"].as_bool().unwrap_or(false))
 }
 
 /// Proves MCP-4: a tool server of a loop type is offered to a native loop, its tools called in
