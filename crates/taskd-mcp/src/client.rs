@@ -23,6 +23,8 @@ use crate::{
 
 /// What may wait to be read, in bytes.
 const MAX_WAITING_BYTES: usize = 16 << 20;
+/// What a line costs beside its bytes.
+const LINE_BYTES: usize = 64;
 /// Lines on stdout that are no message before the server is given up.
 const MAX_STRAY_LINES: u32 = 100;
 /// Pages of one list of tools.
@@ -91,18 +93,21 @@ pub struct Ear {
 }
 
 impl Ear {
-    /// Takes the next bytes.
+    /// Takes the next bytes; nothing once nobody listens any more.
     pub fn hear(&mut self, bytes: &[u8]) {
+        if Arc::strong_count(&self.mailbox) == 1 {
+            return;
+        }
         let (mailbox, bell) = &*self.mailbox;
         let mut mailbox = mailbox.lock().unwrap_or_else(PoisonError::into_inner);
         self.lines.push(bytes, |line| match line {
             _ if mailbox.fault.is_some() => {}
             Line::TooLong => mailbox.fault = Some(Fault::TooLong),
-            Line::Whole(line) if MAX_WAITING_BYTES < mailbox.bytes + line.len() => {
+            Line::Whole(line) if MAX_WAITING_BYTES < mailbox.bytes + line.len() + LINE_BYTES => {
                 mailbox.fault = Some(Fault::Flood);
             }
             Line::Whole(line) => {
-                mailbox.bytes += line.len();
+                mailbox.bytes += line.len() + LINE_BYTES;
                 mailbox.waiting.push_back(line);
             }
         });
@@ -224,7 +229,7 @@ impl<W: AsyncWrite + Unpin> Client<W> {
             {
                 let mut mailbox = mailbox.lock().unwrap_or_else(PoisonError::into_inner);
                 if let Some(line) = mailbox.waiting.pop_front() {
-                    mailbox.bytes -= line.len();
+                    mailbox.bytes -= line.len() + LINE_BYTES;
                     return Ok(line);
                 }
                 if let Some(fault) = &mailbox.fault {

@@ -34,6 +34,8 @@ const MAX_DESCRIPTION_BYTES: usize = 2 << 10;
 const MAX_LISTED: usize = 4_096;
 /// How long a server may take to start and to list its tools.
 const LISTING: Duration = Duration::from_secs(30);
+/// How long all of them may take together.
+const LISTING_ALL: Duration = Duration::from_secs(60);
 /// How long a call may take unless the loop type says otherwise.
 const CALL: Duration = Duration::from_secs(120);
 /// How long a server may take to end by itself when nobody writes to it any more.
@@ -76,17 +78,23 @@ impl Job {
         }
         self.worktree_again().await?;
         let (mut tools, mut bytes) = (Vec::new(), 0);
-        for (name, server) in servers {
-            let listed = self
-                .with_server(name, server, LISTING, async |client| client.tools(MAX_LISTED).await)
-                .await;
-            match listed {
-                Ok(listed) => self.choose(name, server, listed, (&mut tools, &mut bytes)),
-                Err(Silence::Unwanted) => return Ok(Vec::new()),
-                Err(Silence::Because(why)) => {
-                    self.remark(&format!("{why}; its tools are left out"));
+        let listing = async {
+            for (name, server) in servers {
+                let list = async |client: &mut Client<Writer>| client.tools(MAX_LISTED).await;
+                match self.with_server(name, server, LISTING, list).await {
+                    Ok(listed) => self.choose(name, server, listed, (&mut tools, &mut bytes)),
+                    Err(Silence::Unwanted) => return,
+                    Err(Silence::Because(why)) => {
+                        self.remark(&format!("{why}; its tools are left out"));
+                    }
                 }
             }
+        };
+        if timeout(LISTING_ALL, listing).await.is_err() {
+            self.remark("the tool servers took too long together; the rest is left out");
+        }
+        if !self.is_wanted() {
+            return Ok(Vec::new());
         }
         let iteration = self.subject()?.iteration;
         let offer = Offer { iteration, of: Some(config(&spec)), tools };

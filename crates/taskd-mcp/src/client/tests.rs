@@ -74,6 +74,18 @@ async fn a_server_that_floods_or_babbles_is_given_up() {
     let big = format!("\"{}\"\n", "x".repeat(MAX_MESSAGE_BYTES - 10)).repeat(5);
     let (got, _) = after(&big, call).await;
     assert_eq!(got, Err(Fault::Flood));
+    // Short lines cost more than their bytes.
+    let (mut ear, client) = ear();
+    let client: Client<Vec<u8>> = client(Vec::new());
+    (0..1_000).for_each(|_| ear.hear(&b"x\n".repeat(1_000)));
+    let kept = |ear: &Ear| ear.mailbox.0.lock().unwrap().waiting.len();
+    assert!(kept(&ear) < 300_000, "{}", kept(&ear));
+    // Nothing is kept for nobody.
+    let (before, mailbox) = (kept(&ear), Arc::downgrade(&client.mailbox));
+    drop(client);
+    mailbox.upgrade().unwrap().0.lock().unwrap().fault = None;
+    ear.hear(b"{}\n");
+    assert_eq!(kept(&ear), before);
     let error = line(&reply(&1.into(), Err(RpcError::unknown("x"))));
     let (got, _) = after(&error, call).await;
     assert!(matches!(got, Err(Fault::Refused(it)) if it.code == -32_601));
