@@ -38,6 +38,7 @@ impl Stage {
                 inputs: BTreeMap::new(),
                 agent,
                 session: None,
+                paid_by: None,
             },
             gate: GateDoc { run: vec!["cargo test".into()], ..GateDoc::default() },
             last: None,
