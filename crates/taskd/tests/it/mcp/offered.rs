@@ -8,7 +8,7 @@ use taskd_model::Status;
 use super::has;
 use crate::{
     provider::{Answer, Provider, Seen, Step},
-    support::World,
+    support::{Door, World},
 };
 
 const KEY: &str = "sk-sentinel-90d1fe";
@@ -138,6 +138,35 @@ fn a_native_loop_calls_a_tool_server() {
     let work = world.row("p1.a").checkpoint.expect("its work").to_string();
     let written = world.git(&["show", &format!("{work}:c.txt")]);
     has(&written, &["/p1-a-", "two and two"]);
+}
+
+/// What an iteration is offered is asked once, also when the daemon dies in the middle of it.
+#[test]
+fn another_life_of_the_daemon_offers_the_same() {
+    let mut world = World::new();
+    let door = Door::new(&world, "tool");
+    let wait = format!("sh {}", world.aside("wait.sh", &door.sh()));
+    let docs = server(&world, "docs", &json!([tool("add")]), &says("four"));
+    own_type(&world, "served", &format!("  docs: {{command: [sh, {docs}]}}\n"));
+    let work = "{write: {path: b.txt, content: x}}, {finish: {summary: x}}";
+    let script = format!(
+        "loops:\n  a: [{{turns: [{{tools: [{{run: {{command: '{wait}'}}}}]}}, \
+         {{tools: [{{docs__add: {{a: x}}}}, {work}]}}]}}]\n"
+    );
+    let model = format!("scripted:{}", world.aside("m.yaml", &script));
+    world.start();
+    world.submit(&format!(
+        "---\nplan: Twice\nmodel: {model}\ntype: served\ngate: sh test.sh\nland: never\n---\n\
+         ## spec a: A\n"
+    ));
+    door.reached();
+    world.kill();
+    world.start();
+    let it = world.until_status("p1.a", &[Status::Complete, Status::Failed, Status::Blocked]);
+    assert_eq!(it.status, Status::Complete, "{}", world.transcript());
+    assert_eq!(it.iteration, 1);
+    let log = fs::read_to_string(world.dir.path().join("docs.log")).expect("it ran");
+    assert_eq!(log, "listed\ncalled\n");
 }
 
 /// Proves MCP-5: a server that hangs, dies, floods, babbles, offers a thousand tools or is
