@@ -66,7 +66,9 @@ fn an_interactive_agent_drives_the_fleet() {
     let prompt = fs::read_to_string(world.dir.path().join("prompt-2")).expect("a second prompt");
     has(&prompt, &["mind the gap"]);
 
-    let name = talk.ok("list", &json!({}))["loops"][0]["name"].as_str().expect("a name").to_owned();
+    let listed = talk.ok("list", &json!({}));
+    assert_eq!(listed["plans"][0]["name"], "p1");
+    let name = listed["loops"][0]["name"].as_str().expect("a name").to_owned();
     let got = talk.ok("get", &json!({"id": name}));
     assert_eq!(got["loops"][0]["iterations"].as_array().map(Vec::len), Some(2));
     has(got["diff_stat"].as_str().expect("a stat"), &["b.txt"]);
@@ -82,6 +84,9 @@ fn an_interactive_agent_drives_the_fleet() {
     let waited = talk.ok("wait", &json!({"ids": ["p1"], "timeout_s": 600}));
     assert_eq!(waited["verdicts"]["p1"], "landed");
     assert_eq!(world.git(&["show", "main:b.txt"]), "b");
+    let listed = talk.ok("list", &json!({}));
+    assert_eq!((&listed["plans"], &listed["loops"]), (&json!([]), &json!([])));
+    assert_eq!(talk.ok("list", &json!({"all": true}))["plans"][0]["name"], "p1");
     talk.end();
 }
 

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use taskd_api::{ApiError, v1};
-use taskd_model::{LoopId, LoopView, PlanId, Target};
+use taskd_model::{Group, LoopId, LoopView, PlanId, Target};
 
 use super::{Found, read};
 use crate::{
@@ -37,12 +37,8 @@ pub(super) async fn list(fleet: &Fleet, args: Value) -> Found {
     let view = fleet.here.view(&client, scope).await?;
     let mut value = object::ls(&view, now());
     if !args.all {
-        let open: Vec<String> = view
-            .loops
-            .values()
-            .filter(|it| !it.status.is_over())
-            .map(|it| it.id.plan().to_string())
-            .collect();
+        let open = view.loops.values().filter(|it| it.group() != Group::Done);
+        let open: Vec<String> = open.map(|it| it.id.plan().to_string()).collect();
         let keep = |list: &mut Value, wanted: &dyn Fn(&Value) -> bool| {
             if let Value::Array(list) = list {
                 list.retain(|it| wanted(it));
