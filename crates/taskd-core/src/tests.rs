@@ -19,7 +19,7 @@ mod tools;
 mod why;
 
 use taskd_model::{
-    Actor, Change, Command, Digest, EffectId, Event, Failure, GateReport, Input, LandPolicy,
+    Actor, AgentRun, Change, Code, Command, Digest, EffectId, Event, Failure, GateReport, Input, LandPolicy,
     Limits, LoopId, LoopLimits, Observation, Oid, OnConflict, Outcome, Owner, PlanHead, PlanId,
     Priority, ProjectId, Purse, Record, SpecHead, SpecId, Status, Time, ToolCall, Usage, Work,
     Worker,
@@ -374,6 +374,15 @@ fn limits(settings: &[&str]) -> Limits {
 /// Ends that only a call has.
 const OF_CALLS: [&str; 5] = ["replies", "429", "call-fails", "too-large", "over-budget"];
 
+/// What is known of a run of an agent: `judged`, or that it `asks` a person.
+fn agent_run(word: &str) -> AgentRun {
+    let mut run = AgentRun { judged: word == "judged", ..AgentRun::default() };
+    if word == "asks" {
+        run.remark(Code::AgentMovedRefs, "it moved main");
+    }
+    run
+}
+
 /// How an effect ends, in words.
 fn outcome(verb: &str, args: &[&str]) -> Outcome {
     let blob = Digest::of(verb.as_bytes());
@@ -429,6 +438,7 @@ fn outcome(verb: &str, args: &[&str]) -> Outcome {
             usage: None,
             checkpoint: oid("a9e7"),
             log: blob,
+            run: agent_run(args.get(1).copied().unwrap_or_default()),
         },
         "built" => Outcome::Built { commit: oid(args[0]), tree: oid(args[1]) },
         "empty" => Outcome::BuiltEmpty,

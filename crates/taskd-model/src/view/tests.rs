@@ -8,7 +8,7 @@ mod resolve;
 mod verdict;
 
 use crate::{
-    Actor, Change, Digest, EffectId, Event, Evidence, GateReport, LandPolicy, LoopId, LoopLimits,
+    Actor, AgentRun, Change, Digest, EffectId, Event, Evidence, GateReport, LandPolicy, LoopId, LoopLimits,
     Oid, Outcome, Owner, PlanHead, PlanId, Priority, ProjectId, QueueEnd, QueueOp, Reason, Record,
     Seq, SpecHead, SpecId, Status, Time, ToolCall, Usage, Verdict, View, Work, Worker,
 };
@@ -252,5 +252,5 @@ fn call(name: &str) -> ToolCall {
 
 fn agent_done(exit: i32, usage: Option<Usage>) -> Outcome {
     let summary = if exit == 0 { "" } else { "limit reached" }.to_owned();
-    Outcome::AgentDone { exit, summary, usage, checkpoint: oid(40), log: digest("agent") }
+    Outcome::AgentDone { exit, summary, usage, checkpoint: oid(40), log: digest("agent"), run: AgentRun::default() }
 }

@@ -4,7 +4,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ratatui::{Terminal, backend::TestBackend};
 use taskd_api::Watched;
 use taskd_model::{
-    Actor, Change, Delta, Digest, EffectId, Event, Evidence, GateReport, LandPolicy, LoopId,
+    Actor, AgentRun, Change, Delta, Digest, EffectId, Event, Evidence, GateReport, LandPolicy, LoopId,
     LoopLimits, Observation, Oid, Outcome, Owner, PlanHead, PlanId, Priority, ProjectId, QueueEnd,
     QueueOp, Reason, Record, Seq, SpecHead, SpecId, Status, Time, Usage, Verdict, Work, Worker,
 };
@@ -118,9 +118,9 @@ impl Story {
         let agent = self.start(id, Work::Agent { prompt: digest("prompt"), cap_micros: 1 });
         self.after(200);
         let usage = Some(Usage { micros: 420_000, ..Usage::default() });
-        let (checkpoint, log) = (oid(40), digest("agent"));
+        let (checkpoint, log, run) = (oid(40), digest("agent"), AgentRun::default());
         let outcome =
-            Outcome::AgentDone { exit: 0, summary: String::new(), usage, checkpoint, log };
+            Outcome::AgentDone { exit: 0, summary: String::new(), usage, checkpoint, log, run };
         self.of(id, Event::EffectEnded { effect: agent, outcome });
         let gate = self.start(id, Work::Gate);
         self.after(39);

@@ -88,6 +88,16 @@ pub(crate) fn plan(view: &View, id: PlanId, more: &v1::ShowResponse, scene: &Sce
     let time = format!("{} of {}", format_duration_ms(took), format_duration_ms(it.time_ms));
     let spent = words::spent(&it.spent, it.uncounted);
     out.push(pair("limits", &time, &format!("{spent} of {}", format_micros(it.budget_micros))));
+    let most = it.last_run.processes;
+    if 1 < most {
+        out.push(format!("agent: at most {most} processes at once in its last run"));
+    }
+    for remark in &it.last_run.remarks {
+        let said = clean(&remark.to_string());
+        let lines = wrap(&said, scene.width.saturating_sub(7).max(20));
+        let labels = std::iter::once("agent: ").chain(std::iter::repeat("       "));
+        out.extend(labels.zip(lines).map(|(label, line)| format!("{label}{line}")));
+    }
     if let Some(near) = it.budget().near().filter(|_| it.ended_at.is_none()) {
         out.push(format!("watch: {near}"));
     }
