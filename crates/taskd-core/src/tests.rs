@@ -19,10 +19,10 @@ mod tools;
 mod why;
 
 use taskd_model::{
-    Actor, AgentRun, Change, Code, Command, Digest, EffectId, Event, Failure, GateReport, Input, LandPolicy,
-    Limits, LoopId, LoopLimits, Observation, Oid, OnConflict, Outcome, Owner, PlanHead, PlanId,
-    Priority, ProjectId, Purse, Record, SpecHead, SpecId, Status, Time, ToolCall, Usage, Work,
-    Worker,
+    Actor, AgentRun, Change, Code, Command, Digest, EffectId, Event, Failure, GateReport, Input,
+    LandPolicy, Limits, LoopId, LoopLimits, Observation, Oid, OnConflict, Outcome, Owner, PlanHead,
+    PlanId, Priority, ProjectId, Purse, Record, SpecHead, SpecId, Status, Time, ToolCall, Usage,
+    Work, Worker,
 };
 
 use crate::{Coordinator, Decided, Rejected};

@@ -1,8 +1,8 @@
 //! How work ends, by what the world is when it does.
 
 use taskd_model::{
-    AgentRun, Change, Code, Digest, EffectId, Failure, Fault, GateReport, Oid, Outcome, PrepareMode, QueueOp,
-    Usage, Work,
+    AgentRun, Change, Code, Digest, EffectId, Failure, Fault, GateReport, Oid, Outcome,
+    PrepareMode, QueueOp, Usage, Work,
 };
 
 use crate::{
@@ -117,7 +117,8 @@ fn done(world: &mut World, id: EffectId) -> Outcome {
             let exit = i32::from(world.rng.chance(12));
             let usage = world.rng.chance(70).then_some(usage);
             let summary = "it went away".to_owned();
-            let mut run = AgentRun { processes: 2, judged: world.rng.chance(50), ..AgentRun::default() };
+            let mut run =
+                AgentRun { processes: 2, judged: world.rng.chance(50), ..AgentRun::default() };
             if world.rng.chance(4) {
                 run.remark(Code::AgentMovedRefs, "it moved a branch");
             }

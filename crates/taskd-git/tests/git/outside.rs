@@ -187,7 +187,10 @@ fn changed_settings_and_hooks_are_told_with_a_copy() {
     let [Trace::Config { keys, copy: Some(copy) }, Trace::Hooks { files }] = &traces[..] else {
         panic!("{traces:?}")
     };
-    assert_eq!((&keys[..], &files[..]), (&["core.hookspath".into()][..], &["pre-commit".into()][..]));
+    assert_eq!(
+        (&keys[..], &files[..]),
+        (&["core.hookspath".into()][..], &["pre-commit".into()][..])
+    );
     assert_eq!(fs::read_to_string(copy).expect("readable"), config);
     let before = stage.repo.before().expect("readable");
     git(&stage.root, &["config", "branch.old.remote", "origin"]);

@@ -55,14 +55,21 @@ impl AgentRun {
     /// What a person is asked before the loop goes on, if anything.
     #[must_use]
     pub fn question(&self) -> Option<&str> {
-        let asks = |it: &&Remark| it.code.entry().reaction == Reaction::Asks;
-        self.remarks.iter().find(asks).map(|it| it.text.as_str())
+        self.remarks.iter().find(|it| it.asks()).map(|it| it.text.as_str())
     }
 
     /// The work of a run that ended with `exit` goes to the gate.
     #[must_use]
     pub fn is_gated(&self, exit: i32) -> bool {
         exit == 0 || self.judged
+    }
+}
+
+impl Remark {
+    /// A person is asked before the loop goes on.
+    #[must_use]
+    pub fn asks(&self) -> bool {
+        self.code.entry().reaction == Reaction::Asks
     }
 }
 

@@ -3,8 +3,8 @@
 //! Every event is named here, so a new one does not compile until somebody says what it shows.
 
 use crate::{
-    AgentRun, Change, Digest, Event, Evidence, LoopId, Oid, PlanHead, PlanId, Reason, Record, Seq, SpecHead,
-    SpecId, Status, Time, Unit, Usage, Verdict, Worker,
+    AgentRun, Change, Digest, Event, Evidence, LoopId, Oid, PlanHead, PlanId, Reason, Record, Seq,
+    SpecHead, SpecId, Status, Time, Unit, Usage, Verdict, Worker,
 };
 
 use super::{

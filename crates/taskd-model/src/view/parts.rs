@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AgentRun, Change, ContextUse, Digest, EffectId, Fault, LandPolicy, LoopId, LoopLimits, Oid, Owner,
-    PlanId, Priority, ProjectId, QueueOp, Reason, Seq, Status, Time, Usage, Verdict, Worker,
+    AgentRun, Change, ContextUse, Digest, EffectId, Fault, LandPolicy, LoopId, LoopLimits, Oid,
+    Owner, PlanId, Priority, ProjectId, QueueOp, Reason, Seq, Status, Time, Usage, Verdict, Worker,
 };
 
 use super::{DayView, Ledger, Spans};

@@ -8,9 +8,10 @@ mod resolve;
 mod verdict;
 
 use crate::{
-    Actor, AgentRun, Change, Digest, EffectId, Event, Evidence, GateReport, LandPolicy, LoopId, LoopLimits,
-    Oid, Outcome, Owner, PlanHead, PlanId, Priority, ProjectId, QueueEnd, QueueOp, Reason, Record,
-    Seq, SpecHead, SpecId, Status, Time, ToolCall, Usage, Verdict, View, Work, Worker,
+    Actor, AgentRun, Change, Digest, EffectId, Event, Evidence, GateReport, LandPolicy, LoopId,
+    LoopLimits, Oid, Outcome, Owner, PlanHead, PlanId, Priority, ProjectId, QueueEnd, QueueOp,
+    Reason, Record, Seq, SpecHead, SpecId, Status, Time, ToolCall, Usage, Verdict, View, Work,
+    Worker,
 };
 
 /// A log being told, the view of it, and the lines a person who follows it sees.
@@ -252,5 +253,12 @@ fn call(name: &str) -> ToolCall {
 
 fn agent_done(exit: i32, usage: Option<Usage>) -> Outcome {
     let summary = if exit == 0 { "" } else { "limit reached" }.to_owned();
-    Outcome::AgentDone { exit, summary, usage, checkpoint: oid(40), log: digest("agent"), run: AgentRun::default() }
+    Outcome::AgentDone {
+        exit,
+        summary,
+        usage,
+        checkpoint: oid(40),
+        log: digest("agent"),
+        run: AgentRun::default(),
+    }
 }

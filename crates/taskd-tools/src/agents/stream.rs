@@ -65,6 +65,7 @@ pub struct StreamParser {
     line: Vec<u8>,
     /// The current line is over the limit.
     skipping: bool,
+    lines: u64,
     lines_skipped: u64,
     session: Option<String>,
     settled: Tokens,
@@ -84,6 +85,7 @@ impl StreamParser {
             preset,
             line: Vec::new(),
             skipping: false,
+            lines: 0,
             lines_skipped: 0,
             session: None,
             settled: Tokens::default(),
@@ -122,6 +124,12 @@ impl StreamParser {
         facts
     }
 
+    /// Lines there were, understood or not.
+    #[must_use]
+    pub fn lines(&self) -> u64 {
+        self.lines
+    }
+
     /// Lines that were over the limit.
     #[must_use]
     pub fn lines_skipped(&self) -> u64 {
@@ -139,6 +147,7 @@ impl StreamParser {
 
     fn end_of_line(&mut self, facts: &mut Vec<AgentFact>) {
         let line = std::mem::take(&mut self.line);
+        self.lines += 1;
         if std::mem::take(&mut self.skipping) {
             self.lines_skipped += 1;
             return;

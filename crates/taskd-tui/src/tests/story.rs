@@ -4,9 +4,10 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ratatui::{Terminal, backend::TestBackend};
 use taskd_api::Watched;
 use taskd_model::{
-    Actor, AgentRun, Change, Delta, Digest, EffectId, Event, Evidence, GateReport, LandPolicy, LoopId,
-    LoopLimits, Observation, Oid, Outcome, Owner, PlanHead, PlanId, Priority, ProjectId, QueueEnd,
-    QueueOp, Reason, Record, Seq, SpecHead, SpecId, Status, Time, Usage, Verdict, Work, Worker,
+    Actor, AgentRun, Change, Delta, Digest, EffectId, Event, Evidence, GateReport, LandPolicy,
+    LoopId, LoopLimits, Observation, Oid, Outcome, Owner, PlanHead, PlanId, Priority, ProjectId,
+    QueueEnd, QueueOp, Reason, Record, Seq, SpecHead, SpecId, Status, Time, Usage, Verdict, Work,
+    Worker,
 };
 
 use crate::{App, Step};
