@@ -38,7 +38,7 @@ pub use follow::{Follow, follow_checkout};
 pub use history::{CommitLine, Diff, FileStat};
 pub use include::{Included, MAX_INCLUDED_BYTES, MAX_INCLUDED_FILES, Skipped};
 pub use merge::{Candidate, Rebased};
-pub use outside::{Before, Trace};
+pub use outside::{Before, Mark, Trace};
 pub use path::{BadPath, RepoPath};
 pub use probe::{MAX_DIRTY_FILES, Probe, probe};
 pub use refs::Published;

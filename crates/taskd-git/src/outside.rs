@@ -13,7 +13,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use git2::{Repository, Sort};
+use git2::{ReflogEntry, Repository, Sort};
 use taskd_model::Oid;
 
 use crate::checkpoint::count;
@@ -40,6 +40,30 @@ pub struct Before {
     hooks: BTreeMap<String, (u64, i64, i64, u32)>,
 }
 
+/// In whose name a run does what it does to git: the mail address of its committer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mark {
+    run: String,
+    /// How the marks of every run in the same worktree end.
+    all: String,
+}
+
+impl Mark {
+    /// The mail address.
+    #[must_use]
+    pub fn email(&self) -> &str {
+        &self.run
+    }
+
+    fn is_of_this_run(&self, entry: &ReflogEntry<'_>) -> bool {
+        entry.committer().email_bytes() == self.run.as_bytes()
+    }
+
+    fn is_of_any_run(&self, entry: &ReflogEntry<'_>) -> bool {
+        entry.committer().email_bytes().ends_with(self.all.as_bytes())
+    }
+}
+
 /// One thing that happened to git while a program ran.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Trace {
@@ -55,20 +79,20 @@ pub enum Trace {
         /// The branch or the commit it was at.
         was: String,
     },
-    /// It made a branch.
+    /// It made a branch, and nobody else has moved it.
     BranchMade {
         /// Its short name.
         name: String,
         /// The ref of ours that holds its tip.
         kept: String,
-        /// It is gone again; otherwise somebody else uses it too.
+        /// It is gone again; otherwise somebody has it checked out.
         removed: bool,
     },
     /// It moved a branch that was there before, or what a checkout of a person has checked out.
     RefMoved {
         /// The ref, or `HEAD`.
         name: String,
-        /// Where it was, as git takes it.
+        /// Where it was, as git takes it; empty if it was not there.
         old: String,
         /// Where it is.
         now: String,
@@ -105,6 +129,14 @@ pub enum Trace {
 }
 
 impl Repo {
+    /// The mark of one run in the worktree of this name; no other run has that number.
+    #[must_use]
+    pub fn mark(&self, name: &str, run: u64) -> Mark {
+        // No name has a `+`.
+        let all = format!("+{name}+{}@taskd.invalid", self.tag());
+        Mark { run: format!("run-{run}{all}"), all }
+    }
+
     /// Looks at the repository before a program runs.
     pub fn before(&self) -> Result<Before, GitError> {
         let config = self.git_dir().join("config");
@@ -140,14 +172,15 @@ impl Repo {
     }
 
     /// Says what happened to git since `before`, keeps what a program made there under refs of
-    /// ours, and undoes what is proven to be its doing by its `mark`, the mail address of its
-    /// committer. For a worktree whose files are saved and whose program is gone.
+    /// ours, and undoes what its `mark` proves to be its doing; stashes and branches of earlier runs
+    /// too, which nobody could look at when we died with them. For a worktree whose files are saved
+    /// and whose program is gone.
     pub fn after(
         &self,
         name: &str,
         base: Oid,
         before: &Before,
-        mark: &str,
+        mark: &Mark,
     ) -> Result<Vec<Trace>, GitError> {
         let spot = self.spot(name, Kind::Work)?;
         spot.existing()?;
@@ -234,14 +267,13 @@ impl Repo {
         &self,
         repo: &Repository,
         name: &str,
-        mark: &str,
+        mark: &Mark,
         traces: &mut Vec<Trace>,
     ) -> Result<(), GitError> {
         const STASH: &str = "refs/stash";
         let (locking, doing) = ("locking the ref", "taking an agent's files out of");
-        let is_its = |it: &git2::ReflogEntry<'_>| it.committer().email_bytes() == mark.as_bytes();
         let Ok(log) = repo.reflog(STASH) else { return Ok(()) };
-        if !log.iter().any(|it| is_its(&it)) {
+        if !log.iter().any(|it| mark.is_of_any_run(&it)) {
             return Ok(());
         }
         drop(log);
@@ -252,7 +284,7 @@ impl Repo {
         let mut kept = Vec::new();
         let mut n = 0;
         while let Some(entry) = log.get(n) {
-            if is_its(&entry) {
+            if mark.is_of_any_run(&entry) {
                 kept.push(self.keep_ref(repo, "agent", name, from_git(entry.id_new()))?);
                 log.remove(n, true).map_err(git(doing, STASH))?;
             } else {
@@ -276,29 +308,23 @@ impl Repo {
         repo: &Repository,
         name: &str,
         before: &Before,
-        mark: &str,
+        mark: &Mark,
         traces: &mut Vec<Trace>,
     ) -> Result<(), GitError> {
         let now = refs_of_people(repo)?;
         for (full, tip) in now.iter().filter(|(full, _)| full.starts_with("refs/heads/")) {
             let old = before.refs.get(full);
-            if old == Some(tip) {
-                continue;
-            }
-            let (its, all) = marked(repo, full, mark);
-            match old {
-                _ if its == 0 => {}
-                Some(old) => traces.push(Trace::RefMoved {
-                    name: full.clone(),
-                    old: old.to_string(),
-                    now: tip.to_string(),
-                }),
-                None => {
-                    let kept = self.keep_ref(repo, "agent", name, *tip)?;
-                    let removed = its == all && self.remove_branch(repo, full, *tip)?;
-                    let name = full["refs/heads/".len()..].to_owned();
-                    traces.push(Trace::BranchMade { name, kept, removed });
-                }
+            let log = repo.reflog(full).ok();
+            let entries = || log.iter().flat_map(|it| it.iter());
+            if entries().next().is_some() && entries().all(|it| mark.is_of_any_run(&it)) {
+                let kept = self.keep_ref(repo, "agent", name, *tip)?;
+                let removed = self.remove_branch(repo, full, *tip)?;
+                let name = full["refs/heads/".len()..].to_owned();
+                traces.push(Trace::BranchMade { name, kept, removed });
+            } else if old != Some(tip) && entries().any(|it| mark.is_of_this_run(&it)) {
+                let name = full.clone();
+                let (old, now) = (old.map_or_else(String::new, Oid::to_string), tip.to_string());
+                traces.push(Trace::RefMoved { name, old, now });
             }
         }
         for (full, old) in before.refs.iter().filter(|(full, _)| !now.contains_key(*full)) {
@@ -307,7 +333,8 @@ impl Repo {
             }
         }
         let head = fs::read(self.git_dir().join("HEAD")).unwrap_or_default();
-        if head != before.head && 0 < marked(repo, "HEAD", mark).0 {
+        let log = repo.reflog("HEAD").ok().filter(|_| head != before.head);
+        if log.is_some_and(|it| it.iter().any(|it| mark.is_of_this_run(&it))) {
             let plain = |head: &[u8]| {
                 let head = String::from_utf8_lossy(head);
                 head.trim().trim_start_matches("ref: refs/heads/").to_owned()
@@ -410,13 +437,6 @@ fn refs_of_people(repo: &Repository) -> Result<BTreeMap<String, Oid>, GitError> 
         }
     }
     Ok(refs)
-}
-
-/// How many entries of a ref's log carry the mark, and how many there are.
-fn marked(repo: &Repository, name: &str, mark: &str) -> (usize, usize) {
-    let Ok(log) = repo.reflog(name) else { return (0, 0) };
-    let its = log.iter().filter(|it| it.committer().email_bytes() == mark.as_bytes()).count();
-    (its, log.len())
 }
 
 /// The settings of one file; one that cannot be read has a single one that says so.

@@ -22,6 +22,7 @@ use taskd_tools::{
 };
 
 use tokio::sync::watch;
+use tracing::warn;
 
 use self::{
     heard::Heard,
@@ -98,6 +99,10 @@ impl Job {
     async fn ran(&self, mut ran: Ran, signs: &Signs, heard: &Heard) -> Result<Outcome, Trouble> {
         let (saved, usage) = (ran.saved, heard.usage);
         if !self.is_wanted() {
+            for remark in &ran.about.remarks {
+                // The end of a run nobody wants has no room for it.
+                warn!(effect = %self.order.effect, "a run that was ended: {remark}");
+            }
             let usage = usage.unwrap_or_default();
             return Ok(Outcome::Cancelled { usage, checkpoint: Some(saved) });
         }

@@ -2,17 +2,20 @@
 
 use std::fs;
 
-use taskd_git::{Before, Trace};
+use taskd_git::{Before, Mark, Trace};
 use taskd_model::Oid;
 
 use super::{Stage, git, oid, read, try_git, write};
 
-const MARK: &str = "e7.ab12@taskd.invalid";
+/// The mark of the seventh run.
+fn mark(stage: &Stage) -> Mark {
+    stage.repo.mark("w", 7)
+}
 
 /// What the agent does: its commits and what reflogs say of it carry the mark.
 fn its(dir: &std::path::Path, args: &[&str]) -> String {
-    let email = format!("user.email={MARK}");
-    let all: Vec<&str> = ["-c", &email].into_iter().chain(args.iter().copied()).collect();
+    let email = "user.email=run-7+w+ab12@taskd.invalid";
+    let all: Vec<&str> = ["-c", email].into_iter().chain(args.iter().copied()).collect();
     git(dir, &all)
 }
 
@@ -27,7 +30,7 @@ fn stage() -> (Stage, std::path::PathBuf, Oid, Before) {
 
 fn after(stage: &Stage, base: Oid, before: &Before) -> Vec<Trace> {
     stage.save("w", base, None);
-    stage.repo.after("w", base, before, MARK).expect("looked at")
+    stage.repo.after("w", base, before, &mark(stage)).expect("looked at")
 }
 
 #[test]
@@ -195,6 +198,30 @@ fn changed_settings_and_hooks_are_told_with_a_copy() {
     let before = stage.repo.before().expect("readable");
     git(&stage.root, &["config", "branch.old.remote", "origin"]);
     assert_eq!(after(&stage, base, &before), [], "a person's push does that");
+}
+
+/// Nobody could look at what a run did when the daemon died with it: the next one's end does.
+#[test]
+fn what_a_lost_run_left_is_found_later() {
+    let (stage, dir, base, _) = stage();
+    write(&dir, "a.txt", "lost\n");
+    its(&dir, &["stash", "push", "-q"]);
+    its(&dir, &["switch", "-qc", "lost"]);
+    its(&dir, &["commit", "-q", "--allow-empty", "-m", "lost"]);
+    its(&dir, &["update-ref", "refs/heads/old", "HEAD"]);
+    git(&dir, &["switch", "-q", "--detach", "main"]);
+    let before = stage.repo.before().expect("readable");
+    stage.save("w", base, None);
+    let other = stage.repo.mark("x", 8);
+    let traces = stage.repo.after("w", base, &before, &other).expect("looked at");
+    assert_eq!(traces, [], "they are another's");
+    let next = stage.repo.mark("w", 8);
+    assert_eq!(next.email(), "run-8+w+ab12@taskd.invalid");
+    let traces = stage.repo.after("w", base, &before, &next).expect("looked at");
+    let [Trace::Stashed { .. }, Trace::BranchMade { removed: true, .. }] = &traces[..] else {
+        panic!("{traces:?}")
+    };
+    assert_eq!(git(&stage.root, &["stash", "list"]), "");
 }
 
 #[test]

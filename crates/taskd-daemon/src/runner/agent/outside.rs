@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use taskd_git::{Before, GitError, Trace};
+use taskd_git::{Before, GitError, Mark, Trace};
 use taskd_model::{AgentRun, Code, Oid};
 use tracing::warn;
 
@@ -17,8 +17,7 @@ const MAX_NAMES: usize = 5;
 #[derive(Debug)]
 pub(super) struct Outside {
     before: Before,
-    /// Mail address of the committer of everything the run does to git.
-    mark: String,
+    mark: Mark,
 }
 
 impl Job {
@@ -26,7 +25,7 @@ impl Job {
     pub(super) async fn look_outside(&self) -> Result<Outside, Trouble> {
         let (repo, _) = self.ctx.repo(self.order.project)?;
         // A run is one effect of one store, for ever.
-        let mark = format!("run-{}.{}@taskd.invalid", self.order.effect.0.0, repo.tag());
+        let mark = repo.mark(&self.worktree_name()?, self.order.effect.0.0);
         let before = self.blocking(move || Ok(repo.before()?)).await?;
         Ok(Outside { before, mark })
     }
@@ -41,7 +40,7 @@ impl Job {
             self.name(&view)
         };
         [
-            ("GIT_COMMITTER_EMAIL".into(), outside.mark.clone().into()),
+            ("GIT_COMMITTER_EMAIL".into(), outside.mark.email().into()),
             ("GIT_COMMITTER_NAME".into(), format!("taskd agent {name}").into()),
             ("GIT_OPTIONAL_LOCKS".into(), "0".into()),
         ]
@@ -66,6 +65,8 @@ impl Job {
         let (repo, root) = self.ctx.repo(self.order.project)?;
         let (name, base) = (self.worktree_name()?, self.subject()?.base);
         let Outside { before, mark } = outside;
+        // Two ends at once would meet at the stash's lock.
+        let _alone = self.ctx.tidying.lock().await;
         let looked = self.blocking(move || Ok(repo.after(&name, base, &before, &mark))).await?;
         match looked {
             Ok(traces) => self.told(&traces, &root, run),
@@ -142,8 +143,8 @@ fn words(trace: &Trace, root: &Path, then: &str) -> Option<(Code, String)> {
         }
         Trace::BranchMade { name, kept, removed: false } => {
             let text = format!(
-                "it made the branch {name} (its tip is kept at {kept}), which somebody else uses \
-                 too; `git -C {at} branch -D {name}` removes it"
+                "it made the branch {name} (its tip is kept at {kept}), which is checked out \
+                 somewhere; `git -C {at} branch -D {name}` removes it"
             );
             (Code::AgentMadeBranch, text)
         }
@@ -151,6 +152,13 @@ fn words(trace: &Trace, root: &Path, then: &str) -> Option<(Code, String)> {
             let text = format!(
                 "it switched your checkout {at} from {old} to {now}; nothing was undone: \
                  `git -C {at} switch {old}` does that; {then}"
+            );
+            (Code::AgentMovedRefs, text)
+        }
+        Trace::RefMoved { name, old, now } if old.is_empty() => {
+            let text = format!(
+                "it moved {name}, which was made while it ran, to {now}; nothing was undone: look \
+                 at it, {then}"
             );
             (Code::AgentMovedRefs, text)
         }

@@ -60,7 +60,7 @@ fn silent_preset(world: &mut World, name: &str, script: &str) {
     own_preset(world, name, &text);
 }
 
-/// Proves P-21: an agent that exits 1 having done everything is judged by its gate, for better and
+/// An agent that exits 1 having done everything is judged by its gate, for better and
 /// for worse, and its status is told.
 #[test]
 fn work_that_is_done_counts_although_its_agent_failed() {
@@ -80,7 +80,7 @@ fn work_that_is_done_counts_although_its_agent_failed() {
     has(&world.taskd(&["logs", "p1.a", "--agent"]).ok(), &["all done", "oops"]);
 }
 
-/// Proves P-21: an agent that exits 0 having done nothing has an iteration without a change, and is told of.
+/// An agent that exits 0 having done nothing has an iteration without a change, and is told of.
 #[test]
 fn nothing_is_not_done() {
     let mut world = World::new();
@@ -113,7 +113,7 @@ fn nobody_answers_an_agent_that_asks() {
     assert_eq!(work(&world, &it, "session.txt"), "0 0");
 }
 
-/// Proves P-21: an agent whose output is not what it was still works; that nothing of it was understood is told.
+/// An agent whose output is not what it was still works; that nothing of it was understood is told.
 #[test]
 fn output_that_nobody_understands_is_told() {
     let mut world = World::new();
@@ -126,7 +126,7 @@ fn output_that_nobody_understands_is_told() {
     has(&shown(&mut world), &["it printed 2 lines and none was understood", "agents show claude"]);
 }
 
-/// Proves P-21: an agent that updates itself while it runs is told of; one that is uninstalled is asked for, with
+/// An agent that updates itself while it runs is told of; one that is uninstalled is asked for, with
 /// the program and the path it was looked for on.
 #[test]
 fn a_program_that_changes_or_goes_away_is_told() {
@@ -154,10 +154,14 @@ fn a_program_that_changes_or_goes_away_is_told() {
 fn a_run_that_becomes_too_many_is_ended() {
     let mut world = World::new();
     world.env.insert("TASKD_AGENT__PROCESSES".to_owned(), "20".to_owned());
-    let script = "if [ $TASKD_ITERATION = 1 ]; then\n\
-                  for i in 1 2 3 4 5 6 7 8 9 10 11 12; do setsid sh -c 'sleep 1000; :' & done\n\
-                  sleep 1000\nfi\necho b >b.txt\n";
-    silent_preset(&mut world, "mine", script);
+    let pids = world.aside("pids", "");
+    let script = format!(
+        "if [ $TASKD_ITERATION = 1 ]; then\n\
+         for i in 1 2 3 4 5 6 7 8 9 10 11 12; do\n\
+         setsid sh -c 'echo $$ >>{pids}; sleep 1000; :' &\ndone\n\
+         sleep 1000\nfi\necho b >b.txt\n"
+    );
+    silent_preset(&mut world, "mine", &script);
     world.start();
     let it = comes_to(&world, "mine");
     assert_eq!(it.status, Status::Complete, "{}", world.transcript());
@@ -166,6 +170,9 @@ fn a_run_that_becomes_too_many_is_ended() {
     assert_eq!((ended[0].0, codes(&ended[0].1)), (128, vec![Code::AgentFanOut]));
     assert!((21..=26).contains(&ended[0].1.processes), "{}", ended[0].1.processes);
     assert!(ended[1].1.processes <= 2, "{}", ended[1].1.processes);
+    let pids = fs::read_to_string(&pids).expect("they ran");
+    let lives = |pid: &&str| fs::metadata(format!("/proc/{pid}")).is_ok();
+    assert_eq!((pids.lines().count(), pids.lines().filter(lives).count()), (12, 0));
     let at_once = format!("ended: {} processes at once", ended[0].1.processes);
     assert_eq!(it.iterations[0].summary, at_once);
 }
@@ -191,7 +198,7 @@ fn what_an_agent_leaves_behind_is_gone() {
     assert!(began.elapsed().as_secs() < 30, "nobody waited for it");
 }
 
-/// Proves P-20: an agent that prints nothing but changes files is at work; when it changes none any more it is
+/// An agent that prints nothing but changes files is at work; when it changes none any more it is
 /// ended, and what it did is kept.
 #[test]
 fn an_agent_that_changes_files_is_not_silent() {

@@ -60,7 +60,8 @@ fn commits_branches_and_stashes_of_an_agent_are_kept_and_gone() {
     assert_eq!(codes(&run), told);
     assert_eq!(world.git(&["branch", "--format=%(refname:short)"]), "main");
     assert_eq!(world.git(&["stash", "list"]), "");
-    let kept = world.git(&["for-each-ref", "--format=%(refname) %(subject)", "refs/taskd/*/agent"]);
+    let kept =
+        world.git(&["for-each-ref", "--format=%(refname) %(subject)", "refs/taskd/*/agent/*/*"]);
     let subjects: Vec<&str> =
         kept.lines().filter_map(|it| it.split_once(' ')).map(|it| it.1).collect();
     assert!(subjects.contains(&"two") && subjects[1].starts_with("WIP on feature"), "{kept}");
