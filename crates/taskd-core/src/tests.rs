@@ -374,13 +374,20 @@ fn limits(settings: &[&str]) -> Limits {
 /// Ends that only a call has.
 const OF_CALLS: [&str; 5] = ["replies", "429", "call-fails", "too-large", "over-budget"];
 
-/// What is known of a run of an agent: `judged`, or that it `asks` a person.
-fn agent_run(word: &str) -> AgentRun {
-    let mut run = AgentRun { judged: word == "judged", ..AgentRun::default() };
-    if word == "asks" {
+/// The end of a run of an agent: its exit status, and whether it is `judged`, or `asks` a person.
+fn agent_done(args: &[&str]) -> Outcome {
+    let mut run = AgentRun { judged: args.contains(&"judged"), ..AgentRun::default() };
+    if args.contains(&"asks") {
         run.remark(Code::AgentMovedRefs, "it moved main");
     }
-    run
+    Outcome::AgentDone {
+        exit: args.first().map_or(0, |it| it.parse().unwrap()),
+        summary: "killed".to_owned(),
+        usage: None,
+        checkpoint: oid("a9e7"),
+        log: Digest::of(b"agent"),
+        run: Box::new(run),
+    }
 }
 
 /// How an effect ends, in words.
@@ -432,14 +439,7 @@ fn outcome(verb: &str, args: &[&str]) -> Outcome {
         "conflicts" => {
             Outcome::Rebased { checkpoint: tree("4eba"), conflicts: 2, files: Some(blob) }
         }
-        "agent" => Outcome::AgentDone {
-            exit: args.first().map_or(0, |it| it.parse().unwrap()),
-            summary: "killed".to_owned(),
-            usage: None,
-            checkpoint: oid("a9e7"),
-            log: blob,
-            run: agent_run(args.get(1).copied().unwrap_or_default()),
-        },
+        "agent" => agent_done(args),
         "built" => Outcome::Built { commit: oid(args[0]), tree: oid(args[1]) },
         "empty" => Outcome::BuiltEmpty,
         "conflict" => Outcome::BuildConflict { files: blob },

@@ -60,10 +60,14 @@ pub(crate) async fn submit(
         Err(response) => return Ok(response),
     };
     let fallback = |head: &SpecHead| head.fallback.clone().into_iter().map(Worker::Model);
-    let of_spec =
-        |(head, _): &(SpecHead, SpecDoc)| [head.worker.clone()].into_iter().chain(fallback(head));
-    let workers: Vec<Worker> = draft.specs.iter().flat_map(of_spec).collect();
-    draft.response.payers = models::payers(ctx, Some(&draft.probe.root), &credentials, &workers);
+    let of_spec = |(head, doc): &(SpecHead, SpecDoc)| {
+        let workers = [head.worker.clone()].into_iter().chain(fallback(head));
+        let billing = doc.loop_type.billing;
+        workers.map(move |it| (it, billing)).collect::<Vec<_>>()
+    };
+    let workers: Vec<_> = draft.specs.iter().flat_map(of_spec).collect();
+    let workers = workers.iter().map(|(it, billing)| (it, *billing));
+    draft.response.payers = models::payers(ctx, Some(&draft.probe.root), &credentials, workers);
     if check_only {
         return Ok(if try_accept { check(ctx, draft).await } else { draft.response });
     }
@@ -391,7 +395,8 @@ impl<'a> Look<'a> {
         let trouble = match &found {
             AgentDoc::Model { name } => models::trouble(self.ctx, name, &self.request.credentials),
             AgentDoc::Agent { run } => {
-                agents::trouble(&self.agents, run, &self.request.environment)
+                let declared = (config.agent_billing, loop_type.billing);
+                agents::trouble(self.ctx, &self.agents, run, declared, &self.request)
             }
         };
         if let Some((trouble, hint)) = trouble {

@@ -350,7 +350,7 @@ pub enum Outcome {
         log: Digest,
         /// What else is known of the run.
         #[serde(default, skip_serializing_if = "AgentRun::is_empty")]
-        run: AgentRun,
+        run: Box<AgentRun>,
     },
     /// The tree was gated.
     Gated {

@@ -122,7 +122,7 @@ fn done(world: &mut World, id: EffectId) -> Outcome {
             if world.rng.chance(4) {
                 run.remark(Code::AgentMovedRefs, "it moved a branch");
             }
-            Outcome::AgentDone { exit, summary, usage, checkpoint, log: blob, run }
+            Outcome::AgentDone { exit, summary, usage, checkpoint, log: blob, run: Box::new(run) }
         }
         Work::Gate => gate(world, id),
         Work::Rebase { onto } => rebase(world, id, *onto),

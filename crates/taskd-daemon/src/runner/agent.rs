@@ -5,6 +5,7 @@
 
 mod heard;
 mod outside;
+mod payer;
 mod program;
 mod ran;
 mod signs;
@@ -26,12 +27,13 @@ use tracing::warn;
 
 use self::{
     heard::Heard,
+    payer::Payer,
     program::Place,
     ran::Ran,
     signs::{Cut, Limits, Signs},
 };
 use super::{
-    Job, Trouble, lock,
+    Job, Trouble,
     programs::{Command, ending},
 };
 
@@ -56,7 +58,9 @@ impl Job {
         let preset = self.preset()?;
         let text = String::from_utf8_lossy(&self.ctx.blob(prompt)?).into_owned();
         let file = PromptFile::write(&self.ctx.paths.run_dir(), self.order.effect.0.0, &text)?;
-        let mut command = self.agent_command(&preset, &text, &file.0)?;
+        let (payer, secret) = self.payer(&preset)?;
+        let variable = payer.variable().zip(secret);
+        let mut command = self.agent_command(&preset, &text, &file.0, variable)?;
         let outside = self.look_outside().await?;
         command.env.extend(self.git_env(&outside));
         let place = Place::of(&preset, &command);
@@ -64,7 +68,7 @@ impl Job {
         let (facts, mut told) = mpsc::sync_channel(FACTS);
         let (say, said) = watch::channel(0);
         let signs = Arc::new(Signs::new());
-        let on_output = self.listen(&preset, facts, say, Arc::clone(&signs));
+        let on_output = self.listen(&preset, (facts, say), (payer.clone(), Arc::clone(&signs)));
         let (cut, why) = (OnceLock::new(), Arc::clone(&signs));
         let run = self.run_until(command, on_output, async |supervisor| {
             let why = why.cut(supervisor, said, &limits).await;
@@ -91,7 +95,7 @@ impl Job {
         self.tidy_up(outside, &mut about).await?;
         let log = self.ctx.put_blob(finished.output.text().into())?;
         let cut = cut.get().copied().filter(|_| finished.how == How::Ended);
-        let ran = Ran { preset, place, finished, cut, saved, before, log, about };
+        let ran = Ran { preset, payer, place, finished, cut, saved, before, log, about };
         self.ran(ran, &signs, heard).await
     }
 
@@ -106,6 +110,9 @@ impl Job {
             let usage = usage.unwrap_or_default();
             return Ok(Outcome::Cancelled { usage, checkpoint: Some(saved) });
         }
+        if let Some(trouble) = heard.payer().and_then(|it| ran.payer.contradicts(it)) {
+            return Err(trouble);
+        }
         if ran.cut == Some(Cut::Silent) {
             ran.finished.how = How::Idle;
         }
@@ -113,14 +120,18 @@ impl Job {
         let untouched = saved == ran.before.unwrap_or(self.subject()?.base);
         let exit = match ran.cut {
             Some(Cut::TooMany(_)) => 128,
-            Some(Cut::LastWord | Cut::Silent) | None => heard.exit(&ran.finished.how),
+            Some(Cut::LastWord | Cut::Silent | Cut::Objection) | None => {
+                heard.exit(&ran.finished.how)
+            }
         };
         let output = ran.finished.output.text();
         let last = heard.last_word().unwrap_or(&output);
         let how = match ran.cut {
             Some(Cut::TooMany(n)) => Some(format!("ended: {n} processes at once")),
-            Some(Cut::LastWord | Cut::Silent) | None if exit == 0 => None,
-            Some(Cut::LastWord | Cut::Silent) | None => ending(&ran.finished, ran.finished.wall),
+            Some(Cut::LastWord | Cut::Silent | Cut::Objection) | None if exit == 0 => None,
+            Some(Cut::LastWord | Cut::Silent | Cut::Objection) | None => {
+                ending(&ran.finished, ran.finished.wall)
+            }
         };
         let summary = agent_summary(how, last);
         ran.remarks(signs, heard, (exit, untouched));
@@ -135,7 +146,7 @@ impl Job {
             return Err(ran.question().unwrap_or(trouble));
         }
         let Ran { log, about: run, .. } = ran;
-        Ok(Outcome::AgentDone { exit, summary, usage, checkpoint: saved, log, run })
+        Ok(Outcome::AgentDone { exit, summary, usage, checkpoint: saved, log, run: Box::new(run) })
     }
 
     /// A program that could not be run has not failed at its task.
@@ -212,18 +223,16 @@ impl Job {
         preset: &Preset,
         prompt: &str,
         file: &Path,
+        secret: Option<(&str, String)>,
     ) -> Result<Command, Trouble> {
         let session = self.subject()?.session.as_deref();
+        let session = session.filter(|_| self.spec_doc().is_ok_and(|it| it.loop_type.resume));
         let invocation = Invocation { prompt_path: file, prompt, session };
         let argv = preset.argv(&invocation).map_err(|it| Trouble::of(Code::AgentPrompt, &it))?;
         let plan = self.plan_doc()?;
         let mut env = self.env(&plan);
         env.extend(preset.set.iter().map(|(name, value)| (name.into(), value.into())));
-        if let Some(name) = &preset.credential
-            && let Some(secret) = lock(&self.ctx.credentials).get(name)
-        {
-            env.push((name.into(), secret.into()));
-        }
+        env.extend(secret.map(|(name, secret)| (name.into(), secret.into())));
         let stdin = match preset.prompt {
             PromptChannel::Stdin => Stdin::File(file.to_owned()),
             PromptChannel::Argument | PromptChannel::File => Stdin::Null,
@@ -246,9 +255,8 @@ impl Job {
     fn listen(
         &self,
         preset: &Preset,
-        facts: mpsc::SyncSender<AgentFact>,
-        said: watch::Sender<u64>,
-        signs: Arc<Signs>,
+        (facts, said): (mpsc::SyncSender<AgentFact>, watch::Sender<u64>),
+        (payer, signs): (Payer, Arc<Signs>),
     ) -> impl FnMut(Stream, &[u8]) + Send + 'static {
         let noise = self.noise();
         let mut as_lines = self.lines_as_noise();
@@ -271,6 +279,9 @@ impl Job {
                     noise(Delta::Line(text.clone()));
                 }
                 is_over |= matches!(fact, AgentFact::Result { .. });
+                if payer.contradicts(&fact).is_some() {
+                    signs.objection.cancel();
+                }
                 // Facts beyond the bound are hints we can do without.
                 facts.try_send(fact).ok();
             }
@@ -291,6 +302,7 @@ impl Job {
                 | AgentFact::Activity(_)
                 | AgentFact::Limit { .. }
                 | AgentFact::NotAccepted
+                | AgentFact::Payer { .. }
                 | AgentFact::Result { .. }) => heard.take(fact),
             }
         }

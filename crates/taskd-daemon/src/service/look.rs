@@ -171,7 +171,8 @@ impl Service {
                 .clone()
                 .filter(|it| view.plans.get(&it.id.plan()).is_some_and(|it| it.project == *id));
             let root = Some(Path::new(&project.root));
-            let rows = models::payers(&ctx, root, &BTreeMap::new(), of_it.map(|it| &it.worker));
+            let rows =
+                models::payers(&ctx, root, &BTreeMap::new(), of_it.map(|it| (&it.worker, None)));
             payers.extend(rows.into_iter().filter(|it| !payers.contains(it)).collect::<Vec<_>>());
         }
         Ok(v1::StatusResponse {

@@ -3,14 +3,20 @@
 use std::collections::BTreeMap;
 
 use taskd_api::v1;
+use taskd_model::Billing;
 use taskd_tools::agents::{Preset, Presets, Source};
+
+use crate::{models, runner::Context};
 
 /// Why an agent cannot be started, and what to do about it; `None` if it perhaps can.
 pub(super) fn trouble(
+    ctx: &Context,
     agents: &Presets,
     run: &str,
-    env: &BTreeMap<String, String>,
+    declared: (Option<Billing>, Option<Billing>),
+    request: &v1::SubmitRequest,
 ) -> Option<(String, String)> {
+    let env = &request.environment;
     let preset = match agents.resolve(run) {
         Ok(preset) => preset,
         Err(problem) => {
@@ -21,7 +27,10 @@ pub(super) fn trouble(
     if agents.get(run).is_none() {
         return misspelt(agents, run, env);
     }
-    missing(&preset, env).map(|it| (it, String::new()))
+    missing(&preset, env).map(|it| (it, String::new())).or_else(|| {
+        let why = models::unpaid(ctx, agents, run, declared, &request.credentials)?;
+        Some((why, format!("taskd agents show {run}")))
+    })
 }
 
 /// One word that is no program, and nearly the name of a preset.

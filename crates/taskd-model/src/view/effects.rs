@@ -6,8 +6,8 @@
 use std::mem;
 
 use crate::{
-    EffectId, Fault, GateReport, LoopId, Observation, Outcome, Owner, PlanId, QueueOp, Record,
-    Time, Usage, Work, Worker, day_of,
+    AgentRun, EffectId, Fault, GateReport, LoopId, Observation, Outcome, Owner, PlanId, QueueOp,
+    Record, Time, Usage, Work, Worker, day_of,
 };
 
 use super::{
@@ -276,7 +276,7 @@ impl LoopView {
             }
             Outcome::AgentDone { exit, summary, checkpoint, run, .. } => {
                 self.checkpoint = Some(*checkpoint);
-                self.last_run = run.clone();
+                self.last_run = AgentRun::clone(run);
                 self.trouble = None;
                 if *exit != 0 {
                     self.failed_calls = self.failed_calls.saturating_add(1);

@@ -8,10 +8,9 @@ mod resolve;
 mod verdict;
 
 use crate::{
-    Actor, AgentRun, Change, Digest, EffectId, Event, Evidence, GateReport, LandPolicy, LoopId,
-    LoopLimits, Oid, Outcome, Owner, PlanHead, PlanId, Priority, ProjectId, QueueEnd, QueueOp,
-    Reason, Record, Seq, SpecHead, SpecId, Status, Time, ToolCall, Usage, Verdict, View, Work,
-    Worker,
+    Actor, Change, Digest, EffectId, Event, Evidence, GateReport, LandPolicy, LoopId, LoopLimits,
+    Oid, Outcome, Owner, PlanHead, PlanId, Priority, ProjectId, QueueEnd, QueueOp, Reason, Record,
+    Seq, SpecHead, SpecId, Status, Time, ToolCall, Usage, Verdict, View, Work, Worker,
 };
 
 /// A log being told, the view of it, and the lines a person who follows it sees.
@@ -259,6 +258,6 @@ fn agent_done(exit: i32, usage: Option<Usage>) -> Outcome {
         usage,
         checkpoint: oid(40),
         log: digest("agent"),
-        run: AgentRun::default(),
+        run: Box::default(),
     }
 }

@@ -27,6 +27,9 @@ pub struct Preset {
     pub format: Format,
     /// The variable its credential goes into, if it needs one.
     pub credential: Option<String>,
+    /// The variable that holds its login where nobody can log in, if it knows one. It is handed over
+    /// where no key pays.
+    pub login_variable: Option<String>,
     /// Variables it always gets.
     #[serde(default)]
     pub set: BTreeMap<String, String>,
@@ -277,8 +280,9 @@ impl Preset {
         }
         let of_line = |line: &'_ LineRule| -> Vec<String> {
             let until = line.limit.as_ref().and_then(|it| it.until.clone());
+            let payer = line.payer.as_ref().map(|it| it.name.clone());
             let texts = line.when.keys().chain(line.says.keys()).chain(&line.session);
-            texts.cloned().chain(until).collect()
+            texts.cloned().chain(until).chain(payer).collect()
         };
         let pointers = self.lines.iter().flat_map(of_line);
         let mut wrong = pointers.filter(|it| !it.starts_with('/'));

@@ -4,10 +4,9 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ratatui::{Terminal, backend::TestBackend};
 use taskd_api::Watched;
 use taskd_model::{
-    Actor, AgentRun, Change, Delta, Digest, EffectId, Event, Evidence, GateReport, LandPolicy,
-    LoopId, LoopLimits, Observation, Oid, Outcome, Owner, PlanHead, PlanId, Priority, ProjectId,
-    QueueEnd, QueueOp, Reason, Record, Seq, SpecHead, SpecId, Status, Time, Usage, Verdict, Work,
-    Worker,
+    Actor, Change, Delta, Digest, EffectId, Event, Evidence, GateReport, LandPolicy, LoopId,
+    LoopLimits, Observation, Oid, Outcome, Owner, PlanHead, PlanId, Priority, ProjectId, QueueEnd,
+    QueueOp, Reason, Record, Seq, SpecHead, SpecId, Status, Time, Usage, Verdict, Work, Worker,
 };
 
 use crate::{App, Step};
@@ -119,7 +118,7 @@ impl Story {
         let agent = self.start(id, Work::Agent { prompt: digest("prompt"), cap_micros: 1 });
         self.after(200);
         let usage = Some(Usage { micros: 420_000, ..Usage::default() });
-        let (checkpoint, log, run) = (oid(40), digest("agent"), AgentRun::default());
+        let (checkpoint, log, run) = (oid(40), digest("agent"), Box::default());
         let outcome =
             Outcome::AgentDone { exit: 0, summary: String::new(), usage, checkpoint, log, run };
         self.of(id, Event::EffectEnded { effect: agent, outcome });

@@ -17,7 +17,9 @@ use super::{
     failure::{Done, Failure},
     here::{Here, variable},
 };
-use crate::render::agents::{Agent, Login, Tested, conformance, json, show as picture, table};
+use crate::render::agents::{
+    Agent, Login, Tested, conformance, conformance_json, json, show as picture, table,
+};
 
 /// A version or login check is ended after this long.
 const CHECK: Duration = Duration::from_secs(20);
@@ -61,9 +63,13 @@ pub(crate) async fn test(here: &Here, name: &str) -> Done {
     if agent.program.is_none() {
         return Err(Failure::failed(format!("{name} is not installed"), "taskd agents ls"));
     }
-    here.out.remark(&format!("four short runs of {name}, billed to {}", agent.billed()));
+    here.out.remark(&format!("five short runs of {name}, billed to {}", agent.billed()));
     let checks = conform::conform(&eye, &found).await?;
-    here.out.print(&conformance(&agent, &checks))?;
+    if here.out.json {
+        here.out.object(&conformance_json(&agent, &checks))?;
+    } else {
+        here.out.print(&conformance(&agent, &checks))?;
+    }
     let bad = checks.iter().any(|it| it.good == Some(false));
     Ok(u8::from(bad))
 }

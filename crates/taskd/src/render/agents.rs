@@ -170,6 +170,17 @@ pub(crate) fn conformance(it: &Agent, checks: &[Check]) -> String {
     text
 }
 
+/// The same with `--json`.
+pub(crate) fn conformance_json(it: &Agent, checks: &[Check]) -> Value {
+    let check = |it: &Check| value!({ "name": it.name, "good": it.good, "seen": it.seen });
+    value!({
+        "schema_version": SCHEMA_VERSION,
+        "agent": it.found.preset.name,
+        "version": it.version,
+        "checks": checks.iter().map(check).collect::<Vec<_>>(),
+    })
+}
+
 /// Both with `--json`: one object.
 pub(crate) fn json(agents: &[Agent], problems: &[String]) -> Value {
     let row = |it: &Agent| {

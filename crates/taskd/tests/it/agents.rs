@@ -3,7 +3,9 @@
 
 mod bad;
 mod git;
+mod payer;
 mod real;
+mod resume;
 
 use std::{fs, os::unix::fs::PermissionsExt as _, time::SystemTime};
 
@@ -250,13 +252,20 @@ fn a_conformance_run_tells_good_from_bad() {
             "| reports usage | yes | 3000 tokens read, 100 written, and money |",
             "| resumes by session id | yes | exit 0",
             "| gone 2 s after a stop | yes |",
+            "| says who pays | - | ANTHROPIC_API_KEY |",
+            "| survives a flood | yes | exit 0",
             "| no orphans after a stop | yes |",
             "| no login: fails | yes | exit 1",
         ],
     );
+    let told = world.taskd(&["agents", "test", "claude", "--json"]).ok();
+    let told: serde_json::Value = serde_json::from_str(&told).expect("JSON");
+    assert_eq!((&told["agent"], &told["version"]), (&"claude".into(), &"2.1.197".into()));
+    assert_eq!(told["checks"][1]["good"], true);
     assert!(!world.repo.join("b.txt").exists(), "nothing of it happens here");
     // One that does nothing, says nothing, leaves a helper and never minds who pays.
-    program(&mut world, "codex", "setsid tail -f /dev/null & exit 0\n");
+    let codex = "setsid tail -f /dev/null & head -c 2000000 /dev/zero; exit 0\n";
+    program(&mut world, "codex", codex);
     let ran = world.taskd(&["agents", "test", "codex"]);
     has(
         &ran.out,
@@ -265,6 +274,7 @@ fn a_conformance_run_tells_good_from_bad() {
             "| reports usage | no | none |",
             "| resumes by session id | - | no session id |",
             "| leaves nothing running | no | 1 processes ended |",
+            "| survives a flood | no | exit 0",
             "| no login: fails | no | exit 0",
         ],
     );

@@ -86,10 +86,10 @@ impl Job {
                 run.remark(code, &text);
             }
         }
-        let gone: Vec<(&String, &Oid)> = traces
+        let gone: (Vec<String>, Vec<&Oid>) = traces
             .iter()
             .filter_map(|it| match it {
-                Trace::RefGone { name, old } => Some((name, old)),
+                Trace::RefGone { name, old } => Some((name.clone(), old)),
                 Trace::Committed { .. }
                 | Trace::HeadMoved { .. }
                 | Trace::BranchMade { .. }
@@ -99,9 +99,9 @@ impl Job {
                 | Trace::Hooks { .. }
                 | Trace::GitReplaced { .. } => None,
             })
-            .collect();
-        if let Some((first, old)) = gone.first() {
-            let names = listed(gone.iter().map(|it| it.0.as_str()));
+            .unzip();
+        if let (Some(first), Some(old)) = (gone.0.first(), gone.1.first()) {
+            let names = listed(&gone.0);
             let text = format!(
                 "gone while it ran, by whom nothing tells: {names}; \
                  `git -C {} update-ref {first} {old}` brings the first back",
@@ -122,10 +122,10 @@ fn words(trace: &Trace, root: &Path, then: &str) -> Option<(Code, String)> {
     let at = root.display();
     Some(match trace {
         Trace::Committed { commits, kept } => {
-            let refs = listed(kept.iter().map(String::as_str));
             let what = if *commits == 1 { "a commit" } else { "commits" };
             let text = format!(
-                "it made {what} of its own ({commits}): kept at {refs}; its files count as they are"
+                "it made {what} of its own ({commits}): kept at {}; its files count as they are",
+                listed(kept)
             );
             (Code::AgentCommitted, text)
         }
@@ -134,86 +134,73 @@ fn words(trace: &Trace, root: &Path, then: &str) -> Option<(Code, String)> {
                 format!("it left its worktree on {was}; HEAD is back, the files are as left");
             (Code::AgentMovedHead, text)
         }
-        Trace::BranchMade { name, kept, removed: true } => {
-            let text = format!(
-                "it made the branch {name}: its tip is kept at {kept}, the branch is gone; \
-                 `git -C {at} branch {name} {kept}` brings it back"
-            );
+        Trace::BranchMade { name, kept, removed } => {
+            let then = if *removed {
+                format!("the branch is gone; `git -C {at} branch {name} {kept}` brings it back")
+            } else {
+                format!("it is checked out somewhere; `git -C {at} branch -D {name}` removes it")
+            };
+            let text = format!("it made the branch {name}: its tip is kept at {kept}, {then}");
             (Code::AgentMadeBranch, text)
-        }
-        Trace::BranchMade { name, kept, removed: false } => {
-            let text = format!(
-                "it made the branch {name} (its tip is kept at {kept}), which is checked out \
-                 somewhere; `git -C {at} branch -D {name}` removes it"
-            );
-            (Code::AgentMadeBranch, text)
-        }
-        Trace::RefMoved { name, old, now } if name == "HEAD" => {
-            let text = format!(
-                "it switched your checkout {at} from {old} to {now}; nothing was undone: \
-                 `git -C {at} switch {old}` does that; {then}"
-            );
-            (Code::AgentMovedRefs, text)
-        }
-        Trace::RefMoved { name, old, now } if old.is_empty() => {
-            let text = format!(
-                "it moved {name}, which was made while it ran, to {now}; nothing was undone: look \
-                 at it, {then}"
-            );
-            (Code::AgentMovedRefs, text)
-        }
-        Trace::RefMoved { name, old, now } => {
-            let text = format!(
-                "it moved {name} from {old} to {now}; nothing was undone: \
-                 `git -C {at} update-ref {name} {old} {now}` does that; {then}"
-            );
-            (Code::AgentMovedRefs, text)
         }
         Trace::Stashed { kept } => {
-            let refs = listed(kept.iter().map(String::as_str));
             let text = format!(
-                "it put files into your stash: they are kept at {refs} and out of it again; \
-                 `git stash apply REF` brings them to a checkout"
+                "it put files into your stash: they are kept at {} and out of it again; \
+                 `git stash apply REF` brings them to a checkout",
+                listed(kept)
             );
             (Code::AgentStashed, text)
         }
+        Trace::GitReplaced { kept } => {
+            let kept = kept.as_ref().map_or_else(String::new, |it| {
+                format!(", and what was there is now {}", it.display())
+            });
+            let text = format!("it replaced the `.git` of its worktree; that is put back{kept}");
+            (Code::AgentReplacedGit, text)
+        }
+        Trace::RefMoved { name, old, now } => {
+            let text = moved(root, name, old, now);
+            (Code::AgentMovedRefs, format!("{text}; {then}"))
+        }
         Trace::Config { keys, copy } => {
-            let keys = listed(keys.iter().map(String::as_str));
             let copy = copy
                 .as_deref()
                 .map_or_else(String::new, |it| format!(" (as it was: {})", it.display()));
-            let text = format!(
-                "the git configuration of {at} changed while it ran: {keys}{copy}; nothing was \
-                 undone: look at it, {then}"
-            );
+            let what = format!("the git configuration of {at} changed while it ran");
+            let text = format!("{what}: {}{copy}; nothing was undone; {then}", listed(keys));
             (Code::GitSettingsChanged, text)
         }
         Trace::Hooks { files } => {
-            let files = listed(files.iter().map(String::as_str));
-            let text = format!(
-                "git hooks of {at} changed while it ran: {files}; nothing was undone: look at \
-                 them, {then}"
-            );
+            let what = format!("git hooks of {at} changed while it ran");
+            let text =
+                format!("{what}: {}; nothing was undone; look at them, {then}", listed(files));
             (Code::GitSettingsChanged, text)
-        }
-        Trace::GitReplaced { kept: Some(kept) } => {
-            let text = format!(
-                "it replaced the `.git` of its worktree; that is put back, and what was there is {}",
-                kept.display()
-            );
-            (Code::AgentReplacedGit, text)
-        }
-        Trace::GitReplaced { kept: None } => {
-            (Code::AgentReplacedGit, "it removed the `.git` of its worktree; that is back".into())
         }
         // Told together.
         Trace::RefGone { .. } => return None,
     })
 }
 
+/// That something of a person's is elsewhere, and how that is undone.
+fn moved(root: &Path, name: &str, old: &str, now: &str) -> String {
+    let at = root.display();
+    if name == "HEAD" {
+        return format!(
+            "it switched your checkout {at} from {old} to {now}; nothing was undone: \
+             `git -C {at} switch {old}` does that"
+        );
+    }
+    if old.is_empty() {
+        return format!("it moved {name}, made while it ran, to {now}; nothing was undone");
+    }
+    format!(
+        "it moved {name} from {old} to {now}; nothing was undone: \
+         `git -C {at} update-ref {name} {old} {now}` does that"
+    )
+}
+
 /// The first few names, and how many there are besides.
-fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
-    let names: Vec<&str> = names.collect();
+fn listed(names: &[String]) -> String {
     let first = names[..names.len().min(MAX_NAMES)].join(", ");
     match names.len().saturating_sub(MAX_NAMES) {
         0 => first,

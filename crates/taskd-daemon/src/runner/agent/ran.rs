@@ -11,6 +11,7 @@ use taskd_tools::{
 use super::{
     super::Trouble,
     heard::Heard,
+    payer::Payer,
     program::Place,
     signs::{Cut, Signs},
 };
@@ -18,6 +19,7 @@ use super::{
 /// A run that is over.
 pub(super) struct Ran {
     pub(super) preset: Preset,
+    pub(super) payer: Payer,
     pub(super) place: Place,
     pub(super) finished: Finished,
     /// Why it was ended, if it did not end by itself.
@@ -50,7 +52,7 @@ impl Ran {
                 );
                 about.remark(Code::AgentFanOut, &text);
             }
-            Some(Cut::LastWord) | None => {}
+            Some(Cut::LastWord | Cut::Objection) | None => {}
         }
         about.judged = exit != 0
             && !untouched

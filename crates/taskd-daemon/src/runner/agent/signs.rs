@@ -1,5 +1,5 @@
-//! When a run of an agent is ended before it ends by itself: it has said its last word, it gives no
-//! sign of life, or it has become too many.
+//! When a run of an agent is ended before it ends by itself: it has said its last word, or something
+//! it must not go on with, it gives no sign of life, or it has become too many.
 //!
 //! A sign of life is output, or a file that changed in its worktree. Files are looked at only when
 //! nothing was printed for the whole limit, and no more than [`MAX_ENTRIES`] of them.
@@ -19,6 +19,7 @@ use tokio::{
     task::block_in_place,
     time::{Instant, sleep_until},
 };
+use tokio_util::sync::CancellationToken;
 
 use super::{
     super::lock,
@@ -37,6 +38,8 @@ const AT_ONCE: Ladder = Ladder { int: Duration::ZERO, term: Duration::ZERO };
 pub(super) enum Cut {
     /// It had said its last word and lived on.
     LastWord,
+    /// It said something it must not go on with.
+    Objection,
     /// It gave no sign of life.
     Silent,
     /// So many processes were alive.
@@ -47,6 +50,8 @@ pub(super) enum Cut {
 #[derive(Debug)]
 pub(super) struct Signs {
     printed: Mutex<Instant>,
+    /// It said something it must not go on with.
+    pub(super) objection: CancellationToken,
     /// Lines of stdout.
     pub(super) lines: AtomicU64,
     /// What of them was understood.
@@ -59,6 +64,7 @@ impl Signs {
     pub(super) fn new() -> Self {
         Self {
             printed: Mutex::new(Instant::now()),
+            objection: CancellationToken::new(),
             lines: AtomicU64::new(0),
             understood: AtomicU64::new(0),
             most: AtomicU32::new(0),
@@ -80,6 +86,7 @@ impl Signs {
         let changed = || block_in_place(|| since_a_change(&limits.worktree, MAX_ENTRIES));
         tokio::select! {
             () = has_said_its_last_word(said, AFTER_LAST_WORD) => Cut::LastWord,
+            () = self.objection.cancelled() => Cut::Objection,
             () = self.is_silent(limits.idle, changed) => Cut::Silent,
             n = self.is_too_many(supervisor, limits.processes) => Cut::TooMany(n),
         }
@@ -101,7 +108,7 @@ impl Signs {
             wait = idle.saturating_sub(quiet);
         }
         // A limit beyond the end of time is none.
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     /// Counts what lives below the supervisor; returns when that is more than `most`.
@@ -131,7 +138,7 @@ impl Cut {
     /// How it is asked to end.
     pub(super) fn ladder(self) -> Ladder {
         match self {
-            Self::LastWord | Self::Silent => Ladder::STOP,
+            Self::LastWord | Self::Objection | Self::Silent => Ladder::STOP,
             Self::TooMany(_) => AT_ONCE,
         }
     }

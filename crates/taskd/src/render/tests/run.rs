@@ -2,7 +2,7 @@
 
 use taskd_api::v1;
 use taskd_model::{
-    AgentRun, Evidence, GateReport, Observation, Outcome, PrepareMode, QueueEnd, QueueOp, Verdict,
+    Evidence, GateReport, Observation, Outcome, PrepareMode, QueueEnd, QueueOp, Verdict,
     WaitVerdict,
 };
 
@@ -50,7 +50,7 @@ fn iteration(it: &mut Story, n: u32, says: &str, report: GateReport, change: Cha
         usage: Some(Usage { micros: 420_000, ..Usage::default() }),
         checkpoint: oid("40"),
         log: digest("agent"),
-        run: AgentRun::default(),
+        run: Box::default(),
     };
     it.after(103).of(id, Event::EffectEnded { effect: agent, outcome });
     if n == 2 {

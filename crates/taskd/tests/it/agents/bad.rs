@@ -25,12 +25,12 @@ pub(super) fn codes(run: &AgentRun) -> Vec<Code> {
 }
 
 /// What is told of each run that ended, the first first.
-fn ended(world: &World) -> Vec<(i32, AgentRun)> {
-    let run = |event| match event {
-        Event::EffectEnded { outcome: Outcome::AgentDone { exit, run, .. }, .. } => {
-            Some((exit, run))
-        }
-        _ => None,
+pub(super) fn ended(world: &World) -> Vec<(i32, Box<AgentRun>)> {
+    let run = |event| {
+        let Event::EffectEnded { outcome: Outcome::AgentDone { exit, run, .. }, .. } = event else {
+            return None;
+        };
+        Some((exit, run))
     };
     world.events().into_iter().filter_map(|it| run(it.event)).collect()
 }

@@ -1,0 +1,70 @@
+//! What pays for an agent's run: what was declared, what is handed over, and what the program says.
+//!
+//! A key is handed over only where nothing declares that a login pays. What the program then says
+//! of itself is compared: a file in a repository can give it another key.
+
+use taskd_model::{Billing, Code};
+use taskd_tools::agents::{AgentFact, Preset};
+
+use super::super::{Job, Trouble, lock};
+use crate::models::{declared, no_key};
+
+/// What pays for a run.
+#[derive(Debug, Clone)]
+pub(super) struct Payer {
+    agent: String,
+    declared: Option<Billing>,
+    /// The variable that is handed over.
+    variable: Option<String>,
+}
+
+impl Job {
+    /// What shall pay for a run of this program, and the secret it is given for that.
+    pub(super) fn payer(&self, preset: &Preset) -> Result<(Payer, Option<String>), Trouble> {
+        let (_, root) = self.ctx.repo(self.order.project)?;
+        let person = self.ctx.config_of(&root)?.agent_billing;
+        let declared = declared(person, self.spec_doc()?.loop_type.billing)
+            .map_err(|it| Trouble::new(Code::AgentBilling, it))?;
+        let held = lock(&self.ctx.credentials);
+        let secret = |name: &Option<String>| {
+            let name = name.as_ref()?;
+            Some((name.clone(), held.get(name)?.clone()))
+        };
+        let given = match declared {
+            Some(Billing::Login) => secret(&preset.login_variable),
+            Some(Billing::Key) => {
+                let key = secret(&preset.credential);
+                let missing = || Trouble::new(Code::AgentBilling, no_key(preset));
+                Some(key.ok_or_else(missing)?)
+            }
+            None => secret(&preset.credential).or_else(|| secret(&preset.login_variable)),
+        };
+        let (variable, secret) = given.unzip();
+        Ok((Payer { agent: preset.name.clone(), declared, variable }, secret))
+    }
+}
+
+impl Payer {
+    /// The variable its secret goes into.
+    pub(super) fn variable(&self) -> Option<&str> {
+        self.variable.as_deref()
+    }
+
+    /// What the program says of who pays is not what was declared.
+    pub(super) fn contradicts(&self, fact: &AgentFact) -> Option<Trouble> {
+        let AgentFact::Payer { name, login } = fact else { return None };
+        let Self { agent, declared, .. } = self;
+        let what = match declared {
+            Some(Billing::Login) if !login => format!(
+                "the agent {agent} says that {name} pays, but its own login shall: a setting of the \
+                 program or of the repository gives it a key; it was ended before it worked"
+            ),
+            Some(Billing::Key) if *login => format!(
+                "the agent {agent} says that its own login pays, but its key shall; it was ended \
+                 before it worked"
+            ),
+            Some(_) | None => return None,
+        };
+        Some(Trouble::new(Code::AgentBilling, what))
+    }
+}
