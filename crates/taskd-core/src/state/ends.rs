@@ -313,6 +313,7 @@ impl LoopEngine {
                 self.finish_turn(since, max_turns);
             }
             (Work::Agent { .. }, Outcome::AgentDone { exit, run, .. }) => {
+                self.doubted = run.judged;
                 if run.is_gated(*exit) {
                     self.set_next(Next::Gate, since);
                 }

@@ -337,6 +337,22 @@ fn the_gate_judges_what_an_agent_left_when_it_failed() {
     );
 }
 
+/// Its work is on the integration ref, and goes no further without a person's word.
+#[test]
+fn work_of_a_run_that_failed_does_not_land_by_itself() {
+    let inputs = |exit: &str| {
+        story_from(
+            "0 start | 0 project | 0 plan a agent land=on-gate | 1 p1 base-green | 2 a ready
+             3 a composed",
+            &format!(
+                "10 a {exit} | 11 a to gate | 12 a green | 13 q built f1 7ee1 | 14 q published"
+            ),
+        )
+    };
+    assert!(inputs("agent 1 judged").contains("asks"), "{}", inputs("agent 1 judged"));
+    assert!(!inputs("agent 0").contains("asks"), "{}", inputs("agent 0"));
+}
+
 /// What only a person can settle blocks the loop; the run's work is not lost, and its gate is next.
 #[test]
 fn a_run_that_asks_blocks_and_goes_on_with_its_gate() {

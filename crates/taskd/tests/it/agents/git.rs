@@ -3,7 +3,7 @@
 use taskd_model::{LoopView, Reason};
 
 use super::{
-    bad::{codes, over, shown, work},
+    bad::{codes, ended, over, shown, work},
     *,
 };
 use crate::support::Door;
@@ -50,11 +50,7 @@ fn commits_branches_and_stashes_of_an_agent_are_kept_and_gone() {
                   fi\nexit 0\n";
     let it = comes_to(&mut world, script);
     assert_eq!(it.status, Status::Complete, "{}", world.transcript());
-    let run = world.events().into_iter().find_map(|it| match it.event {
-        Event::EffectEnded { outcome: Outcome::AgentDone { run, .. }, .. } => Some(run),
-        _ => None,
-    });
-    let run = run.expect("the first run");
+    let run = ended(&world).swap_remove(0).1;
     let told =
         [Code::AgentCommitted, Code::AgentMovedHead, Code::AgentStashed, Code::AgentMadeBranch];
     assert_eq!(codes(&run), told);
