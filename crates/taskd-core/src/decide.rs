@@ -385,7 +385,7 @@ fn land_step(state: &State, engine: &LoopEngine) -> Option<Event> {
     }
     let policy = match plan.head.land {
         LandPolicy::OnGate if engine.doubted => LandPolicy::Ask,
-        policy => policy,
+        policy @ (LandPolicy::Never | LandPolicy::Ask | LandPolicy::OnGate) => policy,
     };
     let may_land = policy == LandPolicy::OnGate || engine.approved;
     let needs_landed = plan.needs_reach(id) == Reach::Landed;
