@@ -21,7 +21,7 @@ use taskd_tools::agents::Presets;
 
 pub(crate) use self::{
     check::{Availability, check},
-    payer::{declared, no_key, payers, unpaid},
+    payer::{declared, no_key, paid_by, payers, unpaid, variable},
 };
 use crate::runner::{Context, chain, lock};
 

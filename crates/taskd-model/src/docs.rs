@@ -119,6 +119,13 @@ pub struct SpecDoc {
     pub inputs: BTreeMap<String, InputValue>,
     /// Who works on it.
     pub agent: AgentDoc,
+    /// A session of a person with the agent, which its first iteration goes on with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<String>,
+    /// The variable that paid for its agent when it was submitted. A run without it is none of this
+    /// plan's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paid_by: Option<String>,
 }
 
 /// Who works.

@@ -82,6 +82,34 @@ pub(crate) fn unpaid(
     (!preset.credential.as_ref().is_some_and(has)).then(|| no_key(&preset))
 }
 
+/// The variable that pays for an agent, or holds its login, with what is held and `given`.
+pub(crate) fn paid_by(
+    ctx: &Context,
+    agents: &Presets,
+    run: &str,
+    declared: Option<Billing>,
+    given: &BTreeMap<String, String>,
+) -> Option<String> {
+    let mut held = lock(&ctx.credentials).clone();
+    take(ctx.models.catalog(), agents, &mut held, given.clone());
+    variable(&agents.get(run)?.preset, declared, |it| held.contains_key(it))
+}
+
+/// Which of the variables that are there pays for an agent.
+pub(crate) fn variable(
+    preset: &Preset,
+    declared: Option<Billing>,
+    has: impl Fn(&str) -> bool,
+) -> Option<String> {
+    let (key, login) = (&preset.credential, &preset.login_variable);
+    let wanted = match declared {
+        Some(Billing::Login) => [login, &None],
+        Some(Billing::Key) => [key, &None],
+        None => [key, login],
+    };
+    wanted.into_iter().flatten().find(|it| has(it)).cloned()
+}
+
 fn payer(
     catalog: &Catalog,
     agents: &Presets,
@@ -100,14 +128,7 @@ fn payer(
         Worker::Agent(name) => {
             let preset = agents.get(name).map(|it| &it.preset);
             let key = preset.and_then(|it| it.credential.as_ref());
-            let login = preset.and_then(|it| it.login_variable.as_ref());
-            let held = |it: Option<&String>| it.filter(|it| has(it)).cloned();
-            let variable = match declared {
-                Some(Billing::Login) => held(login),
-                Some(Billing::Key) => held(key),
-                None => held(key).or_else(|| held(login)),
-            };
-            return match (variable, declared) {
+            return match (preset.and_then(|it| variable(it, declared, has)), declared) {
                 (Some(it), _) => row(v1::PayerKind::Variable, &it, String::new()),
                 (None, Some(Billing::Key)) => {
                     let missing = key.map(String::as_str).unwrap_or_default();

@@ -218,6 +218,14 @@ impl Job {
         }
     }
 
+    /// The session this run goes on with: the last one, if its loop type asks for that; otherwise, in
+    /// the first iteration, the one a person handed over.
+    fn session(&self) -> Result<Option<String>, Trouble> {
+        let (spec, subject) = (self.spec_doc()?, self.subject()?);
+        let last = subject.session.clone().filter(|_| spec.loop_type.resume);
+        Ok(last.or_else(|| spec.session.filter(|_| subject.iteration <= 1)))
+    }
+
     fn agent_command(
         &self,
         preset: &Preset,
@@ -225,8 +233,8 @@ impl Job {
         file: &Path,
         secret: Option<(&str, String)>,
     ) -> Result<Command, Trouble> {
-        let session = self.subject()?.session.as_deref();
-        let session = session.filter(|_| self.spec_doc().is_ok_and(|it| it.loop_type.resume));
+        let session = self.session()?;
+        let session = session.as_deref();
         let invocation = Invocation { prompt_path: file, prompt, session };
         let argv = preset.argv(&invocation).map_err(|it| Trouble::of(Code::AgentPrompt, &it))?;
         let plan = self.plan_doc()?;

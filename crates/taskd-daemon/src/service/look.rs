@@ -8,7 +8,6 @@ use std::{
 
 use taskd_api::{ApiError, codes, v1};
 use taskd_model::{Actor, GateDoc, PlanDoc, SpecDoc, Target};
-use taskd_tools::agents::Preset;
 
 use super::{Service, in_scope};
 use crate::{
@@ -199,9 +198,6 @@ impl Service {
         for finding in &self.0.findings {
             checks.push(row("found on start", false, finding, "keep a copy of the state folder"));
         }
-        for name in Preset::BUILTIN_NAMES {
-            checks.push(check_agent(name));
-        }
         if !repository.as_os_str().is_empty() {
             checks.push(match taskd_git::probe(repository) {
                 Ok(it) => row("repository", true, &it.root.display().to_string(), ""),
@@ -237,18 +233,6 @@ impl Service {
             Some(path) => row("git", true, &path.display().to_string(), ""),
             None => row("git", false, "not on the daemon's PATH", "install git"),
         }
-    }
-}
-
-fn check_agent(name: &str) -> v1::CheckRow {
-    match find_program(name) {
-        Some(path) => row(name, true, &path.display().to_string(), ""),
-        None => v1::CheckRow {
-            name: name.to_owned(),
-            state: v1::CheckState::Warning.into(),
-            detail: "not installed".to_owned(),
-            hint: "only needed if you want to use it".to_owned(),
-        },
     }
 }
 

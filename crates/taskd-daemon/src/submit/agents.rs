@@ -1,10 +1,10 @@
 //! The agent a plan names, as far as one can see what is wrong with it without starting it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::Path};
 
 use taskd_api::v1;
 use taskd_model::Billing;
-use taskd_tools::agents::{Preset, Presets, Source};
+use taskd_tools::agents::{Invocation, Preset, Presets, Source};
 
 use crate::{models, runner::Context};
 
@@ -31,6 +31,23 @@ pub(super) fn trouble(
         let why = models::unpaid(ctx, agents, run, declared, &request.credentials)?;
         Some((why, format!("taskd agents show {run}")))
     })
+}
+
+/// Why an agent cannot go on with the session that is named; `None` if none is, or it perhaps can.
+pub(super) fn no_session(
+    agents: &Presets,
+    run: &str,
+    options: &v1::SubmitOptions,
+) -> Option<(String, String)> {
+    let session = options.session.as_deref()?;
+    let Some(found) = agents.get(run).filter(|it| it.preset.resume_argv.is_some()) else {
+        let what = format!("the agent `{run}` cannot go on with a session");
+        return Some((what, "taskd agents show NAME says which can".to_owned()));
+    };
+    let (prompt, prompt_path) = ("", Path::new("prompt"));
+    let run = Invocation { prompt_path, prompt, session: Some(session) };
+    let why = found.preset.argv(&run).err()?;
+    Some((why.to_string(), "name it as the agent does".to_owned()))
 }
 
 /// One word that is no program, and nearly the name of a preset.

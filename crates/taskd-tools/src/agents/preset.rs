@@ -21,6 +21,8 @@ pub struct Preset {
     pub argv: Vec<String>,
     /// The same for going on with an earlier session, `{session}`.
     pub resume_argv: Option<Vec<String>>,
+    /// The same for a person who goes on with a session by hand, `{session}`.
+    pub open_argv: Option<Vec<String>>,
     /// How it gets its prompt.
     pub prompt: PromptChannel,
     /// What it prints.
@@ -212,6 +214,19 @@ impl Preset {
         Ok(template.iter().map(|argument| fill(argument, run)).collect())
     }
 
+    /// Program and arguments for a person who goes on with a session by hand; nothing if it has none.
+    ///
+    /// # Errors
+    /// The session cannot be an argument.
+    pub fn open(&self, session: &str) -> Result<Option<Vec<String>>, ArgvError> {
+        if !is_session(session) {
+            return Err(ArgvError::Session { name: self.name.clone() });
+        }
+        let filled =
+            |it: &Vec<String>| it.iter().map(|it| it.replace("{session}", session)).collect();
+        Ok(self.open_argv.as_ref().map(filled))
+    }
+
     fn compiled_in(name: &str) -> Self {
         let (_, text) =
             BUILTIN.iter().find(|it| it.0 == name).expect("only names of the list are asked for");
@@ -226,12 +241,16 @@ impl Preset {
             Some(LoginCheck::Command(argv)) => Some(argv),
             Some(LoginCheck::File(_)) | None => None,
         };
-        let commands = [Some(&self.argv), self.resume_argv.as_ref(), login, self.version.as_ref()];
-        if commands.into_iter().flatten().any(Vec::is_empty) {
+        let others = [self.resume_argv.as_ref(), self.open_argv.as_ref(), self.version.as_ref()];
+        let commands = others.into_iter().chain([Some(&self.argv), login]);
+        if commands.flatten().any(Vec::is_empty) {
             return Some("`argv` is empty".to_owned());
         }
         if self.tested.as_ref().is_some_and(|it| it.iter().any(|it| !is_version(it))) {
             return Some("`tested` is the first and the last version, as in \"2.1\"".to_owned());
+        }
+        if self.open_argv.as_ref().is_some_and(|it| !it.iter().any(|it| it.contains("{session}"))) {
+            return Some("`open_argv` does not name the `{session}`".to_owned());
         }
         let resume = self.resume_argv.iter().flatten();
         for placeholder in self.argv.iter().chain(resume.clone()).flat_map(|it| placeholders(it)) {

@@ -10,6 +10,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program that reports")]
 
 mod admission;
+mod agents;
 mod answers;
 mod decide;
 mod durable;
@@ -72,6 +73,7 @@ const GROUPS: &[Group] = &[
     ("turnaround", turnaround::run),
     ("provider", provider::run),
     ("overlap", overlap::run),
+    ("agents", agents::run),
     ("history", history::run),
 ];
 

@@ -35,6 +35,7 @@ pub(crate) async fn run(here: &Here, args: RunArgs) -> Done {
         _ => args.task,
     };
     let mut request = request(here, &args.work)?;
+    request.options.get_or_insert_default().session = args.session;
     request.source = Some(v1::submit_request::Source::Request(task));
     request.idempotency_key = fresh_key();
     let client = here.client_or_start().await?;
@@ -229,6 +230,7 @@ fn request(here: &Here, work: &WorkArgs) -> Result<v1::SubmitRequest, Failure> {
         budget_micros: work.budget,
         time_ms: work.time,
         iterations: work.iterations,
+        session: None,
     };
     Ok(v1::SubmitRequest {
         repository: utf8(here.directory.clone().into_os_string())?,

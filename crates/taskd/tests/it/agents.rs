@@ -216,6 +216,18 @@ fn agents_are_listed_as_they_are_here() {
         (&"OPENAI_API_KEY".into(), &true.into())
     );
     assert_eq!(json(&world, "opencode")["tested"], serde_json::Value::Null);
+    // The doctor looks with the same eyes.
+    world.start();
+    let own = "name = \"wrong\"\nargv = []\nprompt = \"stdin\"\nformat = \"text\"\n";
+    own_preset(&world, "wrong", own);
+    let doctor = world.taskd(&["doctor"]);
+    assert_eq!(doctor.code, 1);
+    has(
+        &doctor.out,
+        &["bin/claude, billed to its own login", "bin/codex, billed to OPENAI_API_KEY"],
+    );
+    has(&doctor.out, &["not installed", "wrong.toml", "`argv` is empty"]);
+    fs::remove_file(world.dir.path().join("home/.config/taskd/agents/wrong.toml")).expect("ours");
     let told = world.taskd(&["agents", "show", "codex"]).ok();
     has(&told, &["tested     0.169 to 0.169; this one is not", "billed to  OPENAI_API_KEY"]);
     has(&world.taskd(&["agents", "show", "codxe"]).fails(2), &["did you mean `codex`?"]);
@@ -229,7 +241,7 @@ fn agents_are_listed_as_they_are_here() {
     assert!(!world.dir.path().join("home/ran").exists());
 }
 
-/// A program is run in a throw-away repository and told of in a table that can be pasted:
+/// Proves W-33: a program is run in a throw-away repository and told of in a table that can be pasted:
 /// its end, its work, its numbers, going on, how soon it is gone, what it leaves.
 #[test]
 fn a_conformance_run_tells_good_from_bad() {

@@ -7,7 +7,7 @@ use taskd_model::{Billing, Code};
 use taskd_tools::agents::{AgentFact, Preset};
 
 use super::super::{Job, Trouble, lock};
-use crate::models::{declared, no_key};
+use crate::models::{declared, no_key, variable};
 
 /// What pays for a run.
 #[derive(Debug, Clone)]
@@ -26,20 +26,21 @@ impl Job {
         let declared = declared(person, self.spec_doc()?.loop_type.billing)
             .map_err(|it| Trouble::new(Code::AgentBilling, it))?;
         let held = lock(&self.ctx.credentials);
-        let secret = |name: &Option<String>| {
-            let name = name.as_ref()?;
-            Some((name.clone(), held.get(name)?.clone()))
-        };
-        let given = match declared {
-            Some(Billing::Login) => secret(&preset.login_variable),
-            Some(Billing::Key) => {
-                let key = secret(&preset.credential);
-                let missing = || Trouble::new(Code::AgentBilling, no_key(preset));
-                Some(key.ok_or_else(missing)?)
-            }
-            None => secret(&preset.credential).or_else(|| secret(&preset.login_variable)),
-        };
-        let (variable, secret) = given.unzip();
+        let variable = variable(preset, declared, |it| held.contains_key(it));
+        if declared == Some(Billing::Key) && variable.is_none() {
+            return Err(Trouble::new(Code::CredentialMissing, no_key(preset)));
+        }
+        // What paid when it was submitted pays now, unless somebody has declared something else.
+        let before = self.spec_doc()?.paid_by.filter(|_| declared.is_none());
+        if let Some(name) = before.filter(|it| variable.as_ref() != Some(it)) {
+            let what = format!(
+                "the agent {} was paid by {name}, which the daemon has no more: `export {name}=...` \
+                 and run `taskd resume ID` in that shell",
+                preset.name
+            );
+            return Err(Trouble::new(Code::CredentialMissing, what));
+        }
+        let secret = variable.as_ref().and_then(|it| held.get(it)).cloned();
         Ok((Payer { agent: preset.name.clone(), declared, variable }, secret))
     }
 }

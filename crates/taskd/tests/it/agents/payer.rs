@@ -5,7 +5,7 @@ use std::fs;
 use taskd_model::{Code, Failure, Status};
 
 use super::{KEY, failures, has, plan, program, runs};
-use crate::support::World;
+use crate::support::{Door, World};
 
 /// A program that is named as Claude Code, writes its keys down, and says what pays for it.
 fn claude(world: &mut World, payer: &str) {
@@ -103,4 +103,28 @@ fn a_type_does_not_overrule_a_person() {
     let refused = world.taskd(&["plan", "submit", &file]).fails(2);
     has(&refused, &["`agent.billing` is `login`", "`billing: key`"]);
     assert_eq!(runs(&world), 0);
+}
+
+/// What paid when a plan was submitted pays after a `kill -9` too: without it a person is asked, and
+/// nothing else pays meanwhile.
+#[test]
+fn another_life_does_not_pay_with_something_else() {
+    let mut world = World::new();
+    let door = Door::new(&world, "door");
+    let wait = format!("[ -e go ] || {{ echo >go; {}; }}", door.sh());
+    let script =
+        format!("cat >/dev/null; env | grep ^ANTHROPIC >>../keys-x; {wait}; echo b >b.txt\n");
+    program(&mut world, "claude", &script);
+    world.env.insert("ANTHROPIC_API_KEY".to_owned(), KEY.to_owned());
+    world.start();
+    world.submit(&plan("claude", &["a"]));
+    door.reached();
+    world.kill();
+    world.start();
+    let it = world.until_status("p1.a", &[Status::Blocked, Status::Complete]);
+    assert_eq!(it.status, Status::Blocked, "{}", world.transcript());
+    assert_eq!(failures(&world), [(Code::CredentialMissing, Failure::Auth)]);
+    world.taskd(&["resume", "p1.a"]).ok();
+    world.until_status("p1.a", &[Status::Complete]);
+    assert_eq!(keys(&world), format!("ANTHROPIC_API_KEY={KEY}\n").repeat(2));
 }
