@@ -13,7 +13,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use git2::{ReflogEntry, Repository, Sort};
+use git2::{Reflog, ReflogEntry, Repository, Sort};
 use taskd_model::Oid;
 
 use crate::checkpoint::count;
@@ -207,7 +207,7 @@ impl Repo {
         let head = String::from_utf8_lossy(&head).trim().to_owned();
         let now = repo.refname_to_id("HEAD").ok();
         let mut tips: Vec<git2::Oid> = now.into_iter().collect();
-        if let Ok(log) = repo.reflog("HEAD") {
+        if let Some(log) = log_of(&repo, "HEAD") {
             tips.extend(log.iter().take(MAX_TIPS).map(|it| it.id_new()));
         }
         let (commits, kept) = self.keep_new(&repo, spot, base, before, tips)?;
@@ -272,7 +272,7 @@ impl Repo {
     ) -> Result<(), GitError> {
         const STASH: &str = "refs/stash";
         let (locking, doing) = ("locking the ref", "taking an agent's files out of");
-        let Ok(log) = repo.reflog(STASH) else { return Ok(()) };
+        let Some(log) = log_of(repo, STASH) else { return Ok(()) };
         if !log.iter().any(|it| mark.is_of_any_run(&it)) {
             return Ok(());
         }
@@ -314,7 +314,7 @@ impl Repo {
         let now = refs_of_people(repo)?;
         for (full, tip) in now.iter().filter(|(full, _)| full.starts_with("refs/heads/")) {
             let old = before.refs.get(full);
-            let log = repo.reflog(full).ok();
+            let log = log_of(repo, full);
             let entries = || log.iter().flat_map(|it| it.iter());
             if entries().next().is_some() && entries().all(|it| mark.is_of_any_run(&it)) {
                 let kept = self.keep_ref(repo, "agent", name, *tip)?;
@@ -333,7 +333,7 @@ impl Repo {
             }
         }
         let head = fs::read(self.git_dir().join("HEAD")).unwrap_or_default();
-        let log = repo.reflog("HEAD").ok().filter(|_| head != before.head);
+        let log = log_of(repo, "HEAD").filter(|_| head != before.head);
         if log.is_some_and(|it| it.iter().any(|it| mark.is_of_this_run(&it))) {
             let plain = |head: &[u8]| {
                 let head = String::from_utf8_lossy(head);
@@ -437,6 +437,13 @@ fn refs_of_people(repo: &Repository) -> Result<BTreeMap<String, Oid>, GitError> 
         }
     }
     Ok(refs)
+}
+
+/// The log of a ref, if there is one. libgit2 would make an empty one, in a person's repository.
+fn log_of(repo: &Repository, name: &str) -> Option<Reflog> {
+    let dir = if name == "HEAD" { repo.path() } else { repo.commondir() };
+    let there = dir.join("logs").join(name).is_file();
+    there.then(|| repo.reflog(name).ok()).flatten()
 }
 
 /// The settings of one file; one that cannot be read has a single one that says so.

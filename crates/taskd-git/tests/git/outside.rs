@@ -42,6 +42,7 @@ fn a_run_that_leaves_git_alone_leaves_no_trace() {
     assert_eq!(after(&stage, base, &before), []);
     assert!(!stage.meta("w").join("index.lock").exists(), "nobody holds it any more");
     assert_eq!(git(&dir, &["status", "--porcelain"]), "A  b.txt", "its index is its own");
+    assert!(!stage.root.join(".git/logs/refs/stash").exists(), "looking changes nothing");
 }
 
 #[test]
