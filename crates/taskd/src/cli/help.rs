@@ -154,7 +154,8 @@ ls      seq, at, parked, plans[], loops[]: name, plan, title, group (needs_you, 
         cost_micros, uncounted, waits_for[], since, last_sign, started, ended, landed
 show    name, text, accept[], gate[], gate_origin, ref, worktree, worker, touches[], notes[],
         warnings[], loops[]: as above, and base, iterations[], trouble: message, at, event, fault,
-        context: tokens, window, turns_left_out, outputs_left_out, bytes_left_out
+        context: tokens, window, turns_left_out, outputs_left_out, bytes_left_out,
+        last_run: processes, judged, remarks[]: code, text
 fault   code, provider, model, status, type, body, attempt (from 1), elapsed_ms, causes[]: what a
         failed call or step leaves in its event too
 why     chain[]: subject, sentence, until, since, seq, details[], evidence, evidence_at, fault;
