@@ -28,6 +28,7 @@ const SEAMS: &[Seam] = &[
             "crates/taskd-daemon/src/driver.rs",
             "crates/taskd-daemon/src/models/check.rs",
             "crates/taskd-daemon/src/runner.rs",
+            "crates/taskd-daemon/src/runner/agent/signs.rs",
             "crates/taskd-daemon/src/runner/call.rs",
             "crates/taskd-daemon/src/runner/gate.rs",
             "crates/taskd-llm/src/cassette.rs",
@@ -78,6 +79,8 @@ const SEAMS: &[Seam] = &[
             "crates/taskd-daemon/src/daemon.rs",
             "crates/taskd-daemon/src/health.rs",
             "crates/taskd-llm/src/http/",
+            "crates/taskd-mcp/src/http.rs",
+            "crates/taskd/src/cli/",
         ],
     },
     Seam {
