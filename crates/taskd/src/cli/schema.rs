@@ -73,6 +73,7 @@ const SILENT: &[(&str, &str)] = &[
     ("tui", "it needs a terminal"),
     ("demo", "it is told to people"),
     ("open", "it becomes the agent"),
+    ("mcp", "it speaks MCP, which is JSON anyway"),
     ("daemon run", "it is the daemon; its log goes to stderr"),
     ("daemon stop", "its exit code says it"),
     ("daemon logs", "it prints the log as it is"),

@@ -1,4 +1,4 @@
-//! The exit codes that `taskd help exit` tells, each made to happen.
+//! The exit codes that `taskd help exit` and `docs/json.md` tell, each made to happen.
 
 use std::{
     collections::BTreeMap,
@@ -99,4 +99,7 @@ fn every_exit_code_that_is_told_happens() {
     let (wanted, got): (Vec<i32>, Vec<i32>) = seen.into_iter().unzip();
     assert_eq!(got, wanted);
     assert_eq!(told(&world), wanted);
+    let page = include_str!("../../../../../docs/json.md").lines();
+    let page = page.filter_map(|it| it.strip_prefix("| ")?.split_once(' ')?.0.parse().ok());
+    assert_eq!(page.collect::<Vec<i32>>(), wanted, "docs/json.md tells others");
 }
