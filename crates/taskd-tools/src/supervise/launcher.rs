@@ -16,6 +16,7 @@ use tokio::sync::{oneshot, watch};
 use super::capture::Captured;
 use super::driver::Driver;
 use super::identity::{ProcessIdentity, identity_of};
+use super::input::Input;
 use super::wire::{Control, Ladder, Orders};
 
 /// `on_output` is never handed more than this many bytes at once.
@@ -62,6 +63,8 @@ pub enum Stdin {
     Null,
     /// This file (absolute).
     File(PathBuf),
+    /// What is written to [`Running::take_input`].
+    Piped,
 }
 
 /// Where a piece of output came from.
@@ -125,10 +128,11 @@ impl Launcher {
         let began = Instant::now();
         let (requests, heard) = watch::channel(None);
         let (finish, done) = oneshot::channel();
-        let mut running = Running { identity: None, ender: Ender(requests), done };
+        let mut running = Running { identity: None, ender: Ender(requests), done, input: None };
         let orders = self.orders(spec);
         match self.spawn(spec, &orders) {
-            Ok(child) => {
+            Ok((child, input)) => {
+                running.input = input;
                 running.identity = child.id().and_then(|pid| identity_of(pid).ok());
                 let identity = running.identity.clone();
                 let driver = Driver::new(child, identity, orders, spec, began, heard);
@@ -151,20 +155,23 @@ impl Launcher {
         Orders {
             run_dir: self.run_dir.clone(),
             id: format!("{}-{number}", std::process::id()),
-            stdin: match &spec.stdin {
-                Stdin::Null => None,
-                Stdin::File(path) => Some(path.clone()),
-            },
+            stdin: spec.stdin.clone(),
             argv: spec.argv.clone(),
         }
     }
 
-    fn spawn(&self, spec: &Spec, orders: &Orders) -> Result<Child, String> {
+    fn spawn(&self, spec: &Spec, orders: &Orders) -> Result<(Child, Option<Input>), String> {
         if spec.argv.is_empty() {
             return Err("no program was given".to_owned());
         }
         // A report of an earlier life under the same name would be taken for ours.
         std::fs::remove_file(orders.report_path()).ok();
+        let input = match spec.stdin {
+            Stdin::Null | Stdin::File(_) => None,
+            Stdin::Piped => Some(Input::create(orders).map_err(|error| {
+                format!("could not make the pipe {}: {error}", orders.pipe_path().display())
+            })?),
+        };
         #[expect(clippy::disallowed_methods, reason = "this is the place where programs start")]
         Command::new(&self.program)
             .args(&self.prefix)
@@ -176,6 +183,7 @@ impl Launcher {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
+            .map(|child| (child, input))
             .map_err(|error| {
                 if spec.cwd.is_dir() {
                     format!("could not start its supervisor {}: {error}", self.program.display())
@@ -192,9 +200,15 @@ pub struct Running {
     identity: Option<ProcessIdentity>,
     ender: Ender,
     done: oneshot::Receiver<Finished>,
+    input: Option<Input>,
 }
 
 impl Running {
+    /// What writes to the program's stdin; once, and only with [`Stdin::Piped`].
+    pub fn take_input(&mut self) -> Option<Input> {
+        self.input.take()
+    }
+
     /// Its supervisor, for the log and [`Launcher::end_recorded`]; nothing if it was not started or
     /// this system cannot tell processes apart.
     #[must_use]

@@ -15,7 +15,6 @@ use std::fs::File;
 use std::io::{Stdin, Write as _, stdin};
 use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -28,6 +27,7 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::{Pid, read, setsid};
 
+use super::input;
 use super::identity::{descendants, identity_of, is_running};
 use super::wire::{Control, EndedBy, Exit, Ladder, Orders, Report, SuperviseError};
 
@@ -86,9 +86,7 @@ fn take_lock(orders: &Orders) -> Result<Flock<File>, SuperviseError> {
 /// Starts the program in a process group of its own with default signals, or says for people why
 /// it could not.
 fn spawn(orders: &Orders) -> Result<Pid, String> {
-    let stdin_path = orders.stdin.as_deref().unwrap_or(Path::new("/dev/null"));
-    let stdin = File::open(stdin_path)
-        .map_err(|error| format!("could not open {}: {error}", stdin_path.display()))?;
+    let stdin = input::open(orders)?;
     let inner = || -> Result<Pid, Errno> {
         let mut actions = PosixSpawnFileActions::init()?;
         actions.add_dup2(stdin.as_raw_fd(), 0)?;

@@ -14,6 +14,7 @@ mod driver;
 #[cfg(any(not(target_os = "linux"), test))]
 mod elsewhere;
 mod identity;
+mod input;
 mod launcher;
 #[cfg(target_os = "linux")]
 mod linux;
@@ -24,8 +25,9 @@ use std::ffi::OsString;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-pub use capture::Captured;
+pub use capture::{Capture, Captured};
 pub use identity::{ProcessIdentity, identity_of};
+pub use input::Input;
 pub use launcher::{
     Ender, Finished, How, Launcher, OUTPUT_CHUNK_MAX_BYTES, Running, Spec, Stdin, Stream,
 };

@@ -11,6 +11,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::launcher::Stdin;
+
 /// How a program is asked to end: INT, wait, TERM, wait, KILL, each to every descendant.
 ///
 /// A wait of zero skips its signal.
@@ -126,15 +128,16 @@ impl Report {
     }
 }
 
-/// The supervisor's command line: `RUN_DIR ID STDIN -- PROGRAM ARGS…`, with `-` for no stdin.
+/// The supervisor's command line: `RUN_DIR ID STDIN -- PROGRAM ARGS…`, with `-` for no stdin and `|`
+/// for what the daemon writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Orders {
     /// Where the report and the lock file go.
     pub(super) run_dir: PathBuf,
     /// Their stem.
     pub(super) id: String,
-    /// The program's stdin; `/dev/null` if there is none.
-    pub(super) stdin: Option<PathBuf>,
+    /// The program's stdin.
+    pub(super) stdin: Stdin,
     /// Program and arguments; never empty.
     pub(super) argv: Vec<OsString>,
 }
@@ -155,11 +158,20 @@ impl Orders {
         if argv.is_empty() {
             return Err(SuperviseError::Usage { missing: "the program" });
         }
-        Ok(Self { run_dir, id, stdin: (stdin != *"-").then(|| stdin.into()), argv })
+        let stdin = match stdin.to_str() {
+            Some(NOTHING) => Stdin::Null,
+            Some(PIPE) => Stdin::Piped,
+            Some(_) | None => Stdin::File(stdin.into()),
+        };
+        Ok(Self { run_dir, id, stdin, argv })
     }
 
     pub(super) fn args(&self) -> Vec<OsString> {
-        let stdin = self.stdin.clone().map_or_else(|| "-".into(), PathBuf::into_os_string);
+        let stdin = match &self.stdin {
+            Stdin::Null => NOTHING.into(),
+            Stdin::Piped => PIPE.into(),
+            Stdin::File(path) => path.clone().into_os_string(),
+        };
         let mut args =
             vec![self.run_dir.clone().into(), self.id.clone().into(), stdin, "--".into()];
         args.extend(self.argv.iter().cloned());
@@ -171,11 +183,22 @@ impl Orders {
         self.run_dir.join(format!("{}.json", self.id))
     }
 
+    /// Where the pipe is that the program reads, until the supervisor has opened it.
+    pub(super) fn pipe_path(&self) -> PathBuf {
+        self.run_dir.join(format!("{}.{PIPE_EXTENSION}", self.id))
+    }
+
     /// Held with `flock` from before the program starts until every descendant is gone.
     pub(super) fn lock_path(&self) -> PathBuf {
         self.run_dir.join(format!("{}.{LOCK_EXTENSION}", self.id))
     }
 }
+
+/// The ending of the names of pipes in the run directory.
+pub(super) const PIPE_EXTENSION: &str = "pipe";
+/// What stands for a stdin that is no file; files have absolute paths.
+const NOTHING: &str = "-";
+const PIPE: &str = "|";
 
 /// The ending of lock files in the run directory.
 pub(super) const LOCK_EXTENSION: &str = "lock";
@@ -237,13 +260,11 @@ mod tests {
 
     #[test]
     fn orders_read_back() {
-        let orders = Orders {
-            run_dir: "/run/x".into(),
-            id: "7".into(),
-            stdin: Some("/p".into()),
-            argv: vec!["sh".into(), "--".into(), "-c".into()],
-        };
-        assert_eq!(Orders::parse(orders.args()).unwrap(), orders);
+        for stdin in [Stdin::File("/p".into()), Stdin::Null, Stdin::Piped] {
+            let argv = vec!["sh".into(), "--".into(), "-c".into()];
+            let orders = Orders { run_dir: "/run/x".into(), id: "7".into(), stdin, argv };
+            assert_eq!(Orders::parse(orders.args()).unwrap(), orders);
+        }
         assert!(Orders::parse(["a", "b", "-", "--"].map(OsString::from)).is_err());
     }
 }
