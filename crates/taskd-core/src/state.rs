@@ -74,6 +74,18 @@ pub(crate) struct Open {
     pub(crate) observed: u32,
     /// Spend as last observed, already booked.
     pub(crate) booked: Usage,
+    /// Questions of its agent that nobody has answered, by the event that asked.
+    #[serde(default)]
+    pub(crate) asked: BTreeMap<Seq, Asked>,
+}
+
+/// A question of an agent that waits for a person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Asked {
+    /// Which of its run, from 1.
+    pub(crate) n: u32,
+    /// How many answers there are.
+    pub(crate) choices: u16,
 }
 
 impl Open {

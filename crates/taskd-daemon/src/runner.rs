@@ -8,6 +8,7 @@ mod call;
 mod fault;
 mod gate;
 mod land;
+mod live;
 mod programs;
 mod recent;
 mod tool;
@@ -86,6 +87,8 @@ pub(crate) struct Context {
     /// `plan check` tries `accept` commands one plan at a time.
     pub(crate) checking: tokio::sync::Mutex<()>,
     idle: tokio::sync::Notify,
+    /// Agent programs that outlive a run.
+    live: live::Live,
     /// Blobs that will be wanted again.
     blobs: recent::Recent<Digest, Arc<[u8]>>,
     /// Requests that were sent: an attempt after a failure sends the same one.
@@ -124,6 +127,7 @@ impl Context {
             running: Mutex::default(),
             checking: tokio::sync::Mutex::default(),
             idle: tokio::sync::Notify::new(),
+            live: live::Live::default(),
             blobs: recent::Recent::new(BLOB_BYTES),
             requests: recent::Recent::new(REQUEST_BYTES),
             instructions: recent::Recent::new(INSTRUCTION_BYTES),
@@ -188,12 +192,13 @@ impl Context {
             {
                 let running = lock(&self.running);
                 if running.is_empty() {
-                    return;
+                    break;
                 }
                 running.values().for_each(|end| _ = end.send_replace(true));
             }
             idle.await;
         }
+        self.live.end_all().await;
     }
 }
 

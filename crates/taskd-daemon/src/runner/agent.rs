@@ -3,6 +3,7 @@
 //! What it prints is noise and hints; its tree is what counts. The tree is checkpointed while it
 //! works, so that a crash costs minutes and not the run.
 
+mod acp;
 mod heard;
 
 use std::{
@@ -44,6 +45,9 @@ impl Job {
 
     async fn run_agent(&self, prompt: &Digest, heard: &mut Heard) -> Result<Outcome, Trouble> {
         let preset = self.preset()?;
+        if preset.format == Format::Acp {
+            return self.converse(&preset, prompt, heard).await;
+        }
         let text = String::from_utf8_lossy(&self.ctx.blob(prompt)?).into_owned();
         let file = PromptFile::write(&self.ctx.paths.run_dir(), self.order.effect.0.0, &text)?;
         let command = self.agent_command(&preset, &text, &file.0)?;
@@ -160,6 +164,7 @@ impl Job {
         let stdin = match preset.prompt {
             PromptChannel::Stdin => Stdin::File(file.to_owned()),
             PromptChannel::Argument | PromptChannel::File => Stdin::Null,
+            PromptChannel::Message => Stdin::Piped,
         };
         let (_, root) = self.ctx.repo(self.order.project)?;
         let idle = Duration::from_millis(self.ctx.config_of(&root)?.agent_idle_ms);

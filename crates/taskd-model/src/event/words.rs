@@ -31,6 +31,7 @@ impl fmt::Display for Observation {
             Self::Session(it) => write!(f, "session {it}"),
             Self::Checkpoint(it) => write!(f, "checkpoint {}", it.short()),
             Self::Activity(it) => f.write_str(it),
+            Self::Asked { n, text, .. } => write!(f, "question {n}: may it {text}"),
         }
     }
 }
@@ -86,6 +87,9 @@ impl fmt::Display for Event {
             Self::Approved => f.write_str("approved"),
             Self::Rejected { .. } => f.write_str("rejected"),
             Self::NoteAdded { .. } => f.write_str("told something"),
+            Self::QuestionAnswered { effect, n, choice } => {
+                write!(f, "{effect} question {n} answered: {}", choice + 1)
+            }
             Self::PauseAsked => f.write_str("asked to pause"),
             Self::ResumeAsked => f.write_str("asked to go on"),
             Self::StopAsked => f.write_str("asked to stop"),

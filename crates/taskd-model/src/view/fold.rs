@@ -97,6 +97,7 @@ impl View {
             | Event::Approved
             | Event::Rejected { .. }
             | Event::NoteAdded { .. }
+            | Event::QuestionAnswered { .. }
             | Event::PauseAsked
             | Event::ResumeAsked
             | Event::StopAsked
@@ -144,6 +145,7 @@ impl View {
                 it.rest(at);
             }
             Event::NoteAdded { note } => it.note(*note, false, at),
+            Event::QuestionAnswered { effect, n, choice } => it.answered(*effect, *n, *choice, at),
             Event::PauseAsked => it.pausing = true,
             Event::ResumeAsked => it.pausing = false,
             Event::StopAsked => it.stopping = true,
@@ -323,6 +325,7 @@ impl LoopView {
             landed: None,
             trouble: None,
             session: None,
+            questions: Vec::new(),
             notes: Vec::new(),
             effects: std::collections::BTreeSet::new(),
             started_at: None,

@@ -9,7 +9,7 @@ use crate::{
     format_duration_ms, format_micros,
 };
 
-use super::{EffectKind, EffectView, LoopView, View, may_spend, spent_of};
+use super::{EffectKind, EffectView, LoopView, QuestionView, View, may_spend, spent_of};
 
 /// A line of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,6 +74,11 @@ impl View {
                 let open = self.effects.get(effect).filter(|it| it.kind == EffectKind::Agent)?;
                 Some(Line::new(&self.owner_name(open.owner), text.as_str()).within())
             }
+            Event::EffectObserved { effect, fact: Observation::Asked { text, .. }, .. } => {
+                let open = self.effects.get(effect)?;
+                let line = Line::new(&self.owner_name(open.owner), format!("asks: may it {text}"));
+                Some(line.detail(format!("taskd answer {}", record.seq)))
+            }
             Event::EffectEnded { effect, outcome } => {
                 self.effect_line(self.effects.get(effect)?, outcome)
             }
@@ -98,6 +103,7 @@ impl View {
             | Event::Approved
             | Event::Rejected { .. }
             | Event::NoteAdded { .. }
+            | Event::QuestionAnswered { .. }
             | Event::PauseAsked
             | Event::StopAsked) => self.loop_line(self.loops.get(&record.loop_id?)?, event),
             Event::LimitsSet { .. }
@@ -298,6 +304,11 @@ impl View {
             Event::Approved => line("approved".to_owned()),
             Event::Rejected { .. } => line("sent back".to_owned()),
             Event::NoteAdded { .. } => line("note taken; the next prompt tells it".to_owned()),
+            Event::QuestionAnswered { effect, n, choice } => {
+                let of_it = |it: &&QuestionView| it.effect == *effect && it.n == *n;
+                let answer = it.questions.iter().find(of_it)?.choices.get(usize::from(*choice))?;
+                line(format!("answered: {answer}"))
+            }
             Event::PauseAsked => line("pausing at the next safe point".to_owned()),
             Event::StopAsked => line("stopping; its work is kept".to_owned()),
             Event::DaemonStarted { .. }

@@ -65,6 +65,9 @@ pub enum AcpError {
     /// It speaks another version.
     #[error("it speaks version {0} of the protocol; this is version 1")]
     Version(u64),
+    /// It says nothing.
+    #[error("it does not say hello, or begins no session")]
+    Silent,
     /// It wants a login first.
     #[error("it is not logged in: {message}")]
     NotLoggedIn {
@@ -96,6 +99,7 @@ impl AcpError {
             | Self::UnknownReply { .. }
             | Self::Deaf
             | Self::Reply { .. }
+            | Self::Silent
             | Self::Version(_) => true,
             Self::NotLoggedIn { .. } | Self::Refused { .. } | Self::Gone => false,
         }
@@ -351,7 +355,10 @@ impl Link {
             Some(id) => json!({"outcome": "selected", "optionId": id}),
             None => json!({"outcome": "cancelled"}),
         };
-        self.state().reply(&question.id, &json!({"outcome": outcome}));
+        let mut state = self.state();
+        // Whoever asked was not silent of its own.
+        state.heard_at = Instant::now();
+        state.reply(&question.id, &json!({"outcome": outcome}));
     }
 
     async fn ask(&self, method: &'static str, params: Value) -> Result<Value, AcpError> {
@@ -484,4 +491,3 @@ fn used(usage: &Value) -> Option<Used> {
     let cache_write = of("cachedWriteTokens").unwrap_or(0);
     Some(Used { input, output, cache_read, cache_write })
 }
-

@@ -111,7 +111,8 @@ mod tests {
     fn updates_are_lines_for_people() {
         let chunk = json!({"sessionUpdate": "agent_message_chunk", "content": {"type": "text", "text": "a\n"}});
         assert_eq!(said(&chunk), Some(Said::Text("a\n".to_owned())));
-        let call = json!({"sessionUpdate": "tool_call", "title": "sh test.sh\nx", "kind": "execute"});
+        let call =
+            json!({"sessionUpdate": "tool_call", "title": "sh test.sh\nx", "kind": "execute"});
         assert_eq!(activity(&call), "execute sh test.sh");
         let plan = json!({"sessionUpdate": "plan", "entries": [
             {"content": "look", "status": "completed"}, {"content": "write", "status": "in_progress"}]});

@@ -14,9 +14,11 @@ mod prose;
 mod rules;
 mod stream;
 
-pub(crate) use prose::{micros, one_line};
 pub use environment::{ALLOWED, environment, is_allowed};
-pub use preset::{ArgvError, Format, Invocation, LoginCheck, Permissions, Preset, PresetError, PromptChannel};
+pub use preset::{
+    ArgvError, Format, Invocation, LoginCheck, Permissions, Preset, PresetError, PromptChannel,
+};
 pub use presets::{Found, PresetProblem, Presets, Source};
+pub(crate) use prose::{micros, one_line};
 pub use rules::{ActivityRule, Count, LimitRule, LineRule, ProseUsage, ResultRule, UsageRule};
 pub use stream::{AgentFact, LINE_MAX_BYTES, RESULT_MAX_BYTES, StreamParser};

@@ -27,8 +27,8 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::{Pid, read, setsid};
 
-use super::input;
 use super::identity::{descendants, identity_of, is_running};
+use super::input;
 use super::wire::{Control, EndedBy, Exit, Ladder, Orders, Report, SuperviseError};
 
 /// Between TERM and KILL for what the program leaves behind.

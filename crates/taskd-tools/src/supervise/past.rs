@@ -75,7 +75,9 @@ impl Launcher {
     fn sweep(&self) {
         for path in fs::read_dir(&self.run_dir).into_iter().flatten().flatten().map(|it| it.path())
         {
-            let report = path.extension().is_some_and(|it| it == "json" || it == "tmp" || it == PIPE_EXTENSION);
+            let report = path
+                .extension()
+                .is_some_and(|it| it == "json" || it == "tmp" || it == PIPE_EXTENSION);
             if report && !path.with_extension(LOCK_EXTENSION).exists() {
                 fs::remove_file(path).ok();
             }
