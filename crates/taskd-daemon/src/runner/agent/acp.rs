@@ -102,6 +102,12 @@ impl Job {
         while let Ok(said) = talk.said.try_recv() {
             self.hear(&mut talk, said, heard).await;
         }
+        if let End::Stopped(Stop { usage: Some(used), .. }) = &end {
+            let cost_micros = talk.cost.1;
+            let (input, output) = (used.input, used.output);
+            let (cache_read, cache_write) = (used.cache_read, used.cache_write);
+            heard.take(AgentFact::Usage { input, output, cache_read, cache_write, cost_micros });
+        }
         let Talk { log, text, checkpoint, .. } = talk;
         let saved = self.checkpoint(checkpoint).await?.commit;
         let untouched = saved == before.unwrap_or(self.subject()?.base);
@@ -222,12 +228,6 @@ impl Job {
                 () = self.no_longer_wanted() => break End::Unwanted,
             }
         };
-        if let End::Stopped(Stop { usage: Some(used), .. }) = &end {
-            let cost_micros = talk.cost.1;
-            let (input, output) = (used.input, used.output);
-            let (cache_read, cache_write) = (used.cache_read, used.cache_write);
-            heard.take(AgentFact::Usage { input, output, cache_read, cache_write, cost_micros });
-        }
         if matches!(end, End::Idle | End::Unwanted) {
             talk.asked.drain(..).for_each(|(_, it)| process.link.answer(&it, None));
             process.link.cancel(&session);

@@ -4,7 +4,7 @@
 use std::io::Write as _;
 
 use serde_json::{Value, json};
-use taskd_model::Status;
+use taskd_model::{Event, Observation, Status};
 
 use super::{has, own_preset, plan};
 use crate::{
@@ -110,4 +110,68 @@ fn codex_does_a_spec() {
     assert_eq!((it.spent.input, it.spent.cache_read, it.spent.output), (1_400, 600, 100));
     let work = it.checkpoint.expect("its work");
     assert_eq!(world.git(&["show", &format!("{work}:b.txt")]), "b");
+}
+
+/// opencode does a spec through its own protocol: one process, a session for each iteration, its tokens
+/// counted, and what it asks is allowed.
+#[test]
+fn opencode_does_a_spec_over_acp() {
+    if !is_here("opencode") {
+        return;
+    }
+    // The first iteration leaves what the gate refuses; the second mends it.
+    let provider = Provider::new(|seen| {
+        let usage = json!({"prompt_tokens": 100, "completion_tokens": 5, "total_tokens": 105});
+        let works = seen.body.contains("\"tools\"") && !seen.body.contains("\"role\":\"tool\"");
+        let command = "if [ -e bad ]; then rm bad; echo b >b.txt; else echo x >bad; fi";
+        let args = json!({"command": command, "description": "Write b"}).to_string();
+        let (delta, finish) = if works {
+            let function = json!({"name": "bash", "arguments": args});
+            let call = json!({"index": 0, "id": "c1", "type": "function", "function": function});
+            (json!({"role": "assistant", "tool_calls": [call]}), "tool_calls")
+        } else {
+            (json!({"role": "assistant", "content": "Done."}), "stop")
+        };
+        let chunk = |delta: &Value, finish: Option<&str>, usage: &Value| {
+            let choice = json!({"index": 0, "delta": delta, "finish_reason": finish});
+            let it = json!({"id": "x", "object": "chat.completion.chunk", "created": 1, "model": "m",
+                "choices": [choice], "usage": usage});
+            format!("data: {it}\n\n")
+        };
+        let body = chunk(&delta, None, &Value::Null) + &chunk(&json!({}), Some(finish), &usage);
+        let body = body + "data: [DONE]\n\n";
+        Answer::Plain(200, header("content-type", "text/event-stream"), body)
+    });
+    let mut world = World::new();
+    let options = json!({"baseURL": format!("{}/v1", provider.url()), "apiKey": "nobody"});
+    let near = json!({"npm": "@ai-sdk/openai-compatible", "name": "near", "options": options,
+        "models": {"m": {"name": "m", "tool_call": true}}});
+    let config = json!({"model": "near/m", "small_model": "near/m", "autoupdate": false,
+        "share": "disabled", "permission": {"bash": "ask"}, "provider": {"near": near}});
+    std::fs::create_dir_all(world.dir.path().join("home/.config/opencode")).expect("ours");
+    world.aside("home/.config/opencode/opencode.json", &config.to_string());
+    let shown = listed(&world, "opencode-acp");
+    assert_eq!((&shown["prompt"], &shown["long_lived"]), (&"acp".into(), &true.into()));
+    world.start();
+    world.submit(&plan("opencode-acp", &["a"]));
+    let it = world.until_status("p1.a", &[Status::Complete, Status::Blocked, Status::Failed]);
+    assert_eq!(it.status, Status::Complete, "{}", world.transcript());
+    assert!(0 < it.spent.input && 0 < it.spent.output, "{:?}", it.spent);
+    let work = it.checkpoint.expect("its work");
+    assert_eq!(world.git(&["show", &format!("{work}:b.txt")]), "b");
+    let mut processes = Vec::new();
+    let mut sessions = Vec::new();
+    let mut pids = std::collections::BTreeMap::new();
+    for it in world.events() {
+        let Event::EffectObserved { effect, fact, .. } = it.event else { continue };
+        if let Observation::Process { pid, .. } = fact {
+            pids.insert(effect, pid);
+        } else if let Observation::Session(session) = fact {
+            processes.push(pids[&effect]);
+            sessions.push(session);
+        }
+    }
+    assert_eq!((processes.len(), sessions.len()), (2, 2), "{}", world.transcript());
+    assert_eq!(processes[0], processes[1]);
+    assert_ne!(sessions[0], sessions[1]);
 }
