@@ -1,6 +1,6 @@
 //! Questions of agents that wait for a person. They live as long as the run that asked.
 
-use taskd_model::{EffectId, LoopId, Owner, Seq};
+use taskd_model::{Actor, EffectId, Event, LoopId, Owner, Seq, Time};
 
 use crate::{Coordinator, Rejected};
 
@@ -10,8 +10,21 @@ impl Coordinator {
         self.state().effects().values().flat_map(|it| it.asked.keys().copied())
     }
 
+    /// The first answer counts.
+    pub(crate) fn answer(
+        &mut self,
+        now: Time,
+        actor: Actor,
+        question: Seq,
+        choice: u16,
+    ) -> Result<(), Rejected> {
+        let (id, effect, n) = self.open_question(question, choice)?;
+        self.emit(now, actor, Some(id), Event::QuestionAnswered { effect, n, choice });
+        Ok(())
+    }
+
     /// Whose question it is, if it is open and has such an answer.
-    pub(crate) fn open_question(
+    fn open_question(
         &self,
         question: Seq,
         choice: u16,

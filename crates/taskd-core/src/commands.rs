@@ -211,11 +211,7 @@ impl Coordinator {
                 self.alive(&[*id])?;
                 self.emit(now, actor, Some(*id), Event::NoteAdded { note: *note });
             }
-            Command::Answer { question, choice } => {
-                let (id, effect, n) = self.open_question(*question, *choice)?;
-                let event = Event::QuestionAnswered { effect, n, choice: *choice };
-                self.emit(now, actor, Some(id), event);
-            }
+            Command::Answer { question, choice } => self.answer(now, actor, *question, *choice)?,
             Command::SetBudget { of, micros } => {
                 self.set_budget(now, actor, (*of, Unit::Micros), *micros)?;
             }

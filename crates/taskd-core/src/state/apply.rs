@@ -166,19 +166,12 @@ impl State {
                 self.pass(id, *checkpoint, *evidence, since);
             }
             Event::ApprovalAsked => self.engine_mut(id).asked = true,
-            Event::Approved => {
-                let engine = self.engine_mut(id);
-                engine.approved = true;
-                engine.held = false;
-            }
+            Event::Approved => self.engine_mut(id).approve(),
             Event::Rejected { note } => {
                 self.engine_mut(id).add_note(*note);
                 self.send_back(id, since);
             }
-            Event::QuestionAnswered { effect, n, .. } => {
-                let open = self.effects.get_mut(effect).expect("only an open question is answered");
-                open.asked.retain(|_, it| it.n != *n);
-            }
+            Event::QuestionAnswered { effect, n, .. } => self.answered(*effect, *n),
             Event::NoteAdded { note } => self.engine_mut(id).add_note(*note),
             Event::PauseAsked => self.engine_mut(id).pause = true,
             Event::ResumeAsked => self.resume(id),
@@ -392,6 +385,11 @@ impl State {
         self.touch_loop(loop_id);
     }
 
+    fn answered(&mut self, effect: EffectId, n: u32) {
+        let open = self.effects.get_mut(&effect).expect("only an open question is answered");
+        open.asked.retain(|_, it| it.n != n);
+    }
+
     /// That a circuit opened or closed follows from the ends of calls, and was folded with them.
     fn circuit_changed(&mut self, bucket: &str, change: CircuitChange, by: Seq) {
         if let CircuitChange::Reset { refusals } = change {
@@ -526,6 +524,11 @@ impl LoopEngine {
             self.notes.remove(0);
         }
         self.notes.push(note);
+    }
+
+    fn approve(&mut self) {
+        self.approved = true;
+        self.held = false;
     }
 
     /// Waits until then, or no longer.

@@ -64,12 +64,7 @@ impl View {
                 }
             }
             Event::IntegrationMoved { plan, to } => self.integration_reset(*plan, *to),
-            Event::PlanEnded { plan } => {
-                if let Some(it) = self.plans.get_mut(plan) {
-                    it.state = PlanState::Ended;
-                    it.ended_at = Some(at);
-                }
-            }
+            Event::PlanEnded { plan } => self.plan_is_over(*plan, at),
             Event::EffectStarted { owner, work } => self.effect_started(*owner, work, record),
             Event::EffectObserved { effect, fact, .. } => {
                 self.effect_observed(*effect, fact, record);
@@ -175,6 +170,13 @@ impl View {
             | Event::CircuitChanged { .. }
             | Event::QueueEntered { .. }
             | Event::QueueLeft { .. } => {}
+        }
+    }
+
+    fn plan_is_over(&mut self, plan: PlanId, at: Time) {
+        if let Some(it) = self.plans.get_mut(&plan) {
+            it.state = PlanState::Ended;
+            it.ended_at = Some(at);
         }
     }
 

@@ -4,9 +4,9 @@
 //! when it began to look.
 
 use crate::{
-    Change, ChangeCause, Event, GateReport, LandPolicy, LoopId, Observation, Outcome, Owner,
-    PlanId, Purse, QueueEnd, QueueOp, Reason, Record, Status, Time, Unit, Usage, Verdict,
-    format_duration_ms, format_micros,
+    Change, ChangeCause, EffectId, Event, GateReport, LandPolicy, LoopId, Observation, Outcome,
+    Owner, PlanId, Purse, QueueEnd, QueueOp, Reason, Record, Seq, Status, Time, Unit, Usage,
+    Verdict, format_duration_ms, format_micros,
 };
 
 use super::{EffectKind, EffectView, LoopView, QuestionView, View, may_spend, spent_of};
@@ -75,9 +75,7 @@ impl View {
                 Some(Line::new(&self.owner_name(open.owner), text.as_str()).within())
             }
             Event::EffectObserved { effect, fact: Observation::Asked { text, .. }, .. } => {
-                let open = self.effects.get(effect)?;
-                let line = Line::new(&self.owner_name(open.owner), format!("asks: may it {text}"));
-                Some(line.detail(format!("taskd answer {}", record.seq)))
+                self.question_line(*effect, text, record.seq)
             }
             Event::EffectEnded { effect, outcome } => {
                 self.effect_line(self.effects.get(effect)?, outcome)
@@ -121,6 +119,12 @@ impl View {
             | Event::ResumeAsked
             | Event::QueueEntered { .. } => None,
         }
+    }
+
+    /// What an agent asks, and how to answer.
+    fn question_line(&self, effect: EffectId, text: &str, id: Seq) -> Option<Line> {
+        let name = self.owner_name(self.effects.get(&effect)?.owner);
+        Some(Line::new(&name, format!("asks: may it {text}")).detail(format!("taskd answer {id}")))
     }
 
     /// What became of a budget.

@@ -491,3 +491,6 @@ fn used(usage: &Value) -> Option<Used> {
     let cache_write = of("cachedWriteTokens").unwrap_or(0);
     Some(Used { input, output, cache_read, cache_write })
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,7 @@
 
 mod wrong;
 
-use std::{fs, time::Instant};
+use std::{collections::BTreeMap, fs, time::Instant};
 
 use nix::{errno::Errno, sys::signal::kill, unistd::Pid};
 use taskd_model::{Code, Event, Observation, Status};
@@ -72,6 +72,20 @@ fn sessions(log: &str) -> Vec<(String, i32, String)> {
     text.lines().map(row).collect()
 }
 
+/// Supervisor and session of each run of the log, in order.
+pub(super) fn processes(world: &World) -> Vec<(i32, String)> {
+    let (mut pids, mut known) = (BTreeMap::new(), Vec::new());
+    for it in world.events() {
+        let Event::EffectObserved { effect, fact, .. } = it.event else { continue };
+        if let Observation::Process { pid, .. } = fact {
+            pids.insert(effect, pid);
+        } else if let Observation::Session(session) = fact {
+            known.push((pids[&effect], session));
+        }
+    }
+    known
+}
+
 #[track_caller]
 fn is_gone(pid: i32) {
     assert_eq!(kill(Pid::from_raw(pid), None), Err(Errno::ESRCH), "{pid} lives");
@@ -118,23 +132,9 @@ fn a_process_serves_all_iterations_of_a_loop_with_a_fresh_session_each() {
     let spent = (it.spent.input, it.spent.output, it.spent.cache_read, it.spent.micros);
     assert_eq!(spent, (200, 14, 60, 40_000));
     // Its process is written down for each run.
-    let process =
-        |it: &Event| matches!(it, Event::EffectObserved { fact: Observation::Process { .. }, .. });
-    let runs = world.events();
-    let agents: Vec<_> = runs
-        .iter()
-        .filter_map(|it| match &it.event {
-            Event::EffectObserved { effect, fact: Observation::Session(_), .. } => Some(*effect),
-            _ => None,
-        })
-        .collect();
-    for run in agents {
-        let known = runs.iter().any(|it| {
-            process(&it.event)
-                && matches!(&it.event, Event::EffectObserved { effect, .. } if *effect == run)
-        });
-        assert!(known, "{run} has no process");
-    }
+    let known = processes(&world);
+    assert_eq!(known.len(), 2);
+    assert_eq!(known[0].0, known[1].0, "the same supervisor");
     has(&world.taskd(&["logs", "p1.a"]).ok(), &["edit write b.txt", "All done."]);
     // The loop is over: its input ends, and it goes by itself.
     door.reached();

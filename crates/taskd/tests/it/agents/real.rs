@@ -4,9 +4,9 @@
 use std::io::Write as _;
 
 use serde_json::{Value, json};
-use taskd_model::{Event, Observation, Status};
+use taskd_model::Status;
 
-use super::{has, own_preset, plan};
+use super::{acp::processes, has, own_preset, plan};
 use crate::{
     provider::{Answer, Provider, Step, header},
     support::World,
@@ -159,19 +159,8 @@ fn opencode_does_a_spec_over_acp() {
     assert!(0 < it.spent.input && 0 < it.spent.output, "{:?}", it.spent);
     let work = it.checkpoint.expect("its work");
     assert_eq!(world.git(&["show", &format!("{work}:b.txt")]), "b");
-    let mut processes = Vec::new();
-    let mut sessions = Vec::new();
-    let mut pids = std::collections::BTreeMap::new();
-    for it in world.events() {
-        let Event::EffectObserved { effect, fact, .. } = it.event else { continue };
-        if let Observation::Process { pid, .. } = fact {
-            pids.insert(effect, pid);
-        } else if let Observation::Session(session) = fact {
-            processes.push(pids[&effect]);
-            sessions.push(session);
-        }
-    }
-    assert_eq!((processes.len(), sessions.len()), (2, 2), "{}", world.transcript());
-    assert_eq!(processes[0], processes[1]);
-    assert_ne!(sessions[0], sessions[1]);
+    let known = processes(&world);
+    assert_eq!(known.len(), 2, "{}", world.transcript());
+    assert_eq!(known[0].0, known[1].0, "one process");
+    assert_ne!(known[0].1, known[1].1, "two sessions");
 }
