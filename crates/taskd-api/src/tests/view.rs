@@ -4,9 +4,9 @@ use taskd_model::{
     Amount, Base, BodyKind, Change, ClosedView, Code, ContextUse, ContextView, DayView, Digest,
     Doing, EffectId, EffectKind, EffectView, Fault, GateView, Integration, IterationRow,
     LandPolicy, Landed, Ledger, Limit, Limits, LoopId, LoopLimits, LoopView, Note, Oid, OnConflict,
-    Owner, PassedView, PlanId, PlanState, PlanView, Priority, ProjectId, ProjectView, QueueEntry,
-    QueueOp, QueuePhase, Reason, Seq, Spans, SpecId, Status, TargetView, Time, Totals, Trouble,
-    Usage, Verdict, View, Worker,
+    Owner, PassedView, PlanId, PlanState, PlanView, Priority, ProjectId, ProjectView, QuestionView,
+    QueueEntry, QueueOp, QueuePhase, Reason, Seq, Spans, SpecId, Status, TargetView, Time, Totals,
+    Trouble, Usage, Verdict, View, Worker,
 };
 
 use crate::{WireError, v1};

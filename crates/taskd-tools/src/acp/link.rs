@@ -7,11 +7,10 @@ use std::{
     collections::BTreeMap,
     path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Instant,
 };
 
 use serde_json::{Value, json};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::update::{Choice, Said, question, said};
 use crate::{agents::one_line, supervise::Input};
@@ -170,7 +169,8 @@ struct State {
     told: String,
     /// No more is read and asked.
     over: Option<AcpError>,
-    heard_at: Instant,
+    /// Counts signs of life.
+    heard: watch::Sender<u64>,
     /// Nothing after we hang up.
     out: Option<mpsc::Sender<Vec<u8>>>,
 }
@@ -208,7 +208,7 @@ impl Link {
             said: None,
             told: String::new(),
             over: None,
-            heard_at: Instant::now(),
+            heard: watch::channel(0).0,
             out: Some(out),
         };
         (Arc::new(Self(Mutex::new(state))), Outbox(outbox))
@@ -217,7 +217,7 @@ impl Link {
     /// Takes what it printed on stdout, split anywhere.
     pub fn feed(&self, bytes: &[u8]) {
         let mut state = self.state();
-        state.heard_at = Instant::now();
+        state.sign();
         let mut rest = bytes;
         while state.over.is_none() {
             let end = rest.iter().position(|it| *it == b'\n');
@@ -237,7 +237,7 @@ impl Link {
     /// Takes what it printed on stderr: lines for people.
     pub fn aside(&self, bytes: &[u8]) {
         let mut state = self.state();
-        state.heard_at = Instant::now();
+        state.sign();
         for byte in bytes {
             if *byte == b'\n' {
                 let line = std::mem::take(&mut state.aside);
@@ -264,10 +264,10 @@ impl Link {
         self.state().over.clone()
     }
 
-    /// When it last printed anything, or was begun.
+    /// Changes with each sign of life: what it prints, and an answer it waited for.
     #[must_use]
-    pub fn heard_at(&self) -> Instant {
-        self.state().heard_at
+    pub fn heard(&self) -> watch::Receiver<u64> {
+        self.state().heard.subscribe()
     }
 
     /// What it says from now on; whoever listened before hears no more.
@@ -276,7 +276,6 @@ impl Link {
         let mut state = self.state();
         state.said = Some(said);
         state.told.clear();
-        state.heard_at = Instant::now();
         hears
     }
 
@@ -357,7 +356,7 @@ impl Link {
         };
         let mut state = self.state();
         // Whoever asked was not silent of its own.
-        state.heard_at = Instant::now();
+        state.sign();
         state.reply(&question.id, &json!({"outcome": outcome}));
     }
 
@@ -446,6 +445,10 @@ impl State {
         if let Some(waits) = self.waiting.remove(&known) {
             waits.send(reply).ok();
         }
+    }
+
+    fn sign(&self) {
+        self.heard.send_modify(|it| *it += 1);
     }
 
     /// Noise: lost when nobody listens or the listener is behind. The same activity is told once.

@@ -17,8 +17,8 @@ use taskd_tools::{
     supervise::{Capture, Finished, How},
 };
 use tokio::{
-    sync::{broadcast, mpsc},
-    time::{Instant as TokioInstant, timeout, timeout_at},
+    sync::{broadcast, mpsc, watch},
+    time::timeout,
 };
 
 use super::{
@@ -211,7 +211,8 @@ impl Job {
         self.observe(Observation::Session(session.chars().take(200).collect())).await;
         let process = talk.process;
         let prompting = process.link.prompt(&session, prompt);
-        tokio::pin!(prompting);
+        let silence = silent(process.link.heard(), talk.idle);
+        tokio::pin!(prompting, silence);
         let mut ticks = tokio::time::interval(CHECKPOINT_EVERY);
         ticks.reset();
         let end = loop {
@@ -224,7 +225,7 @@ impl Job {
                 Some(said) = talk.said.recv() => self.hear(talk, said, heard).await,
                 _ = talk.records.recv(), if waits => self.hand_over_answers(talk),
                 _ = ticks.tick() => talk.checkpoint = self.save(talk.checkpoint).await,
-                () = silent(process, talk.idle), if !waits => break End::Idle,
+                () = &mut silence, if !waits => break End::Idle,
                 () = self.no_longer_wanted() => break End::Unwanted,
             }
         };
@@ -330,16 +331,11 @@ impl Job {
     }
 }
 
-/// Returns when a program has printed nothing for so long.
-async fn silent(process: &Process, idle: Duration) {
-    loop {
-        let Some(at) = process.link.heard_at().checked_add(idle) else {
+/// Returns when a program has given no sign of life for so long.
+async fn silent(mut heard: watch::Receiver<u64>, idle: Duration) {
+    while let Ok(heard) = timeout(idle, heard.changed()).await {
+        if heard.is_err() {
             return pending().await;
-        };
-        if at <= Instant::now() {
-            return;
         }
-        // Elapsing is what is waited for.
-        timeout_at(TokioInstant::from_std(at), pending::<()>()).await.ok();
     }
 }

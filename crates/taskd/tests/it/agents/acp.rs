@@ -96,7 +96,7 @@ const OVER: &[Status] = &[Status::Complete, Status::Blocked, Status::Failed, Sta
 /// The first iteration fails its gate, the second mends it.
 const TWICE: &str = "if [ -e bad ]; then rm bad; echo b >b.txt; else echo x >bad; fi";
 
-/// One process serves the iterations of a loop, each with a session of its own; what it says is
+/// Proves ACP-1: one process serves the iterations of a loop, each with a session of its own; what it says is
 /// counted and kept; it ends with the loop.
 #[test]
 fn a_process_serves_all_iterations_of_a_loop_with_a_fresh_session_each() {
@@ -156,7 +156,7 @@ fn without_long_lived_every_iteration_is_a_process() {
     begun.iter().for_each(|it| is_gone(it.1));
 }
 
-/// A stop takes the prompt back and leaves no process, within two seconds; also of one that does not
+/// Proves ACP-2: a stop takes the prompt back and leaves no process, within two seconds; also of one that does not
 /// care.
 #[test]
 fn a_stop_cancels_the_prompt_and_leaves_no_process() {
@@ -203,7 +203,7 @@ fn asking() -> String {
     )
 }
 
-/// A question of an agent waits for a person: it is listed, its answer is written down before the
+/// Proves ACP-3: a question of an agent waits for a person: it is listed, its answer is written down before the
 /// agent has it, and the first answer counts.
 #[test]
 fn a_question_of_an_agent_waits_for_a_person() {
@@ -238,7 +238,7 @@ fn a_question_of_an_agent_waits_for_a_person() {
     assert_eq!((runs(&world), iterations(&world)), (1, 1));
 }
 
-/// Without a person: what is asked is allowed for this once, or refused, as the preset says.
+/// Proves ACP-3: without a person, what is asked is allowed for this once, or refused, as the preset says.
 #[test]
 fn a_preset_answers_for_everybody() {
     for (preset, wrote) in [("", "once"), ("permissions = \"deny\"\n", "never")] {
@@ -252,7 +252,7 @@ fn a_preset_answers_for_everybody() {
     }
 }
 
-/// A daemon that is killed in the middle of a prompt leaves no process, and its next life goes on with
+/// Proves ACP-4: a daemon that is killed in the middle of a prompt leaves no process, and its next life goes on with
 /// the session it knew. A question that was open is asked again under another number.
 #[test]
 fn a_killed_daemon_goes_on_with_the_session() {

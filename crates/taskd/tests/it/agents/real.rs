@@ -164,3 +164,38 @@ fn opencode_does_a_spec_over_acp() {
     assert_eq!(known[0].0, known[1].0, "one process");
     assert_ne!(known[0].1, known[1].1, "two sessions");
 }
+
+/// Claude Code behind its adapter does a spec over ACP: it asks a person, and its tokens and money are
+/// counted.
+#[test]
+fn claude_does_a_spec_over_acp() {
+    if !is_here("claude-agent-acp") {
+        return;
+    }
+    let provider = Provider::new(|seen| {
+        let command = json!({"command": "echo b >b.txt", "description": "Write b"}).to_string();
+        let works = seen.body.contains("\"Bash\"") && !seen.body.contains("tool_result");
+        let step = if works { Step::Tool("Bash", command) } else { Step::Text("Done.".into()) };
+        Answer::Stream(vec![step])
+    });
+    let mut world = World::new();
+    let set = format!("\n[set]\nANTHROPIC_BASE_URL = \"{}\"\n", provider.url());
+    let preset = include_str!("../../../../taskd-tools/presets/claude-acp.toml");
+    own_preset(&world, "claude-acp", &format!("{preset}permissions = \"ask\"\n{set}"));
+    world.env.insert("ANTHROPIC_API_KEY".to_owned(), "sk-ant-nobody".to_owned());
+    world.start();
+    world.submit(&plan("claude-acp", &["a"]));
+    let view = world.until("a question", |view| {
+        let asks = |it: &taskd_model::LoopView| it.open_questions().next().is_some();
+        view.loops.values().any(|it| asks(it) || it.status == Status::Blocked)
+    });
+    let it = view.loops.values().next().expect("one");
+    let asked = it.open_questions().next().unwrap_or_else(|| panic!("{}", world.transcript()));
+    assert_eq!(asked.text, "echo b >b.txt");
+    world.taskd(&["answer", &asked.id.to_string(), "allow"]).ok();
+    let it = world.until_status("p1.a", &[Status::Complete, Status::Blocked, Status::Failed]);
+    assert_eq!(it.status, Status::Complete, "{}", world.transcript());
+    assert!(0 < it.spent.micros && 0 < it.spent.output, "{:?}", it.spent);
+    let work = it.checkpoint.expect("its work");
+    assert_eq!(world.git(&["show", &format!("{work}:b.txt")]), "b");
+}

@@ -24,7 +24,7 @@ fn codes(world: &World) -> Vec<(Code, Failure)> {
     super::failures(world)
 }
 
-/// What is no JSON-RPC is forgiven a few times; then it is a failure that names a line.
+/// Proves ACP-5: what is no JSON-RPC is forgiven a few times; then it is a failure that names a line.
 #[test]
 fn garbage_is_a_failure_that_shows_a_line() {
     let mut world = World::new();
@@ -43,7 +43,7 @@ fn garbage_is_a_failure_that_shows_a_line() {
     assert_eq!(world.until_status("p1.a", OVER).status, Status::Complete);
 }
 
-/// An answer to what was never asked is a failure that names it.
+/// Proves ACP-5: an answer to what was never asked is a failure that names it.
 #[test]
 fn an_answer_to_nothing_is_a_failure() {
     let mut world = World::new();
@@ -54,7 +54,7 @@ fn an_answer_to_nothing_is_a_failure() {
     has(&shown, &["answers request 77, which was never made"]);
 }
 
-/// 400 MB on one line are a failure, and never in memory.
+/// Proves ACP-5: 400 MB on one line are a failure, and never in memory.
 #[test]
 fn an_endless_line_is_a_failure_and_not_in_memory() {
     let mut world = World::new();
