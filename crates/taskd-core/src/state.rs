@@ -288,7 +288,7 @@ impl State {
         if self.index.agents.is_empty() {
             return None;
         }
-        self.recesses.values().map(Recess::until).filter(|it| self.now < *it).min()
+        self.recesses.values().filter_map(Recess::over_at).filter(|it| self.now < *it).min()
     }
 
     pub(crate) fn has_agent_slot(&self) -> bool {
