@@ -56,6 +56,26 @@ pub(super) struct Process {
     finished: watch::Receiver<Option<Arc<Finished>>>,
 }
 
+/// A process in the hands of one run. A run that comes to grief takes it along.
+#[derive(Debug)]
+pub(super) struct Lease(Arc<Process>);
+
+impl std::ops::Deref for Lease {
+    type Target = Process;
+
+    fn deref(&self) -> &Process {
+        &self.0
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if self.0.change(Serves::Run, Serves::Done) {
+            self.0.ender.kill();
+        }
+    }
+}
+
 impl Live {
     /// Ends every process, and returns when all are gone.
     pub(super) async fn end_all(&self) {
@@ -166,7 +186,7 @@ impl Job {
         &self,
         mut command: Command,
         long_lived: bool,
-    ) -> Result<Arc<Process>, Trouble> {
+    ) -> Result<Lease, Trouble> {
         let id = self.subject()?.id;
         if long_lived {
             // It is another one in each run, and this process sees several.
@@ -175,7 +195,7 @@ impl Job {
         let key = key(&command);
         if let Some(waiting) = self.ctx.live.of(id) {
             if long_lived && waiting.key == key && waiting.take() {
-                return Ok(waiting);
+                return Ok(Lease(waiting));
             }
             waiting.end().await;
         }
@@ -203,7 +223,7 @@ impl Job {
         let kept = Kept { ctx: Arc::clone(&self.ctx), id, process: Arc::clone(&process) };
         #[expect(clippy::disallowed_methods, reason = "`Process::wait` is told of its end")]
         tokio::spawn(kept.keep(running, outbox, input, tell));
-        Ok(process)
+        Ok(Lease(process))
     }
 }
 

@@ -3,9 +3,17 @@
 
 mod wrong;
 
-use std::{collections::BTreeMap, fs, time::Instant};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    time::Instant,
+};
 
-use nix::{errno::Errno, sys::signal::kill, unistd::Pid};
+use nix::{
+    errno::Errno,
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use taskd_model::{Code, Event, Observation, Status};
 
 use super::{failures, has, iterations, own_preset, plan, program, runs};
@@ -289,6 +297,46 @@ fn a_killed_daemon_goes_on_with_the_session() {
     assert_eq!(it.status, Status::Complete, "{}", world.transcript());
     let work = it.checkpoint.expect("its work");
     assert_eq!(world.git(&["show", &format!("{work}:c.txt")]), "c\nc");
+}
+
+/// Proves ACP-1: a process that waits between two iterations ends with the daemon, however that ends;
+/// one that died meanwhile is started again.
+#[test]
+fn a_process_that_waits_ends_with_the_daemon() {
+    let mut world = World::new();
+    let log = world.aside("sessions", "");
+    let door = Door::new(&world, "prompt");
+    let prompt = format!("echo x >>bad; {}; {}", door.sh(), done());
+    program(&mut world, "fake-acp", &agent(&log, &prompt, ":", ""));
+    own_preset(&world, "fake", &format!("{PRESET}long_lived = true\n"));
+    world.start();
+    world.submit(&plan("fake", &["a"]));
+    for round in 0..3 {
+        door.reached();
+        world.taskd(&["pause", "p1.a"]).ok();
+        door.open();
+        world.until_status("p1.a", &[Status::Paused]);
+        let begun = sessions(&log);
+        assert_eq!(begun.len(), round + 1, "{begun:?}");
+        let pid = begun[round].1;
+        assert_eq!(kill(Pid::from_raw(pid), None), Ok(()), "it waits");
+        match round {
+            0 => world.stop(),
+            1 => world.kill(),
+            _ => kill(Pid::from_raw(pid), Signal::SIGKILL).expect("it is ours"),
+        }
+        if round < 2 {
+            world.start();
+            is_gone(pid);
+        }
+        world.taskd(&["resume", "p1.a"]).ok();
+    }
+    door.reached();
+    let pids: BTreeSet<i32> = sessions(&log).iter().map(|it| it.1).collect();
+    assert_eq!(pids.len(), 4, "each was started again");
+    door.open();
+    world.taskd(&["stop", "p1.a"]).ok();
+    world.until_status("p1.a", OVER);
 }
 
 /// What is known of such an agent, and a conformance run of it.
