@@ -10,6 +10,7 @@ mod driver;
 mod findings;
 mod health;
 mod hub;
+mod log;
 mod loop_type;
 mod models;
 pub mod paths;

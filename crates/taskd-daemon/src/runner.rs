@@ -44,6 +44,7 @@ use crate::{
     config::Config,
     driver::{Handle, Wanted, panic_text},
     hub::{Hub, Noise},
+    log::Secrets,
     models,
     paths::Paths,
 };
@@ -62,6 +63,8 @@ pub(crate) struct Settings {
     pub(crate) config: Arc<Config>,
     /// What names of models mean; stays as it is until the next start.
     pub(crate) models: Models,
+    /// What no line of the log may hold.
+    pub(crate) secrets: Secrets,
 }
 
 /// What all effects share.
@@ -81,6 +84,8 @@ pub(crate) struct Context {
     pub(crate) config: Mutex<Arc<Config>>,
     /// Secrets clients handed over, by name of their variable. Memory only.
     pub(crate) credentials: Mutex<BTreeMap<String, String>>,
+    /// Their values, kept out of the log.
+    pub(crate) secrets: Secrets,
     /// Scratch checkouts in use, by project.
     scratch: Mutex<BTreeSet<(ProjectId, u32)>>,
     running: Mutex<BTreeMap<EffectId, watch::Sender<bool>>>,
@@ -111,7 +116,7 @@ impl Context {
         tag: String,
         settings: Settings,
     ) -> Self {
-        let Settings { config, models } = settings;
+        let Settings { config, models, secrets } = settings;
         Self {
             store,
             hub,
@@ -123,6 +128,7 @@ impl Context {
             tag,
             config: Mutex::new(config),
             credentials: Mutex::default(),
+            secrets,
             scratch: Mutex::default(),
             running: Mutex::default(),
             checking: tokio::sync::Mutex::default(),

@@ -5,6 +5,7 @@
 
 mod acp;
 mod heard;
+mod payer;
 
 use std::{
     path::{Path, PathBuf},
@@ -15,14 +16,18 @@ use std::{
 use taskd_model::{AgentDoc, Code, Delta, Digest, Observation, Oid, Outcome};
 use taskd_tools::{
     agents::{AgentFact, Format, Invocation, Preset, PromptChannel, StreamParser},
-    supervise::{How, Ladder, Stdin, Stream},
+    supervise::{Finished, How, Ladder, Stdin, Stream},
 };
 
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
-use self::heard::{AFTER_LAST_WORD, Heard, has_said_its_last_word};
+use self::{
+    heard::{AFTER_LAST_WORD, Heard, has_said_its_last_word},
+    payer::Payer,
+};
 use super::{
-    Job, Trouble, lock,
+    Job, Trouble,
     programs::{Command, ending},
 };
 
@@ -50,11 +55,19 @@ impl Job {
         }
         let text = String::from_utf8_lossy(&self.ctx.blob(prompt)?).into_owned();
         let file = PromptFile::write(&self.ctx.paths.run_dir(), self.order.effect.0.0, &text)?;
-        let command = self.agent_command(&preset, &text, &file.0)?;
+        let (payer, secret) = self.payer(&preset)?;
+        let command = self.agent_command(&preset, &text, &file.0, payer.variable().zip(secret))?;
         let (facts, mut told) = mpsc::sync_channel(FACTS);
         let (say, said) = watch::channel(0);
-        let on_output = self.listen(&preset, facts, say);
-        let run = self.run_until(command, on_output, has_said_its_last_word(said, AFTER_LAST_WORD));
+        let objection = CancellationToken::new();
+        let on_output = self.listen(&preset, (facts, say), (payer.clone(), objection.clone()));
+        let enough = async {
+            tokio::select! {
+                () = has_said_its_last_word(said, AFTER_LAST_WORD) => {}
+                () = objection.cancelled() => {}
+            }
+        };
+        let run = self.run_until(command, on_output, enough);
         tokio::pin!(run);
         let before = self.subject()?.checkpoint;
         let mut checkpoint = before;
@@ -77,20 +90,10 @@ impl Job {
             let usage = usage.unwrap_or_default();
             return Ok(Outcome::Cancelled { usage, checkpoint: Some(saved) });
         }
-        match &finished.how {
-            How::Exited(code @ (126 | 127)) if preset.name == COMMAND => {
-                return Err(self.cannot_be_run(*code, &finished.output.text()));
-            }
-            How::NotStarted { reason } => {
-                return Err(Trouble::new(Code::ProgramNotStarted, reason.clone()));
-            }
-            How::Exited(_)
-            | How::Signalled(_)
-            | How::TimedOut
-            | How::Idle
-            | How::Ended
-            | How::Lost => {}
+        if let Some(trouble) = heard.payer().and_then(|it| payer.contradicts(it)) {
+            return Err(trouble);
         }
+        self.has_run(&preset, &finished)?;
         let exit = heard.exit(&finished.how);
         let output = finished.output.text();
         let last = heard.last_word().unwrap_or(&output);
@@ -106,6 +109,24 @@ impl Job {
             return Err(trouble);
         }
         Ok(Outcome::AgentDone { exit, summary, usage, checkpoint: saved, log })
+    }
+
+    /// There was a program, and it was started.
+    fn has_run(&self, preset: &Preset, finished: &Finished) -> Result<(), Trouble> {
+        match &finished.how {
+            How::Exited(code @ (126 | 127)) if preset.name == COMMAND => {
+                Err(self.cannot_be_run(*code, &finished.output.text()))
+            }
+            How::NotStarted { reason } => {
+                Err(Trouble::new(Code::ProgramNotStarted, reason.clone()))
+            }
+            How::Exited(_)
+            | How::Signalled(_)
+            | How::TimedOut
+            | How::Idle
+            | How::Ended
+            | How::Lost => Ok(()),
+        }
     }
 
     /// The shell says that there is no such program, or that it is none. That is no iteration that
@@ -144,23 +165,29 @@ impl Job {
         }
     }
 
+    /// The session this run goes on with: the last one, if its loop type asks for that; otherwise, in
+    /// the first iteration, the one a person handed over.
+    fn session(&self) -> Result<Option<String>, Trouble> {
+        let (spec, subject) = (self.spec_doc()?, self.subject()?);
+        let last = subject.session.clone().filter(|_| spec.loop_type.resume);
+        Ok(last.or_else(|| spec.session.filter(|_| subject.iteration <= 1)))
+    }
+
     fn agent_command(
         &self,
         preset: &Preset,
         prompt: &str,
         file: &Path,
+        secret: Option<(&str, String)>,
     ) -> Result<Command, Trouble> {
-        let session = self.subject()?.session.as_deref();
+        let session = self.session()?;
+        let session = session.as_deref();
         let invocation = Invocation { prompt_path: file, prompt, session };
         let argv = preset.argv(&invocation).map_err(|it| Trouble::of(Code::AgentPrompt, &it))?;
         let plan = self.plan_doc()?;
         let mut env = self.env(&plan);
         env.extend(preset.set.iter().map(|(name, value)| (name.into(), value.into())));
-        if let Some(name) = &preset.credential
-            && let Some(secret) = lock(&self.ctx.credentials).get(name)
-        {
-            env.push((name.into(), secret.into()));
-        }
+        env.extend(secret.map(|(name, secret)| (name.into(), secret.into())));
         let stdin = match preset.prompt {
             PromptChannel::Stdin => Stdin::File(file.to_owned()),
             PromptChannel::Argument | PromptChannel::File => Stdin::Null,
@@ -184,8 +211,8 @@ impl Job {
     fn listen(
         &self,
         preset: &Preset,
-        facts: mpsc::SyncSender<AgentFact>,
-        said: watch::Sender<u64>,
+        (facts, said): (mpsc::SyncSender<AgentFact>, watch::Sender<u64>),
+        (payer, objection): (Payer, CancellationToken),
     ) -> impl FnMut(Stream, &[u8]) + Send + 'static {
         let noise = self.noise();
         let mut as_lines = self.lines_as_noise();
@@ -204,6 +231,9 @@ impl Job {
                     noise(Delta::Line(text.clone()));
                 }
                 is_over |= matches!(fact, AgentFact::Result { .. });
+                if payer.contradicts(&fact).is_some() {
+                    objection.cancel();
+                }
                 // Facts beyond the bound are hints we can do without.
                 facts.try_send(fact).ok();
             }
@@ -224,6 +254,7 @@ impl Job {
                 | AgentFact::Activity(_)
                 | AgentFact::Limit { .. }
                 | AgentFact::NotAccepted
+                | AgentFact::Payer { .. }
                 | AgentFact::Result { .. }) => heard.take(fact),
             }
         }

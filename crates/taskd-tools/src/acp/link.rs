@@ -83,6 +83,9 @@ pub enum AcpError {
         /// Its words, in at most 200 characters.
         message: String,
     },
+    /// It does not offer what is needed.
+    #[error("it cannot go on with a session")]
+    CannotLoad,
     /// It is gone.
     #[error("it ended in the middle")]
     Gone,
@@ -100,7 +103,9 @@ impl AcpError {
             | Self::Reply { .. }
             | Self::Silent
             | Self::Version(_) => true,
-            Self::NotLoggedIn { .. } | Self::Refused { .. } | Self::Gone => false,
+            Self::NotLoggedIn { .. } | Self::Refused { .. } | Self::CannotLoad | Self::Gone => {
+                false
+            }
         }
     }
 }

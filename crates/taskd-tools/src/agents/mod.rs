@@ -20,5 +20,7 @@ pub use preset::{
 };
 pub use presets::{Found, PresetProblem, Presets, Source};
 pub(crate) use prose::{micros, one_line};
-pub use rules::{ActivityRule, Count, LimitRule, LineRule, ProseUsage, ResultRule, UsageRule};
+pub use rules::{
+    ActivityRule, Count, LimitRule, LineRule, PayerRule, ProseUsage, ResultRule, UsageRule,
+};
 pub use stream::{AgentFact, LINE_MAX_BYTES, RESULT_MAX_BYTES, StreamParser};

@@ -11,6 +11,7 @@
 
 mod acp;
 mod admission;
+mod agents;
 mod answers;
 mod decide;
 mod durable;
@@ -74,6 +75,7 @@ const GROUPS: &[Group] = &[
     ("provider", provider::run),
     ("overlap", overlap::run),
     ("acp", acp::run),
+    ("agents", agents::run),
     ("history", history::run),
 ];
 

@@ -58,13 +58,18 @@ impl Agent {
         self.program.as_ref().map_or_else(|| "no".to_owned(), |it| it.display().to_string())
     }
 
-    /// Who pays for a run that is submitted from here.
-    pub(crate) fn billed(&self) -> String {
+    /// Who pays for a run that is submitted from here; nothing if nobody does.
+    pub(crate) fn billed(&self) -> Option<String> {
         match (&self.found.preset.credential, self.login) {
-            (Some(name), _) if self.key_set => name.clone(),
-            (_, Login::Yes | Login::Unknown) => "its own login".to_owned(),
-            (_, Login::No) => "nobody".to_owned(),
+            (Some(name), _) if self.key_set => Some(name.clone()),
+            (_, Login::Yes | Login::Unknown) => Some("its own login".to_owned()),
+            (_, Login::No) => None,
         }
+    }
+
+    /// The same in words.
+    pub(crate) fn billed_to(&self) -> String {
+        self.billed().unwrap_or_else(|| "nobody".to_owned())
     }
 
     fn counted(&self) -> &'static str {
@@ -120,7 +125,7 @@ pub(crate) fn table(agents: &[Agent], scene: &Scene) -> String {
             clean(&it.program()),
             clean(&known(it.version())),
             known(it.login.word().to_owned()),
-            clean(&known(it.billed())),
+            clean(&known(it.billed_to())),
             known(it.counted().to_owned()),
         ]);
     }
@@ -152,7 +157,7 @@ pub(crate) fn show(it: &Agent) -> String {
         ("tested", tested),
         ("logged in", it.login.word().to_owned()),
         ("key", key),
-        ("billed to", it.billed()),
+        ("billed to", it.billed_to()),
         ("counted", it.counted().to_owned()),
         ("prompt", it.prompt().to_owned()),
         ("resume", resume.to_owned()),
@@ -192,6 +197,17 @@ pub(crate) fn conformance(it: &Agent, checks: &[Check]) -> String {
     text
 }
 
+/// The same with `--json`.
+pub(crate) fn conformance_json(it: &Agent, checks: &[Check]) -> Value {
+    let check = |it: &Check| value!({ "name": it.name, "good": it.good, "seen": it.seen });
+    value!({
+        "schema_version": SCHEMA_VERSION,
+        "agent": it.found.preset.name,
+        "version": it.version,
+        "checks": checks.iter().map(check).collect::<Vec<_>>(),
+    })
+}
+
 /// Both with `--json`: one object.
 pub(crate) fn json(agents: &[Agent], problems: &[String]) -> Value {
     let row = |it: &Agent| {
@@ -218,7 +234,7 @@ pub(crate) fn json(agents: &[Agent], problems: &[String]) -> Value {
                 Login::Unknown => None,
             },
             "credential": preset.credential.as_ref().map(|name| value!({ "variable": name, "set": it.key_set })),
-            "billed_to": it.billed(),
+            "billed_to": it.billed_to(),
             "counted": it.counted(),
             "prompt": it.prompt(),
             "resume": preset.resume_argv.is_some() || preset.format == Format::Acp,

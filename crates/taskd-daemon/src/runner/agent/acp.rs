@@ -67,6 +67,10 @@ struct Talk<'a> {
     /// What its session had cost before this run, and what it has cost now.
     cost: (u64, Option<u64>),
     checkpoint: Option<Oid>,
+    /// The session it goes on with.
+    earlier: Option<String>,
+    /// The session a person handed over: without it there is no run.
+    named: Option<String>,
 }
 
 impl Job {
@@ -78,7 +82,9 @@ impl Job {
         heard: &mut Heard,
     ) -> Result<Outcome, Trouble> {
         let text = String::from_utf8_lossy(&self.ctx.blob(prompt)?).into_owned();
-        let mut command = self.agent_command(preset, "", Path::new(""))?;
+        let (payer, secret) = self.payer(preset)?;
+        let secret = payer.variable().zip(secret);
+        let mut command = self.agent_command(preset, "", Path::new(""), secret)?;
         let idle = command.idle.take().unwrap_or(Duration::MAX);
         let process = self.process(command, preset.long_lived).await?;
         self.report_process(process.identity.as_ref()).await;
@@ -96,6 +102,8 @@ impl Job {
             text: String::new(),
             cost: (0, None),
             checkpoint: before,
+            earlier: self.session()?,
+            named: self.spec_doc()?.session,
         };
         let end = self.talk(&mut talk, &text, heard).await;
         let how = self.part(&process, preset, &end).await;
@@ -193,7 +201,7 @@ impl Job {
 
     async fn talk(&self, talk: &mut Talk<'_>, prompt: &str, heard: &mut Heard) -> End {
         let opened = tokio::select! {
-            opened = timeout(HANDSHAKE, self.open_session(talk.process)) => {
+            opened = timeout(HANDSHAKE, self.open_session(talk)) => {
                 opened.unwrap_or(Err(AcpError::Silent))
             }
             () = self.no_longer_wanted() => return End::Unwanted,
@@ -238,8 +246,9 @@ impl Job {
         end
     }
 
-    /// The session of this run: a fresh one, or that of a run that was cut off.
-    async fn open_session(&self, process: &Process) -> Result<String, AcpError> {
+    /// The session of this run: a fresh one, or the one it goes on with.
+    async fn open_session(&self, talk: &Talk<'_>) -> Result<String, AcpError> {
+        let process = talk.process;
         let abilities = match process.abilities.get() {
             Some(known) => known.clone(),
             None => {
@@ -248,12 +257,17 @@ impl Job {
             }
         };
         let worktree = self.worktree().map_err(|_| AcpError::Gone)?;
-        let earlier = self.order.subject.as_ref().and_then(|it| it.session.clone());
-        if let Some(session) = earlier.filter(|_| abilities.loads_sessions) {
-            match process.link.load_session(&worktree, &session).await {
-                Ok(()) => return Ok(session),
-                // It has forgotten it: the tree is what counts.
-                Err(AcpError::Refused { .. }) => {}
+        if let Some(session) = &talk.earlier {
+            let loaded = if abilities.loads_sessions {
+                process.link.load_session(&worktree, session).await
+            } else {
+                Err(AcpError::CannotLoad)
+            };
+            match loaded {
+                Ok(()) => return Ok(session.clone()),
+                // It has forgotten one of its own: the tree is what counts.
+                Err(AcpError::Refused { .. } | AcpError::CannotLoad)
+                    if talk.named.as_ref() != Some(session) => {}
                 Err(error) => return Err(error),
             }
         }

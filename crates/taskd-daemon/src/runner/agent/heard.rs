@@ -29,6 +29,8 @@ pub(super) struct Heard {
     limit: Option<Option<u64>>,
     /// It is not logged in, or its key is not accepted.
     not_accepted: bool,
+    /// Who pays, by its own word.
+    payer: Option<AgentFact>,
     /// Its last word, and that it failed.
     result: Option<(String, bool)>,
 }
@@ -47,8 +49,14 @@ impl Heard {
             AgentFact::Limit { until } => self.limit = Some(self.limit.flatten().or(until)),
             AgentFact::NotAccepted => self.not_accepted = true,
             AgentFact::Result { text, is_error } => self.result = Some((text, is_error)),
+            fact @ AgentFact::Payer { .. } => self.payer = Some(fact),
             AgentFact::Session(_) | AgentFact::Activity(_) => {}
         }
+    }
+
+    /// Who pays, if it said so.
+    pub(super) fn payer(&self) -> Option<&AgentFact> {
+        self.payer.as_ref()
     }
 
     /// What it said last, in its own words.

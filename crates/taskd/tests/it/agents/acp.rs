@@ -149,6 +149,33 @@ fn a_process_serves_all_iterations_of_a_loop_with_a_fresh_session_each() {
     door.open();
 }
 
+/// A session that a person hands over is loaded; one that cannot be loaded is a question, and no fresh
+/// start.
+#[test]
+fn a_session_of_a_person_is_loaded_or_asked_about() {
+    let write = format!("echo b >b.txt; {}", done());
+    for knows in [true, false] {
+        let (mut world, log) = world("", |log| {
+            let script = agent(log, &write, ":", "");
+            let forgets = r#"echo "{\"jsonrpc\":\"2.0\",\"id\":$id,\"error\":{\"code\":-32002,\"message\":\"no such session\"}}""#;
+            if knows { script } else { script.replace(&reply("{}"), forgets) }
+        });
+        world.env.insert("COLUMNS".to_owned(), "200".to_owned());
+        world.start();
+        let args = ["run", "Do it", "--agent", "fake", "--session", "mine-1", "--gate", "true"];
+        world.taskd(&[&args[..], &["--land", "never", "-d"]].concat()).ok();
+        let it = world.until_status("p1", OVER);
+        let begun: Vec<_> = sessions(&log).into_iter().map(|it| (it.0, it.2)).collect();
+        let load = ("load".to_owned(), "mine-1".to_owned());
+        if knows {
+            assert_eq!((it.status, begun), (Status::Complete, vec![load]));
+        } else {
+            assert_eq!((it.status, begun), (Status::Blocked, vec![load; 3]));
+            has(&world.taskd(&["show", "p1"]).ok(), &["no such session"]);
+        }
+    }
+}
+
 /// Without `long_lived` every iteration is a process of its own, which is gone before the gate.
 #[test]
 fn without_long_lived_every_iteration_is_a_process() {
@@ -261,7 +288,7 @@ fn a_preset_answers_for_everybody() {
 }
 
 /// Proves ACP-4: a daemon that is killed in the middle of a prompt leaves no process, and its next life goes on with
-/// the session it knew. A question that was open is asked again under another number.
+/// the session it knew, as the loop type says. A question that was open is asked again under another number.
 #[test]
 fn a_killed_daemon_goes_on_with_the_session() {
     let mut world = World::new();
@@ -270,8 +297,9 @@ fn a_killed_daemon_goes_on_with_the_session() {
     let prompt = format!("echo c >>c.txt; {}\n{}", door.sh(), asking());
     program(&mut world, "fake-acp", &agent(&log, &prompt, ":", ""));
     own_preset(&world, "fake", &format!("{PRESET}long_lived = true\npermissions = \"ask\"\n"));
+    world.write(".taskd/types/goes-on.yaml", "extends: ralph\nresume: true\n");
     world.start();
-    world.submit(&plan("fake", &["a"]));
+    world.submit(&plan("fake", &["a"]).replace("land: never", "land: never\ntype: goes-on"));
     let asks = |view: &taskd_model::View| {
         view.loops.values().any(|it| it.open_questions().next().is_some())
     };
