@@ -51,6 +51,20 @@ enum End {
     Unwanted,
 }
 
+impl End {
+    /// Why this was no iteration, if it was none. `excuse`: what there is for a program that failed.
+    fn trouble(&self, agent: &str, excuse: impl FnOnce() -> Option<Trouble>) -> Option<Trouble> {
+        match self {
+            Self::Failed(error) if error.is_breach() => {
+                let what = format!("the agent {agent} does not speak the Agent Client Protocol");
+                Some(Trouble::of(Code::AgentProtocol, error).within(&what))
+            }
+            Self::Failed(_) => excuse(),
+            Self::Stopped(_) | Self::Idle | Self::Unwanted => None,
+        }
+    }
+}
+
 /// One run's side of the conversation.
 struct Talk<'a> {
     process: &'a Process,
@@ -135,16 +149,8 @@ impl Job {
         let last = if text.trim().is_empty() { finished.output.text() } else { text };
         let (exit, why) = self.judge(&end, &finished, heard);
         let summary = agent_summary(why, &last);
-        let trouble = match &end {
-            End::Failed(error) if error.is_breach() => {
-                let name = &preset.name;
-                let what = format!("the agent {name} does not speak the Agent Client Protocol");
-                Some(Trouble::of(Code::AgentProtocol, error).within(&what))
-            }
-            End::Failed(_) => heard.excuse(&preset.name, &finished, untouched, &summary),
-            End::Stopped(_) | End::Idle | End::Unwanted => None,
-        };
-        if let Some(trouble) = trouble {
+        let excuse = || heard.excuse(&preset.name, &finished, untouched, &summary);
+        if let Some(trouble) = end.trouble(&preset.name, excuse) {
             if !untouched {
                 self.observe(Observation::Checkpoint(saved)).await;
             }
