@@ -8,6 +8,7 @@ mod call;
 mod fault;
 mod gate;
 mod land;
+mod mcp;
 mod programs;
 mod recent;
 mod tool;

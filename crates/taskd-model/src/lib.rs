@@ -21,9 +21,9 @@ mod view;
 pub use circuit::CircuitChange;
 pub use code::{Code, Entry, Reaction, Rpc, Tier};
 pub use docs::{
-    AgentDoc, GateDoc, GateSettings, InputDoc, InputKind, InputValue, Message, Part, PlanDoc,
-    Reply, Request, Role, SpecDoc, StopReason, TemplateDoc, ToolDef, ToolResultDoc, TypeDoc,
-    TypeLimits, decode_doc, encode_doc,
+    AgentDoc, GateDoc, GateSettings, InputDoc, InputKind, InputValue, McpDoc, Message, Part,
+    PlanDoc, Reply, Request, Role, SpecDoc, StopReason, TemplateDoc, ToolDef, ToolResultDoc,
+    TypeDoc, TypeLimits, decode_doc, encode_doc,
 };
 pub use effect::{
     AgentRun, Change, ContextUse, Delta, Evidence, Failure, GateReport, Hold, IterationNote,

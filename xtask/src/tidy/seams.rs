@@ -79,6 +79,8 @@ const SEAMS: &[Seam] = &[
             "crates/taskd-daemon/src/daemon.rs",
             "crates/taskd-daemon/src/health.rs",
             "crates/taskd-llm/src/http/",
+            "crates/taskd-mcp/src/http.rs",
+            "crates/taskd/src/cli/",
         ],
     },
     Seam {

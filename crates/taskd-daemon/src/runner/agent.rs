@@ -4,6 +4,7 @@
 //! works, so that a crash costs minutes and not the run.
 
 mod heard;
+mod mcp;
 mod outside;
 mod payer;
 mod program;
@@ -61,6 +62,7 @@ impl Job {
         let (payer, secret) = self.payer(&preset)?;
         let variable = payer.variable().zip(secret);
         let mut command = self.agent_command(&preset, &text, &file.0, variable)?;
+        let _servers = self.tell_of_servers(&preset, &mut command)?;
         let outside = self.look_outside().await?;
         command.env.extend(self.git_env(&outside));
         let place = Place::of(&preset, &command);

@@ -110,7 +110,8 @@ impl Job {
         wait.await
     }
 
-    async fn report_process(&self, running: &Running) {
+    /// Writes down which process works, so that the next life can end it.
+    pub(super) async fn report_process(&self, running: &Running) {
         if let Some(it) = running.identity() {
             let fact = Observation::Process {
                 pid: i32::try_from(it.pid).unwrap_or(i32::MAX),

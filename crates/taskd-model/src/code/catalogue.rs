@@ -261,6 +261,9 @@ catalogue! {
     CommandTimedOut "command_timed_out" Data TellsModel DeadlineExceeded 1
         "A command of the model did not end in its time"
         "nothing"
+    ToolServer "tool_server" Data TellsModel Unavailable 1
+        "A tool server of the loop type did not start, ended, or did not answer as MCP says"
+        "nothing; if it stays so, run its command in the worktree, and mend `mcp:` of the loop type"
 
     // Repositories.
     NotARepository "not_a_repository" UserFixable Refuses FailedPrecondition 1

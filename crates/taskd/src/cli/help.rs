@@ -194,6 +194,10 @@ prompt: |
   # {{ spec.title }}
   {{ spec.text }}
 
+Tool servers (MCP), for models and for agents that take them:
+mcp:
+  docs: {command: [docs-server, --stdio], tools: [search], timeout: 60s}
+
 How a model works: `thinking: low|medium|high`, `temperature: 0.7`. A plan whose model does not take
 what its type sets is refused; with `unsupported: drop` it is left out, and that is told.
 ";
