@@ -16,6 +16,7 @@ mod mcp;
 mod money;
 mod open;
 mod out;
+mod schema;
 mod start;
 mod stream;
 mod submit;
@@ -50,6 +51,15 @@ pub(crate) fn main() -> ExitCode {
 /// Help is an answer; everything else clap says is an error of usage.
 fn usage(error: &clap::Error) -> ExitCode {
     let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+    let mut typed = std::env::args_os().take_while(|it| it != "--");
+    if !asked && typed.any(|it| it == "--json") {
+        let text = error.render().to_string();
+        // What is wrong stands before the first empty line, how it is used behind it.
+        let what: Vec<&str> = text.lines().take_while(|it| !it.is_empty()).map(str::trim).collect();
+        let what = what.join(" ");
+        let what = what.strip_prefix("error: ").unwrap_or(&what);
+        return ExitCode::from(Failure::usage(what, "taskd help all").report(true));
+    }
     // A reader that went away is no error.
     error.print().ok();
     ExitCode::from(if asked { 0 } else { taskd_api::exit::USAGE })
@@ -128,7 +138,7 @@ async fn dispatch(here: &Here, command: Option<Command>) -> Done {
             look::project_forget(here, path).await
         }
         Command::Demo(_) => Ok(0),
-        Command::Help { topic } => help::help(here, topic.as_deref()),
+        Command::Help { topic, name } => help::help(here, topic.as_deref(), name.as_deref()),
     }
 }
 

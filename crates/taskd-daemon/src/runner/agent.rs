@@ -67,11 +67,7 @@ impl Job {
         let variable = payer.variable().zip(secret);
         let mut command = self.agent_command(&preset, &text, &file.0, variable)?;
         let _servers = self.tell_of_servers(&preset, &mut command)?;
-<<<<<<< HEAD
         let outside = self.look_outside(self.order.effect.0.0).await?;
-=======
-        let outside = self.look_outside().await?;
->>>>>>> w-rules
         command.env.extend(self.git_env(&outside));
         let place = Place::of(&preset, &command);
         let limits = self.limits(&mut command)?;

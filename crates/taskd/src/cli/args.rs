@@ -16,7 +16,7 @@ use crate::demo::DemoArgs;
     disable_help_subcommand = true,
     infer_subcommands = true,
     max_term_width = 100,
-    after_help = "All commands: taskd help all.  Topics: plan-file, ids, exit, json, start"
+    after_help = "All commands: taskd help all.  Topics: plan-file, ids, exit, json, schema, start"
 )]
 pub(crate) struct Cli {
     #[command(subcommand)]
@@ -139,8 +139,10 @@ pub(crate) enum Command {
     Projects(ProjectsCommand),
     /// Explain a command or a topic
     Help {
-        /// A command, or: all, plan-file, ids, exit, json, start, types
+        /// A command, or: all, plan-file, ids, exit, json, schema, start, types
         topic: Option<String>,
+        /// Behind `schema`: print that schema
+        name: Option<String>,
     },
 }
 

@@ -7,10 +7,20 @@ use super::{
     args::Cli,
     failure::{Done, Failure},
     here::Here,
+    schema,
 };
 
-/// Prints the help of a command or the text of a topic.
-pub(crate) fn help(here: &Here, topic: Option<&str>) -> Done {
+/// Prints the help of a command or the text of a topic; with a name one of its schemas.
+pub(crate) fn help(here: &Here, topic: Option<&str>, name: Option<&str>) -> Done {
+    match (topic, name) {
+        (Some(SCHEMA), None) => return schema::list(here),
+        (Some(SCHEMA), Some(name)) => return schema::print(here, name),
+        (Some(topic), Some(_)) => {
+            let what = format!("{topic:?} takes no name; only {SCHEMA:?} does");
+            return Err(Failure::usage(what, format!("taskd help {topic}")));
+        }
+        (_, None) | (None, Some(_)) => {}
+    }
     let mut cli = Cli::command();
     let text = match topic {
         None => cli.render_help().to_string(),
@@ -33,7 +43,7 @@ fn of_command(cli: &mut clap::Command, topic: &str) -> Result<String, Failure> {
         return Ok(command.clone().bin_name(format!("taskd {topic}")).render_help().to_string());
     }
     let names = cli.get_subcommands().map(|it| it.get_name().to_owned());
-    let topics = TOPICS.iter().map(|(name, _)| *name).chain([ERRORS]);
+    let topics = TOPICS.iter().map(|(name, _)| *name).chain([ERRORS, SCHEMA]);
     let names =
         names.chain(topics.chain(Code::entries().iter().map(|it| it.word)).map(str::to_owned));
     let near = names.min_by_key(|it| strsim::osa_distance(it, topic));
@@ -72,13 +82,16 @@ fn all(cli: &clap::Command) -> String {
             text.push_str(&format!("  {name:<16} {about}\n"));
         }
     }
-    let topics = TOPICS.iter().map(|(name, _)| *name).chain([ERRORS]).collect::<Vec<_>>();
+    let topics = TOPICS.iter().map(|(name, _)| *name).chain([ERRORS, SCHEMA]).collect::<Vec<_>>();
     text.push_str(&format!("\ntopics: {}\n", topics.join(", ")));
     text
 }
 
 /// The topic that lists the codes of errors.
 const ERRORS: &str = "errors";
+
+/// The topic that lists the schemas of what `--json` answers, and prints each.
+const SCHEMA: &str = "schema";
 
 const TOPICS: &[(&str, &str)] = &[
     ("plan-file", PLAN),
@@ -144,10 +157,12 @@ const EXIT: &str = "\
 ";
 
 const JSON: &str = "\
---json answers with one object, or with one a line (events, logs, wait, verbs, projects, doctor).
-Every object has `schema_version`. Times are RFC 3339 in UTC, durations `_ms`, money `_micros` (a
-millionth of a dollar), ids text. Fields are added, never changed. Errors go to stderr as
-{\"error\": {\"code\", \"message\", \"hint\", \"causes\"}}; `taskd help errors` lists the codes.
+--json answers with one object, or with one a line (run, plan ls, wait, events, logs, verbs, budget,
+projects, doctor). `taskd help schema` says which, and prints the JSON Schema of each. Every object
+but events and errors has `schema_version`. Times are RFC 3339 in UTC, durations `_ms`, money
+`_micros` (a millionth of a dollar), ids text. Fields are added, never changed; take what you do not
+know as not there. Errors go to stderr as {\"error\": {\"code\", \"message\", \"hint\", \"causes\"}};
+`taskd help errors` lists the codes.
 
 ls      seq, at, parked, plans[], loops[]: name, plan, title, group (needs_you, working, waiting,
         done), status, state, worker, iteration, iterations_max, behind, files, added, removed,
@@ -201,3 +216,21 @@ mcp:
 How a model works: `thinking: low|medium|high`, `temperature: 0.7`. A plan whose model does not take
 what its type sets is refused; with `unsupported: drop` it is left out, and that is told.
 ";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a code of an error ends a command with is among the exit codes that are told.
+    #[test]
+    fn every_exit_code_is_told() {
+        let told: Vec<u8> = EXIT
+            .lines()
+            .filter(|it| !it.starts_with(' '))
+            .map(|it| it.split(' ').next().and_then(|it| it.parse().ok()).expect("a number"))
+            .collect();
+        for it in Code::entries() {
+            assert!(told.contains(&it.exit), "{} of {}", it.exit, it.word);
+        }
+    }
+}

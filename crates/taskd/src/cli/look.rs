@@ -53,11 +53,7 @@ pub(crate) async fn plans(here: &Here, args: ScopeArgs) -> Done {
     let view = here.view(&client, args).await?;
     let scene = here.scene();
     if here.out.json {
-        let value = json::ls(&view, scene.now);
-        for plan in value["plans"].as_array().into_iter().flatten() {
-            here.out.object(plan)?;
-        }
-        return Ok(0);
+        return json::plans(&view).iter().try_for_each(|it| here.out.object(it)).map(|()| 0);
     }
     here.out.print(&render::ls::plans(&view, &scene))?;
     Ok(0)

@@ -2,13 +2,14 @@
 //!
 //! Every object names `schema_version`. Times are RFC 3339 in UTC, durations milliseconds (`_ms`),
 //! money micro-dollars (`_micros`), ids text. Fields are added, never changed; what is not known is
-//! absent. `taskd help json` is this page in short.
+//! absent or null. `taskd help json` is this page in short; `docs/schemas` has a schema of each, and
+//! `docs/json.md` is the contract.
 
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
 use taskd_api::v1;
-use taskd_model::{Fault, LoopView, Status, Time, View, WaitVerdict};
+use taskd_model::{Fault, LoopView, PlanView, Status, Time, View, WaitVerdict};
 
 use super::words;
 
@@ -57,29 +58,41 @@ pub(crate) struct LoopRow {
 /// `ls --json`: one object.
 pub(crate) fn ls(view: &View, now: Time) -> Value {
     let loops: Vec<LoopRow> = view.loops.values().map(|it| row(view, it, now)).collect();
-    let plans = view.plans.values().map(|it| {
-        json!({
-            "name": it.id.to_string(),
-            "title": it.title,
-            "target": it.target,
-            "state": it.state,
-            "land": it.land,
-            "specs": it.specs,
-            "landed": it.landed,
-            "cost_micros": it.spent.micros,
-            "uncounted": it.uncounted,
-            "budget_micros": it.budget_micros,
-            "submitted": time(it.submitted_at),
-            "root": view.projects.get(&it.project).map(|it| it.root.as_str()),
-        })
-    });
     json!({
         "schema_version": SCHEMA_VERSION,
         "seq": view.seq,
         "at": time(view.at),
         "parked": view.parked,
-        "plans": plans.collect::<Vec<_>>(),
+        "plans": view.plans.values().map(|it| plan(view, it)).collect::<Vec<_>>(),
         "loops": loops,
+    })
+}
+
+/// `plan ls --json`: one object a plan.
+pub(crate) fn plans(view: &View) -> Vec<Value> {
+    let versioned = |it| {
+        let mut object = plan(view, it);
+        object["schema_version"] = SCHEMA_VERSION.into();
+        object
+    };
+    view.plans.values().map(versioned).collect()
+}
+
+/// A plan, in `ls` and `plan ls`.
+fn plan(view: &View, it: &PlanView) -> Value {
+    json!({
+        "name": it.id.to_string(),
+        "title": it.title,
+        "target": it.target,
+        "state": it.state,
+        "land": it.land,
+        "specs": it.specs,
+        "landed": it.landed,
+        "cost_micros": it.spent.micros,
+        "uncounted": it.uncounted,
+        "budget_micros": it.budget_micros,
+        "submitted": time(it.submitted_at),
+        "root": view.projects.get(&it.project).map(|it| it.root.as_str()),
     })
 }
 

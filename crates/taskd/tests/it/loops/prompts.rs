@@ -318,3 +318,38 @@ fn the_log_holds_no_word_of_the_task_and_no_secret() {
     let told: Vec<&&str> = words.iter().filter(|it| it.ends_with("-WORDS")).collect();
     assert!(told.is_empty(), "{told:?}");
 }
+
+/// Proves P-30: the repository's instructions are in the first prompt of every iteration, whatever
+/// was said in the iterations before.
+#[test]
+fn the_repositorys_instructions_are_in_every_iteration() {
+    let mut world = World::new();
+    // Long enough for the requests to be files.
+    world.write("AGENTS.md", &"Indent with exactly seven spaces.\n".repeat(1_200));
+    world.git(&["add", "-A"]);
+    world.git(&["commit", "-q", "-m", "say how"]);
+    let write = |path: &str| format!("{{write: {{path: {path}, content: b}}}}");
+    let turns = |n: u32, path: &str| {
+        format!(
+            "{{iteration: {n}, turns: [{{tools: [{}, {{finish: {{summary: x}}}}]}}]}}",
+            write(path)
+        )
+    };
+    let loops =
+        format!("[{}, {}, {}]", turns(1, "bad.txt"), turns(2, "bad.txt"), turns(3, "c.txt"));
+    let model = replies(&world, "m.yaml", &format!("loops: {{a: {loops}}}\n"));
+    world.start();
+    world.submit(&format!(
+        "---\nplan: P\nmodel: {model}\ngate: sh test.sh\nland: never\nlimits: {{iterations: 3}}\n---\n\
+         ## spec a: The part\n\nThe task, verbatim.\n"
+    ));
+    let it = world.until_status("p1.a", &[Status::Complete, Status::Failed]);
+    assert_eq!(it.iteration, 3, "{}", world.transcript());
+    let mut told = 0;
+    for outcome in world.events().iter().filter_map(outcome_of) {
+        let Outcome::Composed { request, .. } = outcome else { continue };
+        assert_says(&large_blob(&world, &request.to_string()), "exactly seven spaces");
+        told += 1;
+    }
+    assert_eq!(told, 3, "one turn in each iteration\n{}", world.transcript());
+}
