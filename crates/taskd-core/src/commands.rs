@@ -2,7 +2,7 @@
 
 use taskd_model::{
     Actor, CircuitChange, Code, Command, Event, LandPolicy, Limit, LoopId, MAX_EVENT_BYTES,
-    PlanHead, PlanId, ProjectId, Purse, Reason, SpecHead, SpecId, Status, Time, Unit, Worker,
+    PlanHead, PlanId, ProjectId, Purse, Reason, Seq, SpecHead, SpecId, Status, Time, Unit, Worker,
 };
 
 use crate::{
@@ -83,6 +83,17 @@ pub enum Rejected {
     /// The plan is over.
     #[error("{0} has ended already")]
     PlanIsOver(PlanId),
+    /// It was answered, or never asked, or its run is over.
+    #[error("question {0} is not open: it was answered, or the run that asked is over")]
+    NoQuestion(Seq),
+    /// No such answer.
+    #[error("question {question} has {choices} answers to choose from")]
+    NoChoice {
+        /// The question.
+        question: Seq,
+        /// How many there are.
+        choices: u16,
+    },
     /// Only passed work can land or be sent back.
     #[error("{name} has not passed its gate, so there is nothing to land or send back yet")]
     NotPassed {
@@ -132,6 +143,8 @@ impl Rejected {
             Self::NotWaiting { .. } => Code::NotWaiting,
             Self::NeedFailed { .. } => Code::NeedFailed,
             Self::NoMoney { .. } => Code::NoMoney,
+            Self::NoQuestion(_) => Code::NoQuestion,
+            Self::NoChoice { .. } => Code::Invalid,
             Self::NotPassed { .. } => Code::NotPassed,
             Self::NeverLands { .. } => Code::NeverLands,
             Self::ProjectBusy(_) => Code::ProjectBusy,
@@ -198,6 +211,7 @@ impl Coordinator {
                 self.alive(&[*id])?;
                 self.emit(now, actor, Some(*id), Event::NoteAdded { note: *note });
             }
+            Command::Answer { question, choice } => self.answer(now, actor, *question, *choice)?,
             Command::SetBudget { of, micros } => {
                 self.set_budget(now, actor, (*of, Unit::Micros), *micros)?;
             }

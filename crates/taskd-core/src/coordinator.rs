@@ -197,6 +197,7 @@ impl Coordinator {
             | Event::Approved
             | Event::Rejected { .. }
             | Event::NoteAdded { .. }
+            | Event::QuestionAnswered { .. }
             | Event::PauseAsked
             | Event::ResumeAsked
             | Event::StopAsked

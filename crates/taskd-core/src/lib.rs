@@ -6,6 +6,7 @@
 //!
 //! Invariants: no clock, no randomness, no IO, no async; same log, same state; integers only.
 
+mod asked;
 mod calls;
 mod commands;
 mod coordinator;

@@ -74,6 +74,18 @@ pub(crate) struct Open {
     pub(crate) observed: u32,
     /// Spend as last observed, already booked.
     pub(crate) booked: Usage,
+    /// Questions of its agent that nobody has answered, by the event that asked.
+    #[serde(default)]
+    pub(crate) asked: BTreeMap<Seq, Asked>,
+}
+
+/// A question of an agent that waits for a person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Asked {
+    /// Which of its run, from 1.
+    pub(crate) n: u32,
+    /// How many answers there are.
+    pub(crate) choices: u16,
 }
 
 impl Open {
@@ -276,7 +288,7 @@ impl State {
         if self.index.agents.is_empty() {
             return None;
         }
-        self.recesses.values().map(Recess::until).filter(|it| self.now < *it).min()
+        self.recesses.values().filter_map(Recess::over_at).filter(|it| self.now < *it).min()
     }
 
     pub(crate) fn has_agent_slot(&self) -> bool {

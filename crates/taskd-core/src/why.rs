@@ -100,7 +100,12 @@ impl Coordinator {
             return row(format!("{name} waits for another try ({why})"), Some(until));
         }
         if let Some(effect) = engine.open.first() {
-            let work = &self.state().effects()[effect].work;
+            let open = &self.state().effects()[effect];
+            if let Some(question) = open.asked.keys().next() {
+                let text = format!("{name} waits for your answer: taskd answer {question}");
+                return row(text, None);
+            }
+            let work = &open.work;
             return row(format!("{name} works: {work}"), None);
         }
         if engine.queued.is_some() {

@@ -8,6 +8,7 @@ mod call;
 mod fault;
 mod gate;
 mod land;
+mod live;
 mod mcp;
 mod programs;
 mod recent;
@@ -94,6 +95,8 @@ pub(crate) struct Context {
     /// What agents did to git is looked at one run at a time.
     tidying: tokio::sync::Mutex<()>,
     idle: tokio::sync::Notify,
+    /// Agent programs that outlive a run.
+    live: live::Live,
     /// Blobs that will be wanted again.
     blobs: recent::Recent<Digest, Arc<[u8]>>,
     /// Requests that were sent: an attempt after a failure sends the same one.
@@ -134,6 +137,7 @@ impl Context {
             checking: tokio::sync::Mutex::default(),
             tidying: tokio::sync::Mutex::default(),
             idle: tokio::sync::Notify::new(),
+            live: live::Live::default(),
             blobs: recent::Recent::new(BLOB_BYTES),
             requests: recent::Recent::new(REQUEST_BYTES),
             instructions: recent::Recent::new(INSTRUCTION_BYTES),
@@ -198,12 +202,13 @@ impl Context {
             {
                 let running = lock(&self.running);
                 if running.is_empty() {
-                    return;
+                    break;
                 }
                 running.values().for_each(|end| _ = end.send_replace(true));
             }
             idle.await;
         }
+        self.live.end_all().await;
     }
 }
 

@@ -4,6 +4,7 @@
 //! what, about what, and what to type next.
 
 mod act;
+mod answer;
 mod budget;
 mod look;
 mod queue;

@@ -276,6 +276,16 @@ pub enum Observation {
     Checkpoint(Oid),
     /// The gate itself begins: what went before was setup. For people.
     Activity(String),
+    /// An agent waits for a person's answer. The event's seq is what the question is called; it is
+    /// open until it is answered or the run is over.
+    Asked {
+        /// Which question of this run, from 1.
+        n: u32,
+        /// What it wants to do, in one line of at most 200 characters.
+        text: String,
+        /// What may be answered, at most eight, at most 40 characters each.
+        choices: Vec<String>,
+    },
 }
 
 /// How an effect ended. Exactly one for each.

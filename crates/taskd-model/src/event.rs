@@ -437,6 +437,15 @@ pub enum Event {
         /// The text, as a blob.
         note: Digest,
     },
+    /// A person answered a question of the loop's agent. The first answer counts.
+    QuestionAnswered {
+        /// The run that asked.
+        effect: EffectId,
+        /// Which of its questions.
+        n: u32,
+        /// Which of its choices, from 0.
+        choice: u16,
+    },
     /// A person asked the loop to pause at the next safe point.
     PauseAsked,
     /// A person asked the loop to go on.
@@ -625,6 +634,7 @@ kinds! {
     Approved => "approved",
     Rejected => "rejected",
     NoteAdded => "note_added",
+    QuestionAnswered => "question_answered",
     PauseAsked => "pause_asked",
     ResumeAsked => "resume_asked",
     StopAsked => "stop_asked",

@@ -2,7 +2,7 @@
 
 use crate::{
     Actor, Digest, EffectId, Limits, LoopId, Observation, Oid, Outcome, PlanHead, ProjectId, Purse,
-    SpecHead,
+    Seq, SpecHead,
 };
 
 /// Something a person, or a program in their name, asks for.
@@ -45,6 +45,13 @@ pub enum Command {
         id: LoopId,
         /// The text, as a blob.
         note: Digest,
+    },
+    /// Answer a question of an agent.
+    Answer {
+        /// The event that asked it.
+        question: Seq,
+        /// Which of its choices, from 0.
+        choice: u16,
     },
     /// Set a budget anew. Less than what is spent stops the next call.
     SetBudget {

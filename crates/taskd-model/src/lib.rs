@@ -49,6 +49,7 @@ pub use usage::{Level, RateLevels, Usage};
 pub use view::{
     Base, BudgetView, ClosedView, ContextView, DayView, Doing, EffectKind, EffectView, GateView,
     Group, ITERATION_ROWS, Integration, IterationRow, Landed, Ledger, Line, LoopView, NOTES, Note,
-    PassedView, PlanState, PlanView, ProjectView, QueueEntry, QueuePhase, ResolveError, Spans,
-    Target, TargetView, Totals, Trouble, View, WaitVerdict, may_spend, nears, spent_of,
+    PassedView, PlanState, PlanView, ProjectView, QuestionView, QueueEntry, QueuePhase,
+    ResolveError, Spans, Target, TargetView, Totals, Trouble, View, WaitVerdict, may_spend, nears,
+    spent_of,
 };

@@ -10,6 +10,7 @@ mod ledger;
 mod money;
 mod narrate;
 mod parts;
+mod question;
 mod queue;
 mod resolve;
 #[cfg(test)]
@@ -30,6 +31,7 @@ pub use parts::{
     LoopView, Note, PassedView, PlanState, PlanView, ProjectView, QueueEntry, QueuePhase,
     TargetView, Totals, Trouble,
 };
+pub use question::QuestionView;
 pub use resolve::{ResolveError, Target};
 pub use verdict::{Group, WaitVerdict};
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use taskd_model::{
     Command, Digest, Input, LandPolicy, Limit, Limits, LoopId, LoopLimits, Oid, OnConflict,
-    PlanHead, Priority, ProjectId, Purse, Reason, SpecHead, Status, Worker,
+    PlanHead, Priority, ProjectId, Purse, Reason, Seq, SpecHead, Status, Worker,
 };
 
 use crate::{
@@ -188,7 +188,7 @@ impl World {
         let Some(id) = self.rng.pick(&ids).copied() else { return false };
         let some: Vec<LoopId> = ids.iter().copied().filter(|_| self.rng.chance(30)).collect();
         let note = Digest::of(b"note");
-        let command = match self.rng.below(27) {
+        let command = match self.rng.below(28) {
             0..=2 => Command::Pause(some),
             3 | 4 => Command::Resume(some),
             5 if self.rng.chance(50) => Command::Stop(vec![id]),
@@ -220,6 +220,13 @@ impl World {
                 let Some(it) = self.rng.pick(&buckets) else { return false };
                 let (bucket, refusals) = (it.name.clone(), self.rng.chance(50));
                 Command::ResetCalls { bucket, refusals }
+            }
+            26 => {
+                // Mostly one that is open; the others must be refused.
+                let open: Vec<Seq> = self.core.open_questions().collect();
+                let some = Seq(self.core.head().0);
+                let question = self.rng.pick(&open).copied().unwrap_or(some);
+                Command::Answer { question, choice: u16::from(self.rng.chance(50)) }
             }
             _ => return false,
         };

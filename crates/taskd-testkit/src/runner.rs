@@ -97,6 +97,10 @@ impl World {
                 job.usage = self.usage();
                 facts.push(Observation::Session(format!("session {}", self.rng.below(100))));
                 facts.push(Observation::UsageSoFar(part(job.usage)));
+                if self.rng.chance(30) {
+                    let choices = vec!["yes".to_owned(), "no".to_owned()];
+                    facts.push(Observation::Asked { n: 1, text: "run it".to_owned(), choices });
+                }
                 let id = job.subject().id;
                 let at = self.save(id, job.subject().base);
                 facts.push(Observation::Checkpoint(at));

@@ -56,6 +56,7 @@ impl Act {
             | Verb::Unpark
             | Verb::Forget
             | Verb::Budget
+            | Verb::Answer
             | Verb::Reset => "act on",
         }
     }
@@ -325,6 +326,7 @@ impl App {
             | Verb::Unpark
             | Verb::Forget
             | Verb::Budget
+            | Verb::Answer
             | Verb::Reset => None,
         }
     }

@@ -69,6 +69,10 @@ fn needs_you(it: &LoopView) -> String {
     match &it.doing {
         Doing::ReadyToLand => format!("ready to land, {}", work(it)),
         Doing::Held(why) => format!("landing is held: {why}"),
+        Doing::Asks(what) => match it.open_questions().next() {
+            Some(it) => format!("may it {what}: taskd answer {}", it.id),
+            None => format!("may it {what}"),
+        },
         Doing::NotStarted
         | Doing::Preparing
         | Doing::Accept
@@ -124,6 +128,7 @@ fn working(it: &LoopView, now: Time) -> String {
         | Doing::QueuedForGate
         | Doing::ReadyToLand
         | Doing::Held(_)
+        | Doing::Asks(_)
         | Doing::Deferred { .. }
         | Doing::Idle => "between two steps".to_owned(),
     }
@@ -165,6 +170,7 @@ fn waiting(view: &View, it: &LoopView, now: Time) -> String {
         | Doing::Rebasing
         | Doing::ReadyToLand
         | Doing::Held(_)
+        | Doing::Asks(_)
         | Doing::Idle => "for a slot".to_owned(),
     }
 }

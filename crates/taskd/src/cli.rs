@@ -102,6 +102,9 @@ async fn dispatch(here: &Here, command: Option<Command>) -> Done {
         Command::Logs(it) => stream::logs(here, it).await,
         Command::Diff(it) => look::diff(here, it).await,
         Command::Steer { id, text } => act::text(here, Verb::Note, vec![id], text.join(" ")).await,
+        Command::Answer { question, answer } => {
+            act::text(here, Verb::Answer, vec![question.to_string()], answer.join(" ")).await
+        }
         Command::Approve(it) | Command::Land(it) => act::verb(here, Verb::Land, it).await,
         Command::Reject(it) => act::text(here, Verb::Reject, it.ids, it.message).await,
         Command::Pause(it) => act::verb(here, Verb::Pause, it).await,

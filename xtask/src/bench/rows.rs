@@ -239,6 +239,19 @@ pub(super) const GROUPS: &[Group] = &[
         ],
     },
     Group {
+        title: "Agents that speak ACP",
+        how: "The real daemon with one loop whose gate is always red, and an agent that answers \
+            each request at once: a shell script. A run is from the event that starts it to the \
+            event of its end, by the log's own clock in whole milliseconds, with the checkpoint of \
+            its tree. With a start: process, supervisor, handshake, and its end, each time. In a \
+            live process: a session and a prompt. The first run is left out. A real program's own \
+            start, for most of them half a second or more, comes on top of the first figure.",
+        rows: &[
+            row("acp.start", "a run with a start of its own, median", "ms", None),
+            row("acp.live", "a run in a live process, median", "ms", None),
+        ],
+    },
+    Group {
         title: "External agents",
         how: "A shell script that reads its prompt, sleeps for 0.2 s and writes a file, forty times \
             bare and forty iterations under taskd. Wall: the median of the times between the events \

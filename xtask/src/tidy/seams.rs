@@ -28,6 +28,7 @@ const SEAMS: &[Seam] = &[
             "crates/taskd-daemon/src/driver.rs",
             "crates/taskd-daemon/src/models/check.rs",
             "crates/taskd-daemon/src/runner.rs",
+            "crates/taskd-daemon/src/runner/agent/acp.rs",
             "crates/taskd-daemon/src/runner/agent/signs.rs",
             "crates/taskd-daemon/src/runner/call.rs",
             "crates/taskd-daemon/src/runner/gate.rs",

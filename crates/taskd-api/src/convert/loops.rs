@@ -49,6 +49,7 @@ impl From<&model::LoopView> for v1::Loop {
             landed: it.landed.as_ref().map(Into::into),
             trouble: it.trouble.as_ref().map(Into::into),
             session: it.session.clone(),
+            questions: it.questions.iter().map(Into::into).collect(),
             notes: it.notes.iter().map(Into::into).collect(),
             effects: it.effects.iter().map(|it| it.0.0).collect(),
             started_at: it.started_at.map(|it| it.0),
@@ -120,6 +121,7 @@ impl TryFrom<v1::Loop> for model::LoopView {
         let needs = it.needs.into_iter().map(|it| narrow(it, "Loop.needs"));
         let iterations = it.iterations.into_iter().map(TryInto::try_into);
         let notes = it.notes.into_iter().map(TryInto::try_into);
+        let questions = it.questions.into_iter().map(TryInto::try_into);
         Ok(Self {
             id: need(it.id, "Loop.id")?.try_into()?,
             name: it.name,
@@ -160,6 +162,7 @@ impl TryFrom<v1::Loop> for model::LoopView {
             landed: it.landed.map(TryInto::try_into).transpose()?,
             trouble: it.trouble.map(Into::into),
             session: it.session,
+            questions: questions.collect::<Result<_, WireError>>()?,
             notes: notes.collect::<Result<_, WireError>>()?,
             effects: it.effects.into_iter().map(|it| EffectId(Seq(it))).collect(),
             started_at: it.started_at.map(Time),
@@ -292,6 +295,7 @@ impl From<&model::Doing> for v1::Doing {
             D::Tool(name) => text(Kind::Tool, name),
             D::QueuedForAgent => plain(Kind::QueuedForAgent),
             D::Agent(activity) => Self { text: activity.clone(), ..plain(Kind::Agent) },
+            D::Asks(what) => text(Kind::Asks, what),
             D::QueuedForGate => plain(Kind::QueuedForGate),
             D::Gate { since, estimate_ms } => {
                 Self { time: Some(since.0), estimate_ms: *estimate_ms, ..plain(Kind::Gate) }
@@ -327,6 +331,7 @@ impl TryFrom<v1::Doing> for model::Doing {
             Kind::Tool => Self::Tool(text?),
             Kind::QueuedForAgent => Self::QueuedForAgent,
             Kind::Agent => Self::Agent(it.text),
+            Kind::Asks => Self::Asks(text?),
             Kind::QueuedForGate => Self::QueuedForGate,
             Kind::Gate => Self::Gate { since: time?, estimate_ms: it.estimate_ms },
             Kind::Rebasing => Self::Rebasing,
@@ -491,5 +496,35 @@ impl TryFrom<v1::Note> for model::Note {
 
     fn try_from(it: v1::Note) -> Result<Self, WireError> {
         Ok(Self { at: Time(it.at), text: parse(&it.text, "Note.text")?, rejects: it.rejects })
+    }
+}
+
+impl From<&model::QuestionView> for v1::Question {
+    fn from(it: &model::QuestionView) -> Self {
+        Self {
+            id: it.id.0,
+            effect: it.effect.0.0,
+            n: it.n,
+            text: it.text.clone(),
+            choices: it.choices.clone(),
+            at: it.at.0,
+            answer: it.answer.map(u32::from),
+        }
+    }
+}
+
+impl TryFrom<v1::Question> for model::QuestionView {
+    type Error = WireError;
+
+    fn try_from(it: v1::Question) -> Result<Self, WireError> {
+        Ok(Self {
+            id: Seq(it.id),
+            effect: EffectId(Seq(it.effect)),
+            n: it.n,
+            text: it.text,
+            choices: it.choices,
+            at: Time(it.at),
+            answer: it.answer.map(|it| narrow(it, "Question.answer")).transpose()?,
+        })
     }
 }

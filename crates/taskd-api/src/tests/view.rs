@@ -4,9 +4,9 @@ use taskd_model::{
     AgentRun, Amount, Base, BodyKind, Change, ClosedView, Code, ContextUse, ContextView, DayView,
     Digest, Doing, EffectId, EffectKind, EffectView, Fault, GateView, Integration, IterationRow,
     LandPolicy, Landed, Ledger, Limit, Limits, LoopId, LoopLimits, LoopView, Note, Oid, OnConflict,
-    Owner, PassedView, PlanId, PlanState, PlanView, Priority, ProjectId, ProjectView, QueueEntry,
-    QueueOp, QueuePhase, Reason, Seq, Spans, SpecId, Status, TargetView, Time, Totals, Trouble,
-    Usage, Verdict, View, Worker,
+    Owner, PassedView, PlanId, PlanState, PlanView, Priority, ProjectId, ProjectView, QuestionView,
+    QueueEntry, QueueOp, QueuePhase, Reason, Seq, Spans, SpecId, Status, TargetView, Time, Totals,
+    Trouble, Usage, Verdict, View, Worker,
 };
 
 use crate::{WireError, v1};
@@ -193,6 +193,15 @@ fn a_loop(n: u16, status: Status, doing: Doing, reason: Option<Reason>) -> LoopV
             fault: Some(Box::new(fault())),
         }),
         session: full.then(|| "s1".to_owned()),
+        questions: vec![QuestionView {
+            id: Seq(4),
+            effect: EffectId(Seq(3)),
+            n: 1,
+            text: "sh test.sh".to_owned(),
+            choices: vec!["yes".to_owned(), "no".to_owned()],
+            at: Time(4),
+            answer: full.then_some(1),
+        }],
         notes: vec![Note { at: Time(1), text: digest(8), rejects: full }],
         effects: [EffectId(Seq(3)), EffectId(Seq(5))].into(),
         started_at: full.then_some(Time(2)),
@@ -223,6 +232,7 @@ fn doings() -> Vec<Doing> {
         Doing::QueuedForAgent,
         Doing::Agent(None),
         Doing::Agent(Some(String::new())),
+        Doing::Asks("sh test.sh".to_owned()),
         Doing::QueuedForGate,
         Doing::Gate { since: Time(1), estimate_ms: None },
         Doing::Gate { since: Time(1), estimate_ms: Some(2) },

@@ -32,6 +32,11 @@ impl Recess {
         self.until
     }
 
+    /// When time alone lets one more run begin; nothing while those under way are as many as may be.
+    pub(crate) fn over_at(&self) -> Option<Time> {
+        (self.running < self.slots).then_some(self.until)
+    }
+
     /// One more run may begin.
     pub(crate) fn may_start(&self, now: Time) -> bool {
         self.until <= now && self.running < self.slots

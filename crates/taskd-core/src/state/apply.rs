@@ -1,6 +1,6 @@
 //! `apply`: what each kind of event does to the state.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use taskd_model::{
     Amount, CircuitChange, Digest, EffectId, Event, Evidence, IterationNote, Limit, LoopId,
@@ -8,7 +8,7 @@ use taskd_model::{
     Status, Time, Unit, Usage, Verdict, Work, Worker,
 };
 
-use super::{Open, Project, State, WantedChange, bucket_of};
+use super::{Asked, Open, Project, State, WantedChange, bucket_of};
 use crate::{
     engine::{LoopEngine, Next, PassedWork, ToolSlot, ToolState, Turn},
     money::Told,
@@ -126,6 +126,7 @@ impl State {
             | Event::Approved
             | Event::Rejected { .. }
             | Event::NoteAdded { .. }
+            | Event::QuestionAnswered { .. }
             | Event::PauseAsked
             | Event::ResumeAsked
             | Event::StopAsked => unreachable!("belongs to a loop"),
@@ -165,15 +166,12 @@ impl State {
                 self.pass(id, *checkpoint, *evidence, since);
             }
             Event::ApprovalAsked => self.engine_mut(id).asked = true,
-            Event::Approved => {
-                let engine = self.engine_mut(id);
-                engine.approved = true;
-                engine.held = false;
-            }
+            Event::Approved => self.engine_mut(id).approve(),
             Event::Rejected { note } => {
                 self.engine_mut(id).add_note(*note);
                 self.send_back(id, since);
             }
+            Event::QuestionAnswered { effect, n, .. } => self.answered(*effect, *n),
             Event::NoteAdded { note } => self.engine_mut(id).add_note(*note),
             Event::PauseAsked => self.engine_mut(id).pause = true,
             Event::ResumeAsked => self.resume(id),
@@ -303,8 +301,15 @@ impl State {
             Owner::Queue(project) => self.lane_effect_started(project, id, &work),
             Owner::Plan(plan) => self.plan_mut(plan).checking = Some(id),
         }
-        let open =
-            Open { owner, project, work, ending: false, observed: 0, booked: Usage::default() };
+        let open = Open {
+            owner,
+            project,
+            work,
+            ending: false,
+            observed: 0,
+            booked: Usage::default(),
+            asked: BTreeMap::new(),
+        };
         self.effects.insert(id, open);
         self.changes.0.push(WantedChange::Start(id));
         self.touch_owner(owner);
@@ -341,6 +346,10 @@ impl State {
         let (owner, ending, is_rebase) =
             (open.owner, open.ending, matches!(open.work, Work::Rebase { .. }));
         let (work, booked) = (open.work.clone(), open.booked);
+        if let Observation::Asked { n, choices, .. } = fact {
+            let choices = u16::try_from(choices.len()).unwrap_or(u16::MAX);
+            open.asked.insert(Seq(self.next.0 - 1), Asked { n: *n, choices });
+        }
         if let Observation::UsageSoFar(usage) = fact {
             open.booked = *usage;
             self.book(owner, &work, &booked, usage);
@@ -370,9 +379,15 @@ impl State {
             | Observation::UsageSoFar(_)
             | Observation::Levels(_)
             | Observation::Process { .. }
+            | Observation::Asked { .. }
             | Observation::Activity(_) => {}
         }
         self.touch_loop(loop_id);
+    }
+
+    fn answered(&mut self, effect: EffectId, n: u32) {
+        let open = self.effects.get_mut(&effect).expect("only an open question is answered");
+        open.asked.retain(|_, it| it.n != n);
     }
 
     /// That a circuit opened or closed follows from the ends of calls, and was folded with them.
@@ -509,6 +524,11 @@ impl LoopEngine {
             self.notes.remove(0);
         }
         self.notes.push(note);
+    }
+
+    fn approve(&mut self) {
+        self.approved = true;
+        self.held = false;
     }
 
     /// Waits until then, or no longer.

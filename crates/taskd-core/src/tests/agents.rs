@@ -1,8 +1,9 @@
 //! What an agent program says about its allowance, and what follows for every loop it works for.
 
-use taskd_model::{Status, Work};
+use taskd_model::{Actor, Command, Event, Input, Observation, Status, Time, Work};
 
 use super::{Play, outcome};
+use crate::{Coordinator, Rejected};
 
 impl Play {
     fn runs(&self) -> usize {
@@ -80,6 +81,59 @@ fn an_agent_whose_window_is_used_up_is_waited_for_by_every_loop() {
     assert_eq!(play.runs(), 4, "{}", play.transcript());
     let text = play.transcript();
     assert!(!text.contains("iteration 2") && !text.contains("limit reached"), "{text}");
+}
+
+/// When the time is up and the one run that may be under way still is, nothing is due: it is its end
+/// that is waited for.
+#[test]
+fn the_end_of_a_wait_is_not_due_while_a_run_is_under_way() {
+    let mut play = six("agents=2");
+    play.end_run("limit", &["10000"]);
+    play.up_to_runs();
+    assert_eq!(play.runs(), 1);
+    while play.core.next_deadline().is_some_and(|it| it.0 <= play.now + 60_000) {
+        let before = play.core.head();
+        play.wait();
+        assert!(before < play.core.head(), "a tick without a change: {}", play.transcript());
+    }
+    play.end_run("agent", &[]);
+    play.up_to_runs();
+    play.until_it_runs();
+}
+
+/// A question is open from its event to the first answer, and no longer than its run.
+#[test]
+fn the_first_answer_counts_and_only_while_the_run_lasts() {
+    let mut play = Play::default();
+    play.lines("0 start | 0 project | 0 plan a agent land=never");
+    play.up_to_runs();
+    let run = |play: &Play| play.core.open_effects().next().expect("an agent runs").0;
+    let ask = |play: &mut Play, effect, index, n| {
+        let choices = vec!["yes".to_owned(), "no".to_owned()];
+        let fact = Observation::Asked { n, text: "write".to_owned(), choices };
+        play.input(&Input::Observed { effect, index, fact });
+        play.core.open_questions().last().expect("it is open")
+    };
+    let answer = |play: &mut Play, question, choice| {
+        let actor = Actor::Person { uid: 1 };
+        let command = Command::Answer { question, choice };
+        play.core.handle(Time(play.now), &Input::Command { actor, command }).map(|it| it.records)
+    };
+    let effect = run(&play);
+    let first = ask(&mut play, effect, 0, 1);
+    let second = ask(&mut play, effect, 1, 2);
+    let why = play.core.why(play.id("a"), Time(play.now));
+    assert!(why[0].sentence.contains(&format!("taskd answer {first}")), "{why:?}");
+    let wrong = answer(&mut play, first, 2);
+    assert_eq!(wrong, Err(Rejected::NoChoice { question: first, choices: 2 }));
+    let records = answer(&mut play, first, 1).expect("it is open");
+    assert_eq!(records[0].event, Event::QuestionAnswered { effect, n: 1, choice: 1 });
+    assert_eq!(answer(&mut play, first, 0), Err(Rejected::NoQuestion(first)));
+    assert_eq!(play.core.open_questions().collect::<Vec<_>>(), [second]);
+    let known = play.core.snapshot();
+    assert!(Coordinator::restore(known).same_state(&play.core));
+    play.lines("1000 restart | 1000 start");
+    assert_eq!(answer(&mut play, second, 0), Err(Rejected::NoQuestion(second)));
 }
 
 /// One that names no time is asked again after a rest that doubles.

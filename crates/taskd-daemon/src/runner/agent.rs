@@ -3,6 +3,7 @@
 //! What it prints is noise and hints; its tree is what counts. The tree is checkpointed while it
 //! works, so that a crash costs minutes and not the run.
 
+mod acp;
 mod heard;
 mod mcp;
 mod outside;
@@ -30,7 +31,7 @@ use self::{
     heard::Heard,
     payer::Payer,
     program::Place,
-    ran::Ran,
+    ran::{Ran, question},
     signs::{Cut, Limits, Signs},
 };
 use super::{
@@ -57,13 +58,16 @@ impl Job {
 
     async fn run_agent(&self, prompt: &Digest, heard: &mut Heard) -> Result<Outcome, Trouble> {
         let preset = self.preset()?;
+        if preset.format == Format::Acp {
+            return self.converse(&preset, prompt, heard).await;
+        }
         let text = String::from_utf8_lossy(&self.ctx.blob(prompt)?).into_owned();
         let file = PromptFile::write(&self.ctx.paths.run_dir(), self.order.effect.0.0, &text)?;
         let (payer, secret) = self.payer(&preset)?;
         let variable = payer.variable().zip(secret);
         let mut command = self.agent_command(&preset, &text, &file.0, variable)?;
         let _servers = self.tell_of_servers(&preset, &mut command)?;
-        let outside = self.look_outside().await?;
+        let outside = self.look_outside(self.order.effect.0.0).await?;
         command.env.extend(self.git_env(&outside));
         let place = Place::of(&preset, &command);
         let limits = self.limits(&mut command)?;
@@ -145,7 +149,7 @@ impl Job {
                 self.observe(Observation::Checkpoint(saved)).await;
             }
             // What a person is asked for goes before what may pass.
-            return Err(ran.question().unwrap_or(trouble));
+            return Err(question(&ran.about).unwrap_or(trouble));
         }
         let Ran { log, about: run, .. } = ran;
         Ok(Outcome::AgentDone { exit, summary, usage, checkpoint: saved, log, run: Box::new(run) })
@@ -246,6 +250,7 @@ impl Job {
         let stdin = match preset.prompt {
             PromptChannel::Stdin => Stdin::File(file.to_owned()),
             PromptChannel::Argument | PromptChannel::File => Stdin::Null,
+            PromptChannel::Message => Stdin::Piped,
         };
         let (_, root) = self.ctx.repo(self.order.project)?;
         let idle = Duration::from_millis(self.ctx.config_of(&root)?.agent_idle_ms);

@@ -190,7 +190,7 @@ impl Job {
             Stream::Stdout => ear.hear(bytes),
             Stream::Stderr => noise(stream, bytes),
         });
-        self.report_process(&running).await;
+        self.report_process(running.identity()).await;
         let pipe = running.stdin();
         let ender = running.ender();
         let wait = running.wait();

@@ -5,14 +5,14 @@ use std::{ffi::OsString, path::PathBuf, time::Duration};
 use taskd_model::{Code, Delta, Observation, PlanDoc};
 use taskd_tools::{
     agents::environment,
-    supervise::{Finished, How, Ladder, Running, Spec, Stdin, Stream},
+    supervise::{Finished, How, Ladder, ProcessIdentity, Spec, Stdin, Stream},
 };
 
 use super::{Job, Trouble};
 
 /// Bytes of output kept from the beginning and from the end of each command.
-const KEEP_HEAD_BYTES: usize = 64 << 10;
-const KEEP_TAIL_BYTES: usize = 192 << 10;
+pub(super) const KEEP_HEAD_BYTES: usize = 64 << 10;
+pub(super) const KEEP_TAIL_BYTES: usize = 192 << 10;
 /// A line of noise is cut after so many bytes.
 const NOISE_LINE_BYTES: usize = 400;
 
@@ -44,6 +44,21 @@ impl Command {
             timeout: Some(timeout),
             idle: None,
             ladder: Ladder::STOP,
+        }
+    }
+
+    /// The same for the launcher.
+    pub(super) fn spec(self) -> Spec {
+        Spec {
+            argv: self.argv,
+            cwd: self.cwd,
+            env: self.env,
+            stdin: self.stdin,
+            timeout: self.timeout,
+            idle: self.idle,
+            ladder: self.ladder,
+            keep_head_bytes: KEEP_HEAD_BYTES,
+            keep_tail_bytes: KEEP_TAIL_BYTES,
         }
     }
 }
@@ -85,34 +100,25 @@ impl Job {
         mut on_output: impl FnMut(Stream, &[u8]) + Send + 'static,
         enough: impl FnOnce(Option<u32>) -> E,
     ) -> Finished {
-        let spec = Spec {
-            argv: command.argv,
-            cwd: command.cwd,
-            env: command.env,
-            stdin: command.stdin,
-            timeout: command.timeout,
-            idle: command.idle,
-            ladder: command.ladder,
-            keep_head_bytes: KEEP_HEAD_BYTES,
-            keep_tail_bytes: KEEP_TAIL_BYTES,
-        };
+        let ladder = command.ladder;
+        let spec = command.spec();
         let running = self.ctx.launcher.start(&spec, move |stream, bytes| on_output(stream, bytes));
-        self.report_process(&running).await;
+        self.report_process(running.identity()).await;
         let ender = running.ender();
         let enough = enough(running.identity().map(|it| it.pid));
         let wait = running.wait();
         tokio::pin!(wait);
         tokio::select! {
             finished = &mut wait => return finished,
-            () = self.no_longer_wanted() => ender.end(command.ladder),
+            () = self.no_longer_wanted() => ender.end(ladder),
             ladder = enough => ender.end(ladder),
         }
         wait.await
     }
 
-    /// Writes down which process works, so that the next life can end it.
-    pub(super) async fn report_process(&self, running: &Running) {
-        if let Some(it) = running.identity() {
+    /// Writes down which process works for this effect.
+    pub(super) async fn report_process(&self, identity: Option<&ProcessIdentity>) {
+        if let Some(it) = identity {
             let fact = Observation::Process {
                 pid: i32::try_from(it.pid).unwrap_or(i32::MAX),
                 start_time: it.start_time,

@@ -25,6 +25,7 @@ impl Service {
             v1::Verb::Forget => self.forget(actor, &request.ids).await,
             v1::Verb::Budget => self.budget(actor, &request).await,
             v1::Verb::Reset => self.reset(actor, &request).await,
+            v1::Verb::Answer => self.answer(actor, &request).await,
             v1::Verb::Pause
             | v1::Verb::Resume
             | v1::Verb::Stop
@@ -113,7 +114,8 @@ impl Service {
             | v1::Verb::Unpark
             | v1::Verb::Forget
             | v1::Verb::Budget
-            | v1::Verb::Reset => Vec::new(),
+            | v1::Verb::Reset
+            | v1::Verb::Answer => Vec::new(),
         })
     }
 
@@ -264,7 +266,8 @@ fn applies(verb: v1::Verb, it: &LoopView) -> bool {
         | v1::Verb::Unpark
         | v1::Verb::Forget
         | v1::Verb::Budget
-        | v1::Verb::Reset => false,
+        | v1::Verb::Reset
+        | v1::Verb::Answer => false,
     }
 }
 
@@ -282,7 +285,8 @@ fn promise(verb: v1::Verb) -> &'static str {
         | v1::Verb::Unpark
         | v1::Verb::Forget
         | v1::Verb::Budget
-        | v1::Verb::Reset => done_word(verb),
+        | v1::Verb::Reset
+        | v1::Verb::Answer => done_word(verb),
     }
 }
 
@@ -299,7 +303,8 @@ fn done_word(verb: v1::Verb) -> &'static str {
         | v1::Verb::Unpark
         | v1::Verb::Forget
         | v1::Verb::Budget
-        | v1::Verb::Reset => "done",
+        | v1::Verb::Reset
+        | v1::Verb::Answer => "done",
     }
 }
 

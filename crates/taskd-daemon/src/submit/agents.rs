@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::Path};
 
 use taskd_api::v1;
 use taskd_model::{AgentDoc, Billing, TypeDoc};
-use taskd_tools::agents::{Invocation, Preset, Presets, Source};
+use taskd_tools::agents::{Format, Invocation, Preset, Presets, Source};
 
 use crate::{models, runner::Context};
 
@@ -40,7 +40,8 @@ pub(super) fn no_session(
     options: &v1::SubmitOptions,
 ) -> Option<(String, String)> {
     let session = options.session.as_deref()?;
-    let Some(found) = agents.get(run).filter(|it| it.preset.resume_argv.is_some()) else {
+    let can = |it: &Preset| it.resume_argv.is_some() || it.format == Format::Acp;
+    let Some(found) = agents.get(run).filter(|it| can(&it.preset)) else {
         let what = format!("the agent `{run}` cannot go on with a session");
         return Some((what, "taskd agents show NAME says which can".to_owned()));
     };

@@ -152,6 +152,9 @@ catalogue! {
     AgentFailedEarly "agent_failed_early" Transient Retries Unavailable 4
         "The agent ended with an error within half a minute and had changed nothing"
         "nothing at first; after three in a row mend what it says, then `taskd resume ID`"
+    AgentProtocol "agent_protocol" Transient Retries Unavailable 4
+        "The agent does not speak the protocol its preset says it speaks"
+        "nothing at first; after three in a row look at what is named and at the agent's preset"
     AgentLimit "agent_limit" RateLimit Waits ResourceExhausted 4
         "The agent says that its allowance is used up"
         "nothing; `taskd why ID` shows until when it waits"
@@ -392,6 +395,9 @@ catalogue! {
     NotWaiting "not_waiting" UserFixable Refuses FailedPrecondition 1
         "There is nothing to resume"
         "`taskd why ID`"
+    NoQuestion "no_question" UserFixable Refuses FailedPrecondition 1
+        "The question is not open: somebody answered it, or the run that asked is over"
+        "`taskd show ID` lists what is open"
     NotPassed "not_passed" UserFixable Refuses FailedPrecondition 1
         "The work has not passed its gate"
         "`taskd wait ID`, then try again"

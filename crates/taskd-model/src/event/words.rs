@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{ChangeCause, Event, QueueEnd, Record};
-use crate::{Observation, Purse, Unit, format_micros};
+use crate::{Observation, Purse, Unit};
 
 impl fmt::Display for QueueEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -31,6 +31,7 @@ impl fmt::Display for Observation {
             Self::Session(it) => write!(f, "session {it}"),
             Self::Checkpoint(it) => write!(f, "checkpoint {}", it.short()),
             Self::Activity(it) => f.write_str(it),
+            Self::Asked { n, text, .. } => write!(f, "question {n}: may it {text}"),
         }
     }
 }
@@ -86,18 +87,17 @@ impl fmt::Display for Event {
             Self::Approved => f.write_str("approved"),
             Self::Rejected { .. } => f.write_str("rejected"),
             Self::NoteAdded { .. } => f.write_str("told something"),
+            Self::QuestionAnswered { effect, n, .. } => write!(f, "{effect} question {n} answered"),
             Self::PauseAsked => f.write_str("asked to pause"),
             Self::ResumeAsked => f.write_str("asked to go on"),
             Self::StopAsked => f.write_str("asked to stop"),
             Self::BudgetSet { of, micros } => set(f, *of, Unit::Micros, *micros),
             Self::BudgetWarned { of, spent_micros, budget_micros } => {
-                let (spent, budget) = (format_micros(*spent_micros), format_micros(*budget_micros));
-                write!(f, "{spent} of the {budget} of {of} spent")
+                warned(f, *of, Unit::Micros, (*spent_micros, *budget_micros))
             }
             Self::TokensSet { of, tokens } => set(f, *of, Unit::Tokens, *tokens),
             Self::TokensWarned { of, spent, budget } => {
-                let unit = Unit::Tokens;
-                write!(f, "{} of the {} of {of} used", unit.format(*spent), unit.format(*budget))
+                warned(f, *of, Unit::Tokens, (*spent, *budget))
             }
             Self::BudgetSpent { of, until } => {
                 write!(f, "today's budget of {of} is spent until {}", until.0)
@@ -108,6 +108,17 @@ impl fmt::Display for Event {
             Self::QueueLeft { entry, op, end } => write!(f, "q{entry} {op}: {end}"),
         }
     }
+}
+
+/// A budget that is nearly spent.
+fn warned(
+    f: &mut fmt::Formatter<'_>,
+    of: Purse,
+    unit: Unit,
+    (spent, budget): (u64, u64),
+) -> fmt::Result {
+    let word = if unit == Unit::Tokens { "used" } else { "spent" };
+    write!(f, "{} of the {} of {of} {word}", unit.format(spent), unit.format(budget))
 }
 
 /// A budget that was set, or taken away.

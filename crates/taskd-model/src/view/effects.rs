@@ -11,7 +11,8 @@ use crate::{
 };
 
 use super::{
-    Base, ContextView, Doing, EffectKind, EffectView, GateView, LoopView, QueuePhase, Trouble, View,
+    Base, ContextView, Doing, EffectKind, EffectView, GateView, LoopView, QuestionView, QueuePhase,
+    Trouble, View,
 };
 
 /// The tool that ends an iteration's turns; it is no effect.
@@ -27,6 +28,7 @@ impl View {
                 Owner::Loop(owner) => {
                     if let Some(it) = self.loops.get_mut(&owner) {
                         it.effects.remove(&id);
+                        it.forget_questions(id);
                         it.rest(record.at);
                     }
                 }
@@ -123,7 +125,7 @@ impl View {
         }
         if let Owner::Loop(owner) = open.owner {
             if let Some(it) = self.loops.get_mut(&owner) {
-                it.observe(&open, fact, record.at);
+                it.observe((id, &open), fact, record);
             }
             self.touch(owner, record);
         }
@@ -170,6 +172,7 @@ impl View {
         let plan_gate_ms = self.plans.get(&owner.plan()).and_then(|it| it.gate_ms);
         let Some(it) = self.loops.get_mut(&owner) else { return };
         it.effects.remove(&id);
+        it.forget_questions(id);
         it.uncounted |= uncounted;
         it.take_in(open, outcome, record);
         if it.status.is_over() {
@@ -250,11 +253,22 @@ impl LoopView {
         }
     }
 
-    fn observe(&mut self, open: &EffectView, fact: &Observation, at: Time) {
+    fn observe(&mut self, run: (EffectId, &EffectView), fact: &Observation, record: &Record) {
+        let ((effect, open), at) = (run, record.at);
         match fact {
+            Observation::Asked { n, text, choices } => self.asked(QuestionView {
+                id: record.seq,
+                effect,
+                n: *n,
+                text: text.clone(),
+                choices: choices.clone(),
+                at,
+                answer: None,
+            }),
             Observation::Session(it) => self.session = Some(it.clone()),
             Observation::Checkpoint(it) => self.checkpoint = Some(*it),
             Observation::Activity(text) => match (&open.kind, &mut self.doing) {
+                (EffectKind::Agent, Doing::Asks(_)) => {}
                 (EffectKind::Agent, _) => self.doing(Doing::Agent(Some(text.clone())), at),
                 (_, Doing::Gate { since, .. }) => *since = at,
                 _ => {}

@@ -64,12 +64,7 @@ impl View {
                 }
             }
             Event::IntegrationMoved { plan, to } => self.integration_reset(*plan, *to),
-            Event::PlanEnded { plan } => {
-                if let Some(it) = self.plans.get_mut(plan) {
-                    it.state = PlanState::Ended;
-                    it.ended_at = Some(at);
-                }
-            }
+            Event::PlanEnded { plan } => self.plan_is_over(*plan, at),
             Event::EffectStarted { owner, work } => self.effect_started(*owner, work, record),
             Event::EffectObserved { effect, fact, .. } => {
                 self.effect_observed(*effect, fact, record);
@@ -97,6 +92,7 @@ impl View {
             | Event::Approved
             | Event::Rejected { .. }
             | Event::NoteAdded { .. }
+            | Event::QuestionAnswered { .. }
             | Event::PauseAsked
             | Event::ResumeAsked
             | Event::StopAsked
@@ -144,6 +140,7 @@ impl View {
                 it.rest(at);
             }
             Event::NoteAdded { note } => it.note(*note, false, at),
+            Event::QuestionAnswered { effect, n, choice } => it.answered(*effect, *n, *choice, at),
             Event::PauseAsked => it.pausing = true,
             Event::ResumeAsked => it.pausing = false,
             Event::StopAsked => it.stopping = true,
@@ -173,6 +170,13 @@ impl View {
             | Event::CircuitChanged { .. }
             | Event::QueueEntered { .. }
             | Event::QueueLeft { .. } => {}
+        }
+    }
+
+    fn plan_is_over(&mut self, plan: PlanId, at: Time) {
+        if let Some(it) = self.plans.get_mut(&plan) {
+            it.state = PlanState::Ended;
+            it.ended_at = Some(at);
         }
     }
 
@@ -324,6 +328,7 @@ impl LoopView {
             landed: None,
             trouble: None,
             session: None,
+            questions: Vec::new(),
             notes: Vec::new(),
             effects: std::collections::BTreeSet::new(),
             started_at: None,

@@ -67,7 +67,7 @@ impl Spans {
             Doing::Accept
             | Doing::Gate { .. }
             | Doing::InQueue { phase: QueuePhase::Gating, .. } => Some(&mut self.gate_ms),
-            Doing::ReadyToLand | Doing::Held(_) => Some(&mut self.person_ms),
+            Doing::ReadyToLand | Doing::Held(_) | Doing::Asks(_) => Some(&mut self.person_ms),
             Doing::NotStarted
             | Doing::Preparing
             | Doing::Composing

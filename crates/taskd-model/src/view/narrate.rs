@@ -4,12 +4,12 @@
 //! when it began to look.
 
 use crate::{
-    Change, ChangeCause, Event, GateReport, LandPolicy, LoopId, Observation, Outcome, Owner,
-    PlanId, Purse, QueueEnd, QueueOp, Reason, Record, Status, Time, Unit, Usage, Verdict,
-    format_duration_ms, format_micros,
+    Change, ChangeCause, EffectId, Event, GateReport, LandPolicy, LoopId, Observation, Outcome,
+    Owner, PlanId, Purse, QueueEnd, QueueOp, Reason, Record, Seq, Status, Time, Unit, Usage,
+    Verdict, format_duration_ms, format_micros,
 };
 
-use super::{EffectKind, EffectView, LoopView, View, may_spend, spent_of};
+use super::{EffectKind, EffectView, LoopView, QuestionView, View, may_spend, spent_of};
 
 /// A line of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,6 +74,9 @@ impl View {
                 let open = self.effects.get(effect).filter(|it| it.kind == EffectKind::Agent)?;
                 Some(Line::new(&self.owner_name(open.owner), text.as_str()).within())
             }
+            Event::EffectObserved { effect, fact: Observation::Asked { text, .. }, .. } => {
+                self.question_line(*effect, text, record.seq)
+            }
             Event::EffectEnded { effect, outcome } => {
                 self.effect_line(self.effects.get(effect)?, outcome)
             }
@@ -98,6 +101,7 @@ impl View {
             | Event::Approved
             | Event::Rejected { .. }
             | Event::NoteAdded { .. }
+            | Event::QuestionAnswered { .. }
             | Event::PauseAsked
             | Event::StopAsked) => self.loop_line(self.loops.get(&record.loop_id?)?, event),
             Event::LimitsSet { .. }
@@ -115,6 +119,12 @@ impl View {
             | Event::ResumeAsked
             | Event::QueueEntered { .. } => None,
         }
+    }
+
+    /// What an agent asks, and how to answer.
+    fn question_line(&self, effect: EffectId, text: &str, id: Seq) -> Option<Line> {
+        let name = self.owner_name(self.effects.get(&effect)?.owner);
+        Some(Line::new(&name, format!("asks: may it {text}")).detail(format!("taskd answer {id}")))
     }
 
     /// What became of a budget.
@@ -301,6 +311,11 @@ impl View {
             Event::Approved => line("approved".to_owned()),
             Event::Rejected { .. } => line("sent back".to_owned()),
             Event::NoteAdded { .. } => line("note taken; the next prompt tells it".to_owned()),
+            Event::QuestionAnswered { effect, n, choice } => {
+                let of_it = |it: &&QuestionView| it.effect == *effect && it.n == *n;
+                let answer = it.questions.iter().find(of_it)?.choices.get(usize::from(*choice))?;
+                line(format!("answered: {answer}"))
+            }
             Event::PauseAsked => line("pausing at the next safe point".to_owned()),
             Event::StopAsked => line("stopping; its work is kept".to_owned()),
             Event::DaemonStarted { .. }

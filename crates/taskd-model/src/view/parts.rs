@@ -12,7 +12,7 @@ use crate::{
     Owner, PlanId, Priority, ProjectId, QueueOp, Reason, Seq, Status, Time, Usage, Verdict, Worker,
 };
 
-use super::{DayView, Ledger, Spans};
+use super::{DayView, Ledger, QuestionView, Spans};
 
 /// A repository.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -160,6 +160,8 @@ pub enum Doing {
     QueuedForAgent,
     /// An external agent works; the last thing it said it does.
     Agent(Option<String>),
+    /// Its agent asks a person whether it may do this.
+    Asks(String),
     /// It waits for a slot for its gate.
     QueuedForGate,
     /// Its gate runs.
@@ -289,6 +291,9 @@ pub struct LoopView {
     pub trouble: Option<Trouble>,
     /// The external agent's session.
     pub session: Option<String>,
+    /// Questions of the run that is under way.
+    #[serde(default)]
+    pub questions: Vec<QuestionView>,
     /// What people told it, the last [`crate::NOTES`].
     pub notes: Vec<Note>,
     /// Its effects that run.

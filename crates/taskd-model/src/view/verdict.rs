@@ -120,7 +120,7 @@ impl LoopView {
 impl Doing {
     fn group(&self) -> Group {
         match self {
-            Self::ReadyToLand | Self::Held(_) => Group::NeedsYou,
+            Self::ReadyToLand | Self::Held(_) | Self::Asks(_) => Group::NeedsYou,
             Self::NotStarted
             | Self::QueuedForModel
             | Self::QueuedForAgent

@@ -17,8 +17,11 @@ mod stream;
 
 pub use environment::{ALLOWED, environment, is_allowed};
 pub use mcp::{McpChannel, McpFormat};
-pub use preset::{ArgvError, Format, Invocation, LoginCheck, Preset, PresetError, PromptChannel};
+pub use preset::{
+    ArgvError, Format, Invocation, LoginCheck, Permissions, Preset, PresetError, PromptChannel,
+};
 pub use presets::{Found, PresetProblem, Presets, Source};
+pub(crate) use prose::{micros, one_line};
 pub use rules::{
     ActivityRule, Count, LimitRule, LineRule, PayerRule, ProseUsage, ResultRule, UsageRule,
 };

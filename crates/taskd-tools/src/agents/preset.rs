@@ -25,6 +25,7 @@ pub struct Preset {
     /// The same for a person who goes on with a session by hand, `{session}`.
     pub open_argv: Option<Vec<String>>,
     /// How it gets its prompt.
+    #[serde(default)]
     pub prompt: PromptChannel,
     /// What it prints.
     pub format: Format,
@@ -49,6 +50,24 @@ pub struct Preset {
     pub lines: Vec<LineRule>,
     /// Where its numbers are, for `text`.
     pub prose_usage: Option<ProseUsage>,
+    /// What is said when it asks whether it may, for `acp`; `allow` if nothing is said.
+    pub permissions: Option<Permissions>,
+    /// One process serves all iterations of a loop, for `acp`.
+    #[serde(default)]
+    pub long_lived: bool,
+}
+
+/// What an agent is told that asks whether it may do something.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Permissions {
+    /// It may: its worktree and the gate are the fence.
+    #[default]
+    Allow,
+    /// A person is asked.
+    Ask,
+    /// It may not.
+    Deny,
 }
 
 /// How one sees that a program is logged in.
@@ -62,7 +81,7 @@ pub enum LoginCheck {
 }
 
 /// How a program gets its prompt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PromptChannel {
     /// On its stdin: the runner gives it the prompt's file.
@@ -71,6 +90,10 @@ pub enum PromptChannel {
     Argument,
     /// As a file named by an argument, `{prompt_file}`.
     File,
+    /// In a message of the protocol: not to be written down, `format = "acp"` says it.
+    #[default]
+    #[serde(skip)]
+    Message,
 }
 
 /// What a program prints on its stdout.
@@ -81,6 +104,8 @@ pub enum Format {
     Text,
     /// One JSON object a line.
     Jsonl,
+    /// The Agent Client Protocol, on its stdin and stdout.
+    Acp,
 }
 
 /// What is different in each run.
@@ -148,15 +173,29 @@ const SESSION_MAX_BYTES: usize = 256;
 const BUILTIN: &[(&str, &str)] = &[
     ("aider", include_str!("../../presets/aider.toml")),
     ("claude", include_str!("../../presets/claude.toml")),
+    ("claude-acp", include_str!("../../presets/claude-acp.toml")),
     ("codex", include_str!("../../presets/codex.toml")),
+    ("codex-acp", include_str!("../../presets/codex-acp.toml")),
     ("command", include_str!("../../presets/command.toml")),
     ("gemini", include_str!("../../presets/gemini.toml")),
+    ("gemini-acp", include_str!("../../presets/gemini-acp.toml")),
     ("opencode", include_str!("../../presets/opencode.toml")),
+    ("opencode-acp", include_str!("../../presets/opencode-acp.toml")),
 ];
 
 impl Preset {
     /// The names [`Preset::builtin`] knows without a command line.
-    pub const BUILTIN_NAMES: &[&str] = &["aider", "claude", "codex", "gemini", "opencode"];
+    pub const BUILTIN_NAMES: &[&str] = &[
+        "aider",
+        "claude",
+        "claude-acp",
+        "codex",
+        "codex-acp",
+        "gemini",
+        "gemini-acp",
+        "opencode",
+        "opencode-acp",
+    ];
 
     /// A preset that comes with taskd; `command` needs a command line and is not one of them.
     #[must_use]
@@ -262,7 +301,7 @@ impl Preset {
             }
         }
         let wanted = match self.prompt {
-            PromptChannel::Stdin => None,
+            PromptChannel::Stdin | PromptChannel::Message => None,
             PromptChannel::Argument => Some("{prompt}"),
             PromptChannel::File => Some("{prompt_file}"),
         };
@@ -283,11 +322,34 @@ impl Preset {
         self.mcp.as_ref().and_then(McpChannel::contradiction).or_else(|| self.contradicting_rule())
     }
 
+    fn contradicting_protocol(&self) -> Option<String> {
+        let no_prompt = self.prompt == PromptChannel::Message;
+        if self.format != Format::Acp {
+            if self.permissions.is_some() || self.long_lived {
+                return Some("`permissions` and `long_lived` are for format = \"acp\"".to_owned());
+            }
+            let why = "`prompt` is missing: \"stdin\", \"argument\" or \"file\"";
+            return no_prompt.then(|| why.to_owned());
+        }
+        if !no_prompt || self.resume_argv.is_some() {
+            let why = "format = \"acp\" hands over prompt and session by itself: \
+                       `prompt` and `resume_argv` are for the others";
+            return Some(why.to_owned());
+        }
+        if self.argv.iter().any(|it| it.contains("{prompt")) {
+            return Some("format = \"acp\" has no prompt in `argv`".to_owned());
+        }
+        None
+    }
+
     fn contradicting_rule(&self) -> Option<String> {
-        if self.format == Format::Text && !self.lines.is_empty() {
+        if let Some(why) = self.contradicting_protocol() {
+            return Some(why);
+        }
+        if self.format != Format::Jsonl && !self.lines.is_empty() {
             return Some("`line` rules are for format = \"jsonl\"".to_owned());
         }
-        if self.format == Format::Jsonl && self.prose_usage.is_some() {
+        if self.format != Format::Text && self.prose_usage.is_some() {
             return Some("`prose_usage` is for format = \"text\"".to_owned());
         }
         let keyless = |line: &&LineRule| {
@@ -460,6 +522,16 @@ mod tests {
         assert!(with("resume_argv = [\"{prompt}\"]\n").contains("does not name the `{session}`"));
         assert!(with("[[line]]\nwhen = { \"/a\" = 1 }\n").contains("jsonl"));
         let json = OWN.replace("\"text\"", "\"jsonl\"");
+        assert!(say(OWN.replace("prompt = \"argument\"", "")).contains("`prompt` is missing"));
+        assert!(with("long_lived = true\n").contains("are for format = \"acp\""));
+        let acp = OWN.replace("\"text\"", "\"acp\"");
+        assert!(say(acp.clone()).contains("hands over prompt and session by itself"));
+        let acp = acp.replace("prompt = \"argument\"\n", "");
+        assert!(say(acp.clone()).contains("no prompt in `argv`"));
+        let acp = acp.replace("{prompt}", "");
+        let own = Preset::parse(&format!("{acp}permissions = \"ask\"\nlong_lived = true\n"));
+        let own = own.unwrap();
+        assert_eq!((own.permissions, own.long_lived), (Some(Permissions::Ask), true));
         assert!(with("tested = [\"2\", \"x\"]\n").contains("first and the last version"));
         assert!(with("login = []\n").contains("`argv` is empty"));
         assert!(say(format!("{json}[[line]]\nwhen = {{}}\n")).contains("fits every line"));

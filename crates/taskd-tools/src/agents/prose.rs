@@ -10,7 +10,7 @@ pub(super) const ACTIVITY_MAX_CHARS: usize = 200;
 
 /// A text as one line for people: its first line with something in it, without control characters
 /// and colour codes, at most 200 characters. Nothing if nothing is left.
-pub(super) fn one_line(text: &str) -> Option<String> {
+pub(crate) fn one_line(text: &str) -> Option<String> {
     text.lines().find_map(|line| {
         let mut shown = String::new();
         let (mut count, mut characters) = (0, line.trim().chars());
@@ -44,7 +44,7 @@ pub(super) fn usage(line: &str, rule: &ProseUsage) -> Option<Tokens> {
 }
 
 /// Dollars as whole micro-dollars; nothing for what cannot be a price.
-pub(super) fn micros(dollars: f64) -> Option<u64> {
+pub(crate) fn micros(dollars: f64) -> Option<u64> {
     scaled(dollars, 1e6)
 }
 

@@ -166,6 +166,8 @@ impl StreamParser {
                     self.json_line(&value, facts);
                 }
             }
+            // It is a conversation: `acp` reads it.
+            Format::Acp => {}
         }
     }
 

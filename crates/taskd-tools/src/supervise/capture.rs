@@ -36,7 +36,7 @@ impl Captured {
 
 /// Collects a [`Captured`].
 #[derive(Debug)]
-pub(super) struct Capture {
+pub struct Capture {
     head: Vec<u8>,
     tail: VecDeque<u8>,
     total_bytes: u64,
@@ -45,7 +45,9 @@ pub(super) struct Capture {
 }
 
 impl Capture {
-    pub(super) fn new(keep_head_bytes: usize, keep_tail_bytes: usize) -> Self {
+    /// Keeps so many bytes of the beginning and of the end.
+    #[must_use]
+    pub fn new(keep_head_bytes: usize, keep_tail_bytes: usize) -> Self {
         Self {
             head: Vec::new(),
             tail: VecDeque::new(),
@@ -55,7 +57,8 @@ impl Capture {
         }
     }
 
-    pub(super) fn push(&mut self, bytes: &[u8]) {
+    /// Takes what was printed next.
+    pub fn push(&mut self, bytes: &[u8]) {
         self.total_bytes += bytes.len() as u64;
         let (head, rest) = bytes.split_at(bytes.len().min(self.keep_head_bytes - self.head.len()));
         self.head.extend_from_slice(head);
@@ -65,7 +68,9 @@ impl Capture {
         self.tail.extend(kept);
     }
 
-    pub(super) fn finish(self) -> Captured {
+    /// What was kept.
+    #[must_use]
+    pub fn finish(self) -> Captured {
         let kept = (self.head.len() + self.tail.len()) as u64;
         Captured {
             head: self.head,

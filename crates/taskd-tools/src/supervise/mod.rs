@@ -24,7 +24,7 @@ use std::ffi::OsString;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-pub use capture::Captured;
+pub use capture::{Capture, Captured};
 pub use identity::{ProcessIdentity, identity_of, living_below};
 pub use launcher::{
     Ender, Finished, How, Launcher, OUTPUT_CHUNK_MAX_BYTES, Running, Spec, Stdin, Stream,

@@ -9,6 +9,7 @@
 )]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program that reports")]
 
+mod acp;
 mod admission;
 mod agents;
 mod answers;
@@ -73,6 +74,7 @@ const GROUPS: &[Group] = &[
     ("turnaround", turnaround::run),
     ("provider", provider::run),
     ("overlap", overlap::run),
+    ("acp", acp::run),
     ("agents", agents::run),
     ("history", history::run),
 ];

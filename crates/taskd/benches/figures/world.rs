@@ -151,6 +151,20 @@ impl World {
         sizes.map(|it| it.len()).sum()
     }
 
+    /// A file beside the repository, by its path.
+    pub(crate) fn aside(&self, name: &str, text: &str) -> String {
+        let path = self.dir.path().join(name);
+        fs::write(&path, text).expect("writable");
+        path.to_str().expect("UTF-8").to_owned()
+    }
+
+    /// One of the person's own agent presets.
+    pub(crate) fn preset(&self, name: &str, text: &str) {
+        let folder = Path::new(&self.env["XDG_CONFIG_HOME"]).join("taskd/agents");
+        fs::create_dir_all(&folder).expect("writable");
+        fs::write(folder.join(format!("{name}.toml")), text).expect("writable");
+    }
+
     /// A script for the embedded model; the answer is the model's name.
     pub(crate) fn script(&self, text: &str) -> String {
         let path = self.dir.path().join("script.yaml");
@@ -177,6 +191,16 @@ impl World {
         for n in 0..specs {
             write!(text, "\n## spec s{n}: Number {n}\n\nDo it.\n").expect("a String takes all");
         }
+        self.submit_text(client, text, credentials).await;
+    }
+
+    /// Submits a plan file, paid with these credentials.
+    pub(crate) async fn submit_text(
+        &self,
+        client: &Client,
+        text: String,
+        credentials: &[(&str, String)],
+    ) {
         let request = v1::SubmitRequest {
             source: Some(v1::submit_request::Source::Document(text)),
             file_name: "figures.md".to_owned(),

@@ -5,6 +5,7 @@
 //! agent gets but without any key, and nothing of a preset that comes with the project.
 
 pub(crate) mod conform;
+mod speak;
 
 use std::{collections::BTreeMap, env, ffi::OsString, fs, path::PathBuf, time::Duration};
 

@@ -67,6 +67,14 @@ pub(crate) enum Command {
         #[arg(required = true)]
         text: Vec<String>,
     },
+    /// Answer an agent that asks whether it may do something
+    Answer {
+        /// Its number, as `taskd ls` and `taskd show` say
+        question: u64,
+        /// The number of the answer, or its words
+        #[arg(required = true)]
+        answer: Vec<String>,
+    },
     /// Say yes to what asks: lands passed work
     Approve(VerbArgs),
     /// Send passed work back, with what is wrong

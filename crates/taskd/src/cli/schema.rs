@@ -40,6 +40,7 @@ const ANSWERS: &[(&str, &[&str])] = &[
     ("logs", &["log"]),
     ("diff", &["diff"]),
     ("steer", &["act"]),
+    ("answer", &["act"]),
     ("approve", &["act"]),
     ("reject", &["act"]),
     ("land", &["act"]),

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use serde_json::{Value, json as value};
-use taskd_tools::agents::{Found, PromptChannel, Source};
+use taskd_tools::agents::{Format, Found, Permissions, Preset, PromptChannel, Source};
 
 use crate::cli::agents::conform::Check;
 
@@ -74,6 +74,9 @@ impl Agent {
 
     fn counted(&self) -> &'static str {
         let preset = &self.found.preset;
+        if preset.format == Format::Acp {
+            return "time, what it reports";
+        }
         let usage = || preset.lines.iter().filter_map(|it| it.usage.as_ref());
         let prose = preset.prose_usage.as_ref();
         let money = usage().any(|it| it.cost_usd.is_some())
@@ -90,6 +93,7 @@ impl Agent {
             PromptChannel::Stdin => "stdin",
             PromptChannel::Argument => "an argument",
             PromptChannel::File => "a file",
+            PromptChannel::Message => "acp",
         }
     }
 
@@ -136,13 +140,17 @@ pub(crate) fn show(it: &Agent) -> String {
         (Some([first, last]), Tested::Within | Tested::Unknown) => format!("{first} to {last}"),
         (None, _) => "nobody has run it: the preset is from its documentation".to_owned(),
     };
-    let resume = if preset.resume_argv.is_some() { "by session id" } else { "no" };
+    let resume = match preset.format {
+        Format::Acp => "if it offers that",
+        Format::Text | Format::Jsonl if preset.resume_argv.is_some() => "by session id",
+        Format::Text | Format::Jsonl => "no",
+    };
     let key = match &preset.credential {
         Some(name) if it.key_set => format!("{name} set"),
         Some(name) => format!("{name} not set"),
         None => "none".to_owned(),
     };
-    let rows = [
+    let mut rows = vec![
         ("preset", it.source()),
         ("installed", it.program()),
         ("version", it.version.clone().unwrap_or_else(|| "-".to_owned())),
@@ -153,10 +161,24 @@ pub(crate) fn show(it: &Agent) -> String {
         ("counted", it.counted().to_owned()),
         ("prompt", it.prompt().to_owned()),
         ("resume", resume.to_owned()),
-        ("command", preset.argv.join(" ")),
     ];
+    if preset.format == Format::Acp {
+        let process = if preset.long_lived { "one for all runs of a loop" } else { "one a run" };
+        rows.push(("process", process.to_owned()));
+        rows.push(("if it asks", permissions(preset).to_owned()));
+    }
+    rows.push(("command", preset.argv.join(" ")));
     let lines = rows.iter().map(|(name, text)| format!("{name:<10} {}\n", clean(text)));
     format!("{}\n", clean(&preset.name)) + &lines.collect::<String>()
+}
+
+/// What an agent is told that asks whether it may do something.
+fn permissions(preset: &Preset) -> &'static str {
+    match preset.permissions.unwrap_or_default() {
+        Permissions::Allow => "it may",
+        Permissions::Ask => "a person is asked",
+        Permissions::Deny => "it may not",
+    }
 }
 
 /// `taskd agents test`: a table of Markdown, to be pasted.
@@ -215,7 +237,9 @@ pub(crate) fn json(agents: &[Agent], problems: &[String]) -> Value {
             "billed_to": it.billed_to(),
             "counted": it.counted(),
             "prompt": it.prompt(),
-            "resume": preset.resume_argv.is_some(),
+            "resume": preset.resume_argv.is_some() || preset.format == Format::Acp,
+            "permissions": (preset.format == Format::Acp).then(|| permissions(preset)),
+            "long_lived": preset.long_lived,
             "argv": preset.argv,
         })
     };

@@ -115,6 +115,10 @@ pub(crate) fn show(view: &View, loops: &[&LoopView], more: &v1::ShowResponse, no
         let mut object = serde_json::to_value(row(view, it, now)).unwrap_or_default();
         object["iterations"] = iterations.collect::<Vec<_>>().into();
         object["base"] = it.base.commit.to_string().into();
+        let questions = it.open_questions().map(
+            |it| json!({ "id": it.id, "text": it.text, "choices": it.choices, "at": time(it.at) }),
+        );
+        object["questions"] = questions.collect::<Vec<_>>().into();
         if let Some(context) = &it.context {
             object["context"] = json!({
                 "tokens": context.tokens,

@@ -7,6 +7,7 @@ use taskd_model::{
 use super::{
     Scene,
     text::{clean, cut, width, wrap},
+    words,
 };
 
 /// Columns of the clock, and what follows it.
@@ -65,7 +66,14 @@ pub(crate) fn ended(view: &View, plan: PlanId, verdict: WaitVerdict) -> String {
 
 fn block(it: &LoopView) -> String {
     let name = &it.name;
-    let rows = if it.status == Status::Blocked {
+    let question = it.open_questions().next();
+    let rows = if let Some(question) = question {
+        [
+            ("what", words::asks(question)),
+            ("answer", format!("taskd answer {} 1", question.id)),
+            ("end", format!("taskd stop {name}")),
+        ]
+    } else if it.status == Status::Blocked {
         [
             ("why", format!("taskd why {name}")),
             ("go on", format!("taskd resume {name}")),

@@ -62,6 +62,9 @@ pub(crate) fn one(view: &View, id: LoopId, more: &v1::ShowResponse, scene: &Scen
         let text = format!("{} on {}", landed.commit.short(), landed.onto.short());
         out.push(pair("landed", &text, &format!("{} ago", scene.age(landed.at))));
     }
+    for question in it.open_questions() {
+        out.push(pair("asks", &words::asks(question), &format!("{} ago", scene.age(question.at))));
+    }
     out.extend(task(&more.text));
     out.extend(iterations(it, scene));
     out.extend(remarks(it, more, scene));

@@ -3,8 +3,8 @@
 //! One function for each column, so that `ls`, `show` and JSON say the same.
 
 use taskd_model::{
-    Change, Doing, Group, Limit, LoopView, PlanState, QueuePhase, Reason, Status, Time, Usage,
-    Verdict, View, Worker, format_micros,
+    Change, Doing, Group, Limit, LoopView, PlanState, QuestionView, QueuePhase, Reason, Status,
+    Time, Usage, Verdict, View, Worker, format_micros,
 };
 
 use super::{
@@ -49,6 +49,10 @@ pub(crate) fn doing(view: &View, it: &LoopView, now: Time) -> String {
         Doing::Agent(_) if now.ms_since(it.last_sign) >= SILENT_MS => format!("{who}, silent"),
         Doing::Agent(Some(what)) => format!("{who}: {}", clean(what)),
         Doing::Agent(None) => who,
+        Doing::Asks(what) => match it.open_questions().next() {
+            Some(question) => asks(question),
+            None => clean(&format!("asks: may it {what}")),
+        },
         Doing::QueuedForGate => "a slot for its gate".to_owned(),
         Doing::Gate { since, estimate_ms } => {
             let ran = now.ms_since(*since) / 1_000;
@@ -68,6 +72,13 @@ pub(crate) fn doing(view: &View, it: &LoopView, now: Time) -> String {
         Doing::Deferred { why, .. } => clean(why),
         Doing::Idle => "between two steps".to_owned(),
     }
+}
+
+/// What an agent asks a person, and how to answer.
+pub(crate) fn asks(it: &QuestionView) -> String {
+    let choices = it.choices.iter().zip(1..).map(|(name, n)| format!("{n} {name}"));
+    let choices = choices.collect::<Vec<_>>().join(", ");
+    clean(&format!("may it {}?  taskd answer {} N: {choices}", it.text, it.id))
 }
 
 /// What a waiting loop waits for.
@@ -124,6 +135,7 @@ pub(crate) fn until(view: &View, it: &LoopView, scene: &Scene) -> String {
         | Doing::ReadyToLand
         | Doing::InQueue { .. }
         | Doing::Held(_)
+        | Doing::Asks(_)
         | Doing::Idle => String::new(),
     }
 }

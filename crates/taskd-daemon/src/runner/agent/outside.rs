@@ -21,11 +21,11 @@ pub(super) struct Outside {
 }
 
 impl Job {
-    /// Looks at the repository before a run begins.
-    pub(super) async fn look_outside(&self) -> Result<Outside, Trouble> {
+    /// Looks at the repository before a run begins. What its program does is known by `number`: that
+    /// of its effect, or 0 for one that lives for several runs of its worktree.
+    pub(super) async fn look_outside(&self, number: u64) -> Result<Outside, Trouble> {
         let (repo, _) = self.ctx.repo(self.order.project)?;
-        // A run is one effect of one store, for ever.
-        let mark = repo.mark(&self.worktree_name()?, self.order.effect.0.0);
+        let mark = repo.mark(&self.worktree_name()?, number);
         let before = self.blocking(move || Ok(repo.before()?)).await?;
         Ok(Outside { before, mark })
     }

@@ -78,10 +78,10 @@ impl Ran {
         }
         self.place.compare(about);
     }
+}
 
-    /// What a person is asked because of it, if anything.
-    pub(super) fn question(&self) -> Option<Trouble> {
-        let code = self.about.remarks.iter().find(|it| it.asks())?.code;
-        Some(Trouble::new(code, self.about.question()?))
-    }
+/// What a run asks of a person, if it does.
+pub(super) fn question(run: &AgentRun) -> Option<Trouble> {
+    let code = run.remarks.iter().find(|it| it.asks())?.code;
+    Some(Trouble::new(code, run.question()?))
 }

@@ -35,6 +35,16 @@ fn budget(n: u8, m: u8) -> Event {
     }
 }
 
+fn composed() -> Outcome {
+    let (worst_micros, worst_tokens) = (0, 0);
+    Outcome::Composed { request: digest("r"), tokens: 1, worst_micros, worst_tokens, context: None }
+}
+
+fn asked(n: u8) -> Observation {
+    let choices = vec!["yes".to_owned(), "no".to_owned()];
+    Observation::Asked { n: u32::from(n % 3), text: "t".to_owned(), choices }
+}
+
 /// A reply that asks for nothing but the end.
 fn finished() -> Outcome {
     let calls = vec![call("finish")];
@@ -62,13 +72,7 @@ fn event(kind: u8, n: u8, m: u8, seq: u64) -> (Option<LoopId>, Event) {
         Work::Publish { op, commit: oid(m), expected: oid(n) },
     ];
     let outcomes = [
-        Outcome::Composed {
-            request: digest("r"),
-            tokens: 1,
-            worst_micros: 0,
-            worst_tokens: 0,
-            context: None,
-        },
+        composed(),
         Outcome::Gated {
             checkpoint: oid(m),
             tree: oid(m),
@@ -110,6 +114,8 @@ fn event(kind: u8, n: u8, m: u8, seq: u64) -> (Option<LoopId>, Event) {
         81 => Event::Passed { checkpoint: oid(m), evidence, tests: None },
         82 => Event::Deferred { until: Time(u64::from(m)), why: "why".to_owned() },
         83..=86 => budget(n, m),
+        87 => Event::EffectObserved { effect, index: 0, fact: asked(n) },
+        88 => Event::QuestionAnswered { effect, n: u32::from(n % 3), choice: u16::from(m % 2) },
         _ => Event::NoteAdded { note: digest("n") },
     };
     (Some(me), event)
@@ -135,7 +141,7 @@ proptest! {
 
     #[test]
     fn a_snapshot_anywhere_changes_nothing(
-        steps in prop::collection::vec((0_u8..88, 0_u8..20, 0_u8..20), 0..120),
+        steps in prop::collection::vec((0_u8..90, 0_u8..20, 0_u8..20), 0..120),
         cut in 0_usize..120,
     ) {
         let log = log(&steps);
@@ -156,7 +162,7 @@ proptest! {
 
     #[test]
     fn what_is_kept_up_equals_what_is_counted_afresh(
-        steps in prop::collection::vec((0_u8..88, 0_u8..20, 0_u8..20), 0..120),
+        steps in prop::collection::vec((0_u8..90, 0_u8..20, 0_u8..20), 0..120),
     ) {
         let mut view = View::default();
         fold(&mut view, &log(&steps));

@@ -14,7 +14,7 @@ use std::{
 
 use taskd_tools::{
     agents::{
-        AgentFact, Found, Invocation, LINE_MAX_BYTES, Preset, PromptChannel, StreamParser,
+        AgentFact, Format, Found, Invocation, LINE_MAX_BYTES, Preset, PromptChannel, StreamParser,
         environment,
     },
     supervise::{Finished, How, Ladder, Spec, Stdin, Stream},
@@ -24,23 +24,24 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::Eye;
+use super::{Eye, speak::Stage};
 use crate::cli::{failure::Failure, here::variable};
 
 /// A run that takes longer is ended.
-const LONGEST: Duration = Duration::from_secs(120);
+pub(super) const LONGEST: Duration = Duration::from_secs(120);
 /// So long a run without a login may take to say so.
-const REFUSAL: Duration = Duration::from_secs(30);
+pub(super) const REFUSAL: Duration = Duration::from_secs(30);
 /// A run that shall be cancelled is, when it has printed something or after this long.
-const BEGUN: Duration = Duration::from_secs(5);
+pub(super) const BEGUN: Duration = Duration::from_secs(5);
 /// Facts of one run that are kept.
 const FACTS: usize = 4_096;
 const KEEP_BYTES: usize = 16 << 10;
 
-const TASK: &str = "Write the word b into a new file b.txt in this directory, then stop.";
+pub(super) const TASK: &str =
+    "Write the word b into a new file b.txt in this directory, then stop.";
 const FLOOD: &str =
     "Run the shell command `head -c 20000000 /dev/zero | tr '\\0' x` once, then stop.";
-const AGAIN: &str = "Say in one word whether b.txt is there. Change nothing.";
+pub(super) const AGAIN: &str = "Say in one word whether b.txt is there. Change nothing.";
 
 /// One line of the table: what was tried, whether it is as it should be, what was seen.
 pub(crate) struct Check {
@@ -147,6 +148,12 @@ pub(super) async fn conform(eye: &Eye, found: &Found) -> Result<Vec<Check>, Fail
     if begun.how != How::Exited(0) {
         return Err(Failure::failed("git cannot make a repository", begun.output.text()));
     }
+    if found.preset.format == Format::Acp {
+        let (argv, _) = bench.command(TASK, None)?;
+        let spec = |login| bench.spec(argv.clone(), Stdin::Piped, bench.env(login));
+        let stage = Stage { eye, place: &bench.place };
+        return Ok(stage.checks(spec).await);
+    }
     let mut checks = Vec::new();
     let work = bench.run(TASK, None, bench.env(true), LONGEST).await?;
     bench.judge_work(&work, &mut checks);
@@ -251,6 +258,7 @@ impl Bench<'_> {
         let stdin = match self.preset.prompt {
             PromptChannel::Stdin => Stdin::File(file),
             PromptChannel::Argument | PromptChannel::File => Stdin::Null,
+            PromptChannel::Message => Stdin::Piped,
         };
         Ok((argv, stdin))
     }

@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, io::Write as _};
 use serde_json::{Value, json};
 use taskd_model::Status;
 
-use super::{has, own_preset, plan};
+use super::{acp::processes, has, own_preset, plan};
 use crate::{
     provider::{Answer, Gate, Provider, Seen, Step, header},
     support::World,
@@ -121,6 +121,94 @@ fn codex_does_a_spec() {
     let it = world.until_status("p1.a", &[Status::Complete, Status::Blocked, Status::Failed]);
     assert_eq!(it.status, Status::Complete, "{}", world.transcript());
     assert_eq!((it.spent.input, it.spent.cache_read, it.spent.output), (1_400, 600, 100));
+    let work = it.checkpoint.expect("its work");
+    assert_eq!(world.git(&["show", &format!("{work}:b.txt")]), "b");
+}
+
+/// opencode does a spec through its own protocol: one process, a session for each iteration, its tokens
+/// counted, and what it asks is allowed.
+#[test]
+fn opencode_does_a_spec_over_acp() {
+    if !is_here("opencode") {
+        return;
+    }
+    // The first iteration leaves what the gate refuses; the second mends it.
+    let provider = Provider::new(|seen| {
+        let usage = json!({"prompt_tokens": 100, "completion_tokens": 5, "total_tokens": 105});
+        let works = seen.body.contains("\"tools\"") && !seen.body.contains("\"role\":\"tool\"");
+        let command = "if [ -e bad ]; then rm bad; echo b >b.txt; else echo x >bad; fi";
+        let args = json!({"command": command, "description": "Write b"}).to_string();
+        let (delta, finish) = if works {
+            let function = json!({"name": "bash", "arguments": args});
+            let call = json!({"index": 0, "id": "c1", "type": "function", "function": function});
+            (json!({"role": "assistant", "tool_calls": [call]}), "tool_calls")
+        } else {
+            (json!({"role": "assistant", "content": "Done."}), "stop")
+        };
+        let chunk = |delta: &Value, finish: Option<&str>, usage: &Value| {
+            let choice = json!({"index": 0, "delta": delta, "finish_reason": finish});
+            let it = json!({"id": "x", "object": "chat.completion.chunk", "created": 1, "model": "m",
+                "choices": [choice], "usage": usage});
+            format!("data: {it}\n\n")
+        };
+        let body = chunk(&delta, None, &Value::Null) + &chunk(&json!({}), Some(finish), &usage);
+        let body = body + "data: [DONE]\n\n";
+        Answer::Plain(200, header("content-type", "text/event-stream"), body)
+    });
+    let mut world = World::new();
+    let options = json!({"baseURL": format!("{}/v1", provider.url()), "apiKey": "nobody"});
+    let near = json!({"npm": "@ai-sdk/openai-compatible", "name": "near", "options": options,
+        "models": {"m": {"name": "m", "tool_call": true}}});
+    let config = json!({"model": "near/m", "small_model": "near/m", "autoupdate": false,
+        "share": "disabled", "permission": {"bash": "ask"}, "provider": {"near": near}});
+    std::fs::create_dir_all(world.dir.path().join("home/.config/opencode")).expect("ours");
+    world.aside("home/.config/opencode/opencode.json", &config.to_string());
+    let shown = listed(&world, "opencode-acp");
+    assert_eq!((&shown["prompt"], &shown["long_lived"]), (&"acp".into(), &true.into()));
+    world.start();
+    world.submit(&plan("opencode-acp", &["a"]));
+    let it = world.until_status("p1.a", &[Status::Complete, Status::Blocked, Status::Failed]);
+    assert_eq!(it.status, Status::Complete, "{}", world.transcript());
+    assert!(0 < it.spent.input && 0 < it.spent.output, "{:?}", it.spent);
+    let work = it.checkpoint.expect("its work");
+    assert_eq!(world.git(&["show", &format!("{work}:b.txt")]), "b");
+    let known = processes(&world);
+    assert_eq!(known.len(), 2, "{}", world.transcript());
+    assert_eq!(known[0].0, known[1].0, "one process");
+    assert_ne!(known[0].1, known[1].1, "two sessions");
+}
+
+/// Claude Code behind its adapter does a spec over ACP: it asks a person, and its tokens and money are
+/// counted.
+#[test]
+fn claude_does_a_spec_over_acp() {
+    if !is_here("claude-agent-acp") {
+        return;
+    }
+    let provider = Provider::new(|seen| {
+        let command = json!({"command": "echo b >b.txt", "description": "Write b"}).to_string();
+        let works = seen.body.contains("\"Bash\"") && !seen.body.contains("tool_result");
+        let step = if works { Step::Tool("Bash", command) } else { Step::Text("Done.".into()) };
+        Answer::Stream(vec![step])
+    });
+    let mut world = World::new();
+    let set = format!("\n[set]\nANTHROPIC_BASE_URL = \"{}\"\n", provider.url());
+    let preset = include_str!("../../../../taskd-tools/presets/claude-acp.toml");
+    own_preset(&world, "claude-acp", &format!("{preset}permissions = \"ask\"\n{set}"));
+    world.env.insert("ANTHROPIC_API_KEY".to_owned(), "sk-ant-nobody".to_owned());
+    world.start();
+    world.submit(&plan("claude-acp", &["a"]));
+    let view = world.until("a question", |view| {
+        let asks = |it: &taskd_model::LoopView| it.open_questions().next().is_some();
+        view.loops.values().any(|it| asks(it) || it.status == Status::Blocked)
+    });
+    let it = view.loops.values().next().expect("one");
+    let asked = it.open_questions().next().unwrap_or_else(|| panic!("{}", world.transcript()));
+    assert_eq!(asked.text, "echo b >b.txt");
+    world.taskd(&["answer", &asked.id.to_string(), "allow"]).ok();
+    let it = world.until_status("p1.a", &[Status::Complete, Status::Blocked, Status::Failed]);
+    assert_eq!(it.status, Status::Complete, "{}", world.transcript());
+    assert!(0 < it.spent.micros && 0 < it.spent.output, "{:?}", it.spent);
     let work = it.checkpoint.expect("its work");
     assert_eq!(world.git(&["show", &format!("{work}:b.txt")]), "b");
 }

@@ -104,6 +104,8 @@ fn submitting(judge: &mut Judge, world: &World) {
 
 fn acting(judge: &mut Judge, world: &World, door: &Door) {
     judge.well(world, &["steer", "p1.works", "call", "it", "good.txt"]);
+    // Nobody asks here; an answer that counts is told as every other verb is.
+    judge.ends(world, 1, &["answer", "1", "1"]);
     judge.well(world, &["budget", "set", "p1", "$9"]);
     judge.well(world, &["budget", "set", "p1", "9Mtok"]);
     judge.well(world, &["budget", "set", "all", "9Mtok"]);
