@@ -9,6 +9,7 @@ mod fault;
 mod gate;
 mod land;
 mod live;
+mod mcp;
 mod programs;
 mod recent;
 mod tool;
@@ -91,6 +92,8 @@ pub(crate) struct Context {
     running: Mutex<BTreeMap<EffectId, watch::Sender<bool>>>,
     /// `plan check` tries `accept` commands one plan at a time.
     pub(crate) checking: tokio::sync::Mutex<()>,
+    /// What agents did to git is looked at one run at a time.
+    tidying: tokio::sync::Mutex<()>,
     idle: tokio::sync::Notify,
     /// Agent programs that outlive a run.
     live: live::Live,
@@ -132,6 +135,7 @@ impl Context {
             scratch: Mutex::default(),
             running: Mutex::default(),
             checking: tokio::sync::Mutex::default(),
+            tidying: tokio::sync::Mutex::default(),
             idle: tokio::sync::Notify::new(),
             live: live::Live::default(),
             blobs: recent::Recent::new(BLOB_BYTES),

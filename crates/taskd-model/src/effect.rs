@@ -3,7 +3,10 @@
 //! An effect is wanted or not wanted; nobody sends or cancels one. It ends in exactly one
 //! [`Outcome`], and everything it [`Hold`]s stays held until that outcome is in the log.
 
+mod run;
 mod words;
+
+pub use run::{AgentRun, Remark};
 
 use serde::{Deserialize, Serialize};
 
@@ -355,6 +358,9 @@ pub enum Outcome {
         checkpoint: Oid,
         /// Its output, bounded, as a blob.
         log: Digest,
+        /// What else is known of the run.
+        #[serde(default, skip_serializing_if = "AgentRun::is_empty")]
+        run: Box<AgentRun>,
     },
     /// The tree was gated.
     Gated {

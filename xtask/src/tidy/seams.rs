@@ -29,6 +29,7 @@ const SEAMS: &[Seam] = &[
             "crates/taskd-daemon/src/models/check.rs",
             "crates/taskd-daemon/src/runner.rs",
             "crates/taskd-daemon/src/runner/agent/acp.rs",
+            "crates/taskd-daemon/src/runner/agent/signs.rs",
             "crates/taskd-daemon/src/runner/call.rs",
             "crates/taskd-daemon/src/runner/gate.rs",
             "crates/taskd-llm/src/cassette.rs",
@@ -79,6 +80,8 @@ const SEAMS: &[Seam] = &[
             "crates/taskd-daemon/src/daemon.rs",
             "crates/taskd-daemon/src/health.rs",
             "crates/taskd-llm/src/http/",
+            "crates/taskd-mcp/src/http.rs",
+            "crates/taskd/src/cli/",
         ],
     },
     Seam {

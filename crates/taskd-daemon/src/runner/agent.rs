@@ -5,26 +5,34 @@
 
 mod acp;
 mod heard;
+mod mcp;
+mod outside;
 mod payer;
+mod program;
+mod ran;
+mod signs;
 
 use std::{
     path::{Path, PathBuf},
-    sync::mpsc,
+    sync::{Arc, OnceLock, atomic::Ordering, mpsc},
     time::Duration,
 };
 
-use taskd_model::{AgentDoc, Code, Delta, Digest, Observation, Oid, Outcome};
+use taskd_model::{AgentDoc, AgentRun, Code, Delta, Digest, Observation, Oid, Outcome};
 use taskd_tools::{
     agents::{AgentFact, Format, Invocation, Preset, PromptChannel, StreamParser},
-    supervise::{Finished, How, Ladder, Stdin, Stream},
+    supervise::{How, Ladder, Stdin, Stream},
 };
 
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
+use tracing::warn;
 
 use self::{
-    heard::{AFTER_LAST_WORD, Heard, has_said_its_last_word},
+    heard::Heard,
     payer::Payer,
+    program::Place,
+    ran::Ran,
+    signs::{Cut, Limits, Signs},
 };
 use super::{
     Job, Trouble,
@@ -56,18 +64,22 @@ impl Job {
         let text = String::from_utf8_lossy(&self.ctx.blob(prompt)?).into_owned();
         let file = PromptFile::write(&self.ctx.paths.run_dir(), self.order.effect.0.0, &text)?;
         let (payer, secret) = self.payer(&preset)?;
-        let command = self.agent_command(&preset, &text, &file.0, payer.variable().zip(secret))?;
+        let variable = payer.variable().zip(secret);
+        let mut command = self.agent_command(&preset, &text, &file.0, variable)?;
+        let _servers = self.tell_of_servers(&preset, &mut command)?;
+        let outside = self.look_outside().await?;
+        command.env.extend(self.git_env(&outside));
+        let place = Place::of(&preset, &command);
+        let limits = self.limits(&mut command)?;
         let (facts, mut told) = mpsc::sync_channel(FACTS);
         let (say, said) = watch::channel(0);
-        let objection = CancellationToken::new();
-        let on_output = self.listen(&preset, (facts, say), (payer.clone(), objection.clone()));
-        let enough = async {
-            tokio::select! {
-                () = has_said_its_last_word(said, AFTER_LAST_WORD) => {}
-                () = objection.cancelled() => {}
-            }
-        };
-        let run = self.run_until(command, on_output, enough);
+        let signs = Arc::new(Signs::new());
+        let on_output = self.listen(&preset, (facts, say), (payer.clone(), Arc::clone(&signs)));
+        let (cut, why) = (OnceLock::new(), Arc::clone(&signs));
+        let run = self.run_until(command, on_output, async |supervisor| {
+            let why = why.cut(supervisor, said, &limits).await;
+            cut.get_or_init(|| why).ladder()
+        });
         tokio::pin!(run);
         let before = self.subject()?.checkpoint;
         let mut checkpoint = before;
@@ -83,39 +95,78 @@ impl Job {
             }
         };
         self.report(&mut told, heard).await;
+        let mut about = AgentRun::default();
+        self.mend(&mut about).await?;
         let saved = self.checkpoint(checkpoint).await?.commit;
+        self.tidy_up(outside, &mut about).await?;
         let log = self.ctx.put_blob(finished.output.text().into())?;
-        let usage = heard.usage;
+        let cut = cut.get().copied().filter(|_| finished.how == How::Ended);
+        let ran = Ran { preset, payer, place, finished, cut, saved, before, log, about };
+        self.ran(ran, &signs, heard).await
+    }
+
+    /// What a run that is over comes to.
+    async fn ran(&self, mut ran: Ran, signs: &Signs, heard: &Heard) -> Result<Outcome, Trouble> {
+        let (saved, usage) = (ran.saved, heard.usage);
         if !self.is_wanted() {
+            for remark in &ran.about.remarks {
+                // The end of a run nobody wants has no room for it.
+                warn!(effect = %self.order.effect, "a run that was ended: {remark}");
+            }
             let usage = usage.unwrap_or_default();
             return Ok(Outcome::Cancelled { usage, checkpoint: Some(saved) });
         }
-        if let Some(trouble) = heard.payer().and_then(|it| payer.contradicts(it)) {
+        if let Some(trouble) = heard.payer().and_then(|it| ran.payer.contradicts(it)) {
             return Err(trouble);
         }
-        self.has_run(&preset, &finished)?;
-        let exit = heard.exit(&finished.how);
-        let output = finished.output.text();
+        if ran.cut == Some(Cut::Silent) {
+            ran.finished.how = How::Idle;
+        }
+        self.did_it_run(&ran)?;
+        let untouched = saved == ran.before.unwrap_or(self.subject()?.base);
+        let exit = match ran.cut {
+            Some(Cut::TooMany(_)) => 128,
+            Some(Cut::LastWord | Cut::Silent | Cut::Objection) | None => {
+                heard.exit(&ran.finished.how)
+            }
+        };
+        let output = ran.finished.output.text();
         let last = heard.last_word().unwrap_or(&output);
-        let how = if exit == 0 { None } else { ending(&finished, finished.wall) };
+        let how = match ran.cut {
+            Some(Cut::TooMany(n)) => Some(format!("ended: {n} processes at once")),
+            Some(Cut::LastWord | Cut::Silent | Cut::Objection) | None if exit == 0 => None,
+            Some(Cut::LastWord | Cut::Silent | Cut::Objection) | None => {
+                ending(&ran.finished, ran.finished.wall)
+            }
+        };
         let summary = agent_summary(how, last);
-        let untouched = saved == before.unwrap_or(self.subject()?.base);
+        ran.remarks(signs, heard, (exit, untouched));
         if exit != 0
-            && let Some(trouble) = heard.excuse(&preset.name, &finished, untouched, &summary)
+            && let Some(trouble) =
+                heard.excuse(&ran.preset.name, &ran.finished, untouched, &summary)
         {
             if !untouched {
                 self.observe(Observation::Checkpoint(saved)).await;
             }
-            return Err(trouble);
+            // What a person is asked for goes before what may pass.
+            return Err(ran.question().unwrap_or(trouble));
         }
-        Ok(Outcome::AgentDone { exit, summary, usage, checkpoint: saved, log })
+        let Ran { log, about: run, .. } = ran;
+        Ok(Outcome::AgentDone { exit, summary, usage, checkpoint: saved, log, run: Box::new(run) })
     }
 
-    /// There was a program, and it was started.
-    fn has_run(&self, preset: &Preset, finished: &Finished) -> Result<(), Trouble> {
-        match &finished.how {
-            How::Exited(code @ (126 | 127)) if preset.name == COMMAND => {
-                Err(self.cannot_be_run(*code, &finished.output.text()))
+    /// A program that could not be run has not failed at its task.
+    fn did_it_run(&self, ran: &Ran) -> Result<(), Trouble> {
+        match &ran.finished.how {
+            How::Exited(code @ (126 | 127)) if ran.preset.name == COMMAND => {
+                Err(self.cannot_be_run(*code, &ran.finished.output.text()))
+            }
+            How::NotStarted { .. } if ran.place.is_missing() => {
+                let name = {
+                    let view = self.ctx.hub.view();
+                    self.name(&view)
+                };
+                Err(Trouble::new(Code::AgentNotRunnable, ran.place.missing(&name)))
             }
             How::NotStarted { reason } => {
                 Err(Trouble::new(Code::ProgramNotStarted, reason.clone()))
@@ -127,6 +178,14 @@ impl Job {
             | How::Ended
             | How::Lost => Ok(()),
         }
+    }
+
+    /// What the run may do; the silence of an agent is ours to watch, since files count too.
+    fn limits(&self, command: &mut Command) -> Result<Limits, Trouble> {
+        let (_, root) = self.ctx.repo(self.order.project)?;
+        let processes = self.ctx.config_of(&root)?.agent_processes;
+        let idle = command.idle.take().unwrap_or(Duration::MAX);
+        Ok(Limits { worktree: command.cwd.clone(), idle, processes })
     }
 
     /// The shell says that there is no such program, or that it is none. That is no iteration that
@@ -212,7 +271,7 @@ impl Job {
         &self,
         preset: &Preset,
         (facts, said): (mpsc::SyncSender<AgentFact>, watch::Sender<u64>),
-        (payer, objection): (Payer, CancellationToken),
+        (payer, signs): (Payer, Arc<Signs>),
     ) -> impl FnMut(Stream, &[u8]) + Send + 'static {
         let noise = self.noise();
         let mut as_lines = self.lines_as_noise();
@@ -220,19 +279,23 @@ impl Job {
         let mut parser = StreamParser::new(preset.clone());
         let mut is_over = false;
         move |stream, bytes| {
+            signs.printed();
             if prose || stream == Stream::Stderr {
                 as_lines(stream, bytes);
             }
             if stream == Stream::Stderr {
                 return;
             }
-            for fact in parser.feed(bytes) {
+            let found = parser.feed(bytes);
+            signs.lines.store(parser.lines(), Ordering::Relaxed);
+            for fact in found {
+                signs.understood.fetch_add(1, Ordering::Relaxed);
                 if let AgentFact::Activity(text) = &fact {
                     noise(Delta::Line(text.clone()));
                 }
                 is_over |= matches!(fact, AgentFact::Result { .. });
                 if payer.contradicts(&fact).is_some() {
-                    objection.cancel();
+                    signs.objection.cancel();
                 }
                 // Facts beyond the bound are hints we can do without.
                 facts.try_send(fact).ok();

@@ -15,9 +15,9 @@ use std::{
 use taskd_model::{Digest, LoopId};
 use taskd_tools::{
     acp::{Abilities, Link, Outbox},
-    supervise::{Ender, Finished, Input, Ladder, ProcessIdentity, Running, Stream},
+    supervise::{Ender, Finished, Ladder, ProcessIdentity, Running, Stream},
 };
-use tokio::{sync::watch, time::timeout};
+use tokio::{net::unix::pipe, sync::watch, time::timeout};
 
 use super::{Context, Job, Trouble, lock, programs::Command};
 use crate::hub::Hub;
@@ -206,7 +206,7 @@ impl Job {
                 Stream::Stdout => feed.feed(bytes),
                 Stream::Stderr => feed.aside(bytes),
             });
-        let input = running.take_input();
+        let input = running.stdin();
         let (tell, finished) = watch::channel(None);
         let process = Arc::new(Process {
             link,
@@ -239,7 +239,7 @@ impl Kept {
         self,
         running: Running,
         outbox: Outbox,
-        input: Option<Input>,
+        input: Option<pipe::Sender>,
         tell: watch::Sender<Option<Arc<Finished>>>,
     ) {
         let it = &self.process;

@@ -10,10 +10,14 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::{
+    io::AsyncWriteExt as _,
+    net::unix::pipe,
+    sync::{mpsc, oneshot, watch},
+};
 
 use super::update::{Choice, Said, question, said};
-use crate::{agents::one_line, supervise::Input};
+use crate::agents::one_line;
 
 /// A longer line is a failure: no agent says so much at once.
 pub const LINE_MAX_BYTES: usize = 8 << 20;
@@ -190,9 +194,9 @@ pub struct Outbox(mpsc::Receiver<Vec<u8>>);
 
 impl Outbox {
     /// Writes as it comes, until [`Link::hang_up`]; then its input is at its end.
-    pub async fn write_to(mut self, mut input: Input) {
+    pub async fn write_to(mut self, mut input: pipe::Sender) {
         while let Some(bytes) = self.0.recv().await {
-            if input.write(&bytes).await.is_err() {
+            if input.write_all(&bytes).await.is_err() {
                 return;
             }
         }

@@ -46,7 +46,7 @@ pub(super) fn supervise(orders: &Orders) -> Result<(), SuperviseError> {
 }
 
 fn spawn(orders: &Orders) -> Result<Child, String> {
-    let input = super::input::open(orders)?;
+    let input = orders.open_stdin()?;
     let program = &orders.argv[0];
     #[expect(clippy::disallowed_methods, reason = "this is the place where programs start")]
     let spawned =

@@ -28,7 +28,6 @@ use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::{Pid, read, setsid};
 
 use super::identity::{descendants, identity_of, is_running};
-use super::input;
 use super::wire::{Control, EndedBy, Exit, Ladder, Orders, Report, SuperviseError};
 
 /// Between TERM and KILL for what the program leaves behind.
@@ -86,7 +85,7 @@ fn take_lock(orders: &Orders) -> Result<Flock<File>, SuperviseError> {
 /// Starts the program in a process group of its own with default signals, or says for people why
 /// it could not.
 fn spawn(orders: &Orders) -> Result<Pid, String> {
-    let stdin = input::open(orders)?;
+    let stdin = orders.open_stdin()?;
     let inner = || -> Result<Pid, Errno> {
         let mut actions = PosixSpawnFileActions::init()?;
         actions.add_dup2(stdin.as_raw_fd(), 0)?;

@@ -14,7 +14,6 @@ mod driver;
 #[cfg(any(not(target_os = "linux"), test))]
 mod elsewhere;
 mod identity;
-mod input;
 mod launcher;
 #[cfg(target_os = "linux")]
 mod linux;
@@ -26,8 +25,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 pub use capture::{Capture, Captured};
-pub use identity::{ProcessIdentity, identity_of};
-pub use input::Input;
+pub use identity::{ProcessIdentity, identity_of, living_below};
 pub use launcher::{
     Ender, Finished, How, Launcher, OUTPUT_CHUNK_MAX_BYTES, Running, Spec, Stdin, Stream,
 };

@@ -4,14 +4,14 @@
 //! a process.
 
 use std::ffi::OsString;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use serde::{Deserialize, Serialize};
-
-use super::launcher::Stdin;
 
 /// How a program is asked to end: INT, wait, TERM, wait, KILL, each to every descendant.
 ///
@@ -128,16 +128,15 @@ impl Report {
     }
 }
 
-/// The supervisor's command line: `RUN_DIR ID STDIN -- PROGRAM ARGS…`, with `-` for no stdin and `|`
-/// for what the daemon writes.
+/// The supervisor's command line: `RUN_DIR ID STDIN -- PROGRAM ARGS…`, with `-` for no stdin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Orders {
     /// Where the report and the lock file go.
     pub(super) run_dir: PathBuf,
     /// Their stem.
     pub(super) id: String,
-    /// The program's stdin.
-    pub(super) stdin: Stdin,
+    /// The program's stdin; `/dev/null` if there is none.
+    pub(super) stdin: Option<PathBuf>,
     /// Program and arguments; never empty.
     pub(super) argv: Vec<OsString>,
 }
@@ -158,20 +157,11 @@ impl Orders {
         if argv.is_empty() {
             return Err(SuperviseError::Usage { missing: "the program" });
         }
-        let stdin = match stdin.to_str() {
-            Some(NOTHING) => Stdin::Null,
-            Some(PIPE) => Stdin::Piped,
-            Some(_) | None => Stdin::File(stdin.into()),
-        };
-        Ok(Self { run_dir, id, stdin, argv })
+        Ok(Self { run_dir, id, stdin: (stdin != *"-").then(|| stdin.into()), argv })
     }
 
     pub(super) fn args(&self) -> Vec<OsString> {
-        let stdin = match &self.stdin {
-            Stdin::Null => NOTHING.into(),
-            Stdin::Piped => PIPE.into(),
-            Stdin::File(path) => path.clone().into_os_string(),
-        };
+        let stdin = self.stdin.clone().map_or_else(|| "-".into(), PathBuf::into_os_string);
         let mut args =
             vec![self.run_dir.clone().into(), self.id.clone().into(), stdin, "--".into()];
         args.extend(self.argv.iter().cloned());
@@ -183,9 +173,28 @@ impl Orders {
         self.run_dir.join(format!("{}.json", self.id))
     }
 
-    /// Where the pipe is that the program reads, until the supervisor has opened it.
-    pub(super) fn pipe_path(&self) -> PathBuf {
-        self.run_dir.join(format!("{}.{PIPE_EXTENSION}", self.id))
+    /// Opens what the program reads. Never waits: the daemon has its end of a pipe open already, or
+    /// is gone, which is the end of what there is to read.
+    pub(super) fn open_stdin(&self) -> Result<File, String> {
+        let path = self.stdin.as_deref().unwrap_or(Path::new("/dev/null"));
+        let mut open = File::options();
+        open.read(true).custom_flags(OFlag::O_NONBLOCK.bits());
+        let opened = open.open(path).and_then(|file| {
+            // The program expects to wait.
+            fcntl(&file, FcntlArg::F_SETFL(OFlag::empty())).map_err(io::Error::from)?;
+            Ok(file)
+        });
+        opened.map_err(|error| format!("could not open {}: {error}", path.display()))
+    }
+
+    /// Removes the pipe the program reads, if it has one.
+    pub(super) fn remove_pipe(&self) {
+        if let Some(path) = &self.stdin
+            && path.extension().is_some_and(|it| it == PIPE_EXTENSION)
+            && path.parent() == Some(&self.run_dir)
+        {
+            fs::remove_file(path).ok();
+        }
     }
 
     /// Held with `flock` from before the program starts until every descendant is gone.
@@ -194,14 +203,10 @@ impl Orders {
     }
 }
 
-/// The ending of the names of pipes in the run directory.
-pub(super) const PIPE_EXTENSION: &str = "pipe";
-/// What stands for a stdin that is no file; files have absolute paths.
-const NOTHING: &str = "-";
-const PIPE: &str = "|";
-
 /// The ending of lock files in the run directory.
 pub(super) const LOCK_EXTENSION: &str = "lock";
+/// The ending of pipes in the run directory.
+pub(super) const PIPE_EXTENSION: &str = "pipe";
 
 /// Why a supervisor could not do its work. The program was not started, or its report is missing.
 #[derive(Debug, thiserror::Error)]
@@ -260,11 +265,13 @@ mod tests {
 
     #[test]
     fn orders_read_back() {
-        for stdin in [Stdin::File("/p".into()), Stdin::Null, Stdin::Piped] {
-            let argv = vec!["sh".into(), "--".into(), "-c".into()];
-            let orders = Orders { run_dir: "/run/x".into(), id: "7".into(), stdin, argv };
-            assert_eq!(Orders::parse(orders.args()).unwrap(), orders);
-        }
+        let orders = Orders {
+            run_dir: "/run/x".into(),
+            id: "7".into(),
+            stdin: Some("/p".into()),
+            argv: vec!["sh".into(), "--".into(), "-c".into()],
+        };
+        assert_eq!(Orders::parse(orders.args()).unwrap(), orders);
         assert!(Orders::parse(["a", "b", "-", "--"].map(OsString::from)).is_err());
     }
 }

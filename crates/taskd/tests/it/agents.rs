@@ -2,6 +2,8 @@
 //! says and how it ends. The programs are scripts that print what the real ones do.
 
 mod acp;
+mod bad;
+mod git;
 mod payer;
 mod real;
 mod resume;

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use taskd_model::{Code, Delta, Digest, Observation, Oid, Outcome, Record};
+use taskd_model::{AgentRun, Code, Delta, Digest, Observation, Oid, Outcome, Record};
 use taskd_tools::{
     acp::{AcpError, Permission, Said, Stop},
     agents::{AgentFact, Permissions, Preset},
@@ -99,6 +99,8 @@ impl Job {
         let (payer, secret) = self.payer(preset)?;
         let secret = payer.variable().zip(secret);
         let mut command = self.agent_command(preset, "", Path::new(""), secret)?;
+        let outside = self.look_outside().await?;
+        command.env.extend(self.git_env(&outside));
         let idle = command.idle.take().unwrap_or(Duration::MAX);
         let process = self.process(command, preset.long_lived).await?;
         self.report_process(process.identity.as_ref()).await;
@@ -131,7 +133,10 @@ impl Job {
             heard.take(AgentFact::Usage { input, output, cache_read, cache_write, cost_micros });
         }
         let Talk { log, text, checkpoint, .. } = talk;
+        let mut about = AgentRun::default();
+        self.mend(&mut about).await?;
         let saved = self.checkpoint(checkpoint).await?.commit;
+        self.tidy_up(outside, &mut about).await?;
         let untouched = saved == before.unwrap_or(self.subject()?.base);
         if !self.is_wanted() {
             let usage = heard.usage.unwrap_or_default();
@@ -156,7 +161,8 @@ impl Job {
             }
             return Err(trouble);
         }
-        Ok(Outcome::AgentDone { exit, summary, usage: heard.usage, checkpoint: saved, log })
+        let (usage, run) = (heard.usage, Box::new(about));
+        Ok(Outcome::AgentDone { exit, summary, usage, checkpoint: saved, log, run })
     }
 
     /// The exit status that counts, and how it ended if not well.

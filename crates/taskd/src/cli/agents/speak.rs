@@ -119,7 +119,7 @@ impl Stage<'_> {
             Stream::Stderr => feed.aside(bytes),
         };
         let mut running = self.eye.launcher.start(&spec, on_output);
-        let input = running.take_input();
+        let input = running.stdin();
         let ender = running.ender();
         let mut told = Told::default();
         let mut stopped = None;
