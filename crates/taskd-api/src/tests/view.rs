@@ -140,6 +140,18 @@ fn limits(n: u16) -> LoopLimits {
 }
 
 /// Loop `n`; every other one has everything that can be absent.
+fn question(answer: Option<u16>) -> QuestionView {
+    QuestionView {
+        id: Seq(4),
+        effect: EffectId(Seq(3)),
+        n: 1,
+        text: "sh test.sh".to_owned(),
+        choices: vec!["yes".to_owned(), "no".to_owned()],
+        at: Time(4),
+        answer,
+    }
+}
+
 fn a_loop(n: u16, status: Status, doing: Doing, reason: Option<Reason>) -> LoopView {
     let full = n.is_multiple_of(2);
     let worker = if full { Worker::Model } else { Worker::Agent };
@@ -193,15 +205,7 @@ fn a_loop(n: u16, status: Status, doing: Doing, reason: Option<Reason>) -> LoopV
             fault: Some(Box::new(fault())),
         }),
         session: full.then(|| "s1".to_owned()),
-        questions: vec![QuestionView {
-            id: Seq(4),
-            effect: EffectId(Seq(3)),
-            n: 1,
-            text: "sh test.sh".to_owned(),
-            choices: vec!["yes".to_owned(), "no".to_owned()],
-            at: Time(4),
-            answer: full.then_some(1),
-        }],
+        questions: vec![question(full.then_some(1))],
         notes: vec![Note { at: Time(1), text: digest(8), rejects: full }],
         effects: [EffectId(Seq(3)), EffectId(Seq(5))].into(),
         started_at: full.then_some(Time(2)),
