@@ -26,8 +26,9 @@ pub use docs::{
     TypeLimits, decode_doc, encode_doc,
 };
 pub use effect::{
-    Change, ContextUse, Delta, Evidence, Failure, GateReport, Hold, IterationNote, Observation,
-    Order, Outcome, Owner, PrepareMode, QueueOp, Subject, ToolCall, TurnRef, Verdict, Work,
+    CallWanted, Change, ContextUse, Delta, Depth, Evidence, Failure, GateReport, Hold,
+    IterationNote, Observation, Order, Outcome, Owner, PrepareMode, QueueOp, Relay, Subject, Taken,
+    ToolCall, TurnRef, Verdict, Work,
 };
 pub use event::{
     Actor, ChangeCause, DecodeError, Event, KINDS, LandPolicy, MAX_EVENT_BYTES, PlanHead, Priority,

@@ -3,7 +3,7 @@
 use taskd_model as model;
 use taskd_model::{EffectId, OnConflict, Reason, Seq, Time, Worker};
 
-use super::{WireError, limit, narrow, need, parse, parse_some, phase, status, verdict};
+use super::{WireError, depth, limit, narrow, need, parse, parse_some, phase, status, verdict};
 use crate::v1;
 use v1::DoingKind as Kind;
 
@@ -48,6 +48,7 @@ impl From<&model::LoopView> for v1::Loop {
             integrated: it.integrated.map(|it| it.to_string()),
             landed: it.landed.as_ref().map(Into::into),
             trouble: it.trouble.as_ref().map(Into::into),
+            counted: it.counted.map(|it| v1::Depth::from(it).into()),
             session: it.session.clone(),
             notes: it.notes.iter().map(Into::into).collect(),
             effects: it.effects.iter().map(|it| it.0.0).collect(),
@@ -135,6 +136,7 @@ impl TryFrom<v1::Loop> for model::LoopView {
             integrated: parse_some(it.integrated.as_ref(), "Loop.integrated")?,
             landed: it.landed.map(TryInto::try_into).transpose()?,
             trouble: it.trouble.map(Into::into),
+            counted: it.counted.map(depth).transpose()?,
             session: it.session,
             notes: notes.collect::<Result<_, WireError>>()?,
             effects: it.effects.into_iter().map(|it| EffectId(Seq(it))).collect(),

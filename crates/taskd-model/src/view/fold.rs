@@ -322,6 +322,7 @@ impl LoopView {
             integrated: None,
             landed: None,
             trouble: None,
+            counted: None,
             session: None,
             notes: Vec::new(),
             effects: std::collections::BTreeSet::new(),
