@@ -135,7 +135,7 @@ impl Link {
         Ok(sent)
     }
 
-    fn to(
+    pub(super) fn to(
         &self,
         method: Method,
         path: &str,
@@ -211,7 +211,7 @@ fn is_loopback(url: &Url) -> bool {
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    use taskd_model::{Params, RateLevels};
+    use taskd_model::{Params, RateLevels, Usage};
 
     use super::*;
     use crate::{
@@ -263,6 +263,10 @@ mod tests {
 
         fn levels(&self, header: &dyn Fn(&str) -> Option<String>, now_s: u64) -> RateLevels {
             OURS.levels(header, now_s)
+        }
+
+        fn usage(&self, object: &[u8], so_far: Usage) -> Option<Usage> {
+            OURS.usage(object, so_far)
         }
 
         fn error_code(&self, body: &[u8]) -> Option<String> {
