@@ -8,6 +8,7 @@
 //! environment, believe a number that is no number, or hold more than a line and a reply.
 
 mod environment;
+mod gateway;
 mod preset;
 mod presets;
 mod prose;
@@ -15,6 +16,7 @@ mod rules;
 mod stream;
 
 pub use environment::{ALLOWED, environment, is_allowed};
+pub use gateway::{Gateway, Through};
 pub use preset::{ArgvError, Format, Invocation, LoginCheck, Preset, PresetError, PromptChannel};
 pub use presets::{Found, PresetProblem, Presets, Source};
 pub use rules::{ActivityRule, Count, LimitRule, LineRule, ProseUsage, ResultRule, UsageRule};

@@ -174,6 +174,7 @@ fn read(path: &Path, file: &str, source: Source) -> Result<String, PresetProblem
 struct Personal {
     credential: Option<Spanned<Value>>,
     set: Option<Spanned<Value>>,
+    gateway: Option<Spanned<Value>>,
     login: Option<Spanned<Value>>,
     version: Option<Spanned<Value>>,
 }
@@ -194,9 +195,14 @@ fn parse(text: &str, name: &str, file: &str, source: Source) -> Result<Found, Pr
     if source == Source::Project
         && let Ok(personal) = toml::from_str::<Personal>(text)
     {
-        let Personal { credential, set, login, version } = personal;
-        let keys =
-            [("credential", credential), ("set", set), ("login", login), ("version", version)];
+        let Personal { credential, set, gateway, login, version } = personal;
+        let keys = [
+            ("credential", credential),
+            ("set", set),
+            ("gateway", gateway),
+            ("login", login),
+            ("version", version),
+        ];
         if let Some((key, value)) = keys.into_iter().find_map(|(key, it)| Some((key, it?))) {
             let what = format!(
                 "a project's preset cannot have `{key}`: only your own file may hand over keys and \
