@@ -7,13 +7,17 @@ mod heard;
 
 use std::{
     path::{Path, PathBuf},
-    sync::mpsc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
     time::Duration,
 };
 
-use taskd_model::{AgentDoc, Code, Delta, Digest, Observation, Oid, Outcome};
+use taskd_model::{AgentDoc, Code, Delta, Depth, Digest, Observation, Oid, Outcome};
 use taskd_tools::{
-    agents::{AgentFact, Format, Invocation, Preset, PromptChannel, StreamParser},
+    agents::{AgentFact, Format, Invocation, Preset, PromptChannel, StreamParser, Through},
     supervise::{How, Ladder, Stdin, Stream},
 };
 
@@ -24,6 +28,7 @@ use super::{
     Job, Trouble, lock,
     programs::{Command, ending},
 };
+use crate::gateway::{Registered, Run};
 
 /// How often the tree is saved while an agent works.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(20);
@@ -38,7 +43,7 @@ impl Job {
         let mut heard = Heard::default();
         match self.run_agent(prompt, &mut heard).await {
             Ok(outcome) => outcome,
-            Err(trouble) => trouble.outcome(heard.usage.unwrap_or_default()),
+            Err(trouble) => trouble.outcome(heard.billed().unwrap_or_default()),
         }
     }
 
@@ -46,29 +51,49 @@ impl Job {
         let preset = self.preset()?;
         let text = String::from_utf8_lossy(&self.ctx.blob(prompt)?).into_owned();
         let file = PromptFile::write(&self.ctx.paths.run_dir(), self.order.effect.0.0, &text)?;
-        let command = self.agent_command(&preset, &text, &file.0)?;
+        let (depth, mut through) = self.counting(&preset)?;
+        heard.by_call = depth == Depth::ByCall;
+        self.tell(Observation::Counted(depth)).await;
+        let mut command = self.agent_command(&preset, &text, &file.0, through.as_ref())?;
         let (facts, mut told) = mpsc::sync_channel(FACTS);
         let (say, said) = watch::channel(0);
-        let on_output = self.listen(&preset, facts, say);
-        let run = self.run_until(command, on_output, has_said_its_last_word(said, AFTER_LAST_WORD));
+        let gateway = through.as_ref().map(|it| Arc::clone(&it.run));
+        let on_output = self.listen(&preset, facts, say, gateway.clone());
+        // While its call is held it prints nothing, and that is not its silence.
+        let idle = if gateway.is_some() { command.idle.take() } else { None };
+        let silent = AtomicBool::new(false);
+        let enough = async {
+            tokio::select! {
+                () = has_said_its_last_word(said, AFTER_LAST_WORD) => {}
+                () = is_silent(gateway, idle) => silent.store(true, Ordering::Relaxed),
+            }
+        };
+        let run = self.run_until(command, on_output, enough);
         tokio::pin!(run);
         let before = self.subject()?.checkpoint;
         let mut checkpoint = before;
         let mut ticks = tokio::time::interval(CHECKPOINT_EVERY);
         ticks.reset();
-        let finished = loop {
+        let mut finished = loop {
             tokio::select! {
                 finished = &mut run => break finished,
+                Some(call) = given_up(&mut through) => {
+                    self.tell(Observation::CallGivenUp { call }).await;
+                }
                 _ = ticks.tick() => {
                     self.report(&mut told, heard).await;
                     checkpoint = self.save(checkpoint).await;
                 }
             }
         };
+        drop(through);
+        if silent.load(Ordering::Relaxed) && finished.how == How::Ended && self.is_wanted() {
+            finished.how = How::Idle;
+        }
         self.report(&mut told, heard).await;
         let saved = self.checkpoint(checkpoint).await?.commit;
         let log = self.ctx.put_blob(finished.output.text().into())?;
-        let usage = heard.usage;
+        let usage = heard.billed();
         if !self.is_wanted() {
             let usage = usage.unwrap_or_default();
             return Ok(Outcome::Cancelled { usage, checkpoint: Some(saved) });
@@ -140,19 +165,52 @@ impl Job {
         }
     }
 
+    /// How deep this run is counted; by call, it is let into the gateway.
+    fn counting(&self, preset: &Preset) -> Result<(Depth, Option<Registered>), Trouble> {
+        let held = |name: &String| lock(&self.ctx.credentials).get(name).cloned();
+        let key = preset.credential.as_ref().and_then(held).is_some_and(|it| !it.trim().is_empty());
+        let (depth, _) = preset.depth(key);
+        let (Some(gateway), Depth::ByCall) = (&preset.gateway, depth) else {
+            return Ok((depth, None));
+        };
+        let (ctx, effect) = (&self.ctx, self.order.effect);
+        let paid_with = ctx.models.catalog().provider(&gateway.provider);
+        let paid_with = paid_with.and_then(|it| it.key_variable.as_ref());
+        if paid_with != preset.credential.as_ref() {
+            let what = format!(
+                "the preset {} sends its calls to {}, which is not paid with its credential; \
+                 name the provider of models.toml that is",
+                preset.name, gateway.provider
+            );
+            return Err(Trouble::new(Code::AgentPreset, what));
+        }
+        let registered = Run::register(ctx, effect, &gateway.provider, Arc::clone(&self.reporter));
+        let registered = registered.map_err(|it| {
+            Trouble::of(Code::of_io(&it), &it).within("making a token for the agent")
+        })?;
+        Ok((depth, Some(registered)))
+    }
+
     fn agent_command(
         &self,
         preset: &Preset,
         prompt: &str,
         file: &Path,
+        registered: Option<&Registered>,
     ) -> Result<Command, Trouble> {
         let session = self.subject()?.session.as_deref();
-        let invocation = Invocation { prompt_path: file, prompt, session };
+        let through = registered
+            .and_then(|it| Some(Through { url: self.ctx.gateway.url()?, token: &it.token }));
+        let invocation = Invocation { prompt_path: file, prompt, session, through };
         let argv = preset.argv(&invocation).map_err(|it| Trouble::of(Code::AgentPrompt, &it))?;
         let plan = self.plan_doc()?;
         let mut env = self.env(&plan);
         env.extend(preset.set.iter().map(|(name, value)| (name.into(), value.into())));
-        if let Some(name) = &preset.credential
+        if let (Some(through), Some(gateway)) = (through, &preset.gateway) {
+            // The key stays here.
+            let variables = gateway.variables(through).into_iter();
+            env.extend(variables.map(|(name, value)| (name.into(), value.into())));
+        } else if let Some(name) = &preset.credential
             && let Some(secret) = lock(&self.ctx.credentials).get(name)
         {
             env.push((name.into(), secret.into()));
@@ -181,6 +239,7 @@ impl Job {
         preset: &Preset,
         facts: mpsc::SyncSender<AgentFact>,
         said: watch::Sender<u64>,
+        gateway: Option<Arc<Run>>,
     ) -> impl FnMut(Stream, &[u8]) + Send + 'static {
         let noise = self.noise();
         let mut as_lines = self.lines_as_noise();
@@ -188,6 +247,9 @@ impl Job {
         let mut parser = StreamParser::new(preset.clone());
         let mut is_over = false;
         move |stream, bytes| {
+            if let Some(run) = &gateway {
+                run.gives_a_sign();
+            }
             if prose || stream == Stream::Stderr {
                 as_lines(stream, bytes);
             }
@@ -227,6 +289,7 @@ impl Job {
         }
         if let Some(now) = heard.usage
             && before != Some(now)
+            && !heard.by_call
         {
             self.observe(Observation::UsageSoFar(now)).await;
         }
@@ -240,6 +303,19 @@ impl Job {
         }
         Some(saved.commit)
     }
+}
+
+/// Returns when the run has given no sign for so long, where that is for us to see.
+async fn is_silent(run: Option<Arc<Run>>, limit: Option<Duration>) {
+    match (run, limit) {
+        (Some(run), Some(limit)) => run.is_silent(limit).await,
+        (Some(_) | None, _) => std::future::pending().await,
+    }
+}
+
+/// The next call that the agent gave up while it waited.
+async fn given_up(through: &mut Option<Registered>) -> Option<u32> {
+    through.as_mut()?.given_up.recv().await
 }
 
 /// The prompt as a file for the time of one run.

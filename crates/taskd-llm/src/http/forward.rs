@@ -9,7 +9,7 @@ use bytes::Bytes;
 use reqwest::{
     Method, Response,
     header::{
-        ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT,
+        ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT,
         HOST, HeaderMap, HeaderName, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
     },
 };
@@ -142,8 +142,7 @@ impl Forwarded {
     /// Counts what is used while the body is read. `input` is how many tokens were asked, about.
     #[must_use]
     pub fn tap(&self, limits: CallLimits, input: u64) -> Tap {
-        let is_stream = self.headers.get(CONTENT_TYPE).is_some()
-            && kind_of(&self.response) == BodyKind::EventStream;
+        let is_stream = kind_of(&self.response) == BodyKind::EventStream;
         Tap::new(Arc::clone(&self.link.wire), limits, input, is_stream)
     }
 
