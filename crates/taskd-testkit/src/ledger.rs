@@ -270,7 +270,7 @@ impl Ledger {
             self.book(owner, before, *usage);
         }
         match fact {
-            Observation::CallWanted(it) => _ = self.asked.insert((id, it.call), it.clone()),
+            Observation::CallWanted(it) => drop(self.asked.insert((id, it.call), it.clone())),
             Observation::CallGivenUp { call } => {
                 tally.given_up += u64::from(self.asked.remove(&(id, *call)).is_some());
             }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use serde_json::{Value, json as value};
+use taskd_model::Depth;
 use taskd_tools::agents::{Found, PromptChannel, Source};
 
 use crate::cli::agents::conform::Check;
@@ -67,17 +68,29 @@ impl Agent {
         }
     }
 
-    fn counted(&self) -> &'static str {
+    /// How deep a run is counted that is submitted from here, and why not by call where that could be.
+    fn depth(&self) -> (Depth, Option<String>) {
+        self.found.preset.depth(self.key_set)
+    }
+
+    fn counted(&self) -> String {
+        match self.depth() {
+            (depth @ (Depth::ByCall | Depth::ByTime), None) => depth.to_string(),
+            (depth @ (Depth::ByCall | Depth::ByTime), Some(why)) => format!("{depth}; {why}"),
+            (depth @ Depth::ByReport, None) => format!("{depth}: {}", self.reported()),
+            (depth @ Depth::ByReport, Some(why)) => {
+                format!("{depth}: {}; {why}", self.reported())
+            }
+        }
+    }
+
+    fn reported(&self) -> &'static str {
         let preset = &self.found.preset;
         let usage = || preset.lines.iter().filter_map(|it| it.usage.as_ref());
         let prose = preset.prose_usage.as_ref();
         let money = usage().any(|it| it.cost_usd.is_some())
             || prose.is_some_and(|it| it.cost_usd.is_some());
-        match (money, usage().next().is_some() || prose.is_some()) {
-            (true, _) => "time, tokens and money it reports",
-            (false, true) => "time, tokens it reports",
-            (false, false) => "time",
-        }
+        if money { "tokens and money" } else { "tokens" }
     }
 
     fn prompt(&self) -> &'static str {
@@ -117,7 +130,7 @@ pub(crate) fn table(agents: &[Agent], scene: &Scene) -> String {
             clean(&known(it.version())),
             known(it.login.word().to_owned()),
             clean(&known(it.billed())),
-            known(it.counted().to_owned()),
+            known(it.depth().0.to_string()),
         ]);
     }
     table.draw(0, table.total(0).min(scene.width), scene.width).join("\n") + "\n"
@@ -145,7 +158,7 @@ pub(crate) fn show(it: &Agent) -> String {
         ("logged in", it.login.word().to_owned()),
         ("key", key),
         ("billed to", it.billed()),
-        ("counted", it.counted().to_owned()),
+        ("counted", it.counted()),
         ("prompt", it.prompt().to_owned()),
         ("resume", resume.to_owned()),
         ("command", preset.argv.join(" ")),
@@ -198,6 +211,7 @@ pub(crate) fn json(agents: &[Agent], problems: &[String]) -> Value {
             "credential": preset.credential.as_ref().map(|name| value!({ "variable": name, "set": it.key_set })),
             "billed_to": it.billed(),
             "counted": it.counted(),
+            "depth": it.depth().0,
             "prompt": it.prompt(),
             "resume": preset.resume_argv.is_some(),
             "argv": preset.argv,

@@ -1,6 +1,7 @@
 //! External agents through the real daemon: presets as files, and what follows from what a program
 //! says and how it ends. The programs are scripts that print what the real ones do.
 
+mod gateway;
 mod real;
 
 use std::{fs, os::unix::fs::PermissionsExt as _, time::SystemTime};
