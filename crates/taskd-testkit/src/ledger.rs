@@ -121,7 +121,7 @@ impl Ledger {
                 self.started(EffectId(record.seq), *owner, work, record.at, tally)?;
             }
             (Event::EffectObserved { effect, fact, .. }, _) => {
-                self.observed(*effect, fact, tally)?
+                self.observed(*effect, fact, tally)?;
             }
             (Event::EffectEnded { effect, outcome }, _) => {
                 self.effect_ended(*effect, outcome, record, tally)?;

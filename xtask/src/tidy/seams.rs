@@ -42,8 +42,12 @@ const SEAMS: &[Seam] = &[
     },
     Seam {
         name: "randomness",
-        signs: &["RandomState", "getrandom", "rand::", "thread_rng", "fastrand"],
-        places: &["crates/taskd-store/src/schema.rs", "crates/taskd/src/demo/seed.rs"],
+        signs: &["RandomState", "getrandom", "rand::", "thread_rng", "fastrand", "/dev/urandom"],
+        places: &[
+            "crates/taskd-daemon/src/gateway/run.rs",
+            "crates/taskd-store/src/schema.rs",
+            "crates/taskd/src/demo/seed.rs",
+        ],
     },
     Seam {
         name: "the environment",
@@ -76,6 +80,7 @@ const SEAMS: &[Seam] = &[
         places: &[
             "crates/taskd-api/src/client.rs",
             "crates/taskd-daemon/src/daemon.rs",
+            "crates/taskd-daemon/src/gateway.rs",
             "crates/taskd-daemon/src/health.rs",
             "crates/taskd-llm/src/http/",
         ],

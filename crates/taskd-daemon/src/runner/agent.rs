@@ -18,7 +18,7 @@ use std::{
 use taskd_model::{AgentDoc, Code, Delta, Depth, Digest, Observation, Oid, Outcome};
 use taskd_tools::{
     agents::{AgentFact, Format, Invocation, Preset, PromptChannel, StreamParser, Through},
-    supervise::{How, Ladder, Stdin, Stream},
+    supervise::{Finished, How, Ladder, Stdin, Stream},
 };
 
 use tokio::sync::watch;
@@ -98,20 +98,7 @@ impl Job {
             let usage = usage.unwrap_or_default();
             return Ok(Outcome::Cancelled { usage, checkpoint: Some(saved) });
         }
-        match &finished.how {
-            How::Exited(code @ (126 | 127)) if preset.name == COMMAND => {
-                return Err(self.cannot_be_run(*code, &finished.output.text()));
-            }
-            How::NotStarted { reason } => {
-                return Err(Trouble::new(Code::ProgramNotStarted, reason.clone()));
-            }
-            How::Exited(_)
-            | How::Signalled(_)
-            | How::TimedOut
-            | How::Idle
-            | How::Ended
-            | How::Lost => {}
-        }
+        self.was_run(&preset, &finished)?;
         let exit = heard.exit(&finished.how);
         let output = finished.output.text();
         let last = heard.last_word().unwrap_or(&output);
@@ -127,6 +114,24 @@ impl Job {
             return Err(trouble);
         }
         Ok(Outcome::AgentDone { exit, summary, usage, checkpoint: saved, log })
+    }
+
+    /// Whether the program has run at all.
+    fn was_run(&self, preset: &Preset, finished: &Finished) -> Result<(), Trouble> {
+        match &finished.how {
+            How::Exited(code @ (126 | 127)) if preset.name == COMMAND => {
+                Err(self.cannot_be_run(*code, &finished.output.text()))
+            }
+            How::NotStarted { reason } => {
+                Err(Trouble::new(Code::ProgramNotStarted, reason.clone()))
+            }
+            How::Exited(_)
+            | How::Signalled(_)
+            | How::TimedOut
+            | How::Idle
+            | How::Ended
+            | How::Lost => Ok(()),
+        }
     }
 
     /// The shell says that there is no such program, or that it is none. That is no iteration that

@@ -171,7 +171,7 @@ costs   by, agents[]: agent, counted; rows[]: its key, input, output, cache_read
 budget  name, level (all, project, plan, loop), budget_micros, cost_micros, left_micros, percent,
         budget_tokens, tokens, left_tokens, percent_tokens; of a day also renewed, closed
 agents  agents[]: name, source, file, program, version, tested, tested_versions, logged_in,
-        credential: variable, set; billed_to, counted, depth, prompt, resume,
+        credential: variable, set; billed_to, counted, depth, depth_why, prompt, resume,
         argv; problems[]
 models  providers[]: name, interface, url, credential; models[]: name, window, max_output,
         price: since, *_micros per million tokens; interfaces[]: name, capabilities;

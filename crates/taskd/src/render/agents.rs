@@ -73,24 +73,27 @@ impl Agent {
         self.found.preset.depth(self.key_set)
     }
 
-    fn counted(&self) -> String {
-        match self.depth() {
-            (depth @ (Depth::ByCall | Depth::ByTime), None) => depth.to_string(),
-            (depth @ (Depth::ByCall | Depth::ByTime), Some(why)) => format!("{depth}; {why}"),
-            (depth @ Depth::ByReport, None) => format!("{depth}: {}", self.reported()),
-            (depth @ Depth::ByReport, Some(why)) => {
-                format!("{depth}: {}; {why}", self.reported())
-            }
-        }
+    /// The same in words.
+    fn how_counted(&self) -> String {
+        let (depth, why) = self.depth();
+        let what = match depth {
+            Depth::ByCall | Depth::ByTime => depth.to_string(),
+            Depth::ByReport => format!("{depth}: {}", self.counted()),
+        };
+        why.map_or(what.clone(), |why| format!("{what}; {why}"))
     }
 
-    fn reported(&self) -> &'static str {
+    fn counted(&self) -> &'static str {
         let preset = &self.found.preset;
         let usage = || preset.lines.iter().filter_map(|it| it.usage.as_ref());
         let prose = preset.prose_usage.as_ref();
         let money = usage().any(|it| it.cost_usd.is_some())
             || prose.is_some_and(|it| it.cost_usd.is_some());
-        if money { "tokens and money" } else { "tokens" }
+        match (money, usage().next().is_some() || prose.is_some()) {
+            (true, _) => "time, tokens and money it reports",
+            (false, true) => "time, tokens it reports",
+            (false, false) => "time",
+        }
     }
 
     fn prompt(&self) -> &'static str {
@@ -158,7 +161,7 @@ pub(crate) fn show(it: &Agent) -> String {
         ("logged in", it.login.word().to_owned()),
         ("key", key),
         ("billed to", it.billed()),
-        ("counted", it.counted()),
+        ("counted", it.how_counted()),
         ("prompt", it.prompt().to_owned()),
         ("resume", resume.to_owned()),
         ("command", preset.argv.join(" ")),
@@ -212,6 +215,7 @@ pub(crate) fn json(agents: &[Agent], problems: &[String]) -> Value {
             "billed_to": it.billed(),
             "counted": it.counted(),
             "depth": it.depth().0,
+            "depth_why": it.depth().1,
             "prompt": it.prompt(),
             "resume": preset.resume_argv.is_some(),
             "argv": preset.argv,

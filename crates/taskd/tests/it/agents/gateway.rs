@@ -91,6 +91,8 @@ fn the_calls_of_two_agents_share_one_slot() {
     let why: Vec<String> = ["p1.a", "p1.b"].map(|it| world.taskd(&["why", it]).ok()).into();
     let of_slot = "a call slot of anthropic/claude-haiku-4-5: 1 of 1 in use";
     assert_eq!(why.iter().filter(|it| it.contains(of_slot)).count(), 1, "{why:?}");
+    let of_agent = "its agent, which runs: call 1 of this run";
+    assert!(why.iter().any(|it| it.contains(of_agent)), "{why:?}");
     has(&world.taskd(&["queue"]).ok(), &["anthropic/claude-haiku-4-5"]);
     has(&world.taskd(&["ls"]).ok(), &["2 of 4 agents running: claude by call"]);
     gate.open();
@@ -298,7 +300,7 @@ fn without_a_key_an_agent_is_counted_by_its_report() {
     assert_eq!(it.counted, Some(Depth::ByReport));
     assert!(!said(&world, "env").contains("ANTHROPIC_"), "{}", said(&world, "env"));
     let shown = world.taskd(&["agents", "show", "claude"]).ok();
-    let why = "by report: tokens and money; its own login is not ours to pass on; by call needs \
+    let why = "by report: time, tokens and money it reports; its own login is not ours to pass on; by call needs \
                ANTHROPIC_API_KEY";
     has(&shown, &[why]);
     has(&world.taskd(&["costs"]).ok(), &["counted: claude by report"]);
