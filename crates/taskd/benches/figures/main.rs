@@ -14,6 +14,7 @@ mod answers;
 mod decide;
 mod durable;
 mod footprint;
+mod gateway;
 mod history;
 mod native;
 mod overlap;
@@ -72,6 +73,7 @@ const GROUPS: &[Group] = &[
     ("turnaround", turnaround::run),
     ("provider", provider::run),
     ("overlap", overlap::run),
+    ("gateway", gateway::run),
     ("history", history::run),
 ];
 
