@@ -22,7 +22,12 @@ use axum::{
     extract::{Request, State},
     http::{HeaderMap, HeaderName, Method, header::AUTHORIZATION},
     response::Response,
-    serve::ListenerExt as _,
+    serve::{Listener, ListenerExt as _},
+};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo},
+    server::conn::auto,
+    service::TowerToHyperService,
 };
 use taskd_llm::Forward;
 use taskd_model::{CallWanted, EffectId, Observation};
@@ -31,12 +36,14 @@ use tokio::{
     sync::{mpsc, oneshot},
 };
 use tokio_stream::wrappers::ReceiverStream;
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub(crate) use self::run::{Registered, Run, Visit, provider};
 use self::{asked::Asked, refusal::Refusal, run::Waits};
 use crate::runner::{Context, lock};
 
+/// What a connection holds of a request's head, or of an answer that is not taken, in bytes.
+const BUFFER_BYTES: usize = 16 * 1024;
 /// Longest request, in bytes: providers take no longer ones.
 const MAX_REQUEST_BYTES: usize = 32 * 1024 * 1024;
 
@@ -130,14 +137,27 @@ pub(crate) async fn bind() -> std::io::Result<TcpListener> {
 }
 
 /// Serves until `stop`.
-pub(crate) async fn serve(
-    listener: TcpListener,
-    ctx: Arc<Context>,
-    stop: CancellationToken,
-) -> std::io::Result<()> {
-    let listener = listener.tap_io(|socket| _ = socket.set_nodelay(true).is_ok());
+pub(crate) async fn serve(listener: TcpListener, ctx: Arc<Context>, stop: CancellationToken) {
     let app = Router::new().fallback(answer).with_state(ctx);
-    axum::serve(listener, app).with_graceful_shutdown(stop.cancelled_owned()).await
+    let mut door = auto::Builder::new(TokioExecutor::new()).http1_only();
+    door.http1().max_buf_size(BUFFER_BYTES);
+    let mut listener = listener.tap_io(|socket| _ = socket.set_nodelay(true).is_ok());
+    let tasks = TaskTracker::new();
+    loop {
+        let socket = tokio::select! {
+            (socket, _) = Listener::accept(&mut listener) => socket,
+            () = stop.cancelled() => return,
+        };
+        let (door, stop) = (door.clone(), stop.clone());
+        let service = TowerToHyperService::new(app.clone());
+        tasks.spawn(async move {
+            tokio::select! {
+                // Whoever breaks it off knows why.
+                _ = door.serve_connection(TokioIo::new(socket), service) => {}
+                () = stop.cancelled() => {}
+            }
+        });
+    }
 }
 
 async fn answer(State(ctx): State<Arc<Context>>, request: Request) -> Response {

@@ -232,7 +232,12 @@ pub(super) const GROUPS: &[Group] = &[
         rows: &[
             row("gateway.added", "added to the first byte, median", "ms", Some(Below(2.0))),
             row("gateway.added.p99", "added to the first byte, p99", "ms", None),
-            row("gateway.held", "held of an answer nobody reads", "KiB", Some(Below(64.0))),
+            because(
+                row("gateway.held", "held of an answer nobody reads", "KiB", Some(Below(64.0))),
+                "the HTTP/1 client reads what has come, up to 400 kB at a time, and cannot be told \
+                 to read less; two such pieces may wait. They are handed over, not copied, and the \
+                 words of a model come in far smaller ones. Over HTTP/2 the window is 64 kB.",
+            ),
         ],
     },
     Group {

@@ -1,8 +1,8 @@
 //! The view on the wire: nothing is lost, nothing is filled in.
 
 use taskd_model::{
-    Amount, Base, BodyKind, Change, ClosedView, Code, ContextUse, ContextView, DayView, Digest,
-    Doing, EffectId, EffectKind, EffectView, Fault, GateView, Integration, IterationRow,
+    Amount, Base, BodyKind, Change, ClosedView, Code, ContextUse, ContextView, DayView, Depth,
+    Digest, Doing, EffectId, EffectKind, EffectView, Fault, GateView, Integration, IterationRow,
     LandPolicy, Landed, Ledger, Limit, Limits, LoopId, LoopLimits, LoopView, Note, Oid, OnConflict,
     Owner, PassedView, PlanId, PlanState, PlanView, Priority, ProjectId, ProjectView, QueueEntry,
     QueueOp, QueuePhase, Reason, Seq, Spans, SpecId, Status, TargetView, Time, Totals, Trouble,

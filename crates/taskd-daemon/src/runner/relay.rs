@@ -105,6 +105,12 @@ impl Job {
     ) -> Result<End, Trouble> {
         let mut told = false;
         loop {
+            // Nothing is read before what was read is taken.
+            let room = tokio::select! {
+                room = pieces.reserve() => room,
+                () = self.no_longer_wanted() => return Ok(End::Unwanted),
+            };
+            let Ok(room) = room else { return Ok(End::Unwanted) };
             let piece = tokio::select! {
                 piece = head.chunk() => piece?,
                 () = self.no_longer_wanted() => return Ok(End::Unwanted),
@@ -114,13 +120,7 @@ impl Job {
             if let Some(tap) = &mut tap {
                 tap.look(&piece)?;
             }
-            let gone = tokio::select! {
-                sent = pieces.send(Ok(piece)) => sent.is_err(),
-                () = self.no_longer_wanted() => true,
-            };
-            if gone {
-                return Ok(End::Unwanted);
-            }
+            room.send(Ok(piece));
             // What reading the request costs is owed even if we are killed now.
             if let Some(tap) = tap.as_deref().filter(|it| !told && it.usage() != Usage::default()) {
                 told = true;

@@ -20,6 +20,9 @@ use crate::{
     wire::{HttpRequest, Wire},
 };
 
+/// HTTP/2's own default, and not the megabytes clients ask for.
+const HTTP2_WINDOW_BYTES: u32 = 65_535;
+
 const USER_AGENT: &str = concat!("taskd/", env!("CARGO_PKG_VERSION"));
 
 /// The way to one model.
@@ -182,6 +185,8 @@ fn client(url: &Url, timeouts: Timeouts, authorities: Vec<Certificate>) -> reqwe
     let mut client = Client::builder()
         .user_agent(USER_AGENT)
         .connect_timeout(timeouts.connect)
+        // What a provider may send before it is taken; words come far slower.
+        .http2_initial_stream_window_size(HTTP2_WINDOW_BYTES)
         .redirect(redirect::Policy::none())
         .retry(retry::never())
         .referer(false);
