@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
-use taskd_model::{AgentDoc, GateSettings, LandPolicy, Limits, LoopLimits};
+use taskd_model::{AgentDoc, Billing, GateSettings, LandPolicy, Limits, LoopLimits};
 
 mod error;
 mod keys;
@@ -97,6 +97,8 @@ pub(crate) struct Config {
     /// `[agent] idle`: silence after which an external agent is stopped, in milliseconds.
     /// Default 15 min.
     pub(crate) agent_idle_ms: u64,
+    /// `[agent] billing`: what pays for external agents. Default: a key where there is one.
+    pub(crate) agent_billing: Option<Billing>,
     /// `[http] listen`: loopback address of the web pages. Default: none, no listener.
     pub(crate) http_listen: Option<SocketAddr>,
     /// `[log] level`: `error`, `warn`, `info`, `debug` or `trace`. Default `info`.
@@ -201,6 +203,11 @@ impl Config {
             loop_type: from.text("work.type").unwrap_or_default(),
             git_poll_ms: from.amount("git.poll"),
             agent_idle_ms: from.amount("agent.idle"),
+            agent_billing: match from.text("agent.billing").as_deref() {
+                Some("login") => Some(Billing::Login),
+                Some("key") => Some(Billing::Key),
+                Some(_) | None => None,
+            },
             http_listen: from.address("http.listen"),
             log_level: from.text("log.level").unwrap_or_default(),
             settings: from.clone().into_map(),

@@ -25,14 +25,13 @@ use tokio::{
 use tokio_stream::{StreamExt as _, wrappers::UnixListenerStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{error, info, warn};
-use tracing_subscriber::EnvFilter;
 
 use crate::{
     config::{self, Config},
     driver::{Driver, Inbox, Replayed, replay},
     gateway, health,
     hub::Hub,
-    models,
+    log, models,
     paths::Paths,
     runner::{Context, Runner, Settings, Trouble, chain, lock},
     service::{Facts, Service},
@@ -79,7 +78,8 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         .map_err(|it| ApiError::new(codes::CONFIG, format!("the configuration is wrong:\n{it}")))?;
     let models = models::load(&options.paths.config)
         .map_err(|it| ApiError::new(codes::CONFIG, format!("the configuration is wrong:\n{it}")))?;
-    log_to_stderr(options.log_level.as_deref().unwrap_or(&config.log_level));
+    let level = options.log_level.as_deref().unwrap_or(&config.log_level);
+    let secrets = log::init(level, options.detached.then(|| options.paths.log_file()));
     make_private(&options.paths.state)?;
     make_private(&options.paths.run_dir())?;
     let stamp = StoreOptions { stamp: build_stamp(), ..StoreOptions::default() };
@@ -92,7 +92,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         }
         Err(other) => return Err(ApiError::of(other.code(), &other).into()),
     };
-    let settings = Settings { config, models };
+    let settings = Settings { config, models, secrets };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(4)
         .thread_name("taskd-io")
@@ -102,17 +102,6 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     let result = runtime.block_on(serve(options, settings, Arc::new(store), recovered));
     runtime.shutdown_timeout(Duration::from_secs(1));
     result
-}
-
-fn log_to_stderr(level: &str) {
-    let filter = EnvFilter::try_new(level).unwrap_or_else(|_| EnvFilter::new("info"));
-    // A second daemon in one process (tests) keeps the first one's subscriber.
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(false)
-        .try_init()
-        .ok();
 }
 
 /// Opens the store. A killed daemon's lock may live on for a moment in a child that it was just

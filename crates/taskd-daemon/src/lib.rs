@@ -11,6 +11,7 @@ mod findings;
 mod gateway;
 mod health;
 mod hub;
+mod log;
 mod loop_type;
 mod models;
 pub mod paths;

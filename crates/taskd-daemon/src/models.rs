@@ -21,7 +21,7 @@ use taskd_tools::agents::Presets;
 
 pub(crate) use self::{
     check::{Availability, check},
-    payer::payers,
+    payer::{declared, no_key, paid_by, payers, unpaid, variable},
 };
 use crate::runner::{Context, chain, lock};
 
@@ -85,8 +85,11 @@ impl Context {
         if given.is_empty() {
             return;
         }
-        let agents = self.agents(None);
-        take(self.models.catalog(), &agents, &mut lock(&self.credentials), given);
+        let (agents, catalog) = (self.agents(None), self.models.catalog());
+        let places: BTreeSet<&String> =
+            catalog.providers().filter_map(|it| it.url_variable.as_ref()).collect();
+        self.secrets.learn(given.iter().filter(|it| !places.contains(it.0)).map(|it| it.1));
+        take(catalog, &agents, &mut lock(&self.credentials), given);
     }
 }
 

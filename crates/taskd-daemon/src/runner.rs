@@ -53,6 +53,7 @@ use crate::{
     driver::{Handle, Wanted, panic_text},
     gateway::{Gateway, Told},
     hub::{Hub, Noise},
+    log::Secrets,
     models,
     paths::Paths,
 };
@@ -71,6 +72,8 @@ pub(crate) struct Settings {
     pub(crate) config: Arc<Config>,
     /// What names of models mean; stays as it is until the next start.
     pub(crate) models: Models,
+    /// What no line of the log may hold.
+    pub(crate) secrets: Secrets,
 }
 
 /// What all effects share.
@@ -92,6 +95,8 @@ pub(crate) struct Context {
     pub(crate) config: Mutex<Arc<Config>>,
     /// Secrets clients handed over, by name of their variable. Memory only.
     pub(crate) credentials: Mutex<BTreeMap<String, String>>,
+    /// Their values, kept out of the log.
+    pub(crate) secrets: Secrets,
     /// Scratch checkouts in use, by project.
     scratch: Mutex<BTreeSet<(ProjectId, u32)>>,
     running: Mutex<BTreeMap<EffectId, watch::Sender<bool>>>,
@@ -120,7 +125,7 @@ impl Context {
         tag: String,
         settings: Settings,
     ) -> Self {
-        let Settings { config, models } = settings;
+        let Settings { config, models, secrets } = settings;
         Self {
             store,
             hub,
@@ -133,6 +138,7 @@ impl Context {
             tag,
             config: Mutex::new(config),
             credentials: Mutex::default(),
+            secrets,
             scratch: Mutex::default(),
             running: Mutex::default(),
             checking: tokio::sync::Mutex::default(),

@@ -5,6 +5,7 @@
 
 mod accept;
 mod agents;
+mod worker;
 
 use std::{
     collections::BTreeMap,
@@ -15,9 +16,8 @@ use std::{
 use taskd_api::{ApiError, codes, v1};
 use taskd_git::{Probe, Repo, probe};
 use taskd_model::{
-    Actor, AgentDoc, Command, Digest, GateDoc, GateSettings, Input, LandPolicy, Oid, Param,
-    PlanDoc, PlanHead, Priority, ProjectId, SpecDoc, SpecHead, TypeDoc, Unsupported, Worker,
-    encode_doc,
+    Actor, Command, Digest, GateDoc, GateSettings, Input, LandPolicy, Oid, PlanDoc, PlanHead,
+    Priority, ProjectId, SpecDoc, SpecHead, Worker, encode_doc,
 };
 use taskd_tools::agents::Presets;
 
@@ -60,10 +60,14 @@ pub(crate) async fn submit(
         Err(response) => return Ok(response),
     };
     let fallback = |head: &SpecHead| head.fallback.clone().into_iter().map(Worker::Model);
-    let of_spec =
-        |(head, _): &(SpecHead, SpecDoc)| [head.worker.clone()].into_iter().chain(fallback(head));
-    let workers: Vec<Worker> = draft.specs.iter().flat_map(of_spec).collect();
-    draft.response.payers = models::payers(ctx, Some(&draft.probe.root), &credentials, &workers);
+    let of_spec = |(head, doc): &(SpecHead, SpecDoc)| {
+        let workers = [head.worker.clone()].into_iter().chain(fallback(head));
+        let billing = doc.loop_type.billing;
+        workers.map(move |it| (it, billing)).collect::<Vec<_>>()
+    };
+    let workers: Vec<_> = draft.specs.iter().flat_map(of_spec).collect();
+    let workers = workers.iter().map(|(it, billing)| (it, *billing));
+    draft.response.payers = models::payers(ctx, Some(&draft.probe.root), &credentials, workers);
     if check_only {
         return Ok(if try_accept { check(ctx, draft).await } else { draft.response });
     }
@@ -320,6 +324,7 @@ impl<'a> Look<'a> {
                     continue;
                 }
             };
+            let paid_by = self.paid_by(&agent, &loop_type, config);
             let accept: Vec<String> = spec.accept.iter().map(|it| it.value.clone()).collect();
             let parts: Vec<&[u8]> = std::iter::once(gate_key.as_bytes().as_slice())
                 .chain(accept.iter().map(|it| it.as_bytes()))
@@ -352,107 +357,12 @@ impl<'a> Look<'a> {
                 loop_type,
                 inputs,
                 agent,
+                session: self.options.session.clone(),
+                paid_by,
             };
             specs.push((head, doc));
         }
         specs
-    }
-
-    /// What works on a spec: its own choice, then flags, plan, type, configuration.
-    fn agent(
-        &mut self,
-        spec: &PlanSpec,
-        head: &PlanKeys,
-        loop_type: &TypeDoc,
-        config: &Config,
-    ) -> Option<AgentDoc> {
-        let flag = match (&self.options.agent, &self.options.model) {
-            (Some(run), None) => Some(AgentDoc::Agent { run: run.clone() }),
-            (None, Some(name)) => Some(AgentDoc::Model { name: name.clone() }),
-            (None, None) => None,
-            (Some(_), Some(_)) => {
-                self.problem("--agent and --model exclude each other", "give one of them");
-                return None;
-            }
-        };
-        let found = spec
-            .agent
-            .as_ref()
-            .map(|it| it.value.clone())
-            .or(flag)
-            .or_else(|| head.agent.as_ref().map(|it| it.value.clone()))
-            .or_else(|| loop_type.agent.clone())
-            .or_else(|| config.worker.clone());
-        let Some(found) = found else {
-            let what = format!("nothing is named to work on `{}`", spec.id.value);
-            self.problem(what, "--agent claude, --agent './script.sh', or --model NAME");
-            return None;
-        };
-        let trouble = match &found {
-            AgentDoc::Model { name } => models::trouble(self.ctx, name, &self.request.credentials),
-            AgentDoc::Agent { run } => {
-                agents::trouble(&self.agents, run, &self.request.environment)
-            }
-        };
-        if let Some((trouble, hint)) = trouble {
-            self.problem(trouble, hint);
-            return None;
-        }
-        Some(found)
-    }
-
-    /// The models that work instead. Each must be callable now, so that nobody learns in the night
-    /// that one is not.
-    fn fallback(&mut self, agent: &AgentDoc, loop_type: &TypeDoc) -> Option<Vec<String>> {
-        let AgentDoc::Model { name: first } = agent else { return Some(Vec::new()) };
-        let models = loop_type.fallback.iter().filter(|it| *it != first);
-        for name in models.clone() {
-            let trouble = models::trouble(self.ctx, name, &self.request.credentials);
-            if let Some((what, hint)) = trouble {
-                self.problem(format!("{}: fallback {name}: {what}", loop_type.origin), hint);
-                return None;
-            }
-        }
-        Some(models.cloned().collect())
-    }
-
-    /// What the loop type asks of a worker, or of one that may take its place, and it does not take:
-    /// refused, or else left out and told.
-    fn left_out(
-        &mut self,
-        agent: &AgentDoc,
-        fallback: &[String],
-        loop_type: &TypeDoc,
-    ) -> Option<Vec<Param>> {
-        let drop = loop_type.unsupported == Unsupported::Drop;
-        let others = fallback.iter().map(|name| AgentDoc::Model { name: name.clone() });
-        let mut left_out = Vec::new();
-        for worker in [agent.clone()].into_iter().chain(others) {
-            for (param, why) in
-                models::refused(self.ctx, &worker, loop_type, &self.request.credentials)
-            {
-                let (file, key) = (&loop_type.origin, param.key());
-                let what = format!("{file} sets `{key}`; {}: {why}", worker.worker());
-                let (message, hint) = if drop {
-                    (format!("{what}; `{key}` is left out"), String::new())
-                } else {
-                    let hint = format!(
-                        "take `{key}` out of loop type {}, name another model, or write \
-                         `unsupported: drop` there",
-                        loop_type.name
-                    );
-                    (what, hint)
-                };
-                let known = self.problems.iter().any(|it| it.message == message);
-                let problem =
-                    v1::Problem { message, hint, warning: drop, ..v1::Problem::default() };
-                self.problems.extend((!known).then_some(problem));
-                if !left_out.contains(&param) {
-                    left_out.push(param);
-                }
-            }
-        }
-        (drop || left_out.is_empty()).then_some(left_out)
     }
 
     fn finish(self, found: Found) -> Draft {

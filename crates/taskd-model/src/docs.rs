@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::{Digest, LoopLimits, OnConflict, Params, Unsupported, Worker};
+use crate::{Billing, Digest, LoopLimits, OnConflict, Params, Unsupported, Worker};
 
 /// The bytes of a document, as they are stored and digested.
 #[must_use]
@@ -119,6 +119,13 @@ pub struct SpecDoc {
     pub inputs: BTreeMap<String, InputValue>,
     /// Who works on it.
     pub agent: AgentDoc,
+    /// A session of a person with the agent, which its first iteration goes on with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<String>,
+    /// The variable that paid for its agent when it was submitted. A run without it is none of this
+    /// plan's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paid_by: Option<String>,
 }
 
 /// Who works.
@@ -182,6 +189,13 @@ pub struct TypeDoc {
     /// What happens to those its model does not take.
     #[serde(default, skip_serializing_if = "Unsupported::is_default")]
     pub unsupported: Unsupported,
+    /// What shall pay for an external agent, where it says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub billing: Option<Billing>,
+    /// Each run of an external agent goes on with its last session, if it can; otherwise it begins
+    /// with a fresh context.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub resume: bool,
     /// What `--set` may give.
     #[serde(default)]
     pub inputs: BTreeMap<String, InputDoc>,

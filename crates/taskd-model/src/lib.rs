@@ -38,7 +38,7 @@ pub use fault::{BodyKind, Fault, causes};
 pub use ids::{Digest, EffectId, LoopId, Oid, ParseIdError, PlanId, ProjectId, Seq, SpecId, Time};
 pub use input::{Command, Input};
 pub use limits::{Limits, LoopLimits, OnConflict};
-pub use params::{Param, Params, Thinking, Unsupported};
+pub use params::{Billing, Param, Params, Thinking, Unsupported};
 pub use purse::{Amount, Purse, Unit, day_of, next_midnight};
 pub use status::{InvalidTransition, Limit, Reason, Status};
 pub use units::{

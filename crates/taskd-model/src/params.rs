@@ -44,6 +44,27 @@ impl Params {
     }
 }
 
+/// What shall pay for an external agent: a loop type or the person may say so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Billing {
+    /// The program's own login. No key is handed to it.
+    Login,
+    /// The key its preset names.
+    Key,
+}
+
+impl Billing {
+    /// As people write it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Login => "login",
+            Self::Key => "key",
+        }
+    }
+}
+
 /// One of the [`Params`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -15,6 +15,9 @@ macro_rules! stream {
     };
 }
 
+const KEY: &str = "ANTHROPIC_API_KEY pays";
+const LOGIN: &str = "its login pays (none)";
+
 /// One line for each fact, for people.
 fn told(name: &str, text: &str) -> Vec<String> {
     let mut parser = StreamParser::new(Preset::builtin(name).unwrap());
@@ -34,6 +37,8 @@ fn line(fact: AgentFact) -> String {
         AgentFact::Limit { until: Some(it) } => format!("limit until {it}"),
         AgentFact::Limit { until: None } => "limit".to_owned(),
         AgentFact::NotAccepted => "not accepted".to_owned(),
+        AgentFact::Payer { name, login: true } => format!("its login pays ({name})"),
+        AgentFact::Payer { name, login: false } => format!("{name} pays"),
         AgentFact::Result { text, is_error: true } => format!("failed: {text}"),
         AgentFact::Result { text, is_error: false } => format!("done: {text}"),
     }
@@ -45,6 +50,7 @@ fn claude_works() {
         told("claude", stream!("claude-2.1.197")),
         [
             &format!("session {CLAUDE_SESSION}"),
+            KEY,
             "I write the file.",
             "used 1000 1 300 200",
             "bash echo b >b.txt",
@@ -63,10 +69,10 @@ fn claude_has_used_its_window_up() {
     let session = format!("session {CLAUDE_SESSION}");
     assert_eq!(
         told("claude", stream!("claude-2.1.197-window")),
-        [&session, "limit until 1795284000", "limit", "used 0 0 0 0 0 micros", said]
+        [&session, LOGIN, "limit until 1795284000", "limit", "used 0 0 0 0 0 micros", said]
     );
     let told = told("claude", stream!("claude-2.1.197-429"));
-    assert_eq!(told[..2], [&session, "limit"], "with a key nobody says until when");
+    assert_eq!(told[..3], [&session, KEY, "limit"], "with a key nobody says until when");
     assert!(told.last().unwrap().starts_with("failed: API Error: Request rejected (429)"));
 }
 
@@ -76,13 +82,13 @@ fn claude_is_not_accepted() {
     let refused = ["refused authentication_failed", "not accepted"];
     assert_eq!(
         told("claude", stream!("claude-2.1.197-401")),
-        [&session, refused[0], refused[1], refused[0], refused[1]]
+        [&session, KEY, refused[0], refused[1], refused[0], refused[1]]
     );
     let none = told("claude", stream!("claude-2.1.197-no-login"));
-    assert_eq!(none[..2], [&session, "not accepted"]);
+    assert_eq!(none[..3], [&session, LOGIN, "not accepted"]);
     assert_eq!(none.last().unwrap(), "failed: Not logged in · Please run /login");
     let poor = told("claude", stream!("claude-2.1.197-no-money"));
-    assert_eq!(poor[..2], [&session, "not accepted"]);
+    assert_eq!(poor[..3], [&session, KEY, "not accepted"]);
     assert_eq!(poor.last().unwrap(), "failed: Credit balance is too low");
 }
 

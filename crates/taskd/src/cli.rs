@@ -13,6 +13,7 @@ mod help;
 mod here;
 mod look;
 mod money;
+mod open;
 mod out;
 mod start;
 mod stream;
@@ -113,6 +114,7 @@ async fn dispatch(here: &Here, command: Option<Command>) -> Done {
         Command::Tui(it) => look::tui(here, it).await,
         Command::Doctor { .. } => look::doctor(here).await,
         Command::Daemon(it) => daemon::dispatch(here, it).await,
+        Command::Open { id } => open::open(here, &id).await,
         Command::Path { id } => look::path(here, &id).await,
         Command::Events(it) => stream::events(here, it).await,
         Command::Projects(ProjectsCommand::Ls) => look::projects(here).await,

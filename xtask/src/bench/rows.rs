@@ -257,4 +257,29 @@ pub(super) const GROUPS: &[Group] = &[
             row("overlap.read", "one read alone", "ms", None),
         ],
     },
+    Group {
+        title: "External agents",
+        how: "A shell script that reads its prompt, sleeps for 0.2 s and writes a file, forty times \
+            bare and forty iterations under taskd. Wall: the median of the times between the events \
+            of a run's beginning and end (whole milliseconds), less the bare median; it holds the \
+            supervisor's start, the prompt's file, and the checkpoint of the tree. Processor time: \
+            of the daemon and all it started, for each whole iteration, so with its prompt, a gate \
+            that is one `test`, and the log, less the bare program's. Memory is `Pss`, each \
+            process's share of what it shares: of the daemon and everything below it while so many \
+            scripts sleep, less the daemon before and the scripts' own, for each; and eight of them \
+            with the daemon and all, less eight bare ones.",
+        rows: &[
+            row("agents.wall", "wall time around a run", "ms", Some(Below(50.0))),
+            row("agents.cpu", "processor time around an iteration", "ms", Some(Below(30.0))),
+            row("agents.bare.wall", "the bare program", "ms", None),
+            row("agents.bare.cpu", "the bare program, processor time", "ms", None),
+            row("agents.memory.each", "memory for each running agent", "MB", Some(Below(3.0))),
+            row(
+                "agents.memory.eight",
+                "eight at once, more than eight bare",
+                "MB",
+                Some(Below(40.0)),
+            ),
+        ],
+    },
 ];

@@ -91,6 +91,7 @@ const SEAMS: &[Seam] = &[
         places: &[
             "crates/taskd-git/src/program.rs",
             "crates/taskd-tools/src/supervise/",
+            "crates/taskd/src/cli/open.rs",
             "crates/taskd/src/cli/start.rs",
             "crates/taskd/src/demo/",
         ],

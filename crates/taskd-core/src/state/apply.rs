@@ -526,8 +526,6 @@ impl LoopEngine {
         self.iteration = n;
         self.turns.clear();
         self.turn = Turn::default();
-        // A fresh context is the default: only a run begun again goes on with a session.
-        self.session = None;
         self.sends = 0;
         self.refused_as_too_large = false;
         self.set_next(Next::Compose, since);

@@ -399,6 +399,10 @@ impl LoopEngine {
                 patience.attempts <= self.attempts || patience.ms <= now.ms_since(since)
             }
         };
+        if matches!(work, Work::Agent { .. }) {
+            // Perhaps it could not go on with it.
+            self.session = None;
+        }
         match work {
             Work::Tool { index, reads, .. } => {
                 self.turn.tools[usize::from(*index)].state = ToolState::Seen;

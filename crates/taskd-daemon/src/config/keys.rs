@@ -70,6 +70,9 @@ pub(super) const MEANT: [(&str, &str); 6] = [
 /// Values of `land.policy`, from strict to loose.
 pub(super) const LAND: [&str; 3] = ["never", "ask", "on-gate"];
 
+/// Values of `agent.billing`.
+const BILLING: [&str; 3] = ["login", "key", "either"];
+
 const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
 
 const SECOND: u64 = 1_000;
@@ -104,7 +107,7 @@ const MONEY: Kind = Kind::Money { min_micros: CENT, max_micros: 100_000 * DOLLAR
 
 use Scope::{Daemon, Tighten};
 
-static KEYS: [KeyDoc; 37] = [
+static KEYS: [KeyDoc; 38] = [
     by(Daemon, key("limits.loops", count(1, 1_000), "50", "Loops at work at once.")),
     by(
         Daemon,
@@ -249,6 +252,16 @@ static KEYS: [KeyDoc; 37] = [
         time(SECOND, DAY),
         "15m",
         "Silence after which an external agent is stopped.",
+    ),
+    by(
+        Daemon,
+        key(
+            "agent.billing",
+            Kind::Word(&BILLING),
+            "either",
+            "What pays for external agents: their own login, the key of their preset, or that key \
+             where there is one.",
+        ),
     ),
     by(
         Daemon,

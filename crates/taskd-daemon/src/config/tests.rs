@@ -3,7 +3,7 @@
 use std::fs;
 
 use proptest::prelude::*;
-use taskd_model::{AgentDoc, LandPolicy, Limits, LoopLimits, OnConflict};
+use taskd_model::{AgentDoc, Billing, LandPolicy, Limits, LoopLimits, OnConflict};
 
 use super::*;
 
@@ -102,6 +102,7 @@ fn every_key_can_be_set_and_is_seen() {
         poll = "100ms"
         [agent]
         idle = "1m"
+        billing = "login"
         [http]
         listen = "127.0.0.1:7777"
         [log]
@@ -131,6 +132,7 @@ fn every_key_can_be_set_and_is_seen() {
     assert_eq!(config.worker, Some(model));
     assert_eq!((config.setup.as_deref(), config.loop_type.as_str()), (Some("npm ci"), "mine"));
     assert_eq!((config.git_poll_ms, config.agent_idle_ms), (100, 60_000));
+    assert_eq!(config.agent_billing, Some(Billing::Login));
     assert_eq!(config.http_listen.map(|it| it.port()), Some(7777));
     assert_eq!(config.log_level, "debug");
     let unset = |it: Entry<'_>| it.origin != Some("user.toml");

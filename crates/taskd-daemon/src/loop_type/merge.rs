@@ -141,6 +141,8 @@ impl Merge {
             tools,
             params: own.params.over(parent.params),
             unsupported: own.unsupported.unwrap_or(parent.unsupported),
+            billing: own.billing.or(parent.billing),
+            resume: own.resume.unwrap_or(parent.resume),
             inputs,
             prompt: own.prompt.as_ref().map_or(parent.prompt, |it| it.doc.clone()),
             system: own.system.as_ref().map(|it| it.doc.clone()).or(parent.system),

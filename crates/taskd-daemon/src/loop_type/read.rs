@@ -5,8 +5,8 @@
 use std::collections::BTreeMap;
 
 use taskd_model::{
-    AgentDoc, GateSettings, InputDoc, InputKind, InputValue, OnConflict, Params, TemplateDoc,
-    Thinking, TypeLimits, Unsupported,
+    AgentDoc, Billing, GateSettings, InputDoc, InputKind, InputValue, OnConflict, Params,
+    TemplateDoc, Thinking, TypeLimits, Unsupported,
 };
 
 use super::{KNOWN_TOOLS, MAX_TYPE_BYTES};
@@ -29,6 +29,8 @@ pub(super) struct Definition {
     pub(super) tools: Tools,
     pub(super) params: Params,
     pub(super) unsupported: Option<Unsupported>,
+    pub(super) billing: Option<Billing>,
+    pub(super) resume: Option<bool>,
     pub(super) inputs: BTreeMap<String, InputDoc>,
     pub(super) prompt: Option<Template>,
     pub(super) system: Option<Template>,
@@ -54,7 +56,7 @@ pub(super) struct Template {
     pub(super) at: Pos,
 }
 
-const KEYS: [&str; 17] = [
+const KEYS: [&str; 19] = [
     "extends",
     "description",
     "agent",
@@ -67,6 +69,8 @@ const KEYS: [&str; 17] = [
     "thinking",
     "temperature",
     "unsupported",
+    "billing",
+    "resume",
     "inputs",
     "prompt",
     "system",
@@ -80,6 +84,8 @@ const THINKING: [(&str, Thinking); 3] =
 
 const UNSUPPORTED: [(&str, Unsupported); 2] =
     [("refuse", Unsupported::Refuse), ("drop", Unsupported::Drop)];
+
+const BILLING: [(&str, Billing); 2] = [("login", Billing::Login), ("key", Billing::Key)];
 
 const MEANT: [(&str, &str); 22] = [
     ("reasoning", "thinking"),
@@ -143,6 +149,8 @@ pub(super) fn read(name: &str, path: &str, text: &str) -> Definition {
             temperature: get("temperature").and_then(|it| read_temperature(it, sink)),
         },
         unsupported: head::word(&keys, "unsupported", &UNSUPPORTED, sink).map(|it| it.value),
+        billing: head::word(&keys, "billing", &BILLING, sink).map(|it| it.value),
+        resume: get("resume").and_then(|it| sink.flag(it, "resume")),
         inputs: get("inputs").map(|it| read_inputs(it, sink)).unwrap_or_default(),
         prompt: get("prompt").and_then(|it| read_template(it, "prompt", sink)),
         system: get("system").and_then(|it| read_template(it, "system", sink)),

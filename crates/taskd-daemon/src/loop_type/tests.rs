@@ -222,7 +222,8 @@ fn files_that_define_nothing_say_so() {
              letter or digit, at most 40 characters",
             "empty.yaml:1:1: the file is empty; write at least `extends: ralph`",
             "list.yaml:1:1: a loop type is a list, not a map; write `key: value` with these keys: \
-             extends, description, agent, model, fallback, gate, limits, conflict, tools, thinking, temperature, unsupported, inputs, prompt, \
+             extends, description, agent, model, fallback, gate, limits, conflict, tools, thinking, temperature, \
+             unsupported, billing, resume, inputs, prompt, \
              system, setup, review",
             "mute.yaml:1:1: the type has no `prompt`; add `extends: ralph`, or write a `prompt`",
             "twice.yml:1:1: `twice` is already defined by twice.yaml; keep one of the two files",
@@ -298,6 +299,8 @@ fn how_a_model_is_to_work_is_read_and_inherited() {
         ("temperature: warm", "c.yaml:2:14: `temperature` is no number from 0 to 2; write 0.7"),
         ("unsupported: ignore", "c.yaml:2:14: `unsupported` cannot be `ignore`"),
         ("temprature: 1", "c.yaml:2:1: unknown key `temprature`"),
+        ("billing: card", "c.yaml:2:10: `billing` cannot be `card`"),
+        ("resume: often", "c.yaml:2:9: `resume`"),
     ] {
         let told = wrong(&[("c.yaml", &format!("extends: ralph\n{line}\n"))]);
         assert!(told.len() == 1 && told[0].starts_with(said), "{told:?}");

@@ -37,6 +37,8 @@ impl Stage {
                 loop_type,
                 inputs: BTreeMap::new(),
                 agent,
+                session: None,
+                paid_by: None,
             },
             gate: GateDoc { run: vec!["cargo test".into()], ..GateDoc::default() },
             last: None,

@@ -3,7 +3,9 @@
 //! What it prints is noise and hints; its tree is what counts. The tree is checkpointed while it
 //! works, so that a crash costs minutes and not the run.
 
+mod calls;
 mod heard;
+mod payer;
 
 use std::{
     path::{Path, PathBuf},
@@ -15,17 +17,21 @@ use std::{
     time::Duration,
 };
 
-use taskd_model::{AgentDoc, Code, Delta, Depth, Digest, Observation, Oid, Outcome};
+use taskd_model::{AgentDoc, Code, Delta, Digest, Observation, Oid, Outcome};
 use taskd_tools::{
     agents::{AgentFact, Format, Invocation, Preset, PromptChannel, StreamParser, Through},
     supervise::{Finished, How, Ladder, Stdin, Stream},
 };
 
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
-use self::heard::{AFTER_LAST_WORD, Heard, has_said_its_last_word};
+use self::{
+    heard::{AFTER_LAST_WORD, Heard, has_said_its_last_word},
+    payer::Payer,
+};
 use super::{
-    Job, Trouble, lock,
+    Job, Trouble,
     programs::{Command, ending},
 };
 use crate::gateway::{Registered, Run};
@@ -51,21 +57,25 @@ impl Job {
         let preset = self.preset()?;
         let text = String::from_utf8_lossy(&self.ctx.blob(prompt)?).into_owned();
         let file = PromptFile::write(&self.ctx.paths.run_dir(), self.order.effect.0.0, &text)?;
-        let (depth, mut through) = self.counting(&preset)?;
-        heard.by_call = depth == Depth::ByCall;
-        self.tell(Observation::Counted(depth)).await;
-        let mut command = self.agent_command(&preset, &text, &file.0, through.as_ref())?;
+        let (payer, secret) = self.payer(&preset)?;
+        let mut calls = self.calls(&preset, payer.variable()).await?;
+        heard.by_call = calls.is_some();
+        let paid = payer.variable().zip(secret);
+        let mut command = self.agent_command(&preset, &text, &file.0, (paid, calls.as_ref()))?;
         let (facts, mut told) = mpsc::sync_channel(FACTS);
         let (say, said) = watch::channel(0);
-        let gateway = through.as_ref().map(|it| Arc::clone(&it.run));
-        let on_output = self.listen(&preset, facts, say, gateway.clone());
+        let objection = CancellationToken::new();
+        let run = calls.as_ref().map(|it| Arc::clone(&it.run));
+        let listener = (payer.clone(), objection.clone(), run.clone());
+        let on_output = self.listen(&preset, (facts, say), listener);
         // While its call is held it prints nothing, and that is not its silence.
-        let idle = if gateway.is_some() { command.idle.take() } else { None };
+        let idle = if run.is_some() { command.idle.take() } else { None };
         let silent = AtomicBool::new(false);
         let enough = async {
             tokio::select! {
                 () = has_said_its_last_word(said, AFTER_LAST_WORD) => {}
-                () = is_silent(gateway, idle) => silent.store(true, Ordering::Relaxed),
+                () = objection.cancelled() => {}
+                () = is_silent(run, idle) => silent.store(true, Ordering::Relaxed),
             }
         };
         let run = self.run_until(command, on_output, enough);
@@ -77,7 +87,7 @@ impl Job {
         let mut finished = loop {
             tokio::select! {
                 finished = &mut run => break finished,
-                Some(call) = given_up(&mut through) => {
+                Some(call) = given_up(&mut calls) => {
                     self.tell(Observation::CallGivenUp { call }).await;
                 }
                 _ = ticks.tick() => {
@@ -86,7 +96,7 @@ impl Job {
                 }
             }
         };
-        drop(through);
+        drop(calls);
         if silent.load(Ordering::Relaxed) && finished.how == How::Ended && self.is_wanted() {
             finished.how = How::Idle;
         }
@@ -98,7 +108,10 @@ impl Job {
             let usage = usage.unwrap_or_default();
             return Ok(Outcome::Cancelled { usage, checkpoint: Some(saved) });
         }
-        self.was_run(&preset, &finished)?;
+        if let Some(trouble) = heard.payer().and_then(|it| payer.contradicts(it)) {
+            return Err(trouble);
+        }
+        self.has_run(&preset, &finished)?;
         let exit = heard.exit(&finished.how);
         let output = finished.output.text();
         let last = heard.last_word().unwrap_or(&output);
@@ -116,8 +129,8 @@ impl Job {
         Ok(Outcome::AgentDone { exit, summary, usage, checkpoint: saved, log })
     }
 
-    /// Whether the program has run at all.
-    fn was_run(&self, preset: &Preset, finished: &Finished) -> Result<(), Trouble> {
+    /// There was a program, and it was started.
+    fn has_run(&self, preset: &Preset, finished: &Finished) -> Result<(), Trouble> {
         match &finished.how {
             How::Exited(code @ (126 | 127)) if preset.name == COMMAND => {
                 Err(self.cannot_be_run(*code, &finished.output.text()))
@@ -170,30 +183,12 @@ impl Job {
         }
     }
 
-    /// How deep this run is counted; by call, it is let into the gateway.
-    fn counting(&self, preset: &Preset) -> Result<(Depth, Option<Registered>), Trouble> {
-        let held = |name: &String| lock(&self.ctx.credentials).get(name).cloned();
-        let key = preset.credential.as_ref().and_then(held).is_some_and(|it| !it.trim().is_empty());
-        let (depth, _) = preset.depth(key);
-        let (Some(gateway), Depth::ByCall) = (&preset.gateway, depth) else {
-            return Ok((depth, None));
-        };
-        let (ctx, effect) = (&self.ctx, self.order.effect);
-        let paid_with = ctx.models.catalog().provider(&gateway.provider);
-        let paid_with = paid_with.and_then(|it| it.key_variable.as_ref());
-        if paid_with != preset.credential.as_ref() {
-            let what = format!(
-                "the preset {} sends its calls to {}, which is not paid with its credential; \
-                 name the provider of models.toml that is",
-                preset.name, gateway.provider
-            );
-            return Err(Trouble::new(Code::AgentPreset, what));
-        }
-        let registered = Run::register(ctx, effect, &gateway.provider, Arc::clone(&self.reporter));
-        let registered = registered.map_err(|it| {
-            Trouble::of(Code::of_io(&it), &it).within("making a token for the agent")
-        })?;
-        Ok((depth, Some(registered)))
+    /// The session this run goes on with: the last one, if its loop type asks for that; otherwise, in
+    /// the first iteration, the one a person handed over.
+    fn session(&self) -> Result<Option<String>, Trouble> {
+        let (spec, subject) = (self.spec_doc()?, self.subject()?);
+        let last = subject.session.clone().filter(|_| spec.loop_type.resume);
+        Ok(last.or_else(|| spec.session.filter(|_| subject.iteration <= 1)))
     }
 
     fn agent_command(
@@ -201,11 +196,12 @@ impl Job {
         preset: &Preset,
         prompt: &str,
         file: &Path,
-        registered: Option<&Registered>,
+        (paid, calls): (Option<(&str, String)>, Option<&Registered>),
     ) -> Result<Command, Trouble> {
-        let session = self.subject()?.session.as_deref();
-        let through = registered
-            .and_then(|it| Some(Through { url: self.ctx.gateway.url()?, token: &it.token }));
+        let session = self.session()?;
+        let session = session.as_deref();
+        let through =
+            calls.and_then(|it| Some(Through { url: self.ctx.gateway.url()?, token: &it.token }));
         let invocation = Invocation { prompt_path: file, prompt, session, through };
         let argv = preset.argv(&invocation).map_err(|it| Trouble::of(Code::AgentPrompt, &it))?;
         let plan = self.plan_doc()?;
@@ -215,10 +211,8 @@ impl Job {
             // The key stays here.
             let variables = gateway.variables(through).into_iter();
             env.extend(variables.map(|(name, value)| (name.into(), value.into())));
-        } else if let Some(name) = &preset.credential
-            && let Some(secret) = lock(&self.ctx.credentials).get(name)
-        {
-            env.push((name.into(), secret.into()));
+        } else {
+            env.extend(paid.map(|(name, secret)| (name.into(), secret.into())));
         }
         let stdin = match preset.prompt {
             PromptChannel::Stdin => Stdin::File(file.to_owned()),
@@ -242,9 +236,8 @@ impl Job {
     fn listen(
         &self,
         preset: &Preset,
-        facts: mpsc::SyncSender<AgentFact>,
-        said: watch::Sender<u64>,
-        gateway: Option<Arc<Run>>,
+        (facts, said): (mpsc::SyncSender<AgentFact>, watch::Sender<u64>),
+        (payer, objection, run): (Payer, CancellationToken, Option<Arc<Run>>),
     ) -> impl FnMut(Stream, &[u8]) + Send + 'static {
         let noise = self.noise();
         let mut as_lines = self.lines_as_noise();
@@ -252,7 +245,7 @@ impl Job {
         let mut parser = StreamParser::new(preset.clone());
         let mut is_over = false;
         move |stream, bytes| {
-            if let Some(run) = &gateway {
+            if let Some(run) = &run {
                 run.gives_a_sign();
             }
             if prose || stream == Stream::Stderr {
@@ -266,6 +259,9 @@ impl Job {
                     noise(Delta::Line(text.clone()));
                 }
                 is_over |= matches!(fact, AgentFact::Result { .. });
+                if payer.contradicts(&fact).is_some() {
+                    objection.cancel();
+                }
                 // Facts beyond the bound are hints we can do without.
                 facts.try_send(fact).ok();
             }
@@ -286,6 +282,7 @@ impl Job {
                 | AgentFact::Activity(_)
                 | AgentFact::Limit { .. }
                 | AgentFact::NotAccepted
+                | AgentFact::Payer { .. }
                 | AgentFact::Result { .. }) => heard.take(fact),
             }
         }
@@ -319,8 +316,8 @@ async fn is_silent(run: Option<Arc<Run>>, limit: Option<Duration>) {
 }
 
 /// The next call that the agent gave up while it waited.
-async fn given_up(through: &mut Option<Registered>) -> Option<u32> {
-    through.as_mut()?.given_up.recv().await
+async fn given_up(calls: &mut Option<Registered>) -> Option<u32> {
+    calls.as_mut()?.given_up.recv().await
 }
 
 /// The prompt as a file for the time of one run.

@@ -8,7 +8,6 @@ use std::{
 
 use taskd_api::{ApiError, codes, v1};
 use taskd_model::{Actor, GateDoc, PlanDoc, SpecDoc, Target};
-use taskd_tools::agents::Preset;
 
 use super::{Service, in_scope};
 use crate::{
@@ -171,7 +170,8 @@ impl Service {
                 .clone()
                 .filter(|it| view.plans.get(&it.id.plan()).is_some_and(|it| it.project == *id));
             let root = Some(Path::new(&project.root));
-            let rows = models::payers(&ctx, root, &BTreeMap::new(), of_it.map(|it| &it.worker));
+            let rows =
+                models::payers(&ctx, root, &BTreeMap::new(), of_it.map(|it| (&it.worker, None)));
             payers.extend(rows.into_iter().filter(|it| !payers.contains(it)).collect::<Vec<_>>());
         }
         Ok(v1::StatusResponse {
@@ -197,9 +197,6 @@ impl Service {
         let mut checks = vec![self.check_store(), self.check_disk(), self.check_git()];
         for finding in &self.0.findings {
             checks.push(row("found on start", false, finding, "keep a copy of the state folder"));
-        }
-        for name in Preset::BUILTIN_NAMES {
-            checks.push(check_agent(name));
         }
         if !repository.as_os_str().is_empty() {
             checks.push(match taskd_git::probe(repository) {
@@ -236,18 +233,6 @@ impl Service {
             Some(path) => row("git", true, &path.display().to_string(), ""),
             None => row("git", false, "not on the daemon's PATH", "install git"),
         }
-    }
-}
-
-fn check_agent(name: &str) -> v1::CheckRow {
-    match find_program(name) {
-        Some(path) => row(name, true, &path.display().to_string(), ""),
-        None => v1::CheckRow {
-            name: name.to_owned(),
-            state: v1::CheckState::Warning.into(),
-            detail: "not installed".to_owned(),
-            hint: "only needed if you want to use it".to_owned(),
-        },
     }
 }
 

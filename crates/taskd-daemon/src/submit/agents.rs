@@ -1,16 +1,22 @@
 //! The agent a plan names, as far as one can see what is wrong with it without starting it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::Path};
 
 use taskd_api::v1;
-use taskd_tools::agents::{Preset, Presets, Source};
+use taskd_model::Billing;
+use taskd_tools::agents::{Invocation, Preset, Presets, Source};
+
+use crate::{models, runner::Context};
 
 /// Why an agent cannot be started, and what to do about it; `None` if it perhaps can.
 pub(super) fn trouble(
+    ctx: &Context,
     agents: &Presets,
     run: &str,
-    env: &BTreeMap<String, String>,
+    declared: (Option<Billing>, Option<Billing>),
+    request: &v1::SubmitRequest,
 ) -> Option<(String, String)> {
+    let env = &request.environment;
     let preset = match agents.resolve(run) {
         Ok(preset) => preset,
         Err(problem) => {
@@ -21,7 +27,27 @@ pub(super) fn trouble(
     if agents.get(run).is_none() {
         return misspelt(agents, run, env);
     }
-    missing(&preset, env).map(|it| (it, String::new()))
+    missing(&preset, env).map(|it| (it, String::new())).or_else(|| {
+        let why = models::unpaid(ctx, agents, run, declared, &request.credentials)?;
+        Some((why, format!("taskd agents show {run}")))
+    })
+}
+
+/// Why an agent cannot go on with the session that is named; `None` if none is, or it perhaps can.
+pub(super) fn no_session(
+    agents: &Presets,
+    run: &str,
+    options: &v1::SubmitOptions,
+) -> Option<(String, String)> {
+    let session = options.session.as_deref()?;
+    let Some(found) = agents.get(run).filter(|it| it.preset.resume_argv.is_some()) else {
+        let what = format!("the agent `{run}` cannot go on with a session");
+        return Some((what, "taskd agents show NAME says which can".to_owned()));
+    };
+    let (prompt, prompt_path) = ("", Path::new("prompt"));
+    let run = Invocation { prompt_path, prompt, session: Some(session), through: None };
+    let why = found.preset.argv(&run).err()?;
+    Some((why.to_string(), "name it as the agent does".to_owned()))
 }
 
 /// One word that is no program, and nearly the name of a preset.

@@ -158,6 +158,9 @@ catalogue! {
     AgentNotAccepted "agent_not_accepted" UserFixable AsksForKey Unauthenticated 4
         "The agent is not logged in, or its key is not accepted"
         "log in (`taskd agents show NAME` says how it looks), or export its key, then `taskd resume ID`"
+    AgentBilling "agent_billing" UserFixable Asks FailedPrecondition 4
+        "Something else would pay for the agent than was declared"
+        "make login, key and `billing` agree (`taskd agents show NAME`), then `taskd resume ID`"
     ProgramNotStarted "program_not_started" UserFixable Asks FailedPrecondition 4
         "A program could not be started"
         "look at the reason that is named, then `taskd resume ID`"

@@ -19,5 +19,7 @@ pub use environment::{ALLOWED, environment, is_allowed};
 pub use gateway::{Gateway, Through};
 pub use preset::{ArgvError, Format, Invocation, LoginCheck, Preset, PresetError, PromptChannel};
 pub use presets::{Found, PresetProblem, Presets, Source};
-pub use rules::{ActivityRule, Count, LimitRule, LineRule, ProseUsage, ResultRule, UsageRule};
+pub use rules::{
+    ActivityRule, Count, LimitRule, LineRule, PayerRule, ProseUsage, ResultRule, UsageRule,
+};
 pub use stream::{AgentFact, LINE_MAX_BYTES, RESULT_MAX_BYTES, StreamParser};

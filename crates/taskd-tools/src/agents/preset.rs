@@ -22,12 +22,17 @@ pub struct Preset {
     pub argv: Vec<String>,
     /// The same for going on with an earlier session, `{session}`.
     pub resume_argv: Option<Vec<String>>,
+    /// The same for a person who goes on with a session by hand, `{session}`.
+    pub open_argv: Option<Vec<String>>,
     /// How it gets its prompt.
     pub prompt: PromptChannel,
     /// What it prints.
     pub format: Format,
     /// The variable its credential goes into, if it needs one.
     pub credential: Option<String>,
+    /// The variable that holds its login where nobody can log in, if it knows one. It is handed over
+    /// where no key pays.
+    pub login_variable: Option<String>,
     /// Variables it always gets.
     #[serde(default)]
     pub set: BTreeMap<String, String>,
@@ -225,6 +230,19 @@ impl Preset {
         Ok(filled.collect())
     }
 
+    /// Program and arguments for a person who goes on with a session by hand; nothing if it has none.
+    ///
+    /// # Errors
+    /// The session cannot be an argument.
+    pub fn open(&self, session: &str) -> Result<Option<Vec<String>>, ArgvError> {
+        if !is_session(session) {
+            return Err(ArgvError::Session { name: self.name.clone() });
+        }
+        let filled =
+            |it: &Vec<String>| it.iter().map(|it| it.replace("{session}", session)).collect();
+        Ok(self.open_argv.as_ref().map(filled))
+    }
+
     fn compiled_in(name: &str) -> Self {
         let (_, text) =
             BUILTIN.iter().find(|it| it.0 == name).expect("only names of the list are asked for");
@@ -239,12 +257,16 @@ impl Preset {
             Some(LoginCheck::Command(argv)) => Some(argv),
             Some(LoginCheck::File(_)) | None => None,
         };
-        let commands = [Some(&self.argv), self.resume_argv.as_ref(), login, self.version.as_ref()];
-        if commands.into_iter().flatten().any(Vec::is_empty) {
+        let others = [self.resume_argv.as_ref(), self.open_argv.as_ref(), self.version.as_ref()];
+        let commands = others.into_iter().chain([Some(&self.argv), login]);
+        if commands.flatten().any(Vec::is_empty) {
             return Some("`argv` is empty".to_owned());
         }
         if self.tested.as_ref().is_some_and(|it| it.iter().any(|it| !is_version(it))) {
             return Some("`tested` is the first and the last version, as in \"2.1\"".to_owned());
+        }
+        if self.open_argv.as_ref().is_some_and(|it| !it.iter().any(|it| it.contains("{session}"))) {
+            return Some("`open_argv` does not name the `{session}`".to_owned());
         }
         let resume = self.resume_argv.iter().flatten();
         let words = self.argv.iter().chain(resume.clone()).filter(|it| *it != Gateway::PLACE);
@@ -310,8 +332,9 @@ impl Preset {
         }
         let of_line = |line: &'_ LineRule| -> Vec<String> {
             let until = line.limit.as_ref().and_then(|it| it.until.clone());
+            let payer = line.payer.as_ref().map(|it| it.name.clone());
             let texts = line.when.keys().chain(line.says.keys()).chain(&line.session);
-            texts.cloned().chain(until).collect()
+            texts.cloned().chain(until).chain(payer).collect()
         };
         let pointers = self.lines.iter().flat_map(of_line);
         let mut wrong = pointers.filter(|it| !it.starts_with('/'));

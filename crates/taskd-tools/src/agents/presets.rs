@@ -125,7 +125,8 @@ impl Presets {
     /// Variables that hold what agents are paid with.
     #[must_use]
     pub fn credentials(&self) -> BTreeSet<String> {
-        self.all().filter_map(|it| it.preset.credential.clone()).collect()
+        let both = |it: &Found| [it.preset.credential.clone(), it.preset.login_variable.clone()];
+        self.all().flat_map(both).flatten().collect()
     }
 
     /// A name that was perhaps meant, at most two letters away.
@@ -173,6 +174,7 @@ fn read(path: &Path, file: &str, source: Source) -> Result<String, PresetProblem
 #[derive(Deserialize)]
 struct Personal {
     credential: Option<Spanned<Value>>,
+    login_variable: Option<Spanned<Value>>,
     set: Option<Spanned<Value>>,
     gateway: Option<Spanned<Value>>,
     login: Option<Spanned<Value>>,
@@ -195,9 +197,10 @@ fn parse(text: &str, name: &str, file: &str, source: Source) -> Result<Found, Pr
     if source == Source::Project
         && let Ok(personal) = toml::from_str::<Personal>(text)
     {
-        let Personal { credential, set, gateway, login, version } = personal;
+        let Personal { credential, login_variable, set, gateway, login, version } = personal;
         let keys = [
             ("credential", credential),
+            ("login_variable", login_variable),
             ("set", set),
             ("gateway", gateway),
             ("login", login),

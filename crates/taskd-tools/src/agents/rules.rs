@@ -27,9 +27,21 @@ pub struct LineRule {
     /// It says that it is not logged in, or that its key is not accepted.
     #[serde(default)]
     pub not_accepted: bool,
+    /// Where it says who pays.
+    pub payer: Option<PayerRule>,
     /// What to show people.
     #[serde(default)]
     pub activity: Vec<ActivityRule>,
+}
+
+/// Where a line says who pays for the run.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PayerRule {
+    /// The name of what pays.
+    pub name: String,
+    /// Names that mean the program's own login.
+    pub login: Vec<String>,
 }
 
 /// Where a line says until when the allowance is used up.

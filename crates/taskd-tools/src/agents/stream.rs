@@ -49,6 +49,13 @@ pub enum AgentFact {
     },
     /// It is not logged in, or its key is not accepted.
     NotAccepted,
+    /// Who pays for this run, by its own word.
+    Payer {
+        /// Its name for it, at most 128 characters: often a variable.
+        name: String,
+        /// That is its own login.
+        login: bool,
+    },
     /// Its last word, at most 64 KiB of it.
     Result {
         /// The text.
@@ -174,6 +181,13 @@ impl StreamParser {
             facts.push(AgentFact::Limit { until });
         }
         facts.extend(rule.not_accepted.then_some(AgentFact::NotAccepted));
+        if let Some(payer) = &rule.payer
+            && let Some(name) = value.pointer(&payer.name).and_then(Value::as_str)
+        {
+            let login = payer.login.iter().any(|it| it == name);
+            let name = name.chars().take(KEY_MAX_CHARS).collect();
+            facts.push(AgentFact::Payer { name, login });
+        }
         let result = rule.result.clone();
         if let Some((count, key, tokens)) = rule.usage.as_ref().and_then(|it| tokens(value, it)) {
             self.count(count, key, tokens);

@@ -106,13 +106,13 @@ fn ticks(pid: u32) -> u64 {
     fields.map(|it| it.parse::<u64>().expect("a number")).sum()
 }
 
-fn ticks_a_second() -> f64 {
+pub(crate) fn ticks_a_second() -> f64 {
     let out = Command::new("getconf").arg("CLK_TCK").output().expect("getconf is there");
     String::from_utf8_lossy(&out.stdout).trim().parse().expect("a number")
 }
 
 /// Processes whose parent this is, now.
-fn children(pid: u32) -> Vec<u32> {
+pub(crate) fn children(pid: u32) -> Vec<u32> {
     let mut found = Vec::new();
     for thread in fs::read_dir(format!("/proc/{pid}/task")).expect("a process").flatten() {
         // A thread may have ended meanwhile.

@@ -10,6 +10,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program that reports")]
 
 mod admission;
+mod agents;
 mod answers;
 mod decide;
 mod durable;
@@ -74,6 +75,7 @@ const GROUPS: &[Group] = &[
     ("provider", provider::run),
     ("overlap", overlap::run),
     ("gateway", gateway::run),
+    ("agents", agents::run),
     ("history", history::run),
 ];
 

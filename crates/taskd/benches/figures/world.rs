@@ -43,6 +43,11 @@ pub(crate) struct World {
 impl World {
     /// A repository with one commit, and no daemon yet.
     pub(crate) fn new() -> Self {
+        Self::with(CONFIG)
+    }
+
+    /// The same, configured like this.
+    pub(crate) fn with(config: &str) -> Self {
         let dir = tempfile::Builder::new().prefix("taskd-bench-").tempdir().expect("a temp dir");
         let at = |name: &str| dir.path().join(name).to_str().expect("UTF-8").to_owned();
         let env = BTreeMap::from([
@@ -57,7 +62,7 @@ impl World {
         for folder in [repo.clone(), at("home").into(), at("config/taskd").into()] {
             fs::create_dir_all(folder).expect("writable");
         }
-        fs::write(at("config/taskd/config.toml"), CONFIG).expect("writable");
+        fs::write(at("config/taskd/config.toml"), config).expect("writable");
         let world = Self { dir, repo, env, daemon: None };
         fs::write(world.repo.join("a.txt"), "one\ntwo\nthree\n").expect("writable");
         world.git(&["init", "-q", "-b", "main"]);

@@ -8,8 +8,9 @@ pub(crate) mod conform;
 
 use std::{collections::BTreeMap, env, ffi::OsString, fs, path::PathBuf, time::Duration};
 
+use taskd_api::v1;
 use taskd_tools::{
-    agents::{ALLOWED, Found, LoginCheck, Presets, Source, environment},
+    agents::{ALLOWED, Found, LoginCheck, PresetProblem, Presets, Source, environment},
     supervise::{Finished, How, Ladder, Launcher, Spec, Stdin},
 };
 
@@ -17,7 +18,9 @@ use super::{
     failure::{Done, Failure},
     here::{Here, variable},
 };
-use crate::render::agents::{Agent, Login, Tested, conformance, json, show as picture, table};
+use crate::render::agents::{
+    Agent, Login, Tested, conformance, conformance_json, json, show as picture, table,
+};
 
 /// A version or login check is ended after this long.
 const CHECK: Duration = Duration::from_secs(20);
@@ -61,11 +64,50 @@ pub(crate) async fn test(here: &Here, name: &str) -> Done {
     if agent.program.is_none() {
         return Err(Failure::failed(format!("{name} is not installed"), "taskd agents ls"));
     }
-    here.out.remark(&format!("four short runs of {name}, billed to {}", agent.billed()));
+    here.out.remark(&format!("five short runs of {name}, billed to {}", agent.billed_to()));
     let checks = conform::conform(&eye, &found).await?;
-    here.out.print(&conformance(&agent, &checks))?;
+    if here.out.json {
+        here.out.object(&conformance_json(&agent, &checks))?;
+    } else {
+        here.out.print(&conformance(&agent, &checks))?;
+    }
     let bad = checks.iter().any(|it| it.good == Some(false));
     Ok(u8::from(bad))
+}
+
+/// What `taskd doctor` says of agents: those this shell would hand on, and files that are wrong.
+pub(crate) async fn checks(here: &Here) -> Result<Vec<v1::CheckRow>, Failure> {
+    let presets = load(here);
+    let eye = Eye::new()?;
+    let row = |name: &str, state: v1::CheckState, detail: String, hint: &str| {
+        let (name, hint) = (name.to_owned(), hint.to_owned());
+        v1::CheckRow { name, state: state.into(), detail, hint }
+    };
+    let mut rows = Vec::new();
+    for found in presets.all() {
+        let it = eye.look(found).await;
+        let name = &found.preset.name;
+        rows.push(match (&it.program, it.billed()) {
+            (None, _) => {
+                let hint = "only needed if you want to use it";
+                row(name, v1::CheckState::Warning, "not installed".to_owned(), hint)
+            }
+            (Some(program), Some(payer)) => {
+                let detail = format!("{}, billed to {payer}", program.display());
+                row(name, v1::CheckState::Ok, detail, "")
+            }
+            (Some(program), None) => {
+                let hint = format!("log in, or export its key; taskd agents show {name}");
+                let detail = format!("{}, not logged in", program.display());
+                row(name, v1::CheckState::Warning, detail, &hint)
+            }
+        });
+    }
+    let wrong = |it: &PresetProblem| {
+        row(&it.file, v1::CheckState::Failed, it.to_string(), "correct the file")
+    };
+    rows.extend(presets.problems().map(wrong));
+    Ok(rows)
 }
 
 /// The preset of that name, or why there is none.

@@ -108,6 +108,12 @@ pub(crate) enum Command {
     Daemon(DaemonCommand),
     /// Watch it work without a key: scripted, in a place of its own
     Demo(DemoArgs),
+    /// Go on with an agent's session by hand, in the loop's worktree
+    #[command(hide = true)]
+    Open {
+        /// A loop that is not at work
+        id: String,
+    },
     /// Print where a loop's worktree is
     #[command(hide = true)]
     Path {
@@ -321,6 +327,9 @@ pub(crate) struct WorkArgs {
 pub(crate) struct RunArgs {
     /// What to do; `-` reads it from stdin
     pub(crate) task: String,
+    /// Go on with a session you had with the agent in this repository
+    #[arg(long, value_name = "SESSION", requires = "agent")]
+    pub(crate) session: Option<String>,
     #[command(flatten)]
     pub(crate) work: WorkArgs,
 }

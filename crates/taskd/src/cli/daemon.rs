@@ -2,8 +2,10 @@
 
 use std::{
     collections::VecDeque,
-    fs::File,
-    io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom},
+    fs::{self, File},
+    io::{BufRead as _, BufReader, Read as _},
+    os::unix::fs::MetadataExt as _,
+    path::Path,
     time::Duration,
 };
 
@@ -247,23 +249,25 @@ async fn logs(here: &Here, follow: bool, lines: usize) -> Done {
     }
     let text: Vec<u8> = last.into_iter().take(lines).flatten().collect();
     here.out.print(&clean_lines(&String::from_utf8_lossy(&text)))?;
-    if follow { go_on(here, reader).await } else { Ok(0) }
+    if follow { go_on(here, &path, reader).await } else { Ok(0) }
 }
 
-/// Prints what is added to a file, until somebody has seen enough.
-async fn go_on(here: &Here, mut reader: BufReader<File>) -> Done {
+/// Prints what is added to a file, and to the one that takes its place, until somebody has seen
+/// enough.
+async fn go_on(here: &Here, path: &Path, mut reader: BufReader<File>) -> Done {
     let mut ticks = tokio::time::interval(READ_EVERY);
     loop {
         tokio::select! {
             _ = ticks.tick() => {}
             _ = tokio::signal::ctrl_c() => return Ok(0),
         }
-        let (at, len) = (reader.stream_position()?, reader.get_ref().metadata()?.len());
-        if len < at {
-            reader.seek(SeekFrom::Start(0))?;
-        }
+        let is_moved = fs::metadata(path)?.ino() != reader.get_ref().metadata()?.ino();
         let mut more = Vec::new();
         reader.read_to_end(&mut more)?;
+        if is_moved {
+            reader = BufReader::new(File::open(path)?);
+            reader.read_to_end(&mut more)?;
+        }
         if !more.is_empty() {
             here.out.print(&clean_lines(&String::from_utf8_lossy(&more)))?;
         }

@@ -227,6 +227,7 @@ pub(crate) async fn doctor(here: &Here) -> Done {
                 None => (v1::CheckState::Ok, ""),
             };
             rows.insert(0, check("daemon", state, &format!("taskd {version} answers"), hint));
+            rows.extend(super::agents::checks(here).await?);
             let failed = rows.iter().any(|it| it.state() == v1::CheckState::Failed);
             (rows, if failed { taskd_api::exit::FAILED } else { 0 })
         }

@@ -14,7 +14,7 @@ use std::{
 
 use taskd_api::{Client, handed_over, v1};
 use taskd_model::Digest;
-use taskd_tools::agents::{ALLOWED, Presets};
+use taskd_tools::agents::{ALLOWED, Found, Presets};
 
 use super::{
     args::{Land, PlanArgs, RunArgs, WorkArgs},
@@ -35,6 +35,7 @@ pub(crate) async fn run(here: &Here, args: RunArgs) -> Done {
         _ => args.task,
     };
     let mut request = request(here, &args.work)?;
+    request.options.get_or_insert_default().session = args.session;
     request.source = Some(v1::submit_request::Source::Request(task));
     request.idempotency_key = fresh_key();
     let client = here.client_or_start().await?;
@@ -55,7 +56,7 @@ pub(crate) async fn plan_check(here: &Here, args: PlanArgs) -> Done {
     request.check_only = true;
     request.try_accept = true;
     let client = here.client().await?;
-    request.credentials = handed_over(&client.providers().await?, variable);
+    request.credentials = here.keys(&client.providers().await?);
     let answer = client.submit(request).await?;
     here.skew(&client);
     if here.out.json {
@@ -90,13 +91,15 @@ async fn submit(
 ) -> Done {
     here.skew(client);
     let providers = client.providers().await?;
-    request.credentials = handed_over(&providers, variable);
+    // The check sees every key; what is kept is what this plan's workers are paid with.
+    request.credentials = here.keys(&providers);
     let checked = check(here, client, &mut request, file).await?;
     ask_landing(here, &mut request, &checked, work)?;
     let before = if follows(here, work) { Some(client.view("").await?) } else { None };
     let agents = Presets::load(&here.paths.config, here.repository());
     let wanted = wanted(&checked, &agents, &providers);
     let presets = wanted.iter().filter_map(|it| Some((it.clone(), variable(it)?)));
+    request.credentials = handed_over(&providers, variable);
     request.credentials.extend(presets);
     let answer = client.submit(request).await?;
     if !is_right(&answer) {
@@ -227,6 +230,7 @@ fn request(here: &Here, work: &WorkArgs) -> Result<v1::SubmitRequest, Failure> {
         budget_micros: work.budget,
         time_ms: work.time,
         iterations: work.iterations,
+        session: None,
     };
     Ok(v1::SubmitRequest {
         repository: utf8(here.directory.clone().into_os_string())?,
@@ -248,18 +252,22 @@ fn wanted(
     agents: &Presets,
     providers: &[v1::ProviderRow],
 ) -> BTreeSet<String> {
-    checked.graph.iter().filter_map(|it| credential_of(&it.worker, agents, providers)).collect()
+    checked.graph.iter().flat_map(|it| secrets_of(&it.worker, agents, providers)).collect()
 }
 
-/// The variable a worker's secret is in. Plain commands and scripted models have none.
-fn credential_of(worker: &str, agents: &Presets, providers: &[v1::ProviderRow]) -> Option<String> {
-    if let Some(found) = agents.get(worker) {
-        return found.preset.credential.clone();
+/// The variables a worker's secrets are in. Plain commands and scripted models have none.
+fn secrets_of(worker: &str, agents: &Presets, providers: &[v1::ProviderRow]) -> Vec<String> {
+    if let Some(Found { preset, .. }) = agents.get(worker) {
+        return [&preset.credential, &preset.login_variable]
+            .into_iter()
+            .flatten()
+            .cloned()
+            .collect();
     }
-    let (name, _) = worker.split_once('/')?;
-    let provider = providers.iter().find(|it| it.name == name)?;
-    let is_paid = !provider.key_variable.is_empty() && !provider.key_optional;
-    is_paid.then(|| provider.key_variable.clone())
+    let name = worker.split_once('/').map(|it| it.0);
+    let provider = providers.iter().find(|it| Some(it.name.as_str()) == name);
+    let key = provider.filter(|it| !it.key_variable.is_empty() && !it.key_optional);
+    key.map(|it| it.key_variable.clone()).into_iter().collect()
 }
 
 /// `./x.sh` means the file that is here, wherever the agent is started.
@@ -379,12 +387,13 @@ mod tests {
         let providers =
             [row("acme", "ACME_KEY", false), row("local", "K", true), row("free", "", false)];
         let agents = Presets::load(Path::new("/nonexistent"), None);
-        let of = |worker| credential_of(worker, &agents, &providers);
-        assert_eq!(of("claude").as_deref(), Some("ANTHROPIC_API_KEY"));
-        assert_eq!(of("acme/big").as_deref(), Some("ACME_KEY"));
+        let of = |worker| secrets_of(worker, &agents, &providers);
+        assert_eq!(of("claude"), ["ANTHROPIC_API_KEY", "CLAUDE_CODE_OAUTH_TOKEN"]);
+        assert_eq!(of("codex"), ["OPENAI_API_KEY"]);
+        assert_eq!(of("acme/big"), ["ACME_KEY"]);
         for none in ["local/qwen3", "free/x", "scripted:/acme/x.yaml", "./x.sh", "acme", "other/x"]
         {
-            assert_eq!(of(none), None, "{none}");
+            assert_eq!(of(none), Vec::<String>::new(), "{none}");
         }
     }
 }

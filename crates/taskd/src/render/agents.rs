@@ -59,18 +59,19 @@ impl Agent {
         self.program.as_ref().map_or_else(|| "no".to_owned(), |it| it.display().to_string())
     }
 
-    /// Who pays for a run that is submitted from here.
-    pub(crate) fn billed(&self) -> String {
+    /// Who pays for a run that is submitted from here; nothing if nobody does.
+    pub(crate) fn billed(&self) -> Option<String> {
         match (&self.found.preset.credential, self.login) {
-            (Some(name), _) if self.key_set => name.clone(),
-            (_, Login::Yes | Login::Unknown) => "its own login".to_owned(),
-            (_, Login::No) => "nobody".to_owned(),
+            (Some(name), _) if self.key_set => Some(name.clone()),
+            (_, Login::Yes | Login::Unknown) => Some("its own login".to_owned()),
+            (_, Login::No) => None,
         }
     }
 
     /// How deep a run is counted that is submitted from here, and why not by call where that could be.
     fn depth(&self) -> (Depth, Option<String>) {
-        self.found.preset.depth(self.key_set)
+        let preset = &self.found.preset;
+        preset.depth(preset.credential.is_some() && self.billed() == preset.credential)
     }
 
     /// The same in words.
@@ -81,6 +82,11 @@ impl Agent {
             Depth::ByReport => format!("{depth}: {}", self.counted()),
         };
         why.map_or(what.clone(), |why| format!("{what}; {why}"))
+    }
+
+    /// Who pays, in words.
+    pub(crate) fn billed_to(&self) -> String {
+        self.billed().unwrap_or_else(|| "nobody".to_owned())
     }
 
     fn counted(&self) -> &'static str {
@@ -132,7 +138,7 @@ pub(crate) fn table(agents: &[Agent], scene: &Scene) -> String {
             clean(&it.program()),
             clean(&known(it.version())),
             known(it.login.word().to_owned()),
-            clean(&known(it.billed())),
+            clean(&known(it.billed_to())),
             known(it.depth().0.to_string()),
         ]);
     }
@@ -160,7 +166,7 @@ pub(crate) fn show(it: &Agent) -> String {
         ("tested", tested),
         ("logged in", it.login.word().to_owned()),
         ("key", key),
-        ("billed to", it.billed()),
+        ("billed to", it.billed_to()),
         ("counted", it.how_counted()),
         ("prompt", it.prompt().to_owned()),
         ("resume", resume.to_owned()),
@@ -184,6 +190,17 @@ pub(crate) fn conformance(it: &Agent, checks: &[Check]) -> String {
         text.push_str(&format!("| {name} | {good} | {} |\n", clean(seen).replace('|', "/")));
     }
     text
+}
+
+/// The same with `--json`.
+pub(crate) fn conformance_json(it: &Agent, checks: &[Check]) -> Value {
+    let check = |it: &Check| value!({ "name": it.name, "good": it.good, "seen": it.seen });
+    value!({
+        "schema_version": SCHEMA_VERSION,
+        "agent": it.found.preset.name,
+        "version": it.version,
+        "checks": checks.iter().map(check).collect::<Vec<_>>(),
+    })
 }
 
 /// Both with `--json`: one object.
@@ -212,7 +229,7 @@ pub(crate) fn json(agents: &[Agent], problems: &[String]) -> Value {
                 Login::Unknown => None,
             },
             "credential": preset.credential.as_ref().map(|name| value!({ "variable": name, "set": it.key_set })),
-            "billed_to": it.billed(),
+            "billed_to": it.billed_to(),
             "counted": it.counted(),
             "depth": it.depth().0,
             "depth_why": it.depth().1,

@@ -2,7 +2,9 @@
 //! says and how it ends. The programs are scripts that print what the real ones do.
 
 mod gateway;
+mod payer;
 mod real;
+mod resume;
 
 use std::{fs, os::unix::fs::PermissionsExt as _, time::SystemTime};
 
@@ -22,6 +24,13 @@ fn program(world: &mut World, name: &str, script: &str) {
     if !before.starts_with(bin) {
         world.env.insert("PATH".to_owned(), format!("{bin}:{before}"));
     }
+}
+
+/// The preset of Claude Code without the gateway: the program itself gets the key.
+fn keeps_its_key(world: &World) {
+    let preset = include_str!("../../../taskd-tools/presets/claude.toml");
+    let (preset, _) = preset.split_once("[gateway]").expect("it is at the end");
+    own_preset(world, "claude", preset);
 }
 
 /// Writes one of the person's own presets.
@@ -213,6 +222,18 @@ fn agents_are_listed_as_they_are_here() {
         (&"OPENAI_API_KEY".into(), &true.into())
     );
     assert_eq!(json(&world, "opencode")["tested"], serde_json::Value::Null);
+    // The doctor looks with the same eyes.
+    world.start();
+    let own = "name = \"wrong\"\nargv = []\nprompt = \"stdin\"\nformat = \"text\"\n";
+    own_preset(&world, "wrong", own);
+    let doctor = world.taskd(&["doctor"]);
+    assert_eq!(doctor.code, 1);
+    has(
+        &doctor.out,
+        &["bin/claude, billed to its own login", "bin/codex, billed to OPENAI_API_KEY"],
+    );
+    has(&doctor.out, &["not installed", "wrong.toml", "`argv` is empty"]);
+    fs::remove_file(world.dir.path().join("home/.config/taskd/agents/wrong.toml")).expect("ours");
     let told = world.taskd(&["agents", "show", "codex"]).ok();
     has(&told, &["tested     0.169 to 0.169; this one is not", "billed to  OPENAI_API_KEY"]);
     has(&world.taskd(&["agents", "show", "codxe"]).fails(2), &["did you mean `codex`?"]);
@@ -226,7 +247,7 @@ fn agents_are_listed_as_they_are_here() {
     assert!(!world.dir.path().join("home/ran").exists());
 }
 
-/// A program is run in a throw-away repository and told of in a table that can be pasted:
+/// Proves W-33: a program is run in a throw-away repository and told of in a table that can be pasted:
 /// its end, its work, its numbers, going on, how soon it is gone, what it leaves.
 #[test]
 fn a_conformance_run_tells_good_from_bad() {
@@ -249,13 +270,20 @@ fn a_conformance_run_tells_good_from_bad() {
             "| reports usage | yes | 3000 tokens read, 100 written, and money |",
             "| resumes by session id | yes | exit 0",
             "| gone 2 s after a stop | yes |",
+            "| says who pays | - | ANTHROPIC_API_KEY |",
+            "| survives a flood | yes | exit 0",
             "| no orphans after a stop | yes |",
             "| no login: fails | yes | exit 1",
         ],
     );
+    let told = world.taskd(&["agents", "test", "claude", "--json"]).ok();
+    let told: serde_json::Value = serde_json::from_str(&told).expect("JSON");
+    assert_eq!((&told["agent"], &told["version"]), (&"claude".into(), &"2.1.197".into()));
+    assert_eq!(told["checks"][1]["good"], true);
     assert!(!world.repo.join("b.txt").exists(), "nothing of it happens here");
     // One that does nothing, says nothing, leaves a helper and never minds who pays.
-    program(&mut world, "codex", "setsid tail -f /dev/null & exit 0\n");
+    let codex = "setsid tail -f /dev/null & head -c 2000000 /dev/zero; exit 0\n";
+    program(&mut world, "codex", codex);
     let ran = world.taskd(&["agents", "test", "codex"]);
     has(
         &ran.out,
@@ -264,6 +292,7 @@ fn a_conformance_run_tells_good_from_bad() {
             "| reports usage | no | none |",
             "| resumes by session id | - | no session id |",
             "| leaves nothing running | no | 1 processes ended |",
+            "| survives a flood | no | exit 0",
             "| no login: fails | no | exit 0",
         ],
     );

@@ -3,6 +3,7 @@
 
 mod crash;
 mod lifecycle;
+mod logs;
 mod parked;
 mod refusal;
 mod reload;

@@ -31,6 +31,8 @@ pub(super) struct Heard {
     limit: Option<Option<u64>>,
     /// It is not logged in, or its key is not accepted.
     not_accepted: bool,
+    /// Who pays, by its own word.
+    payer: Option<AgentFact>,
     /// Its last word, and that it failed.
     result: Option<(String, bool)>,
 }
@@ -49,6 +51,7 @@ impl Heard {
             AgentFact::Limit { until } => self.limit = Some(self.limit.flatten().or(until)),
             AgentFact::NotAccepted => self.not_accepted = true,
             AgentFact::Result { text, is_error } => self.result = Some((text, is_error)),
+            fact @ AgentFact::Payer { .. } => self.payer = Some(fact),
             AgentFact::Session(_) | AgentFact::Activity(_) => {}
         }
     }
@@ -56,6 +59,11 @@ impl Heard {
     /// What is booked for the run itself: what it says it used, unless its calls are booked one by one.
     pub(super) fn billed(&self) -> Option<Usage> {
         if self.by_call { Some(Usage::default()) } else { self.usage }
+    }
+
+    /// Who pays, if it said so.
+    pub(super) fn payer(&self) -> Option<&AgentFact> {
+        self.payer.as_ref()
     }
 
     /// What it said last, in its own words.

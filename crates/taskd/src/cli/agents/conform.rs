@@ -4,10 +4,19 @@
 //! It costs what four short runs cost, paid as a loop's runs are. Nothing of it is believed: what
 //! counts is the file it was asked for and what the supervisor saw.
 
-use std::{ffi::OsString, fs, path::PathBuf, time::Duration};
+use std::{
+    ffi::OsString,
+    fs,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use taskd_tools::{
-    agents::{AgentFact, Found, Invocation, Preset, PromptChannel, StreamParser, environment},
+    agents::{
+        AgentFact, Found, Invocation, LINE_MAX_BYTES, Preset, PromptChannel, StreamParser,
+        environment,
+    },
     supervise::{Finished, How, Ladder, Spec, Stdin, Stream},
 };
 use tokio::{
@@ -29,6 +38,8 @@ const FACTS: usize = 4_096;
 const KEEP_BYTES: usize = 16 << 10;
 
 const TASK: &str = "Write the word b into a new file b.txt in this directory, then stop.";
+const FLOOD: &str =
+    "Run the shell command `head -c 20000000 /dev/zero | tr '\\0' x` once, then stop.";
 const AGAIN: &str = "Say in one word whether b.txt is there. Change nothing.";
 
 /// One line of the table: what was tried, whether it is as it should be, what was seen.
@@ -42,32 +53,56 @@ pub(crate) struct Check {
 struct Run {
     finished: Finished,
     facts: Vec<AgentFact>,
+    printed: Printed,
+}
+
+/// How much a program printed on its stdout.
+#[derive(Debug, Clone, Copy, Default)]
+struct Printed {
+    bytes: u64,
+    line: u64,
+    longest_line: u64,
+}
+
+impl Printed {
+    fn take(&mut self, bytes: &[u8]) {
+        self.bytes += bytes.len() as u64;
+        for part in bytes.split_inclusive(|it| *it == b'\n') {
+            self.line += part.len() as u64;
+            self.longest_line = self.longest_line.max(self.line);
+            if part.ends_with(b"\n") {
+                self.line = 0;
+            }
+        }
+    }
 }
 
 impl Run {
+    /// The last fact of a kind.
+    fn last<'a, T>(&'a self, of: impl Fn(&'a AgentFact) -> Option<T>) -> Option<T> {
+        self.facts.iter().rev().find_map(of)
+    }
+
     fn session(&self) -> Option<&String> {
-        self.facts.iter().rev().find_map(|it| match it {
-            AgentFact::Session(id) => Some(id),
-            AgentFact::Usage { .. }
-            | AgentFact::Activity(_)
-            | AgentFact::Limit { .. }
-            | AgentFact::NotAccepted
-            | AgentFact::Result { .. } => None,
+        self.last(|it| if let AgentFact::Session(id) = it { Some(id) } else { None })
+    }
+
+    fn payer(&self) -> Option<String> {
+        self.last(|it| {
+            let AgentFact::Payer { name, login } = it else { return None };
+            Some(if *login { "its own login".to_owned() } else { name.clone() })
         })
     }
 
     fn usage(&self) -> Option<String> {
-        self.facts.iter().rev().find_map(|it| match it {
-            AgentFact::Usage { input, output, cache_read, cache_write, cost_micros } => {
-                let read = input + cache_read + cache_write;
-                let money = if cost_micros.is_some() { ", and money" } else { "" };
-                Some(format!("{read} tokens read, {output} written{money}"))
-            }
-            AgentFact::Session(_)
-            | AgentFact::Activity(_)
-            | AgentFact::Limit { .. }
-            | AgentFact::NotAccepted
-            | AgentFact::Result { .. } => None,
+        self.last(|it| {
+            let AgentFact::Usage { input, output, cache_read, cache_write, cost_micros } = it
+            else {
+                return None;
+            };
+            let read = input + cache_read + cache_write;
+            let money = if cost_micros.is_some() { ", and money" } else { "" };
+            Some(format!("{read} tokens read, {output} written{money}"))
         })
     }
 
@@ -82,6 +117,16 @@ impl Run {
             How::Lost => "its supervisor is gone".to_owned(),
         }
     }
+}
+
+/// What a command that prints 20 MB on one line does to a program, and what of it comes to us. A line
+/// that is too long for us is left out, and what it says is not read.
+fn flood_told(run: &Run) -> Check {
+    let Printed { bytes, longest_line, .. } = run.printed;
+    let good = run.finished.how == How::Exited(0) && longest_line <= LINE_MAX_BYTES as u64;
+    let (all, line) = (bytes.div_ceil(1_024), longest_line.div_ceil(1_024));
+    let seen = format!("{}; printed {all} KiB, {line} KiB on a line", run.ended());
+    Check { name: "survives a flood", good: Some(good), seen }
 }
 
 /// Where the runs are made.
@@ -106,6 +151,8 @@ pub(super) async fn conform(eye: &Eye, found: &Found) -> Result<Vec<Check>, Fail
     let work = bench.run(TASK, None, bench.env(true), LONGEST).await?;
     bench.judge_work(&work, &mut checks);
     checks.push(bench.resume(work.session()).await?);
+    let flood = bench.run(FLOOD, None, bench.env(true), LONGEST).await?;
+    checks.push(flood_told(&flood));
     bench.cancel(&mut checks).await?;
     let refused = bench.run(TASK, None, bench.env(false), REFUSAL).await?;
     let good = matches!(refused.finished.how, How::Exited(code) if code != 0);
@@ -123,6 +170,8 @@ impl Bench<'_> {
         add("does what it is asked", Some(wrote), seen.to_owned());
         let usage = work.usage();
         add("reports usage", Some(usage.is_some()), usage.unwrap_or_else(|| "none".to_owned()));
+        let payer = work.payer();
+        add("says who pays", None, payer.unwrap_or_else(|| "no".to_owned()));
         let left = work.finished.leftovers;
         add("leaves nothing running", Some(left == 0), format!("{left} processes ended"));
     }
@@ -170,8 +219,11 @@ impl Bench<'_> {
         let spec = Spec { timeout: Some(longest), ..self.spec(argv, stdin, env) };
         let (tell, mut told) = mpsc::channel(FACTS);
         let mut parser = StreamParser::new(self.preset.clone());
+        let printed = Arc::new(Mutex::new(Printed::default()));
+        let count = Arc::clone(&printed);
         let running = self.eye.launcher.start(&spec, move |stream, bytes| {
             if stream == Stream::Stdout {
+                count.lock().unwrap_or_else(PoisonError::into_inner).take(bytes);
                 // Facts beyond the bound are not needed.
                 for fact in parser.feed(bytes) {
                     tell.try_send(fact).ok();
@@ -183,7 +235,8 @@ impl Bench<'_> {
         while let Ok(fact) = told.try_recv() {
             facts.push(fact);
         }
-        Ok(Run { finished, facts })
+        let printed = *printed.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(Run { finished, facts, printed })
     }
 
     fn command(

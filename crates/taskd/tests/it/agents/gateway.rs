@@ -309,11 +309,13 @@ fn without_a_key_an_agent_is_counted_by_its_report() {
 }
 
 /// Proves W-2: killed while a call of an agent is answered, the daemon keeps what that had cost; the run
-/// is begun again. The key was in memory only, so that run is counted by its report.
+/// waits for its key, which was in memory only, and is begun again by call.
 #[test]
 fn a_call_is_lost_with_its_daemon_and_what_it_cost_is_not() {
-    let hangs = || vec![Step::Text("Hello".to_owned()), Step::Hang];
-    let provider = Provider::new(move |_| Answer::Stream(hangs()));
+    let provider = Provider::new(|seen| match seen.n {
+        0 => Answer::Stream(vec![Step::Text("Hello".to_owned()), Step::Hang]),
+        _ => hello(),
+    });
     let mut world = world(&provider, "call $aside/1 100; echo b >b.txt");
     world.start();
     world.submit(&plan("claude", &["a"]));
@@ -322,8 +324,11 @@ fn a_call_is_lost_with_its_daemon_and_what_it_cost_is_not() {
     });
     world.kill();
     world.start();
-    let it = world.until_status("p1.a", &[Status::Complete]);
+    let it = world.until_status("p1.a", &[Status::Blocked]);
     assert_eq!((it.spent.input, it.spent.output), (1_000, 1), "{}", world.transcript());
-    assert_eq!((provider.seen().len(), it.iteration), (1, 1));
-    assert_eq!(it.counted, Some(Depth::ByReport));
+    world.taskd(&["resume", "p1.a"]).ok();
+    let it = world.until_status("p1.a", &[Status::Complete]);
+    assert_eq!((it.spent.input, it.spent.output), (2_000, 201), "{}", world.transcript());
+    assert_eq!((provider.seen().len(), it.iteration), (2, 1));
+    assert_eq!(it.counted, Some(Depth::ByCall));
 }

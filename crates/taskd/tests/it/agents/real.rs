@@ -1,14 +1,14 @@
 //! The real programs, where they are installed, against a provider on loopback. Where one is not,
 //! the test says `NOT RUN` and its name.
 
-use std::io::Write as _;
+use std::{collections::BTreeSet, io::Write as _};
 
 use serde_json::{Value, json};
 use taskd_model::{Depth, Status};
 
 use super::{has, own_preset, plan};
 use crate::{
-    provider::{Answer, Provider, Seen, Step, header},
+    provider::{Answer, Gate, Provider, Seen, Step, header},
     support::World,
 };
 
@@ -28,17 +28,73 @@ fn listed(world: &World, name: &str) -> Value {
     told["agents"][0].clone()
 }
 
+/// What Claude Code is answered with: a command first, then that it is done.
+fn claude_is_told(seen: &Seen, command: &str) -> Answer {
+    let command = json!({"command": command, "description": "Work"}).to_string();
+    let works = seen.body.contains("\"Bash\"") && !seen.body.contains("tool_result");
+    let step = if works { Step::Tool("Bash", command) } else { Step::Text("Done.".into()) };
+    Answer::Stream(vec![step])
+}
+
+/// The same for Codex CLI, in the words of the Responses interface.
+fn codex_is_told(seen: &Seen, command: &str) -> Answer {
+    let item = if seen.body.contains("function_call_output") {
+        json!({"type": "message", "role": "assistant", "id": "m1",
+            "content": [{"type": "output_text", "text": "Done.", "annotations": []}]})
+    } else {
+        json!({"type": "function_call", "id": "f1", "call_id": "c1",
+            "name": "exec_command", "arguments": json!({"cmd": command}).to_string()})
+    };
+    let usage = json!({"input_tokens": 1000, "input_tokens_details": {"cached_tokens": 300},
+        "output_tokens": 50, "output_tokens_details": {"reasoning_tokens": 10},
+        "total_tokens": 1050});
+    let events = [
+        json!({"type": "response.created", "response": {"id": "r1"}}),
+        json!({"type": "response.output_item.done", "output_index": 0, "item": item}),
+        json!({"type": "response.completed", "response": {"id": "r1", "usage": usage}}),
+    ];
+    let line =
+        |it: &Value| format!("event: {}\ndata: {it}\n\n", it["type"].as_str().unwrap_or_default());
+    let body = events.iter().map(line).collect();
+    Answer::Plain(200, header("content-type", "text/event-stream"), body)
+}
+
+/// Claude Code as it runs here: as root, against this provider.
+fn claude(world: &mut World, provider: &Provider) {
+    let set = format!("\n[set]\nIS_SANDBOX = \"1\"\nANTHROPIC_BASE_URL = \"{}\"\n", provider.url());
+    let preset = include_str!("../../../../taskd-tools/presets/claude.toml");
+    own_preset(world, "claude", &(preset.to_owned() + &set));
+}
+
+/// Codex CLI as it runs here.
+fn codex(world: &mut World, provider: &Provider) {
+    let settings = [
+        "model_provider=near".to_owned(),
+        "model_providers.near.name=near".to_owned(),
+        format!("model_providers.near.base_url={}/v1", provider.url()),
+        "model_providers.near.wire_api=responses".to_owned(),
+        "model_providers.near.env_key=OPENAI_API_KEY".to_owned(),
+        "model=gpt-5".to_owned(),
+    ];
+    let settings: String = settings.iter().map(|it| format!("\"-c\", \"{it}\", ")).collect();
+    let preset = include_str!("../../../../taskd-tools/presets/codex.toml");
+    // Its calls go straight to where the preset says.
+    let (preset, _) = preset.split_once("[gateway]").expect("it is at the end");
+    // The sandbox is the machine's business, and not every one that runs tests has one.
+    let preset = preset.replace("\"workspace-write\"", "\"danger-full-access\"");
+    own_preset(world, "codex", &preset.replace("\"exec\", ", &format!("\"exec\", {settings}")));
+    world.env.insert("OPENAI_API_KEY".to_owned(), "sk-nobody".to_owned());
+}
+
 /// Claude Code does a spec: its tools run, its session, tokens and money are known.
 #[test]
 fn claude_does_a_spec() {
     if !is_here("claude") {
         return;
     }
-    let provider = Provider::new(claude_answer);
+    let provider = Provider::new(|seen| claude_is_told(seen, "echo b >b.txt"));
     let mut world = World::new();
-    let set = format!("\n[set]\nIS_SANDBOX = \"1\"\nANTHROPIC_BASE_URL = \"{}\"\n", provider.url());
-    let preset = include_str!("../../../../taskd-tools/presets/claude.toml");
-    own_preset(&world, "claude", &(preset.to_owned() + &set));
+    claude(&mut world, &provider);
     let without = listed(&world, "claude");
     assert_eq!((&without["logged_in"], &without["billed_to"]), (&false.into(), &"nobody".into()));
     world.env.insert("ANTHROPIC_API_KEY".to_owned(), "sk-ant-nobody".to_owned());
@@ -59,24 +115,9 @@ fn codex_does_a_spec() {
     if !is_here("codex") {
         return;
     }
-    let provider = Provider::new(codex_answer);
+    let provider = Provider::new(|seen| codex_is_told(seen, "echo b >b.txt"));
     let mut world = World::new();
-    let settings = [
-        "model_provider=near".to_owned(),
-        "model_providers.near.name=near".to_owned(),
-        format!("model_providers.near.base_url={}/v1", provider.url()),
-        "model_providers.near.wire_api=responses".to_owned(),
-        "model_providers.near.env_key=OPENAI_API_KEY".to_owned(),
-        "model=gpt-5".to_owned(),
-    ];
-    let settings: String = settings.iter().map(|it| format!("\"-c\", \"{it}\", ")).collect();
-    let preset = include_str!("../../../../taskd-tools/presets/codex.toml");
-    // Its calls go straight to where the preset says.
-    let (preset, _) = preset.split_once("[gateway]").expect("it is at the end");
-    // The sandbox is the machine's business, and not every one that runs tests has one.
-    let preset = preset.replace("\"workspace-write\"", "\"danger-full-access\"");
-    own_preset(&world, "codex", &preset.replace("\"exec\", ", &format!("\"exec\", {settings}")));
-    world.env.insert("OPENAI_API_KEY".to_owned(), "sk-nobody".to_owned());
+    codex(&mut world, &provider);
     world.start();
     world.submit(&plan("codex", &["a"]));
     let it = world.until_status("p1.a", &[Status::Complete, Status::Blocked, Status::Failed]);
@@ -86,39 +127,6 @@ fn codex_does_a_spec() {
     assert_eq!(world.git(&["show", &format!("{work}:b.txt")]), "b");
 }
 
-/// A run of one command, then its last word, as the Responses interface says them.
-fn codex_answer(seen: &Seen) -> Answer {
-    let done = seen.body.contains("function_call_output");
-    let args = json!({"cmd": "echo b >b.txt"}).to_string();
-    let item = if done {
-        json!({"type": "message", "role": "assistant", "id": "m1",
-            "content": [{"type": "output_text", "text": "Done.", "annotations": []}]})
-    } else {
-        json!({"type": "function_call", "id": "f1", "call_id": "c1",
-            "name": "exec_command", "arguments": args})
-    };
-    let usage = json!({"input_tokens": 1000, "input_tokens_details": {"cached_tokens": 300},
-        "output_tokens": 50, "output_tokens_details": {"reasoning_tokens": 10},
-        "total_tokens": 1050});
-    let events = [
-        json!({"type": "response.created", "response": {"id": "r1"}}),
-        json!({"type": "response.output_item.done", "output_index": 0, "item": item}),
-        json!({"type": "response.completed", "response": {"id": "r1", "usage": usage}}),
-    ];
-    let line =
-        |it: &Value| format!("event: {}\ndata: {it}\n\n", it["type"].as_str().unwrap_or_default());
-    let body = events.iter().map(line).collect();
-    Answer::Plain(200, header("content-type", "text/event-stream"), body)
-}
-
-/// A run of one command, then its last word, as the Messages interface says them.
-fn claude_answer(seen: &Seen) -> Answer {
-    let command = json!({"command": "echo b >b.txt", "description": "Write b"}).to_string();
-    let works = seen.body.contains("\"Bash\"") && !seen.body.contains("tool_result");
-    let step = if works { Step::Tool("Bash", command) } else { Step::Text("Done.".into()) };
-    Answer::Stream(vec![step])
-}
-
 /// Proves W-2: Claude Code does a spec with its calls passed on one by one: the provider gets the key, and
 /// what is booked is what it said of each call.
 #[test]
@@ -126,7 +134,7 @@ fn claude_calls_through_the_daemon() {
     if !is_here("claude") {
         return;
     }
-    let provider = Provider::new(claude_answer);
+    let provider = Provider::new(|seen| claude_is_told(seen, "echo b >b.txt"));
     let mut world = World::new();
     let preset = include_str!("../../../../taskd-tools/presets/claude.toml");
     own_preset(&world, "claude", &(preset.to_owned() + "\n[set]\nIS_SANDBOX = \"1\"\n"));
@@ -153,7 +161,7 @@ fn codex_calls_through_the_daemon() {
     if !is_here("codex") {
         return;
     }
-    let provider = Provider::new(codex_answer);
+    let provider = Provider::new(|seen| codex_is_told(seen, "echo b >b.txt"));
     let mut world = World::new();
     let preset = include_str!("../../../../taskd-tools/presets/codex.toml");
     let preset = preset.replace("\"workspace-write\"", "\"danger-full-access\"");
@@ -171,4 +179,58 @@ fn codex_calls_through_the_daemon() {
     assert_eq!((it.counted, it.spent.estimated), (Some(Depth::ByCall), 0));
     let work = it.checkpoint.expect("its work");
     assert_eq!(world.git(&["show", &format!("{work}:b.txt")]), "b");
+}
+
+/// Three specs, two of Claude Code and one of Codex, `kill -9` while both have written something:
+/// nothing of them lives on, the next life goes on when it has the keys, and all of it lands.
+#[test]
+fn a_plan_of_real_agents_is_killed_goes_on_and_lands() {
+    if !is_here("claude") || !is_here("codex") {
+        return;
+    }
+    let gate = Gate::default();
+    let go_on = gate.clone();
+    let provider = Provider::new(move |seen| {
+        let command = seen.number().map_or("true".to_owned(), |n| format!("echo {n} >n{n}.txt"));
+        let has_written = ["tool_result", "function_call_output"].map(|it| seen.body.contains(it));
+        if has_written.contains(&true) {
+            go_on.wait();
+        }
+        match seen.path().starts_with("/v1/responses") {
+            true => codex_is_told(seen, &command),
+            false => claude_is_told(seen, &command),
+        }
+    });
+    let mut world = World::new();
+    claude(&mut world, &provider);
+    codex(&mut world, &provider);
+    world.env.insert("ANTHROPIC_API_KEY".to_owned(), "sk-ant-nobody".to_owned());
+    world.start();
+    world.submit(
+        "---\nplan: Three\nagent: claude\ngate: sh test.sh\nland: on-gate\n---\n\n\
+         ## spec one: One\n\nNumber 1\n\n\
+         ## spec two: Two\nagent: codex\n\nNumber 2\n\n\
+         ## spec three: Three\nneeds: one, two\n\nNumber 3\n",
+    );
+    // Both have written and wait for what comes next.
+    provider.until("two agents that have written", |seen| {
+        let wrote = |it: &&Seen| {
+            it.body.contains("tool_result") || it.body.contains("function_call_output")
+        };
+        let numbers: BTreeSet<_> = seen.iter().filter(wrote).filter_map(Seen::number).collect();
+        numbers == BTreeSet::from([1, 2])
+    });
+    world.kill();
+    gate.open();
+    world.start();
+    for name in ["p1.one", "p1.two"] {
+        let it = world.until_status(name, &[Status::Blocked, Status::Complete]);
+        assert_eq!(it.status, Status::Blocked, "its key is gone\n{}", world.transcript());
+    }
+    world.taskd(&["resume", "p1"]).ok();
+    world.until("the plan to be on main", |view| view.loops.values().all(|it| it.landed.is_some()));
+    for n in 1..=3 {
+        assert_eq!(world.git(&["show", &format!("main:n{n}.txt")]), n.to_string());
+    }
+    assert_eq!(world.git(&["log", "--format=%s", "main"]).lines().count(), 4);
 }
