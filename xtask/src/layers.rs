@@ -18,6 +18,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("taskd-tools", &["taskd-model"]),
     ("taskd-git", &["taskd-model"]),
     ("taskd-api", &["taskd-model"]),
+    ("taskd-mcp", &[]),
     (
         "taskd-daemon",
         &[
@@ -25,6 +26,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "taskd-core",
             "taskd-git",
             "taskd-llm",
+            "taskd-mcp",
             "taskd-model",
             "taskd-store",
             "taskd-tools",
@@ -32,7 +34,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("taskd-tui", &["taskd-api", "taskd-model"]),
     // taskd-tools: the supervisor is this binary, entered by another door.
-    ("taskd", &["taskd-api", "taskd-daemon", "taskd-model", "taskd-tools", "taskd-tui"]),
+    (
+        "taskd",
+        &["taskd-api", "taskd-daemon", "taskd-mcp", "taskd-model", "taskd-tools", "taskd-tui"],
+    ),
     ("taskd-testkit", &["taskd-core", "taskd-model"]),
     ("xtask", &["taskd-model", "taskd-testkit"]),
 ];

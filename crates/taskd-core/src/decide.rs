@@ -390,7 +390,10 @@ fn land_step(state: &State, engine: &LoopEngine) -> Option<Event> {
     if plan.reset {
         return None;
     }
-    let policy = plan.head.land;
+    let policy = match plan.head.land {
+        LandPolicy::OnGate if engine.doubted => LandPolicy::Ask,
+        policy @ (LandPolicy::Never | LandPolicy::Ask | LandPolicy::OnGate) => policy,
+    };
     let may_land = policy == LandPolicy::OnGate || engine.approved;
     let needs_landed = plan.needs_reach(id) == Reach::Landed;
     let alone = engine.refused_on != Some(state.target_tip(plan)) || !plan.has_unlanded_beside(id);

@@ -86,6 +86,9 @@ pub(crate) struct LoopEngine {
     pub(crate) passed: Option<PassedWork>,
     pub(crate) asked: bool,
     pub(crate) approved: bool,
+    /// Its agent ended with an error and its gate was asked all the same: a person says whether
+    /// it lands.
+    pub(crate) doubted: bool,
     /// Landing was refused by the person's checkout.
     pub(crate) held: bool,
     /// It does not go onto this tip of the target alone: it waits for what was integrated before.
@@ -231,6 +234,7 @@ impl LoopEngine {
             passed: None,
             asked: false,
             approved: false,
+            doubted: false,
             held: false,
             refused_on: None,
             integrated: None,

@@ -97,10 +97,11 @@ impl Coordinator {
         }
     }
 
-    /// An agent that did not end normally ends its iteration; the next waits a little.
+    /// An agent that did not end normally ends its iteration, unless the gate decides; the next
+    /// waits a little.
     fn agent_failed(&mut self, now: Time, id: LoopId, seq: Seq, outcome: &Outcome) {
-        let Outcome::AgentDone { exit, summary, log, .. } = outcome else { return };
-        if *exit == 0 {
+        let Outcome::AgentDone { exit, summary, log, run, .. } = outcome else { return };
+        if run.is_gated(*exit) {
             return;
         }
         let event = Event::IterationEnded {

@@ -19,10 +19,10 @@ mod tools;
 mod why;
 
 use taskd_model::{
-    Actor, Change, Command, Digest, EffectId, Event, Failure, GateReport, Input, LandPolicy,
-    Limits, LoopId, LoopLimits, Observation, Oid, OnConflict, Outcome, Owner, PlanHead, PlanId,
-    Priority, ProjectId, Purse, Record, SpecHead, SpecId, Status, Time, ToolCall, Usage, Work,
-    Worker,
+    Actor, AgentRun, Change, Code, Command, Digest, EffectId, Event, Failure, GateReport, Input,
+    LandPolicy, Limits, LoopId, LoopLimits, Observation, Oid, OnConflict, Outcome, Owner, PlanHead,
+    PlanId, Priority, ProjectId, Purse, Record, SpecHead, SpecId, Status, Time, ToolCall, Usage,
+    Work, Worker,
 };
 
 use crate::{Coordinator, Decided, Rejected};
@@ -374,6 +374,22 @@ fn limits(settings: &[&str]) -> Limits {
 /// Ends that only a call has.
 const OF_CALLS: [&str; 5] = ["replies", "429", "call-fails", "too-large", "over-budget"];
 
+/// The end of a run of an agent: its exit status, and whether it is `judged`, or `asks` a person.
+fn agent_done(args: &[&str]) -> Outcome {
+    let mut run = AgentRun { judged: args.contains(&"judged"), ..AgentRun::default() };
+    if args.contains(&"asks") {
+        run.remark(Code::AgentMovedRefs, "it moved main");
+    }
+    Outcome::AgentDone {
+        exit: args.first().map_or(0, |it| it.parse().unwrap()),
+        summary: "killed".to_owned(),
+        usage: None,
+        checkpoint: oid("a9e7"),
+        log: Digest::of(b"agent"),
+        run: Box::new(run),
+    }
+}
+
 /// How an effect ends, in words.
 fn outcome(verb: &str, args: &[&str]) -> Outcome {
     let blob = Digest::of(verb.as_bytes());
@@ -423,13 +439,7 @@ fn outcome(verb: &str, args: &[&str]) -> Outcome {
         "conflicts" => {
             Outcome::Rebased { checkpoint: tree("4eba"), conflicts: 2, files: Some(blob) }
         }
-        "agent" => Outcome::AgentDone {
-            exit: args.first().map_or(0, |it| it.parse().unwrap()),
-            summary: "killed".to_owned(),
-            usage: None,
-            checkpoint: oid("a9e7"),
-            log: blob,
-        },
+        "agent" => agent_done(args),
         "built" => Outcome::Built { commit: oid(args[0]), tree: oid(args[1]) },
         "empty" => Outcome::BuiltEmpty,
         "conflict" => Outcome::BuildConflict { files: blob },

@@ -94,9 +94,12 @@ pub(crate) struct Config {
     pub(crate) loop_type: String,
     /// `[git] poll`: how often the target is looked at, in milliseconds. Default 5 s.
     pub(crate) git_poll_ms: u64,
-    /// `[agent] idle`: silence after which an external agent is stopped, in milliseconds.
-    /// Default 15 min.
+    /// `[agent] idle`: silence, without a file changed, after which an external agent is stopped,
+    /// in milliseconds. Default 15 min.
     pub(crate) agent_idle_ms: u64,
+    /// `[agent] processes`: processes of one run of an external agent before it is ended.
+    /// Default 500.
+    pub(crate) agent_processes: u32,
     /// `[agent] billing`: what pays for external agents. Default: a key where there is one.
     pub(crate) agent_billing: Option<Billing>,
     /// `[http] listen`: loopback address of the web pages. Default: none, no listener.
@@ -203,6 +206,7 @@ impl Config {
             loop_type: from.text("work.type").unwrap_or_default(),
             git_poll_ms: from.amount("git.poll"),
             agent_idle_ms: from.amount("agent.idle"),
+            agent_processes: from.count("agent.processes"),
             agent_billing: match from.text("agent.billing").as_deref() {
                 Some("login") => Some(Billing::Login),
                 Some("key") => Some(Billing::Key),

@@ -10,6 +10,7 @@ use taskd_model::{InputKind, InputValue, TypeDoc};
 use crate::plan_file::head::is_name;
 use crate::problem::{Pos, Problem, Problems, nearest};
 
+mod mcp;
 mod merge;
 mod read;
 #[cfg(test)]
@@ -30,6 +31,8 @@ pub(crate) struct Layer {
     /// Paths, as people call them, and texts. Files that end in neither `.yaml` nor `.yml` are
     /// passed over; a type is named by its file.
     pub(crate) files: Vec<(String, String)>,
+    /// Whoever wrote the repository wrote them: they may not name keys.
+    pub(crate) of_project: bool,
 }
 
 /// The loop types that can be used.
@@ -98,7 +101,8 @@ pub(crate) enum InputError {
 /// of the same name as a whole.
 #[must_use]
 pub(crate) fn load(layers: &[Layer]) -> (Types, Vec<Problem>) {
-    let built_in = Layer { files: BUILT_IN.map(|(path, text)| (path.into(), text.into())).into() };
+    let files = BUILT_IN.map(|(path, text)| (path.into(), text.into())).into();
+    let built_in = Layer { files, of_project: false };
     let mut found = Vec::new();
     let mut stray = Vec::new();
     for layer in std::iter::once(&built_in).chain(layers) {
@@ -114,7 +118,7 @@ pub(crate) fn load(layers: &[Layer]) -> (Types, Vec<Problem>) {
                 problems.add_hint(Pos::new(1, 1), what, "keep one of the two files");
             }
             if problems.is_empty() {
-                found.push(read::read(name, path, text));
+                found.push(read::read(name, path, text, layer.of_project));
             } else {
                 stray.append(&mut problems.into_list());
             }

@@ -230,7 +230,8 @@ pub(crate) fn compose(
         }
         AgentDoc::Model { .. } => {
             let tool = |name: &String| conversation.tools.iter().find(|it| it.name == *name);
-            let tools: Vec<ToolDef> = doc.tools.iter().filter_map(tool).cloned().collect();
+            let mut tools: Vec<ToolDef> = doc.tools.iter().filter_map(tool).cloned().collect();
+            tools.extend_from_slice(conversation.served);
             let values = values(scene, &tools);
             let system = match &doc.system {
                 Some(system) => render(system, "system prompt", &values)?.trim().to_owned(),

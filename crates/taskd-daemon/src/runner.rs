@@ -8,6 +8,7 @@ mod call;
 mod fault;
 mod gate;
 mod land;
+mod mcp;
 mod programs;
 mod recent;
 mod relay;
@@ -102,6 +103,8 @@ pub(crate) struct Context {
     running: Mutex<BTreeMap<EffectId, watch::Sender<bool>>>,
     /// `plan check` tries `accept` commands one plan at a time.
     pub(crate) checking: tokio::sync::Mutex<()>,
+    /// What agents did to git is looked at one run at a time.
+    tidying: tokio::sync::Mutex<()>,
     idle: tokio::sync::Notify,
     /// Blobs that will be wanted again.
     blobs: recent::Recent<Digest, Arc<[u8]>>,
@@ -142,6 +145,7 @@ impl Context {
             scratch: Mutex::default(),
             running: Mutex::default(),
             checking: tokio::sync::Mutex::default(),
+            tidying: tokio::sync::Mutex::default(),
             idle: tokio::sync::Notify::new(),
             blobs: recent::Recent::new(BLOB_BYTES),
             requests: recent::Recent::new(REQUEST_BYTES),

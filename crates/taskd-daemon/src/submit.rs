@@ -5,13 +5,10 @@
 
 mod accept;
 mod agents;
+mod types;
 mod worker;
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use taskd_api::{ApiError, codes, v1};
 use taskd_git::{Probe, Repo, probe};
@@ -24,7 +21,7 @@ use taskd_tools::agents::Presets;
 use crate::{
     config::Config,
     detect,
-    loop_type::{self, Layer, Types},
+    loop_type::{self, Types},
     models,
     plan_file::{self, Document, PlanFile, PlanKeys, PlanSpec, REQUEST_REFUSED},
     problem::Problem,
@@ -178,7 +175,7 @@ impl<'a> Look<'a> {
             .map_err(|it| ApiError::of(it.code(), &it))?;
         let config = self.ctx.config_of(&probe.root).map_err(ApiError::from)?;
         let Some((plan, single)) = self.parse() else { return self.answer() };
-        let types = load_types(&self.ctx.paths.config, &probe.root, &mut self.problems);
+        let types = types::load(&self.ctx.paths.config, &probe.root, &mut self.problems);
         self.agents = self.ctx.agents(Some(&probe.root));
         self.problems.extend(agents::remarks(&self.agents));
         let target = self.target(&probe, &plan.head);
@@ -315,6 +312,7 @@ impl<'a> Look<'a> {
                 }
             };
             let Some(agent) = self.agent(spec, &plan.head, &loop_type, config) else { continue };
+            self.problems.extend(agents::without_servers(&self.agents, &agent, &loop_type));
             let Some(fallback) = self.fallback(&agent, &loop_type) else { continue };
             let Some(left_out) = self.left_out(&agent, &fallback, &loop_type) else { continue };
             let inputs = match loop_type::bind_inputs(&loop_type, &self.options.inputs) {
@@ -555,36 +553,6 @@ fn propose(repo: &Repo, base: Oid) -> Vec<detect::Proposal> {
     let names: Vec<String> =
         detect::NAMES.iter().filter(|it| read(it).is_some()).map(|it| (*it).to_owned()).collect();
     detect::propose(&names, read)
-}
-
-/// Loop types of the person and of the project; a broken file is told and does not hurt others.
-fn load_types(config: &Path, root: &Path, problems: &mut Vec<v1::Problem>) -> Types {
-    let layers = [
-        layer(&config.join("types"), "~/.config/taskd/types"),
-        layer(&root.join(".taskd/types"), ".taskd/types"),
-    ];
-    let (types, wrong) = loop_type::load(&layers);
-    problems.extend(wrong.iter().map(elsewhere));
-    types
-}
-
-/// A problem of a file other than the plan's: its place is part of the sentence.
-fn elsewhere(it: &Problem) -> v1::Problem {
-    let message = format!("{}:{}:{}: {}", it.file, it.at.line, it.at.column, it.what);
-    v1::Problem { line: 0, column: 0, message, ..as_warning(it) }
-}
-
-fn layer(dir: &Path, shown: &str) -> Layer {
-    let Ok(entries) = std::fs::read_dir(dir) else { return Layer::default() };
-    let mut paths: Vec<PathBuf> = entries.filter_map(|it| Some(it.ok()?.path())).collect();
-    paths.sort();
-    let read = |path: &PathBuf| {
-        let name = path.file_name()?.to_string_lossy().into_owned();
-        let is_yaml = name.ends_with(".yaml") || name.ends_with(".yml");
-        let text = is_yaml.then(|| std::fs::read(path).ok()).flatten()?;
-        Some((format!("{shown}/{name}"), String::from_utf8_lossy(&text).into_owned()))
-    };
-    Layer { files: paths.iter().filter_map(read).collect() }
 }
 
 fn as_problem(it: &Problem) -> v1::Problem {

@@ -5,14 +5,15 @@
 //!   - worktrees: [`Repo::ensure_worktree`], [`Repo::checkout_scratch`], [`Repo::remove_worktree`],
 //!     [`Repo::copy_included`];
 //!   - work: [`Repo::checkpoint`], [`Repo::rebase`];
+//!   - a program that worked there: [`Repo::before`], [`Repo::mend`], [`Repo::after`];
 //!   - landing: [`Repo::candidate`], [`Repo::merge_into`], [`Repo::publish`],
 //!     [`Repo::checked_out_at`], then [`follow_checkout`] for the person's checkout;
 //!   - reading: [`Repo::tip`], [`Repo::diff`], [`Repo::log`] and their like.
 //!
-//! What it writes into a repository: `refs/taskd/<tag>/{loops,salvage,before-rebase}/…`, worktree
-//! metadata named `taskd-<tag>-<name>`, objects, and the refs given to `publish`. It knows git, not
-//! plans. Every function blocks, opens its own handle, and is repeatable; none retries, sleeps,
-//! runs a hook, or touches a ref or worktree it did not make. At most one operation at a time may
+//! What it writes into a repository: `refs/taskd/<tag>/{loops,salvage,before-rebase,agent}/…`,
+//! worktree metadata named `taskd-<tag>-<name>`, objects, and the refs given to `publish`; what a
+//! program made there beyond its files `after` takes away again. It knows git, not plans. Every function blocks, opens its own handle, and is repeatable; none retries, sleeps,
+//! runs a hook, or touches another ref or worktree it did not make. At most one operation at a time may
 //! run on one worktree: the caller's holds see to that.
 
 mod checkpoint;
@@ -22,6 +23,7 @@ mod follow;
 mod history;
 mod include;
 mod merge;
+mod outside;
 mod path;
 mod probe;
 mod program;
@@ -36,6 +38,7 @@ pub use follow::{Follow, follow_checkout};
 pub use history::{CommitLine, Diff, FileStat};
 pub use include::{Included, MAX_INCLUDED_BYTES, MAX_INCLUDED_FILES, Skipped};
 pub use merge::{Candidate, Rebased};
+pub use outside::{Before, Mark, Trace};
 pub use path::{BadPath, RepoPath};
 pub use probe::{MAX_DIRTY_FILES, Probe, probe};
 pub use refs::Published;

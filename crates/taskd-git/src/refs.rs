@@ -178,7 +178,7 @@ impl Repo {
         self.git_dir().join(format!("{name}.lock"))
     }
 
-    fn locked(&self, doing: &'static str, name: &str, error: git2::Error) -> GitError {
+    pub(crate) fn locked(&self, doing: &'static str, name: &str, error: git2::Error) -> GitError {
         if error.code() == ErrorCode::Locked {
             let lock = self.lock_file(name);
             return GitError::RefLocked { name: name.to_owned(), lock };
@@ -272,7 +272,7 @@ fn is_symbolic(repo: &Repository, name: &str) -> Result<bool, GitError> {
 }
 
 /// Whether a checkout's HEAD, or the rebase it is in the middle of, is on this branch.
-fn on_branch(git_dir: &Path, full: &str) -> bool {
+pub(crate) fn on_branch(git_dir: &Path, full: &str) -> bool {
     let says = |file: &str| fs::read(git_dir.join(file)).unwrap_or_default();
     says("HEAD").trim_ascii().strip_prefix(b"ref: ") == Some(full.as_bytes())
         || ["rebase-merge/head-name", "rebase-apply/head-name"]

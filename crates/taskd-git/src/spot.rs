@@ -90,7 +90,7 @@ impl Spot {
         let link = self.dir.join(".git");
         self.write("gitdir", &line(b"", &link))?;
         fs::create_dir_all(&self.dir).map_err(io("creating the worktree", &self.dir))?;
-        replace(&link, &line(b"gitdir: ", &self.meta))?;
+        replace(&link, &self.link())?;
         if found == Found::New {
             self.unset("taskd-ready")?;
             self.unset("taskd-index")?;
@@ -120,6 +120,24 @@ impl Spot {
         let flags = RepositoryOpenFlags::NO_SEARCH | RepositoryOpenFlags::NO_DOTGIT;
         Repository::open_ext(&self.meta, flags, none)
             .map_err(git("opening the worktree", self.dir.display()))
+    }
+
+    /// What the worktree's `.git` file says.
+    pub(crate) fn link(&self) -> Vec<u8> {
+        line(b"gitdir: ", &self.meta)
+    }
+
+    /// A merge, a rebase or the like was begun in the worktree and not ended.
+    pub(crate) fn is_in_the_middle(&self) -> bool {
+        const SIGNS: [&str; 6] = [
+            "MERGE_HEAD",
+            "CHERRY_PICK_HEAD",
+            "REVERT_HEAD",
+            "BISECT_LOG",
+            "rebase-merge",
+            "rebase-apply",
+        ];
+        SIGNS.iter().any(|it| self.flag(it))
     }
 
     /// Detaches HEAD at a commit and ends whatever merge, rebase or lock was left in the worktree.

@@ -182,25 +182,28 @@ impl Repo {
         Ok(Some(saved))
     }
 
-    /// Names a commit `refs/taskd/<tag>/<kind>/<name>/<n>` unless the last one names it already.
+    /// Names a commit `refs/taskd/<tag>/<kind>/<name>/<n>` unless the last one names it already;
+    /// returns the ref.
     pub(crate) fn keep_ref(
         &self,
         repo: &Repository,
         kind: &str,
         name: &str,
         oid: Oid,
-    ) -> Result<(), GitError> {
+    ) -> Result<String, GitError> {
         let last = self.kept_refs(repo, kind, name)?.pop();
+        let of = |n: u32| self.own_ref(&format!("{kind}/{name}/{n}"));
         let n = match last {
-            Some((_, kept)) if kept == oid => return Ok(()),
+            Some((n, kept)) if kept == oid => return Ok(of(n)),
             Some((n, _)) => n + 1,
             None => 1,
         };
-        self.write_own_ref(repo, &self.own_ref(&format!("{kind}/{name}/{n}")), oid)
+        self.write_own_ref(repo, &of(n), oid)?;
+        Ok(of(n))
     }
 
     /// The numbered refs of a kind, lowest first.
-    fn kept_refs(
+    pub(crate) fn kept_refs(
         &self,
         repo: &Repository,
         kind: &str,
@@ -240,7 +243,7 @@ impl Repo {
     pub(crate) fn clear_ref_locks(&self, name: &str) -> Result<(), GitError> {
         let own = self.git_dir().join(self.own_ref(""));
         let mut stale = vec![own.join(format!("loops/{name}.lock"))];
-        for kind in ["salvage", "before-rebase"] {
+        for kind in ["salvage", "before-rebase", "agent"] {
             let Ok(entries) = fs::read_dir(own.join(kind).join(name)) else { continue };
             let paths = entries.filter_map(|entry| entry.ok().map(|entry| entry.path()));
             stale.extend(paths.filter(|path| path.extension().is_some_and(|e| e == "lock")));

@@ -51,6 +51,8 @@ pub enum Reaction {
     RetriesResources,
     /// Gives it to the model as the result of its call.
     TellsModel,
+    /// Says so beside the run of an agent it is about, and goes on.
+    Remarks,
     /// Refuses the request; nothing was changed.
     Refuses,
     /// Ends the loop, and keeps its work.
@@ -152,6 +154,7 @@ impl Code {
             Reaction::AsksForMoney => Failure::OverBudget,
             Reaction::Asks
             | Reaction::TellsModel
+            | Reaction::Remarks
             | Reaction::Refuses
             | Reaction::EndsLoop
             | Reaction::StaysDown => Failure::Permanent,
@@ -245,6 +248,7 @@ impl fmt::Display for Reaction {
             }
             Self::RetriesResources => "it is tried again a few times; then the loop is blocked",
             Self::TellsModel => "the model is told, and the loop goes on",
+            Self::Remarks => "it is told with the run, and the loop goes on",
             Self::Refuses => "the request is refused and nothing is changed",
             Self::EndsLoop => "the loop ends as failed and its work is kept",
             Self::StaysDown => "the daemon does not start, or ends; nothing is lost",

@@ -183,6 +183,9 @@ pub struct TypeDoc {
     /// Tools a native loop may use.
     #[serde(default)]
     pub tools: Vec<String>,
+    /// Tool servers that are offered besides, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub mcp: BTreeMap<String, McpDoc>,
     /// How its model is asked to work.
     #[serde(default, skip_serializing_if = "Params::is_empty")]
     pub params: Params,
@@ -207,6 +210,27 @@ pub struct TypeDoc {
     /// Command run once in every new worktree, after the plan's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub setup: Option<String>,
+}
+
+/// An MCP server of a loop type: a program that offers tools over its stdin and stdout.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct McpDoc {
+    /// Program and arguments; never empty.
+    pub command: Vec<String>,
+    /// Variables it gets besides the loop's own, as far as the daemon holds them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub env: Vec<String>,
+    /// Which of its tools are offered; all if nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tools: Option<Vec<String>>,
+    /// Longest call, its start included, in milliseconds; 0 for the usual.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub timeout_ms: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_zero(it: &u64) -> bool {
+    *it == 0
 }
 
 /// A template and where it stands, so that errors can name the place.

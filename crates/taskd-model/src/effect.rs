@@ -4,7 +4,10 @@
 //! [`Outcome`], and everything it [`Hold`]s stays held until that outcome is in the log.
 
 mod relay;
+mod run;
 mod words;
+
+pub use run::{AgentRun, Remark};
 
 use serde::{Deserialize, Serialize};
 
@@ -363,6 +366,9 @@ pub enum Outcome {
         checkpoint: Oid,
         /// Its output, bounded, as a blob.
         log: Digest,
+        /// What else is known of the run.
+        #[serde(default, skip_serializing_if = "AgentRun::is_empty")]
+        run: Box<AgentRun>,
     },
     /// The tree was gated.
     Gated {

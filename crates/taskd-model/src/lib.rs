@@ -21,14 +21,14 @@ mod view;
 pub use circuit::CircuitChange;
 pub use code::{Code, Entry, Reaction, Rpc, Tier};
 pub use docs::{
-    AgentDoc, GateDoc, GateSettings, InputDoc, InputKind, InputValue, Message, Part, PlanDoc,
-    Reply, Request, Role, SpecDoc, StopReason, TemplateDoc, ToolDef, ToolResultDoc, TypeDoc,
-    TypeLimits, decode_doc, encode_doc,
+    AgentDoc, GateDoc, GateSettings, InputDoc, InputKind, InputValue, McpDoc, Message, Part,
+    PlanDoc, Reply, Request, Role, SpecDoc, StopReason, TemplateDoc, ToolDef, ToolResultDoc,
+    TypeDoc, TypeLimits, decode_doc, encode_doc,
 };
 pub use effect::{
-    CallWanted, Change, ContextUse, Delta, Depth, Evidence, Failure, GateReport, Hold,
-    IterationNote, Observation, Order, Outcome, Owner, PrepareMode, QueueOp, Relay, Subject, Taken,
-    ToolCall, TurnRef, Verdict, Work,
+    AgentRun, CallWanted, Change, ContextUse, Delta, Depth, Evidence, Failure, GateReport, Hold,
+    IterationNote, Observation, Order, Outcome, Owner, PrepareMode, QueueOp, Relay, Remark,
+    Subject, Taken, ToolCall, TurnRef, Verdict, Work,
 };
 pub use event::{
     Actor, ChangeCause, DecodeError, Event, KINDS, LandPolicy, MAX_EVENT_BYTES, PlanHead, Priority,

@@ -21,6 +21,8 @@ pub(crate) struct LoopRow {
     pub(crate) reason: Option<Reason>,
     pub(crate) passed: bool,
     pub(crate) approved: bool,
+    /// Its agent's last run failed and was judged by the gate.
+    pub(crate) doubted: bool,
     pub(crate) held: bool,
     pub(crate) deferred: bool,
     pub(crate) spent: Usage,
@@ -316,6 +318,11 @@ impl Ledger {
         {
             self.composed(of, [*worst_micros, *worst_tokens]);
         }
+        if let (Owner::Loop(of), Outcome::AgentDone { run, .. }) = (open.owner, outcome)
+            && let Some(row) = self.loops.get_mut(&of)
+        {
+            row.doubted = run.judged;
+        }
         if let (Work::Agent { .. }, Owner::Loop(of)) = (&open.work, open.owner)
             && let Some(Failure::NotBefore(ms)) = outcome.failure()
         {
@@ -373,7 +380,7 @@ impl Ledger {
             let may = match plan.land {
                 LandPolicy::Never => false,
                 LandPolicy::Ask => row.approved,
-                LandPolicy::OnGate => true,
+                LandPolicy::OnGate => row.approved || !row.doubted,
             };
             check(may && !row.held, || format!("{op} without a person's word"))?;
             let landed = |need: &u16| {
@@ -524,6 +531,7 @@ impl LoopRow {
             reason: None,
             passed: false,
             approved: false,
+            doubted: false,
             held: false,
             deferred: false,
             spent: Usage::default(),

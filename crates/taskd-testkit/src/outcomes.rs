@@ -1,8 +1,8 @@
 //! How work ends, by what the world is when it does.
 
 use taskd_model::{
-    Change, Code, Digest, EffectId, Failure, Fault, GateReport, Oid, Outcome, PrepareMode, QueueOp,
-    Relay, Usage, Work,
+    AgentRun, Change, Code, Digest, EffectId, Failure, Fault, GateReport, Oid, Outcome,
+    PrepareMode, QueueOp, Relay, Usage, Work,
 };
 
 use crate::{
@@ -119,7 +119,12 @@ fn done(world: &mut World, id: EffectId) -> Outcome {
             let exit = i32::from(world.rng.chance(12));
             let usage = world.rng.chance(70).then_some(usage);
             let summary = "it went away".to_owned();
-            Outcome::AgentDone { exit, summary, usage, checkpoint, log: blob }
+            let mut run =
+                AgentRun { processes: 2, judged: world.rng.chance(50), ..AgentRun::default() };
+            if world.rng.chance(4) {
+                run.remark(Code::AgentMovedRefs, "it moved a branch");
+            }
+            Outcome::AgentDone { exit, summary, usage, checkpoint, log: blob, run: Box::new(run) }
         }
         Work::Gate => gate(world, id),
         Work::Rebase { onto } => rebase(world, id, *onto),

@@ -414,7 +414,12 @@ impl World {
     /// Passed work that may land and needs nothing does not lie about.
     fn waits_for_a_reason(&self, id: LoopId) {
         let (row, plan) = (&self.ledger.loops[&id], &self.ledger.plans[&id.plan()]);
-        let may = plan.land == LandPolicy::Never || plan.land == LandPolicy::OnGate || row.approved;
+        let by_itself = match plan.land {
+            LandPolicy::Never => true,
+            LandPolicy::Ask => false,
+            LandPolicy::OnGate => !row.doubted,
+        };
+        let may = by_itself || row.approved;
         let beside = self
             .ledger
             .loops

@@ -32,6 +32,7 @@ fn a_run_of_claude() {
         run("claude", CLAUDE.as_bytes()),
         [
             AgentFact::Session(session.to_owned()),
+            AgentFact::Payer { name: "ANTHROPIC_API_KEY".to_owned(), login: false },
             activity("I'll look at the limiter first."),
             usage(4, 1, 0, 11_002, None),
             activity("read /w/p7.limiter/src/limit.rs"),

@@ -42,6 +42,7 @@ const TESTS: &[(&str, fn())] = &[
     ("a_hundred_timeouts_leave_no_zombie", hundred_timeouts),
     ("a_program_that_reads_sees_the_end_of_its_stdin", stdin_ends),
     ("a_program_reads_the_given_file", stdin_file),
+    ("a_program_reads_what_it_is_told_while_it_runs", stdin_piped),
     ("a_flood_on_one_line_costs_no_memory", flood),
     ("what_cannot_be_started_is_named", not_started),
     ("silence_is_idleness_and_output_is_not", idleness),
@@ -275,6 +276,44 @@ fn stdin_file() {
     assert!(
         matches!(story.run(&spec).how, How::NotStarted { reason } if reason.contains("missing"))
     );
+}
+
+fn stdin_piped() {
+    use tokio::io::AsyncWriteExt as _;
+    let story = Story::new();
+    let spec = Spec { stdin: Stdin::Piped, ..story.sh("while read -r it; do echo got $it; done") };
+    let (say, heard) = mpsc::sync_channel(8);
+    let finished = story.block_on(async {
+        let mut running = story.launcher().start(&spec, move |_, bytes| {
+            say.send(String::from_utf8_lossy(bytes).into_owned()).unwrap();
+        });
+        let mut pipe = running.stdin().expect("it was asked for");
+        assert!(running.stdin().is_none(), "once");
+        pipe.write_all(b"one\n").await.unwrap();
+        let hear = || heard.recv_timeout(secs(10)).unwrap();
+        assert_eq!(tokio::task::block_in_place(hear), "got one\n");
+        pipe.write_all(b"two\n").await.unwrap();
+        drop(pipe);
+        running.wait().await
+    });
+    assert_eq!(
+        (finished.how, finished.output.text().as_str()),
+        (How::Exited(0), "got one\ngot two\n")
+    );
+    assert_eq!(story.locks(), Vec::<PathBuf>::new());
+
+    // What never reads is ended all the same.
+    let spec = Spec { timeout: Some(millis(300)), stdin: Stdin::Piped, ..story.sh("sleep 1000") };
+    let finished = story.block_on(async {
+        let mut running = story.launcher().start(&spec, |_, _| {});
+        let mut pipe = running.stdin().unwrap();
+        tokio::select! {
+            _ = pipe.write_all(&[b'x'; 1 << 20]) => panic!("nobody reads that"),
+            finished = running.wait() => finished,
+        }
+    });
+    assert_eq!(finished.how, How::TimedOut);
+    assert_eq!(story.locks(), Vec::<PathBuf>::new());
 }
 
 fn flood() {

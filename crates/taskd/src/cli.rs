@@ -12,6 +12,7 @@ mod follow;
 mod help;
 mod here;
 mod look;
+mod mcp;
 mod money;
 mod open;
 mod out;
@@ -112,6 +113,7 @@ async fn dispatch(here: &Here, command: Option<Command>) -> Done {
         Command::Models(it) => look::models(here, it).await,
         Command::Queue => look::queue(here).await,
         Command::Tui(it) => look::tui(here, it).await,
+        Command::Mcp(it) => mcp::mcp(here, it).await,
         Command::Doctor { .. } => look::doctor(here).await,
         Command::Daemon(it) => daemon::dispatch(here, it).await,
         Command::Open { id } => open::open(here, &id).await,

@@ -62,6 +62,7 @@ impl From<&model::LoopView> for v1::Loop {
             failed_calls: it.failed_calls,
             rebases: it.rebases,
             context: it.context.as_ref().map(Into::into),
+            last_run: (!it.last_run.is_empty()).then(|| (&it.last_run).into()),
         }
     }
 }
@@ -87,6 +88,29 @@ impl From<v1::Context> for model::ContextView {
             bytes_left_out: it.bytes_left_out,
         };
         Self { tokens: it.tokens, of }
+    }
+}
+
+impl From<&model::AgentRun> for v1::AgentRun {
+    fn from(it: &model::AgentRun) -> Self {
+        let remark = |it: &model::Remark| v1::Remark {
+            code: it.code.as_str().to_owned(),
+            text: it.text.clone(),
+        };
+        let remarks = it.remarks.iter().map(remark).collect();
+        Self { processes: it.processes, judged: it.judged, remarks }
+    }
+}
+
+impl From<v1::AgentRun> for model::AgentRun {
+    fn from(it: v1::AgentRun) -> Self {
+        let remark = |it: v1::Remark| model::Remark {
+            // A later daemon knows more codes.
+            code: model::Code::parse(&it.code).unwrap_or(model::Code::Unlisted),
+            text: it.text,
+        };
+        let remarks = it.remarks.into_iter().map(remark).collect();
+        Self { processes: it.processes, judged: it.judged, remarks }
     }
 }
 
@@ -150,6 +174,7 @@ impl TryFrom<v1::Loop> for model::LoopView {
             failed_calls: it.failed_calls,
             rebases: it.rebases,
             context: it.context.map(Into::into),
+            last_run: it.last_run.map(Into::into).unwrap_or_default(),
         })
     }
 }

@@ -1,12 +1,12 @@
 //! The view on the wire: nothing is lost, nothing is filled in.
 
 use taskd_model::{
-    Amount, Base, BodyKind, Change, ClosedView, Code, ContextUse, ContextView, DayView, Depth,
-    Digest, Doing, EffectId, EffectKind, EffectView, Fault, GateView, Integration, IterationRow,
-    LandPolicy, Landed, Ledger, Limit, Limits, LoopId, LoopLimits, LoopView, Note, Oid, OnConflict,
-    Owner, PassedView, PlanId, PlanState, PlanView, Priority, ProjectId, ProjectView, QueueEntry,
-    QueueOp, QueuePhase, Reason, Seq, Spans, SpecId, Status, TargetView, Time, Totals, Trouble,
-    Usage, Verdict, View, Worker,
+    AgentRun, Amount, Base, BodyKind, Change, ClosedView, Code, ContextUse, ContextView, DayView,
+    Depth, Digest, Doing, EffectId, EffectKind, EffectView, Fault, GateView, Integration,
+    IterationRow, LandPolicy, Landed, Ledger, Limit, Limits, LoopId, LoopLimits, LoopView, Note,
+    Oid, OnConflict, Owner, PassedView, PlanId, PlanState, PlanView, Priority, ProjectId,
+    ProjectView, QueueEntry, QueueOp, QueuePhase, Reason, Seq, Spans, SpecId, Status, TargetView,
+    Time, Totals, Trouble, Usage, Verdict, View, Worker,
 };
 
 use crate::{WireError, v1};
@@ -26,6 +26,12 @@ fn id(n: u16) -> LoopId {
 fn passed(change: Change) -> PassedView {
     let (checkpoint, tree, evidence) = (oid(5), oid(6), Seq(8));
     PassedView { checkpoint, tree, evidence, tests: None, change, at: Time(7) }
+}
+
+fn run() -> AgentRun {
+    let mut run = AgentRun { processes: 7, judged: true, ..AgentRun::default() };
+    run.remark(Code::AgentCommitted, "two commits");
+    run
 }
 
 fn context() -> ContextView {
@@ -142,6 +148,7 @@ fn a_loop(n: u16, status: Status, doing: Doing, reason: Option<Reason>) -> LoopV
     let rows = (1..).zip(verdicts.map(Some).into_iter().chain([None]));
     let change = Change { files: 3, added: 131, removed: 9 };
     LoopView {
+        last_run: run(),
         id: id(n),
         name: format!("p7.spec{n}"),
         spec: format!("spec{n}"),

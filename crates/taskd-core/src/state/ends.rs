@@ -314,9 +314,13 @@ impl LoopEngine {
                 self.turn.tools[usize::from(*index)].state = ToolState::Done(Some(*result));
                 self.finish_turn(since, max_turns);
             }
-            (Work::Agent { .. }, Outcome::AgentDone { exit, .. }) => {
-                if *exit == 0 {
+            (Work::Agent { .. }, Outcome::AgentDone { exit, run, .. }) => {
+                self.doubted = run.judged;
+                if run.is_gated(*exit) {
                     self.set_next(Next::Gate, since);
+                }
+                if let Some(question) = run.question() {
+                    self.stuck = Some(Reason::Stuck(question.to_owned()));
                 }
             }
             // Verdict and evidence follow as events of their own.

@@ -307,6 +307,72 @@ fn an_agent_that_dies_waits_before_the_next_iteration() {
     );
 }
 
+/// A run that ended with an error by itself and has changed files goes to the gate.
+#[test]
+fn the_gate_judges_what_an_agent_left_when_it_failed() {
+    insta::assert_snapshot!(
+        story_from(
+            "0 start | 0 project | 0 plan a agent | 1 p1 base-green | 2 a ready | 3 a composed",
+            "10 a agent 1 judged | 11 a red | 12 a to agent | 13 a agent 1 judged | 14 a green"
+        ),
+        @"
+16      10  p1/0/1 e15 agent ended with 1
+17      10  p1/0/1 gate started
+18      11  p1/0/1 e17 gate red
+19      11  p1/0/1 iteration 1 ended: red
+20      11  p1/0/1 iteration 2
+21      11  p1/0/1 compose started
+22      12  p1/0/1 e21 composed, about 1000 tokens
+23      12  p1/0/1 agent started
+24      13  p1/0/1 e23 agent ended with 1
+25      13  p1/0/1 gate started
+26      14  p1/0/1 e25 gate green
+27      14  p1/0/1 iteration 2 ended: green
+28      14  p1/0/1 passed on tree 7ee1000
+29      14  queued to integrate p1/0/1
+30      14  queue 1 build candidate to integrate p1/0/1 on ba5e000 started
+    open: build candidate to integrate p1/0/1 on ba5e000
+    a is running
+"
+    );
+}
+
+/// Its work is on the integration ref, and goes no further without a person's word.
+#[test]
+fn work_of_a_run_that_failed_does_not_land_by_itself() {
+    let inputs = |exit: &str| {
+        story_from(
+            "0 start | 0 project | 0 plan a agent land=on-gate | 1 p1 base-green | 2 a ready
+             3 a composed",
+            &format!(
+                "10 a {exit} | 11 a to gate | 12 a green | 13 q built f1 7ee1 | 14 q published"
+            ),
+        )
+    };
+    assert!(inputs("agent 1 judged").contains("asks"), "{}", inputs("agent 1 judged"));
+    assert!(!inputs("agent 0").contains("asks"), "{}", inputs("agent 0"));
+}
+
+/// What only a person can settle blocks the loop; the run's work is not lost, and its gate is next.
+#[test]
+fn a_run_that_asks_blocks_and_goes_on_with_its_gate() {
+    insta::assert_snapshot!(
+        story_from(
+            "0 start | 0 project | 0 plan a agent | 1 p1 base-green | 2 a ready | 3 a composed",
+            "10 a agent 0 asks | 20 resume a"
+        ),
+        @"
+16      10  p1/0/1 e15 agent ended, agent_moved_refs
+17      10  p1/0/1 running -> blocked: it moved main
+18      20  p1/0/1 asked to go on
+19      20  p1/0/1 blocked -> running: by a person
+20      20  p1/0/1 gate started
+    open: gate
+    a is running
+"
+    );
+}
+
 #[test]
 fn the_plans_money_is_everybodys() {
     insta::assert_snapshot!(

@@ -107,7 +107,7 @@ const MONEY: Kind = Kind::Money { min_micros: CENT, max_micros: 100_000 * DOLLAR
 
 use Scope::{Daemon, Tighten};
 
-static KEYS: [KeyDoc; 38] = [
+static KEYS: [KeyDoc; 39] = [
     by(Daemon, key("limits.loops", count(1, 1_000), "50", "Loops at work at once.")),
     by(
         Daemon,
@@ -251,7 +251,16 @@ static KEYS: [KeyDoc; 38] = [
         "agent.idle",
         time(SECOND, DAY),
         "15m",
-        "Silence after which an external agent is stopped.",
+        "Silence (no output, no file changed) after which an external agent is stopped.",
+    ),
+    by(
+        Daemon,
+        key(
+            "agent.processes",
+            count(1, 100_000),
+            "500",
+            "Processes of one run of an external agent, itself included, before it is ended.",
+        ),
     ),
     by(
         Daemon,

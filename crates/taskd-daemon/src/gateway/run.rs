@@ -12,7 +12,7 @@ use std::{
 
 use taskd_llm::{Http, LlmError};
 use taskd_model::{EffectId, Observation};
-use tokio::sync::{mpsc, watch};
+use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::Refusal;
@@ -34,7 +34,8 @@ pub(crate) struct Run {
     over: CancellationToken,
     /// Calls that wait or are being answered.
     visits: AtomicUsize,
-    signs: watch::Sender<u64>,
+    /// When the last of them ended.
+    ended: Mutex<Option<Instant>>,
 }
 
 impl std::fmt::Debug for Run {
@@ -83,7 +84,7 @@ impl Run {
             given_up: tell,
             over: CancellationToken::new(),
             visits: AtomicUsize::new(0),
-            signs: watch::Sender::new(0),
+            ended: Mutex::default(),
         });
         lock(&ctx.gateway.runs).insert(token.clone(), Arc::clone(&run));
         Ok(Registered { ctx: Arc::clone(ctx), run, token, given_up })
@@ -117,23 +118,17 @@ impl Run {
         self.over.cancelled().await;
     }
 
-    /// It has said or asked something.
-    pub(crate) fn gives_a_sign(&self) {
-        self.signs.send_modify(|it| *it += 1);
-    }
-
     pub(super) fn visit(self: &Arc<Self>) -> Visit {
         self.visits.fetch_add(1, Ordering::SeqCst);
         Visit(Arc::clone(self))
     }
 
-    /// Returns when it has given no sign for so long. While a call of its waits, or is answered, it is
-    /// not silent.
-    pub(crate) async fn is_silent(&self, limit: Duration) {
-        let mut signs = self.signs.subscribe();
-        while tokio::time::timeout(limit, signs.changed()).await.is_ok()
-            || 0 < self.visits.load(Ordering::SeqCst)
-        {}
+    /// How long ago its last call ended; nothing before it made one.
+    pub(crate) fn quiet(&self) -> Option<Duration> {
+        if 0 < self.visits.load(Ordering::SeqCst) {
+            return Some(Duration::ZERO);
+        }
+        lock(&self.ended).map(|it| it.elapsed())
     }
 }
 
@@ -143,8 +138,8 @@ pub(crate) struct Visit(Arc<Run>);
 
 impl Drop for Visit {
     fn drop(&mut self) {
+        *lock(&self.0.ended) = Some(Instant::now());
         self.0.visits.fetch_sub(1, Ordering::SeqCst);
-        self.0.gives_a_sign();
     }
 }
 

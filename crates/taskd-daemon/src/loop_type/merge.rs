@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use taskd_model::TypeDoc;
 
+use super::mcp::MAX_SERVERS;
 use super::read::{Definition, Tools};
 use super::{KNOWN_TOOLS, Types};
 use crate::problem::{At, Pos, Problem, suggest};
@@ -129,6 +130,12 @@ impl Merge {
             own.problems.add_hint(Pos::new(1, 1), "the type has no `prompt`", hint);
         }
         let tools = merged_tools(parent.tools, own);
+        let mut mcp = parent.mcp;
+        mcp.extend(own.mcp.clone());
+        if MAX_SERVERS < mcp.len() {
+            let what = format!("`mcp` names {} servers; it may name {MAX_SERVERS}", mcp.len());
+            own.problems.add(Pos::new(1, 1), what);
+        }
         TypeDoc {
             name: own.name.clone(),
             origin: own.problems.file().to_owned(),
@@ -139,6 +146,7 @@ impl Merge {
             limits: own.limits.over(parent.limits),
             conflict: own.conflict.or(parent.conflict),
             tools,
+            mcp,
             params: own.params.over(parent.params),
             unsupported: own.unsupported.unwrap_or(parent.unsupported),
             billing: own.billing.or(parent.billing),

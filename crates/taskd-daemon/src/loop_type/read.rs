@@ -5,11 +5,11 @@
 use std::collections::BTreeMap;
 
 use taskd_model::{
-    AgentDoc, Billing, GateSettings, InputDoc, InputKind, InputValue, OnConflict, Params,
+    AgentDoc, Billing, GateSettings, InputDoc, InputKind, InputValue, McpDoc, OnConflict, Params,
     TemplateDoc, Thinking, TypeLimits, Unsupported,
 };
 
-use super::{KNOWN_TOOLS, MAX_TYPE_BYTES};
+use super::{KNOWN_TOOLS, MAX_TYPE_BYTES, mcp};
 use crate::plan_file::head::{self, read_conflict, read_gate, read_worker, shown};
 use crate::problem::{At, Pos, Problems, suggest};
 use crate::yaml::{self, Keys, Kind, Node};
@@ -27,6 +27,7 @@ pub(super) struct Definition {
     pub(super) limits: TypeLimits,
     pub(super) conflict: Option<OnConflict>,
     pub(super) tools: Tools,
+    pub(super) mcp: BTreeMap<String, McpDoc>,
     pub(super) params: Params,
     pub(super) unsupported: Option<Unsupported>,
     pub(super) billing: Option<Billing>,
@@ -56,7 +57,7 @@ pub(super) struct Template {
     pub(super) at: Pos,
 }
 
-const KEYS: [&str; 19] = [
+const KEYS: [&str; 20] = [
     "extends",
     "description",
     "agent",
@@ -66,6 +67,7 @@ const KEYS: [&str; 19] = [
     "limits",
     "conflict",
     "tools",
+    "mcp",
     "thinking",
     "temperature",
     "unsupported",
@@ -87,7 +89,9 @@ const UNSUPPORTED: [(&str, Unsupported); 2] =
 
 const BILLING: [(&str, Billing); 2] = [("login", Billing::Login), ("key", Billing::Key)];
 
-const MEANT: [(&str, &str); 22] = [
+const MEANT: [(&str, &str); 24] = [
+    ("mcpServers", "mcp"),
+    ("mcp_servers", "mcp"),
     ("reasoning", "thinking"),
     ("fallback-model", "fallback"),
     ("fallback_model", "fallback"),
@@ -119,7 +123,7 @@ const LIMITS: [&str; 7] =
     ["iterations", "time", "budget", "tokens", "same_failure", "turns", "restarts"];
 
 /// Reads one definition. What is wrong is in its `problems`.
-pub(super) fn read(name: &str, path: &str, text: &str) -> Definition {
+pub(super) fn read(name: &str, path: &str, text: &str, of_project: bool) -> Definition {
     let mut problems = Problems::new(path);
     let node = parse(text, &mut problems);
     let keys = match &node {
@@ -144,6 +148,7 @@ pub(super) fn read(name: &str, path: &str, text: &str) -> Definition {
         limits: get("limits").map(|it| read_limits(it, sink)).unwrap_or_default(),
         conflict: read_conflict(&keys, sink).map(|it| it.value),
         tools: get("tools").map(|it| read_tools(it, sink)).unwrap_or_default(),
+        mcp: get("mcp").map(|it| mcp::read(it, of_project, sink)).unwrap_or_default(),
         params: Params {
             thinking: head::word(&keys, "thinking", &THINKING, sink).map(|it| it.value),
             temperature: get("temperature").and_then(|it| read_temperature(it, sink)),

@@ -7,7 +7,7 @@ use super::*;
 
 fn layer(files: &[(&str, &str)]) -> Layer {
     let files = files.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned()));
-    Layer { files: files.collect() }
+    Layer { files: files.collect(), of_project: false }
 }
 
 fn good(files: &[(&str, &str)]) -> Types {
@@ -222,7 +222,7 @@ fn files_that_define_nothing_say_so() {
              letter or digit, at most 40 characters",
             "empty.yaml:1:1: the file is empty; write at least `extends: ralph`",
             "list.yaml:1:1: a loop type is a list, not a map; write `key: value` with these keys: \
-             extends, description, agent, model, fallback, gate, limits, conflict, tools, thinking, temperature, \
+             extends, description, agent, model, fallback, gate, limits, conflict, tools, mcp, thinking, temperature, \
              unsupported, billing, resume, inputs, prompt, \
              system, setup, review",
             "mute.yaml:1:1: the type has no `prompt`; add `extends: ralph`, or write a `prompt`",
@@ -305,4 +305,44 @@ fn how_a_model_is_to_work_is_read_and_inherited() {
         let told = wrong(&[("c.yaml", &format!("extends: ralph\n{line}\n"))]);
         assert!(told.len() == 1 && told[0].starts_with(said), "{told:?}");
     }
+}
+
+/// Servers are read, merged by name as a whole, and what is wrong is named; a project's type hands
+/// over no key.
+#[test]
+fn tool_servers_are_read_and_merged() {
+    let own =
+        "extends: ralph\nmcp:\n  docs: {command: [docs, --stdio], env: [TOKEN], timeout: 5s}\n";
+    let child = "extends: own\nmcp:\n  docs: {command: other}\n  web: {command: w, tools: [get]}\n";
+    let types = good(&[("own.yaml", own), ("child.yaml", child)]);
+    let docs = &types.get("own").unwrap().mcp["docs"];
+    assert_eq!(docs.command, ["docs", "--stdio"]);
+    assert_eq!(
+        (&docs.env[..], &docs.tools, docs.timeout_ms),
+        (&["TOKEN".into()][..], &None, 5_000)
+    );
+    let child = &types.get("child").unwrap().mcp;
+    assert_eq!((&child["docs"].command[..], child["docs"].env.len()), (&["other".into()][..], 0));
+    assert_eq!(child["web"].tools, Some(vec!["get".into()]));
+
+    let project = Layer { of_project: true, ..layer(&[(".taskd/types/x.yaml", own)]) };
+    let (types, problems) = load(&[project]);
+    assert!(problems[0].to_string().starts_with(".taskd/types/x.yaml:3:"), "{problems:?}");
+    assert!(problems[0].what.contains("your own loop types") && types.get("x").is_err());
+    for (bad, says) in [
+        ("mcp: [x]", "`mcp` is no map"),
+        ("mcp: {a__b: {command: x}}", "`a__b` is no name of a tool server"),
+        ("mcp: {a: {}}", "tool server `a` has no `command`"),
+        ("mcp: {a: {command: []}}", "tool server `a` has no `command`"),
+        ("mcp: {a: {url: 'http://x'}}", "`url` of `a` is not in this version"),
+        ("mcp: {a: {command: x, args: [y]}}", "unknown key `args`"),
+        ("mcp: {a: {command: x, timeout: 2h}}", "more than 10m"),
+        ("mcpServers: {a: {command: x}}", "write `mcp`"),
+    ] {
+        let told = wrong(&[("x.yaml", &format!("extends: ralph\n{bad}\n"))]);
+        assert!(told[0].contains(says), "{bad}: {told:?}");
+    }
+    let many: String = (0..9).map(|n| format!("  s{n}: {{command: x}}\n")).collect();
+    let told = wrong(&[("x.yaml", &format!("extends: ralph\nmcp:\n{many}"))]);
+    assert!(told[0].contains("names 9 servers; it may name 8"), "{told:?}");
 }

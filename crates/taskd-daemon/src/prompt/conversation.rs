@@ -25,6 +25,8 @@ pub(crate) struct Conversation<'a> {
     pub(crate) params: Params,
     /// Tools there are; the loop type chooses among them.
     pub(crate) tools: &'a [ToolDef],
+    /// Tools of the loop type's servers, as this iteration is offered them.
+    pub(crate) served: &'a [ToolDef],
     /// The tool that gives back what is left out; offered when something is.
     pub(crate) recall: Option<&'a ToolDef>,
     /// Most tokens the request may have; nothing where that is not known.

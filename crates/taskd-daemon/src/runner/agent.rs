@@ -5,36 +5,40 @@
 
 mod calls;
 mod heard;
+mod mcp;
+mod outside;
 mod payer;
+mod program;
+mod ran;
+mod signs;
 
 use std::{
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-        mpsc,
-    },
+    sync::{Arc, OnceLock, atomic::Ordering, mpsc},
     time::Duration,
 };
 
-use taskd_model::{AgentDoc, Code, Delta, Digest, Observation, Oid, Outcome};
+use taskd_model::{AgentDoc, AgentRun, Code, Delta, Digest, Observation, Oid, Outcome};
 use taskd_tools::{
     agents::{AgentFact, Format, Invocation, Preset, PromptChannel, StreamParser, Through},
-    supervise::{Finished, How, Ladder, Stdin, Stream},
+    supervise::{How, Ladder, Stdin, Stream},
 };
 
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
+use tracing::warn;
 
 use self::{
-    heard::{AFTER_LAST_WORD, Heard, has_said_its_last_word},
+    heard::Heard,
     payer::Payer,
+    program::Place,
+    ran::Ran,
+    signs::{Cut, Limits, Signs},
 };
 use super::{
     Job, Trouble,
     programs::{Command, ending},
 };
-use crate::gateway::{Registered, Run};
+use crate::gateway::Registered;
 
 /// How often the tree is saved while an agent works.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(20);
@@ -60,31 +64,28 @@ impl Job {
         let (payer, secret) = self.payer(&preset)?;
         let mut calls = self.calls(&preset, payer.variable()).await?;
         heard.by_call = calls.is_some();
-        let paid = payer.variable().zip(secret);
-        let mut command = self.agent_command(&preset, &text, &file.0, (paid, calls.as_ref()))?;
+        let paid = (payer.variable().zip(secret), calls.as_ref());
+        let mut command = self.agent_command(&preset, &text, &file.0, paid)?;
+        let _servers = self.tell_of_servers(&preset, &mut command)?;
+        let outside = self.look_outside().await?;
+        command.env.extend(self.git_env(&outside));
+        let place = Place::of(&preset, &command);
+        let limits = self.limits(&mut command, calls.as_ref())?;
         let (facts, mut told) = mpsc::sync_channel(FACTS);
         let (say, said) = watch::channel(0);
-        let objection = CancellationToken::new();
-        let run = calls.as_ref().map(|it| Arc::clone(&it.run));
-        let listener = (payer.clone(), objection.clone(), run.clone());
-        let on_output = self.listen(&preset, (facts, say), listener);
-        // While its call is held it prints nothing, and that is not its silence.
-        let idle = if run.is_some() { command.idle.take() } else { None };
-        let silent = AtomicBool::new(false);
-        let enough = async {
-            tokio::select! {
-                () = has_said_its_last_word(said, AFTER_LAST_WORD) => {}
-                () = objection.cancelled() => {}
-                () = is_silent(run, idle) => silent.store(true, Ordering::Relaxed),
-            }
-        };
-        let run = self.run_until(command, on_output, enough);
+        let signs = Arc::new(Signs::new());
+        let on_output = self.listen(&preset, (facts, say), (payer.clone(), Arc::clone(&signs)));
+        let (cut, why) = (OnceLock::new(), Arc::clone(&signs));
+        let run = self.run_until(command, on_output, async |supervisor| {
+            let why = why.cut(supervisor, said, &limits).await;
+            cut.get_or_init(|| why).ladder()
+        });
         tokio::pin!(run);
         let before = self.subject()?.checkpoint;
         let mut checkpoint = before;
         let mut ticks = tokio::time::interval(CHECKPOINT_EVERY);
         ticks.reset();
-        let mut finished = loop {
+        let finished = loop {
             tokio::select! {
                 finished = &mut run => break finished,
                 Some(call) = given_up(&mut calls) => {
@@ -97,43 +98,79 @@ impl Job {
             }
         };
         drop(calls);
-        if silent.load(Ordering::Relaxed) && finished.how == How::Ended && self.is_wanted() {
-            finished.how = How::Idle;
-        }
         self.report(&mut told, heard).await;
+        let mut about = AgentRun::default();
+        self.mend(&mut about).await?;
         let saved = self.checkpoint(checkpoint).await?.commit;
+        self.tidy_up(outside, &mut about).await?;
         let log = self.ctx.put_blob(finished.output.text().into())?;
-        let usage = heard.billed();
+        let cut = cut.get().copied().filter(|_| finished.how == How::Ended);
+        let ran = Ran { preset, payer, place, finished, cut, saved, before, log, about };
+        self.ran(ran, &signs, heard).await
+    }
+
+    /// What a run that is over comes to.
+    async fn ran(&self, mut ran: Ran, signs: &Signs, heard: &Heard) -> Result<Outcome, Trouble> {
+        let (saved, usage) = (ran.saved, heard.billed());
         if !self.is_wanted() {
+            for remark in &ran.about.remarks {
+                // The end of a run nobody wants has no room for it.
+                warn!(effect = %self.order.effect, "a run that was ended: {remark}");
+            }
             let usage = usage.unwrap_or_default();
             return Ok(Outcome::Cancelled { usage, checkpoint: Some(saved) });
         }
-        if let Some(trouble) = heard.payer().and_then(|it| payer.contradicts(it)) {
+        if let Some(trouble) = heard.payer().and_then(|it| ran.payer.contradicts(it)) {
             return Err(trouble);
         }
-        self.has_run(&preset, &finished)?;
-        let exit = heard.exit(&finished.how);
-        let output = finished.output.text();
+        if ran.cut == Some(Cut::Silent) {
+            ran.finished.how = How::Idle;
+        }
+        self.did_it_run(&ran)?;
+        let untouched = saved == ran.before.unwrap_or(self.subject()?.base);
+        let exit = match ran.cut {
+            Some(Cut::TooMany(_)) => 128,
+            Some(Cut::LastWord | Cut::Silent | Cut::Objection) | None => {
+                heard.exit(&ran.finished.how)
+            }
+        };
+        let output = ran.finished.output.text();
         let last = heard.last_word().unwrap_or(&output);
-        let how = if exit == 0 { None } else { ending(&finished, finished.wall) };
+        let how = match ran.cut {
+            Some(Cut::TooMany(n)) => Some(format!("ended: {n} processes at once")),
+            Some(Cut::LastWord | Cut::Silent | Cut::Objection) | None if exit == 0 => None,
+            Some(Cut::LastWord | Cut::Silent | Cut::Objection) | None => {
+                ending(&ran.finished, ran.finished.wall)
+            }
+        };
         let summary = agent_summary(how, last);
-        let untouched = saved == before.unwrap_or(self.subject()?.base);
+        ran.remarks(signs, heard, (exit, untouched));
         if exit != 0
-            && let Some(trouble) = heard.excuse(&preset.name, &finished, untouched, &summary)
+            && let Some(trouble) =
+                heard.excuse(&ran.preset.name, &ran.finished, untouched, &summary)
         {
             if !untouched {
                 self.observe(Observation::Checkpoint(saved)).await;
             }
-            return Err(trouble);
+            // What a person is asked for goes before what may pass.
+            return Err(ran.question().unwrap_or(trouble));
         }
-        Ok(Outcome::AgentDone { exit, summary, usage, checkpoint: saved, log })
+        let Ran { log, about: run, .. } = ran;
+        Ok(Outcome::AgentDone { exit, summary, usage, checkpoint: saved, log, run: Box::new(run) })
     }
 
-    /// There was a program, and it was started.
-    fn has_run(&self, preset: &Preset, finished: &Finished) -> Result<(), Trouble> {
-        match &finished.how {
-            How::Exited(code @ (126 | 127)) if preset.name == COMMAND => {
-                Err(self.cannot_be_run(*code, &finished.output.text()))
+    /// A program that could not be run has not failed at its task.
+    fn did_it_run(&self, ran: &Ran) -> Result<(), Trouble> {
+        match &ran.finished.how {
+            How::Exited(code @ (126 | 127)) if ran.preset.name == COMMAND => {
+                Err(self.cannot_be_run(*code, &ran.finished.output.text()))
+            }
+            How::NotStarted { .. } if ran.place.is_missing() => {
+                let name = {
+                    let view = self.ctx.hub.view();
+                    self.name(&view)
+                };
+                Err(Trouble::new(Code::AgentNotRunnable, ran.place.missing(&name)))
             }
             How::NotStarted { reason } => {
                 Err(Trouble::new(Code::ProgramNotStarted, reason.clone()))
@@ -145,6 +182,15 @@ impl Job {
             | How::Ended
             | How::Lost => Ok(()),
         }
+    }
+
+    /// What the run may do; the silence of an agent is ours to watch, since files count too.
+    fn limits(&self, command: &mut Command, calls: Option<&Registered>) -> Result<Limits, Trouble> {
+        let (_, root) = self.ctx.repo(self.order.project)?;
+        let processes = self.ctx.config_of(&root)?.agent_processes;
+        let idle = command.idle.take().unwrap_or(Duration::MAX);
+        let calls = calls.map(|it| Arc::clone(&it.run));
+        Ok(Limits { worktree: command.cwd.clone(), idle, processes, calls })
     }
 
     /// The shell says that there is no such program, or that it is none. That is no iteration that
@@ -237,7 +283,7 @@ impl Job {
         &self,
         preset: &Preset,
         (facts, said): (mpsc::SyncSender<AgentFact>, watch::Sender<u64>),
-        (payer, objection, run): (Payer, CancellationToken, Option<Arc<Run>>),
+        (payer, signs): (Payer, Arc<Signs>),
     ) -> impl FnMut(Stream, &[u8]) + Send + 'static {
         let noise = self.noise();
         let mut as_lines = self.lines_as_noise();
@@ -245,22 +291,23 @@ impl Job {
         let mut parser = StreamParser::new(preset.clone());
         let mut is_over = false;
         move |stream, bytes| {
-            if let Some(run) = &run {
-                run.gives_a_sign();
-            }
+            signs.printed();
             if prose || stream == Stream::Stderr {
                 as_lines(stream, bytes);
             }
             if stream == Stream::Stderr {
                 return;
             }
-            for fact in parser.feed(bytes) {
+            let found = parser.feed(bytes);
+            signs.lines.store(parser.lines(), Ordering::Relaxed);
+            for fact in found {
+                signs.understood.fetch_add(1, Ordering::Relaxed);
                 if let AgentFact::Activity(text) = &fact {
                     noise(Delta::Line(text.clone()));
                 }
                 is_over |= matches!(fact, AgentFact::Result { .. });
                 if payer.contradicts(&fact).is_some() {
-                    objection.cancel();
+                    signs.objection.cancel();
                 }
                 // Facts beyond the bound are hints we can do without.
                 facts.try_send(fact).ok();
@@ -304,14 +351,6 @@ impl Job {
             self.observe(Observation::Checkpoint(saved.commit)).await;
         }
         Some(saved.commit)
-    }
-}
-
-/// Returns when the run has given no sign for so long, where that is for us to see.
-async fn is_silent(run: Option<Arc<Run>>, limit: Option<Duration>) {
-    match (run, limit) {
-        (Some(run), Some(limit)) => run.is_silent(limit).await,
-        (Some(_) | None, _) => std::future::pending().await,
     }
 }
 

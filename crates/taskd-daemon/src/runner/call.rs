@@ -33,12 +33,16 @@ const ENTRY_BYTES: usize = 128;
 impl Job {
     pub(super) async fn compose(&self) -> Result<Outcome, Trouble> {
         let instructions = self.instructions().await?;
-        let mut composed = self.render(instructions.as_deref(), None)?;
+        let served = self.served().await?;
+        if !self.is_wanted() {
+            return Ok(Outcome::Cancelled { usage: Usage::default(), checkpoint: None });
+        }
+        let mut composed = self.render(instructions.as_deref(), &served, None)?;
         let mut bytes = composed.prompt.bytes();
         if let Prompt::Request(request) = &composed.prompt
             && let Some(most) = self.counted(request, estimate_tokens(bytes.len())).await
         {
-            composed = self.render(instructions.as_deref(), Some(most))?;
+            composed = self.render(instructions.as_deref(), &served, Some(most))?;
             bytes = composed.prompt.bytes();
         }
         let tokens = estimate_tokens(bytes.len());
@@ -99,7 +103,12 @@ impl Job {
     }
 
     /// The prompt, of at most so many tokens by our estimate.
-    fn render(&self, instructions: Option<&str>, most: Option<u64>) -> Result<Composed, Trouble> {
+    fn render(
+        &self,
+        instructions: Option<&str>,
+        served: &[ToolDef],
+        most: Option<u64>,
+    ) -> Result<Composed, Trouble> {
         let subject = self.subject()?;
         let plan = self.plan_doc()?;
         let spec = self.spec_doc()?;
@@ -148,6 +157,7 @@ impl Job {
             max_tokens,
             params,
             tools: &tools,
+            served,
             recall: Some(&recall),
             most_tokens: most_tokens(facts.window, max_tokens, [subject.most_tokens, most]),
             turns: &turns,

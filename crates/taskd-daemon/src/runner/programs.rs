@@ -74,15 +74,16 @@ impl Job {
         command: Command,
         on_output: impl FnMut(Stream, &[u8]) + Send + 'static,
     ) -> Finished {
-        self.run_until(command, on_output, std::future::pending()).await
+        self.run_until(command, on_output, |_| std::future::pending()).await
     }
 
-    /// The same, and it is ended when it has done `enough`.
-    pub(super) async fn run_until(
+    /// The same, and it is ended when there is `enough` of it, in the way that says. `enough` is
+    /// told the number of the supervisor, if there is one.
+    pub(super) async fn run_until<E: Future<Output = Ladder>>(
         &self,
         command: Command,
         mut on_output: impl FnMut(Stream, &[u8]) + Send + 'static,
-        enough: impl Future<Output = ()>,
+        enough: impl FnOnce(Option<u32>) -> E,
     ) -> Finished {
         let spec = Spec {
             argv: command.argv,
@@ -98,17 +99,19 @@ impl Job {
         let running = self.ctx.launcher.start(&spec, move |stream, bytes| on_output(stream, bytes));
         self.report_process(&running).await;
         let ender = running.ender();
+        let enough = enough(running.identity().map(|it| it.pid));
         let wait = running.wait();
         tokio::pin!(wait);
         tokio::select! {
             finished = &mut wait => return finished,
             () = self.no_longer_wanted() => ender.end(command.ladder),
-            () = enough => ender.end(command.ladder),
+            ladder = enough => ender.end(ladder),
         }
         wait.await
     }
 
-    async fn report_process(&self, running: &Running) {
+    /// Writes down which process works, so that the next life can end it.
+    pub(super) async fn report_process(&self, running: &Running) {
         if let Some(it) = running.identity() {
             let fact = Observation::Process {
                 pid: i32::try_from(it.pid).unwrap_or(i32::MAX),

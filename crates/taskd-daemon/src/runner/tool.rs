@@ -12,6 +12,7 @@ use taskd_tools::{
 
 use super::{
     Job, Trouble,
+    mcp::is_served,
     programs::{Command, ending},
 };
 
@@ -29,11 +30,16 @@ impl Job {
         args: &Digest,
     ) -> Result<Outcome, Trouble> {
         let spec = self.spec_doc()?;
-        let allow = spec.loop_type.tools;
+        let allow = spec.loop_type.tools.clone();
         let args = String::from_utf8_lossy(&self.ctx.blob(args)?).into_owned();
         let reads = reads(name);
         let output = if name == RUN {
             match self.run_tool(&args, &allow).await? {
+                Some(output) => output,
+                None => return self.cancelled_tool().await,
+            }
+        } else if is_served(name, &spec.loop_type.mcp) {
+            match self.served_tool(&spec, name, &args).await? {
                 Some(output) => output,
                 None => return self.cancelled_tool().await,
             }
@@ -165,7 +171,7 @@ fn code_of(how: &How) -> Option<Code> {
 }
 
 /// The beginning and the end of what a command printed.
-fn shown(text: &str) -> String {
+pub(super) fn shown(text: &str) -> String {
     let mut out = if text.len() <= SHOWN_HEAD_BYTES + SHOWN_TAIL_BYTES {
         text.to_owned()
     } else {

@@ -83,7 +83,12 @@ impl Job {
                 | Work::Gate
                 | Work::Rebase { .. }
         );
-        if works_in_it && !self.worktree()?.exists() {
+        if works_in_it { self.worktree_again().await } else { Ok(()) }
+    }
+
+    /// The worktree is there, from the last checkpoint if somebody removed it.
+    pub(super) async fn worktree_again(&self) -> Result<(), Trouble> {
+        if !self.worktree()?.exists() {
             let subject = self.subject()?;
             self.prepare(subject.base, PrepareMode::Keep(subject.checkpoint)).await?;
         }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::Path};
 
 use taskd_api::v1;
-use taskd_model::Billing;
+use taskd_model::{AgentDoc, Billing, TypeDoc};
 use taskd_tools::agents::{Invocation, Preset, Presets, Source};
 
 use crate::{models, runner::Context};
@@ -75,6 +75,24 @@ fn missing(preset: &Preset, env: &BTreeMap<String, String>) -> Option<String> {
 fn is_on_path(program: &str, env: &BTreeMap<String, String>) -> bool {
     let path = env.get("PATH").map(String::as_str).unwrap_or_default();
     std::env::split_paths(path).any(|dir| dir.join(program).is_file())
+}
+
+/// The loop type has tool servers, and the agent takes none.
+pub(super) fn without_servers(
+    agents: &Presets,
+    agent: &AgentDoc,
+    loop_type: &TypeDoc,
+) -> Option<v1::Problem> {
+    let AgentDoc::Agent { run } = agent else { return None };
+    let takes_none = agents.resolve(run).is_ok_and(|it| it.mcp.is_none());
+    (takes_none && !loop_type.mcp.is_empty()).then(|| {
+        let name: String = run.chars().take(60).collect();
+        let message = format!(
+            "{}: the agent `{name}` is told nothing of `mcp`: its preset does not say how",
+            loop_type.origin
+        );
+        v1::Problem { warning: true, message, ..v1::Problem::default() }
+    })
 }
 
 /// What a person should know of preset files before they rely on them.

@@ -4,6 +4,7 @@
 mod checkpoints;
 mod follows;
 mod landing;
+mod outside;
 mod probing;
 mod properties;
 mod rebasing;

@@ -174,6 +174,50 @@ catalogue! {
         "All scratch checkouts of the project are in use"
         "nothing; one becomes free when a gate ends"
 
+    // What is told of an agent's run, besides its end.
+    AgentSilent "agent_silent" UserFixable Remarks DeadlineExceeded 4
+        "The agent printed nothing and changed no file for `agent.idle`, and was ended"
+        "look at `taskd logs ID`; raise `agent.idle` if it was at work"
+    AgentFanOut "agent_fan_out" UserFixable Remarks ResourceExhausted 4
+        "The agent and what it started were more processes than `agent.processes`, and were ended"
+        "raise `agent.processes`, or tell it to use fewer helpers with `taskd steer`"
+    AgentExit "agent_exit" UserFixable Remarks Aborted 4
+        "The agent ended with an error by itself, and has changed files"
+        "see what the gate says of them"
+    AgentDidNothing "agent_did_nothing" UserFixable Remarks Aborted 4
+        "The agent ended normally and has changed nothing"
+        "look at what it said with `taskd logs ID`"
+    AgentNotUnderstood "agent_not_understood" UserFixable Remarks FailedPrecondition 4
+        "Nothing of what the agent printed was understood"
+        "`taskd agents show NAME` says whether its version was tested"
+    AgentUpdated "agent_updated" UserFixable Remarks Aborted 4
+        "The agent's program changed, or went away, while it ran"
+        "`taskd agents show NAME` says what is there now"
+    AgentCommitted "agent_committed" UserFixable Remarks Aborted 4
+        "The agent made commits of its own: they are kept, and its files count as they are"
+        "look at the ref that is named, if you want them"
+    AgentMovedHead "agent_moved_head" UserFixable Remarks Aborted 4
+        "The agent left its worktree on a branch or another commit: it is back where it was"
+        "look at the diff if that surprises you"
+    AgentMadeBranch "agent_made_branch" UserFixable Remarks Aborted 4
+        "The agent made a branch in your repository: its tip is kept, and it is gone"
+        "look at the ref that is named, if you want it"
+    AgentStashed "agent_stashed" UserFixable Remarks Aborted 4
+        "The agent put files into your stash: they are kept elsewhere, and it is as it was"
+        "look at the ref that is named, if you want them"
+    AgentReplacedGit "agent_replaced_git" UserFixable Remarks Aborted 4
+        "The agent replaced the `.git` of its worktree: it is put back"
+        "look at what is kept beside the worktree, if you want it"
+    RefsGone "refs_gone" UserFixable Remarks NotFound 4
+        "Branches or tags went away while an agent ran; nothing tells who removed them"
+        "bring back what you miss with the command that is named"
+    AgentMovedRefs "agent_moved_refs" UserFixable Asks Aborted 4
+        "An agent moved a branch of your repository, or what you have checked out"
+        "undo it with the command that is named if it is not wanted, then `taskd resume ID`"
+    GitSettingsChanged "git_settings_changed" UserFixable Asks Aborted 4
+        "The repository's git configuration or hooks changed while an agent ran"
+        "look at what is named and undo what you do not want, then `taskd resume ID`"
+
     // What a tool call of a model can be refused for.
     UnknownTool "unknown_tool" Data TellsModel InvalidArgument 1
         "The model asked for a tool that does not exist"
@@ -217,6 +261,9 @@ catalogue! {
     CommandTimedOut "command_timed_out" Data TellsModel DeadlineExceeded 1
         "A command of the model did not end in its time"
         "nothing"
+    ToolServer "tool_server" Data TellsModel Unavailable 1
+        "A tool server of the loop type did not start, ended, or did not answer as MCP says"
+        "nothing; if it stays so, run its command in the worktree, and mend `mcp:` of the loop type"
 
     // Repositories.
     NotARepository "not_a_repository" UserFixable Refuses FailedPrecondition 1

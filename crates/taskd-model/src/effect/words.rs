@@ -105,8 +105,13 @@ impl fmt::Display for Outcome {
             Self::ToolDone { error, .. } => {
                 write!(f, "tool done{}", if *error { ", with an error" } else { "" })
             }
-            Self::AgentDone { exit: 0, .. } => write!(f, "agent ended"),
-            Self::AgentDone { exit, .. } => write!(f, "agent ended with {exit}"),
+            Self::AgentDone { exit, run, .. } => {
+                match exit {
+                    0 => f.write_str("agent ended")?,
+                    _ => write!(f, "agent ended with {exit}")?,
+                }
+                run.remarks.iter().try_for_each(|it| write!(f, ", {}", it.code))
+            }
             Self::Gated { report: None, .. } => write!(f, "nothing to gate"),
             Self::Gated { report: Some(it), .. } => write!(f, "gate {}", colour(it.green)),
             Self::Rebased { conflicts: 0, .. } => write!(f, "rebased, clean"),

@@ -6,8 +6,8 @@
 use std::mem;
 
 use crate::{
-    EffectId, Fault, GateReport, LoopId, Observation, Outcome, Owner, PlanId, QueueOp, Record,
-    Time, Usage, Work, Worker, day_of,
+    AgentRun, EffectId, Fault, GateReport, LoopId, Observation, Outcome, Owner, PlanId, QueueOp,
+    Record, Time, Usage, Work, Worker, day_of,
 };
 
 use super::{
@@ -286,8 +286,9 @@ impl LoopView {
             Outcome::ToolDone { checkpoint, .. } | Outcome::Cancelled { checkpoint, .. } => {
                 self.checkpoint = checkpoint.or(self.checkpoint);
             }
-            Outcome::AgentDone { exit, summary, checkpoint, .. } => {
+            Outcome::AgentDone { exit, summary, checkpoint, run, .. } => {
                 self.checkpoint = Some(*checkpoint);
+                self.last_run = AgentRun::clone(run);
                 self.trouble = None;
                 if *exit != 0 {
                     self.failed_calls = self.failed_calls.saturating_add(1);
@@ -344,7 +345,9 @@ impl LoopView {
             Outcome::Replied { calls, .. } if calls.iter().all(|it| it.name == FINISH) => {
                 Some(Doing::QueuedForGate)
             }
-            Outcome::AgentDone { exit: 0, .. } => Some(Doing::QueuedForGate),
+            Outcome::AgentDone { exit, run, .. } if run.is_gated(*exit) => {
+                Some(Doing::QueuedForGate)
+            }
             Outcome::BaseChecked(_)
             | Outcome::Prepared { .. }
             | Outcome::AcceptRan { .. }

@@ -3,8 +3,8 @@
 //! Every event is named here, so a new one does not compile until somebody says what it shows.
 
 use crate::{
-    Change, Digest, Event, Evidence, LoopId, Oid, PlanHead, PlanId, Reason, Record, Seq, SpecHead,
-    SpecId, Status, Time, Unit, Usage, Verdict, Worker,
+    AgentRun, Change, Digest, Event, Evidence, LoopId, Oid, PlanHead, PlanId, Reason, Record, Seq,
+    SpecHead, SpecId, Status, Time, Unit, Usage, Verdict, Worker,
 };
 
 use super::{
@@ -294,6 +294,7 @@ impl LoopView {
             worker: head.worker.clone(),
             instead_of: None,
             context: None,
+            last_run: AgentRun::default(),
             needs: head.needs.clone(),
             limits: head.limits.clone(),
             doc: head.doc,

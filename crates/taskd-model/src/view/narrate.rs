@@ -199,11 +199,14 @@ impl View {
                 let detail = if *error { "error" } else { "" };
                 Some(line(format!("ran {tool}")).detail(detail).within())
             }
-            Outcome::AgentDone { exit: 0, .. } => {
-                Some(line("agent says it is done; that decides nothing".to_owned()).within())
+            Outcome::AgentDone { exit: 0, run, .. } => {
+                let detail = run.remarks.first().map_or("", |it| it.text.as_str());
+                let text = "agent says it is done; that decides nothing".to_owned();
+                Some(line(text).detail(detail).within())
             }
-            Outcome::AgentDone { exit, summary, .. } => {
-                Some(line(format!("agent ended with {exit}")).detail(summary).within())
+            Outcome::AgentDone { exit, summary, run, .. } => {
+                let then = if run.judged { "; the gate decides" } else { "" };
+                Some(line(format!("agent ended with {exit}{then}")).detail(summary).within())
             }
             Outcome::Gated { markers: 1.., .. } => {
                 Some(line("conflict markers are left".to_owned()).within())

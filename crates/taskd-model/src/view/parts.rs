@@ -8,8 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Change, ContextUse, Depth, Digest, EffectId, Fault, LandPolicy, LoopId, LoopLimits, Oid, Owner,
-    PlanId, Priority, ProjectId, QueueOp, Reason, Seq, Status, Time, Usage, Verdict, Worker,
+    AgentRun, Change, ContextUse, Depth, Digest, EffectId, Fault, LandPolicy, LoopId, LoopLimits,
+    Oid, Owner, PlanId, Priority, ProjectId, QueueOp, Reason, Seq, Status, Time, Usage, Verdict,
+    Worker,
 };
 
 use super::{DayView, Ledger, Spans};
@@ -315,6 +316,8 @@ pub struct LoopView {
     pub rebases: u32,
     /// How full its model's context was when its last request was composed.
     pub context: Option<ContextView>,
+    /// What is known of the last run of its agent besides how it ended.
+    pub last_run: AgentRun,
 }
 
 /// How full a model's context is.

@@ -252,5 +252,12 @@ fn call(name: &str) -> ToolCall {
 
 fn agent_done(exit: i32, usage: Option<Usage>) -> Outcome {
     let summary = if exit == 0 { "" } else { "limit reached" }.to_owned();
-    Outcome::AgentDone { exit, summary, usage, checkpoint: oid(40), log: digest("agent") }
+    Outcome::AgentDone {
+        exit,
+        summary,
+        usage,
+        checkpoint: oid(40),
+        log: digest("agent"),
+        run: Box::default(),
+    }
 }

@@ -9,6 +9,7 @@
 
 mod environment;
 mod gateway;
+mod mcp;
 mod preset;
 mod presets;
 mod prose;
@@ -17,6 +18,7 @@ mod stream;
 
 pub use environment::{ALLOWED, environment, is_allowed};
 pub use gateway::{Gateway, Through};
+pub use mcp::{McpChannel, McpFormat};
 pub use preset::{ArgvError, Format, Invocation, LoginCheck, Preset, PresetError, PromptChannel};
 pub use presets::{Found, PresetProblem, Presets, Source};
 pub use rules::{

@@ -10,6 +10,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::gateway::{Gateway, Through};
+use super::mcp::McpChannel;
 use super::rules::{Count, LineRule, ProseUsage};
 
 /// How to run an agent program without a person, and how to read what it prints.
@@ -44,6 +45,8 @@ pub struct Preset {
     pub version: Option<Vec<String>>,
     /// The first and the last version this was written for; a part that is not there is any.
     pub tested: Option<[String; 2]>,
+    /// How it is told of tool servers, if it takes any.
+    pub mcp: Option<McpChannel>,
     /// What to take from its lines, for `jsonl`.
     #[serde(default, rename = "line")]
     pub lines: Vec<LineRule>,
@@ -294,7 +297,8 @@ impl Preset {
         if self.resume_argv.is_some() && !resume.clone().any(|it| it.contains("{session}")) {
             return Some("`resume_argv` does not name the `{session}`".to_owned());
         }
-        self.contradicting_gateway().or_else(|| self.contradicting_rule())
+        let mcp = self.mcp.as_ref().and_then(McpChannel::contradiction);
+        mcp.or_else(|| self.contradicting_gateway()).or_else(|| self.contradicting_rule())
     }
 
     fn contradicting_gateway(&self) -> Option<String> {

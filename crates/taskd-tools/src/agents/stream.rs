@@ -72,6 +72,7 @@ pub struct StreamParser {
     line: Vec<u8>,
     /// The current line is over the limit.
     skipping: bool,
+    lines: u64,
     lines_skipped: u64,
     session: Option<String>,
     settled: Tokens,
@@ -91,6 +92,7 @@ impl StreamParser {
             preset,
             line: Vec::new(),
             skipping: false,
+            lines: 0,
             lines_skipped: 0,
             session: None,
             settled: Tokens::default(),
@@ -129,6 +131,12 @@ impl StreamParser {
         facts
     }
 
+    /// Lines there were, understood or not.
+    #[must_use]
+    pub fn lines(&self) -> u64 {
+        self.lines
+    }
+
     /// Lines that were over the limit.
     #[must_use]
     pub fn lines_skipped(&self) -> u64 {
@@ -146,6 +154,7 @@ impl StreamParser {
 
     fn end_of_line(&mut self, facts: &mut Vec<AgentFact>) {
         let line = std::mem::take(&mut self.line);
+        self.lines += 1;
         if std::mem::take(&mut self.skipping) {
             self.lines_skipped += 1;
             return;

@@ -209,6 +209,7 @@ impl Driver {
         });
         std::fs::remove_file(self.orders.report_path()).ok();
         std::fs::remove_file(self.orders.lock_path()).ok();
+        self.orders.remove_pipe();
     }
 
     fn finish(self) -> Finished {

@@ -8,7 +8,6 @@
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, ErrorKind, stdin};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
-use std::path::Path;
 use std::process::{Child, Command, ExitStatus};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
@@ -47,9 +46,7 @@ pub(super) fn supervise(orders: &Orders) -> Result<(), SuperviseError> {
 }
 
 fn spawn(orders: &Orders) -> Result<Child, String> {
-    let path = orders.stdin.as_deref().unwrap_or(Path::new("/dev/null"));
-    let input =
-        File::open(path).map_err(|error| format!("could not open {}: {error}", path.display()))?;
+    let input = orders.open_stdin()?;
     let program = &orders.argv[0];
     #[expect(clippy::disallowed_methods, reason = "this is the place where programs start")]
     let spawned =

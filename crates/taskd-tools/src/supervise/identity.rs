@@ -47,6 +47,14 @@ pub(super) fn descendants(root: u32) -> BTreeSet<u32> {
     }
 }
 
+/// How many descendants of `root` are alive, `root` not included; 0 where there is no `/proc`. Two
+/// looks may both miss a process that lived between them.
+#[must_use]
+pub fn living_below(root: u32) -> u32 {
+    let living = descendants(root).into_iter().filter(|pid| is_running(*pid)).count();
+    u32::try_from(living).unwrap_or(u32::MAX)
+}
+
 /// It is no zombie. Wrong only for a process whose first thread has ended before the others.
 pub(super) fn is_running(pid: u32) -> bool {
     stat_of(pid).is_ok_and(|stat| !stat.dead)

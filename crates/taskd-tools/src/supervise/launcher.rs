@@ -5,18 +5,23 @@
 //! the daemon's own environment to a program.
 
 use std::ffi::OsString;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use nix::fcntl::OFlag;
+use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
+use tokio::net::unix::pipe;
 use tokio::process::{Child, Command};
 use tokio::sync::{oneshot, watch};
 
 use super::capture::Captured;
 use super::driver::Driver;
 use super::identity::{ProcessIdentity, identity_of};
-use super::wire::{Control, Ladder, Orders};
+use super::wire::{Control, Ladder, Orders, PIPE_EXTENSION};
 
 /// `on_output` is never handed more than this many bytes at once.
 pub const OUTPUT_CHUNK_MAX_BYTES: usize = 8 * 1024;
@@ -62,6 +67,8 @@ pub enum Stdin {
     Null,
     /// This file (absolute).
     File(PathBuf),
+    /// What is written to [`Running::stdin`], until that is dropped.
+    Piped,
 }
 
 /// Where a piece of output came from.
@@ -125,9 +132,13 @@ impl Launcher {
         let began = Instant::now();
         let (requests, heard) = watch::channel(None);
         let (finish, done) = oneshot::channel();
-        let mut running = Running { identity: None, ender: Ender(requests), done };
+        let mut running = Running { identity: None, stdin: None, ender: Ender(requests), done };
         let orders = self.orders(spec);
-        match self.spawn(spec, &orders) {
+        let spawned = pipe_to(spec, &orders).and_then(|stdin| {
+            running.stdin = stdin;
+            self.spawn(spec, &orders)
+        });
+        match spawned {
             Ok(child) => {
                 running.identity = child.id().and_then(|pid| identity_of(pid).ok());
                 let identity = running.identity.clone();
@@ -136,6 +147,7 @@ impl Launcher {
                 tokio::spawn(async move { finish.send(driver.run(on_output).await).ok() });
             }
             Err(reason) => {
+                orders.remove_pipe();
                 let how = How::NotStarted { reason };
                 let output = Captured::default();
                 let wall = began.elapsed();
@@ -148,13 +160,15 @@ impl Launcher {
     fn orders(&self, spec: &Spec) -> Orders {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let id = format!("{}-{number}", std::process::id());
         Orders {
-            run_dir: self.run_dir.clone(),
-            id: format!("{}-{number}", std::process::id()),
             stdin: match &spec.stdin {
                 Stdin::Null => None,
                 Stdin::File(path) => Some(path.clone()),
+                Stdin::Piped => Some(self.run_dir.join(format!("{id}.{PIPE_EXTENSION}"))),
             },
+            run_dir: self.run_dir.clone(),
+            id,
             argv: spec.argv.clone(),
         }
     }
@@ -186,10 +200,24 @@ impl Launcher {
     }
 }
 
+/// Makes the pipe of a program that is written to, and opens our end. Ours counts as a reader too,
+/// so that neither side waits for the other to open it.
+fn pipe_to(spec: &Spec, orders: &Orders) -> Result<Option<pipe::Sender>, String> {
+    let (Stdin::Piped, Some(path)) = (&spec.stdin, &orders.stdin) else { return Ok(None) };
+    let fail = |why: std::io::Error| format!("could not make its stdin {}: {why}", path.display());
+    orders.remove_pipe();
+    mkfifo(path, Mode::S_IRUSR | Mode::S_IWUSR).map_err(|errno| fail(errno.into()))?;
+    let mut open = std::fs::File::options();
+    open.read(true).write(true).custom_flags(OFlag::O_NONBLOCK.bits());
+    let pipe = open.open(path).and_then(pipe::Sender::from_file).map_err(fail)?;
+    Ok(Some(pipe))
+}
+
 /// A program that runs; dropping it kills the program and all its descendants.
 #[derive(Debug)]
 pub struct Running {
     identity: Option<ProcessIdentity>,
+    stdin: Option<pipe::Sender>,
     ender: Ender,
     done: oneshot::Receiver<Finished>,
 }
@@ -200,6 +228,14 @@ impl Running {
     #[must_use]
     pub fn identity(&self) -> Option<&ProcessIdentity> {
         self.identity.as_ref()
+    }
+
+    /// Where to write what it reads, once; nothing unless its stdin is [`Stdin::Piped`]. Dropping it
+    /// is the end of what it reads. A write does not fail when the program has ended: it waits, so
+    /// wait for the end beside it.
+    #[must_use]
+    pub fn stdin(&mut self) -> Option<pipe::Sender> {
+        self.stdin.take()
     }
 
     /// A handle that can end the program while somebody waits for it.

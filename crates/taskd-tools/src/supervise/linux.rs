@@ -15,7 +15,6 @@ use std::fs::File;
 use std::io::{Stdin, Write as _, stdin};
 use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -86,9 +85,7 @@ fn take_lock(orders: &Orders) -> Result<Flock<File>, SuperviseError> {
 /// Starts the program in a process group of its own with default signals, or says for people why
 /// it could not.
 fn spawn(orders: &Orders) -> Result<Pid, String> {
-    let stdin_path = orders.stdin.as_deref().unwrap_or(Path::new("/dev/null"));
-    let stdin = File::open(stdin_path)
-        .map_err(|error| format!("could not open {}: {error}", stdin_path.display()))?;
+    let stdin = orders.open_stdin()?;
     let inner = || -> Result<Pid, Errno> {
         let mut actions = PosixSpawnFileActions::init()?;
         actions.add_dup2(stdin.as_raw_fd(), 0)?;

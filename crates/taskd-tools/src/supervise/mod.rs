@@ -25,7 +25,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 pub use capture::Captured;
-pub use identity::{ProcessIdentity, identity_of};
+pub use identity::{ProcessIdentity, identity_of, living_below};
 pub use launcher::{
     Ender, Finished, How, Launcher, OUTPUT_CHUNK_MAX_BYTES, Running, Spec, Stdin, Stream,
 };

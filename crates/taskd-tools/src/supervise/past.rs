@@ -20,7 +20,7 @@ use tokio::time::{sleep, timeout};
 
 use super::identity::{ProcessIdentity, descendants, is_running, session_members};
 use super::launcher::Launcher;
-use super::wire::LOCK_EXTENSION;
+use super::wire::{LOCK_EXTENSION, PIPE_EXTENSION};
 
 /// How long a supervisor may take to end everything by itself.
 const BY_ITSELF_MS: u64 = 2_000;
@@ -75,7 +75,9 @@ impl Launcher {
     fn sweep(&self) {
         for path in fs::read_dir(&self.run_dir).into_iter().flatten().flatten().map(|it| it.path())
         {
-            let report = path.extension().is_some_and(|it| it == "json" || it == "tmp");
+            let report = path
+                .extension()
+                .is_some_and(|it| it == "json" || it == "tmp" || it == PIPE_EXTENSION);
             if report && !path.with_extension(LOCK_EXTENSION).exists() {
                 fs::remove_file(path).ok();
             }

@@ -4,11 +4,13 @@
 //! a process.
 
 use std::ffi::OsString;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use serde::{Deserialize, Serialize};
 
 /// How a program is asked to end: INT, wait, TERM, wait, KILL, each to every descendant.
@@ -171,6 +173,30 @@ impl Orders {
         self.run_dir.join(format!("{}.json", self.id))
     }
 
+    /// Opens what the program reads. Never waits: the daemon has its end of a pipe open already, or
+    /// is gone, which is the end of what there is to read.
+    pub(super) fn open_stdin(&self) -> Result<File, String> {
+        let path = self.stdin.as_deref().unwrap_or(Path::new("/dev/null"));
+        let mut open = File::options();
+        open.read(true).custom_flags(OFlag::O_NONBLOCK.bits());
+        let opened = open.open(path).and_then(|file| {
+            // The program expects to wait.
+            fcntl(&file, FcntlArg::F_SETFL(OFlag::empty())).map_err(io::Error::from)?;
+            Ok(file)
+        });
+        opened.map_err(|error| format!("could not open {}: {error}", path.display()))
+    }
+
+    /// Removes the pipe the program reads, if it has one.
+    pub(super) fn remove_pipe(&self) {
+        if let Some(path) = &self.stdin
+            && path.extension().is_some_and(|it| it == PIPE_EXTENSION)
+            && path.parent() == Some(&self.run_dir)
+        {
+            fs::remove_file(path).ok();
+        }
+    }
+
     /// Held with `flock` from before the program starts until every descendant is gone.
     pub(super) fn lock_path(&self) -> PathBuf {
         self.run_dir.join(format!("{}.{LOCK_EXTENSION}", self.id))
@@ -179,6 +205,8 @@ impl Orders {
 
 /// The ending of lock files in the run directory.
 pub(super) const LOCK_EXTENSION: &str = "lock";
+/// The ending of pipes in the run directory.
+pub(super) const PIPE_EXTENSION: &str = "pipe";
 
 /// Why a supervisor could not do its work. The program was not started, or its report is missing.
 #[derive(Debug, thiserror::Error)]

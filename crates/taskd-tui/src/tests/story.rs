@@ -118,9 +118,9 @@ impl Story {
         let agent = self.start(id, Work::Agent { prompt: digest("prompt"), cap_micros: 1 });
         self.after(200);
         let usage = Some(Usage { micros: 420_000, ..Usage::default() });
-        let (checkpoint, log) = (oid(40), digest("agent"));
+        let (checkpoint, log, run) = (oid(40), digest("agent"), Box::default());
         let outcome =
-            Outcome::AgentDone { exit: 0, summary: String::new(), usage, checkpoint, log };
+            Outcome::AgentDone { exit: 0, summary: String::new(), usage, checkpoint, log, run };
         self.of(id, Event::EffectEnded { effect: agent, outcome });
         let gate = self.start(id, Work::Gate);
         self.after(39);

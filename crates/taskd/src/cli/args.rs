@@ -97,6 +97,9 @@ pub(crate) enum Command {
     Queue,
     /// Watch everything, full screen
     Tui(ScopeArgs),
+    /// Be an MCP server, so that an interactive agent can drive the fleet; read-only by itself
+    #[command(hide = true)]
+    Mcp(McpArgs),
     /// Check git, disk, agents, the daemon
     Doctor {
         /// Instead: do one scripted task in a place of its own, without settings, keys or network
@@ -274,8 +277,43 @@ pub(crate) struct StopArgs {
     pub(crate) grace: Option<u64>,
 }
 
+#[derive(Debug, Args)]
+#[command(after_help = "Over stdio: claude mcp add taskd -- taskd mcp --allow steer")]
+pub(crate) struct McpArgs {
+    /// What the client may do besides looking; inside a loop nothing, whatever this says
+    #[arg(long, value_enum, value_delimiter = ',')]
+    pub(crate) allow: Vec<Right>,
+    /// Serve streamable HTTP on this loopback address; prints where, and the token
+    #[arg(long, value_name = "127.0.0.1:0")]
+    pub(crate) http: Option<SocketAddr>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Right {
+    /// Submit plans
+    Submit,
+    /// Tell loops something
+    Steer,
+    /// Land, resume and reject
+    Approve,
+    /// All of them
+    All,
+}
+
+impl Right {
+    /// As it is typed.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Submit => "submit",
+            Self::Steer => "steer",
+            Self::Approve => "approve",
+            Self::All => "all",
+        }
+    }
+}
+
 /// Who works, what decides, what lands, how much it may take.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub(crate) struct WorkArgs {
     /// An agent program: claude, codex, aider, or a command line
     #[arg(long, conflicts_with = "model")]

@@ -154,7 +154,8 @@ ls      seq, at, parked, plans[], loops[]: name, plan, title, group (needs_you, 
         cost_micros, uncounted, counted (by_call, by_report, by_time: its agent), waits_for[], since, last_sign, started, ended, landed
 show    name, text, accept[], gate[], gate_origin, ref, worktree, worker, touches[], notes[],
         warnings[], loops[]: as above, and base, iterations[], trouble: message, at, event, fault,
-        context: tokens, window, turns_left_out, outputs_left_out, bytes_left_out
+        context: tokens, window, turns_left_out, outputs_left_out, bytes_left_out,
+        last_run: processes, judged, remarks[]: code, text
 fault   code, provider, model, status, type, body, attempt (from 1), elapsed_ms, causes[]: what a
         failed call or step leaves in its event too
 why     chain[]: subject, sentence, until, since, seq, details[], evidence, evidence_at, fault;
@@ -192,6 +193,10 @@ limits: {iterations: 8, time: 2h, budget: $5}
 prompt: |
   # {{ spec.title }}
   {{ spec.text }}
+
+Tool servers (MCP), for models and for agents that take them:
+mcp:
+  docs: {command: [docs-server, --stdio], tools: [search], timeout: 60s}
 
 How a model works: `thinking: low|medium|high`, `temperature: 0.7`. A plan whose model does not take
 what its type sets is refused; with `unsupported: drop` it is left out, and that is told.

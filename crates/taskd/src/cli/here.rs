@@ -23,7 +23,7 @@ use super::{
 use crate::render::Scene;
 
 /// See above.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Here {
     pub(crate) paths: Paths,
     pub(crate) out: Out,

@@ -81,6 +81,38 @@ fn plan_request(here: &Here, args: &PlanArgs) -> Result<(v1::SubmitRequest, Stri
     Ok((request, name))
 }
 
+/// What a program hands in: checked, and submitted unless that is all or something is wrong. Nobody
+/// is asked and nothing is told.
+pub(crate) async fn hand_in(
+    here: &Here,
+    client: &Client,
+    source: v1::submit_request::Source,
+    work: &WorkArgs,
+    key: Option<String>,
+    check_only: bool,
+) -> Result<v1::SubmitResponse, Failure> {
+    let mut request = request(here, work)?;
+    // Without a key of its own, a plan's content is the key.
+    request.idempotency_key = match (&source, key) {
+        (_, Some(key)) => key,
+        (v1::submit_request::Source::Request(_), None) => fresh_key(),
+        (v1::submit_request::Source::Document(_), None) => String::new(),
+    };
+    request.source = Some(source);
+    let providers = client.providers().await?;
+    request.credentials = handed_over(&providers, variable);
+    let checked = client.submit(v1::SubmitRequest { check_only: true, ..request.clone() }).await?;
+    if check_only || !is_right(&checked) {
+        return Ok(checked);
+    }
+    let agents = Presets::load(&here.paths.config, here.repository());
+    let wanted = wanted(&checked, &agents, &providers);
+    request
+        .credentials
+        .extend(wanted.into_iter().filter_map(|it| Some((it.clone(), variable(&it)?))));
+    Ok(client.submit(request).await?)
+}
+
 /// Checks, asks, submits, tells, follows.
 async fn submit(
     here: &Here,

@@ -84,7 +84,8 @@ fn look(
     Ok(all)
 }
 
-fn unresolved(error: &ResolveError) -> ApiError {
+/// An id that names nothing, or several things.
+pub(crate) fn unresolved(error: &ResolveError) -> ApiError {
     let code = match error {
         ResolveError::NotFound { .. } => codes::NOT_FOUND,
         ResolveError::Ambiguous { .. } => codes::AMBIGUOUS,

@@ -114,6 +114,9 @@ pub(crate) fn show(view: &View, loops: &[&LoopView], more: &v1::ShowResponse, no
                 "bytes_left_out": context.of.bytes_left_out,
             });
         }
+        if !it.last_run.is_empty() {
+            object["last_run"] = json!(it.last_run);
+        }
         if let Some(it) = &it.trouble {
             let (message, at, event) = (&it.message, time(it.at), it.seq);
             let fault = it.fault.as_deref();

@@ -2,8 +2,8 @@
 
 use taskd_api::v1;
 use taskd_model::{
-    ContextView, Depth, Group, IterationRow, LoopId, LoopView, PlanId, PlanView, Status, Verdict,
-    View, Worker, format_duration_ms, format_micros,
+    AgentRun, ContextView, Depth, Group, IterationRow, LoopId, LoopView, PlanId, PlanView, Status,
+    Verdict, View, Worker, format_duration_ms, format_micros,
 };
 
 use super::{
@@ -251,6 +251,21 @@ fn iteration(row: &IterationRow, scene: &Scene) -> Vec<String> {
     vec![row.n.to_string(), changed, gate, time, cost]
 }
 
+/// What is known of the last run of its agent, besides how it ended.
+fn last_run(run: &AgentRun, scene: &Scene) -> Vec<String> {
+    let mut said: Vec<String> = run.remarks.iter().map(ToString::to_string).collect();
+    if 1 < run.processes {
+        said.push(format!("at most {} processes at once in its last run", run.processes));
+    }
+    let mut out = Vec::new();
+    for text in said {
+        let lines = wrap(&clean(&text), scene.width.saturating_sub(7).max(20));
+        let labels = std::iter::once("agent: ").chain(std::iter::repeat("       "));
+        out.extend(labels.zip(lines).map(|(label, line)| format!("{label}{line}")));
+    }
+    out
+}
+
 /// What is worth saying besides: troubles, warnings, notes, the last lines it printed.
 fn remarks(it: &LoopView, more: &v1::ShowResponse, scene: &Scene) -> Vec<String> {
     let mut out = vec![String::new()];
@@ -268,6 +283,7 @@ fn remarks(it: &LoopView, more: &v1::ShowResponse, scene: &Scene) -> Vec<String>
             out.push(format!("    taskd help {}", fault.code));
         }
     }
+    out.extend(last_run(&it.last_run, scene));
     if let Some(near) = it.budget().near().filter(|_| !it.status.is_over()) {
         out.push(format!("watch: {near}"));
     }

@@ -1,7 +1,9 @@
 //! External agents through the real daemon: presets as files, and what follows from what a program
 //! says and how it ends. The programs are scripts that print what the real ones do.
 
+mod bad;
 mod gateway;
+mod git;
 mod payer;
 mod real;
 mod resume;

@@ -8,6 +8,7 @@ mod errors;
 mod hermetic;
 mod landing;
 mod loops;
+mod mcp;
 mod models;
 mod online;
 #[path = "../provider/mod.rs"]

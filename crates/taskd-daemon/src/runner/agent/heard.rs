@@ -71,6 +71,11 @@ impl Heard {
         self.result.as_ref().map(|it| it.0.as_str()).filter(|it| !it.trim().is_empty())
     }
 
+    /// Its last word is that it failed.
+    pub(super) fn says_it_failed(&self) -> bool {
+        self.result.as_ref().is_some_and(|it| it.1)
+    }
+
     /// The exit status that counts: of a program that was ended after its last word, what that said;
     /// of one that ends with 0 and says that it failed, 1.
     pub(super) fn exit(&self, how: &How) -> i32 {

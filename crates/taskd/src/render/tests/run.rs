@@ -50,6 +50,7 @@ fn iteration(it: &mut Story, n: u32, says: &str, report: GateReport, change: Cha
         usage: Some(Usage { micros: 420_000, ..Usage::default() }),
         checkpoint: oid("40"),
         log: digest("agent"),
+        run: Box::default(),
     };
     it.after(103).of(id, Event::EffectEnded { effect: agent, outcome });
     if n == 2 {

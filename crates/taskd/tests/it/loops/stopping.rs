@@ -52,6 +52,37 @@ fn stopped_inside_a_tool_call() {
     assert_eq!(started(&world, it.id, "tool"), 1);
 }
 
+/// Proves T1.1a, MCP-5: a stop while a tool server works on a call is Stopped in 2 s, and what the
+/// server started, in sessions of their own too, is gone.
+#[test]
+fn stopped_inside_a_tool_server() {
+    let mut world = World::new();
+    let pipe = Pipe::new(&world, "up");
+    let says = |id: u8, result: &str| {
+        format!("echo '{{\"jsonrpc\":\"2.0\",\"id\":{id},\"result\":{{{result}}}}}'")
+    };
+    let hello = says(1, "\"protocolVersion\":\"2025-06-18\"");
+    let list = says(2, "\"tools\":[{\"name\":\"go\",\"inputSchema\":{\"type\":\"object\"}}]");
+    let script = format!(
+        "while read -r line; do case $line in *initialized*) ;; *initialize*) {hello};; *list*) {list};; \
+         *call*)\n{}\n;; esac; done\n",
+        stubborn(&pipe)
+    );
+    let server = world.aside("server.sh", &script);
+    world.write(
+        ".taskd/types/served.yaml",
+        &format!("extends: ralph\nmcp: {{slow: {{command: [sh, {server}]}}}}\n"),
+    );
+    let model = replies(&world, "m.yaml", "default: {tools: [{slow__go: {}}]}\n");
+    world.start();
+    world.submit(&format!(
+        "---\nplan: Long\nmodel: {model}\ntype: served\ngate: sh test.sh\n---\n## spec a: Slow\n"
+    ));
+    assert_eq!(pipe.line(), "up");
+    stop_in_time(&world, "p1.a");
+    pipe.end();
+}
+
 /// Proves T1.1a, AY-4.11: a stop inside the stream of a model's reply is Stopped in 2 s.
 #[test]
 fn stopped_inside_a_model_stream() {
