@@ -223,7 +223,7 @@ echo b >b.txt
     has(&by_model, &["anthropic/claude-haiku-4-5"]);
 }
 
-/// Proves W-2 P-9: the calls of one run, also several at once, draw on one budget; a plan that does not
+/// Proves W-2: the calls of one run, also several at once, draw on one budget; a plan that does not
 /// pay for the next one ends the run in its middle and asks, and with more money it goes on.
 #[test]
 fn a_budget_ends_a_run_in_its_middle() {
