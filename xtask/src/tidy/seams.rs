@@ -48,6 +48,7 @@ const SEAMS: &[Seam] = &[
         places: &[
             "crates/taskd-daemon/src/gateway/run.rs",
             "crates/taskd-store/src/schema.rs",
+            "crates/taskd/src/cli/mcp.rs",
             "crates/taskd/src/demo/seed.rs",
         ],
     },
