@@ -2,11 +2,11 @@
 
 use taskd_model::{
     AgentRun, Amount, Base, BodyKind, Change, ClosedView, Code, ContextUse, ContextView, DayView,
-    Digest, Doing, EffectId, EffectKind, EffectView, Fault, GateView, Integration, IterationRow,
-    LandPolicy, Landed, Ledger, Limit, Limits, LoopId, LoopLimits, LoopView, Note, Oid, OnConflict,
-    Owner, PassedView, PlanId, PlanState, PlanView, Priority, ProjectId, ProjectView, QuestionView,
-    QueueEntry, QueueOp, QueuePhase, Reason, Seq, Spans, SpecId, Status, TargetView, Time, Totals,
-    Trouble, Usage, Verdict, View, Worker,
+    Depth, Digest, Doing, EffectId, EffectKind, EffectView, Fault, GateView, Integration,
+    IterationRow, LandPolicy, Landed, Ledger, Limit, Limits, LoopId, LoopLimits, LoopView, Note,
+    Oid, OnConflict, Owner, PassedView, PlanId, PlanState, PlanView, Priority, ProjectId,
+    ProjectView, QuestionView, QueueEntry, QueueOp, QueuePhase, Reason, Seq, Spans, SpecId, Status,
+    TargetView, Time, Totals, Trouble, Usage, Verdict, View, Worker,
 };
 
 use crate::{WireError, v1};
@@ -204,6 +204,7 @@ fn a_loop(n: u16, status: Status, doing: Doing, reason: Option<Reason>) -> LoopV
             seq: Seq(9),
             fault: Some(Box::new(fault())),
         }),
+        counted: full.then_some(Depth::ByCall),
         session: full.then(|| "s1".to_owned()),
         questions: vec![question(full.then_some(1))],
         notes: vec![Note { at: Time(1), text: digest(8), rejects: full }],
@@ -288,6 +289,7 @@ fn effects() -> impl Iterator<Item = (EffectId, EffectView)> {
         EffectKind::Call,
         EffectKind::Tool("run".to_owned()),
         EffectKind::Agent,
+        EffectKind::Relay("anthropic/claude-haiku-4-5".to_owned()),
         EffectKind::Gate,
         EffectKind::Rebase(Base { commit: oid(1), height: 2 }),
         EffectKind::Build(op),

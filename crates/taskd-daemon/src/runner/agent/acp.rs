@@ -98,7 +98,8 @@ impl Job {
         let text = String::from_utf8_lossy(&self.ctx.blob(prompt)?).into_owned();
         let (payer, secret) = self.payer(preset)?;
         let secret = payer.variable().zip(secret);
-        let mut command = self.agent_command(preset, "", Path::new(""), secret)?;
+        self.tell(Observation::Counted(preset.depth(false).0)).await;
+        let mut command = self.agent_command(preset, "", Path::new(""), (secret, None))?;
         let outside = self.look_outside(0).await?;
         command.env.extend(self.git_env(&outside));
         let idle = command.idle.take().unwrap_or(Duration::MAX);
