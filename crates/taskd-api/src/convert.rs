@@ -87,6 +87,7 @@ pairs! {
         Green = Green, Red = Red, Unchanged = Unchanged, AgentFailed = AgentFailed,
         Conflict = Conflict,
     }
+    depth: Depth = Depth { ByTime = ByTime, ByReport = ByReport, ByCall = ByCall }
     limit: Limit = LimitKind {
         Iterations = Iterations, Time = Time, Budget = Budget, PlanBudget = PlanBudget,
         PlanTime = PlanTime, Restarts = Restarts,

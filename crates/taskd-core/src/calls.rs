@@ -4,9 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use taskd_model::{
-    Amount, EffectId, Limits, LoopId, Owner, Priority, Purse, Seq, Time, Unit, Work,
-};
+use taskd_model::{Amount, EffectId, Limits, LoopId, Owner, Priority, Purse, Seq, Time, Unit};
 
 use crate::{
     BucketState, CallCounts, Coordinator, Room,
@@ -193,7 +191,7 @@ impl Coordinator {
         let order = waiters.map(|it| self.order_of(name, it, NAMED, now)).unwrap_or_default();
         let next = order.into_iter().map(|(id, priority)| {
             let engine = &self.state().loops()[&id];
-            let since = engine.call_wanted_at.unwrap_or(engine.since.0);
+            let since = engine.call_wanted_at.unwrap_or(engine.waits_since().0);
             WaitingCall { id, priority, since }
         });
         BucketRow {
@@ -314,9 +312,9 @@ impl Coordinator {
 
     /// The start of the oldest call in flight that is such a one.
     fn oldest_call(&self, is_it: impl Fn(&str, LoopId) -> bool) -> Option<Seq> {
-        let found = |(id, open): (&EffectId, &crate::state::Open)| match (&open.work, open.owner) {
-            (Work::Call { bucket, .. }, Owner::Loop(of)) => is_it(bucket, of).then_some(id.0),
-            _ => None,
+        let found = |(id, open): (&EffectId, &crate::state::Open)| {
+            let Owner::Loop(of) = open.owner else { return None };
+            is_it(open.work.taken()?.bucket, of).then_some(id.0)
         };
         self.state().effects().iter().find_map(found)
     }
@@ -332,18 +330,10 @@ impl Coordinator {
         let unused = Bucket::default();
         let bucket = self.state().bucket(name).unwrap_or(&unused);
         let limits: &Limits = self.state().limits();
-        let cost_of = |id: LoopId| match self.state().loops()[&id].next {
-            Next::Call { tokens, .. } => {
-                let cost = bucket.cost(tokens);
-                cost.input.saturating_add(cost.output)
-            }
-            Next::Accept
-            | Next::Iterate
-            | Next::Compose
-            | Next::Tools
-            | Next::Agent { .. }
-            | Next::Gate
-            | Next::Land => 0,
+        let cost_of = |id: LoopId| {
+            let Some((tokens, _)) = self.state().loops()[&id].call_size() else { return 0 };
+            let cost = bucket.cost(tokens);
+            cost.input.saturating_add(cost.output)
         };
         let mut order = Order::new(waiters, bucket.shares());
         std::iter::from_fn(|| order.next(limits, cost_of, now)).take(most).collect()

@@ -10,11 +10,11 @@ use taskd_model::{
 use crate::{
     engine::{LoopEngine, Next},
     fallback,
-    money::{self, Money},
+    money::{self, Cap, Money},
     plan::{PlanState, Reach},
     queue::{Active, Stage},
     scheduler::Waiters,
-    state::State,
+    state::{NextCall, State},
 };
 
 /// An event and the loop it belongs to, if to one.
@@ -158,21 +158,28 @@ fn admit_call(state: &State, now: Time) -> Option<Step> {
             (Some(call.id), Event::Deferred { until, why: money::reserved(of) })
         }
         Money::Cap(cap) => {
-            let bucket = bucket.clone();
-            let (input_tokens, output_tokens) = (call.cost.input, call.cost.output);
-            let work = Work::Call {
-                request: call.request,
-                bucket,
-                cap_micros: cap.micros,
-                cap_tokens: cap.tokens,
-                reserved_micros: call.worst.micros,
-                reserved_tokens: call.worst.tokens,
-                input_tokens,
-                output_tokens,
-            };
+            let work = call_work(&state.loops()[&call.id], bucket, &call, &cap);
             start(call.id, work)
         }
     })
+}
+
+/// The call a loop was admitted for: its own, or one of its agent's.
+fn call_work(engine: &LoopEngine, bucket: &str, call: &NextCall, cap: &Cap) -> Work {
+    if let Some(relay) = engine.waiting_relay() {
+        return relay.work(cap, call.cost);
+    }
+    let Next::Call { request, .. } = engine.next else { unreachable!("indexed as a waiting call") };
+    Work::Call {
+        request,
+        bucket: bucket.to_owned(),
+        cap_micros: cap.micros,
+        cap_tokens: cap.tokens,
+        reserved_micros: call.worst.micros,
+        reserved_tokens: call.worst.tokens,
+        input_tokens: call.cost.input,
+        output_tokens: call.cost.output,
+    }
 }
 
 /// How long a call waits whose money others have reserved, in milliseconds.

@@ -4,9 +4,9 @@
 //! A *safe point* is a moment with no effect of this loop open: there the ground may move, people
 //! may pause, and the process may die without anything being repeated.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
-use crate::money::Told;
+use crate::{money::Told, relay::WantedRelay};
 use serde::{Deserialize, Serialize};
 use taskd_model::{
     Amount, Digest, EffectId, Evidence, IterationNote, Limit, LoopId, LoopLimits, Oid, OnConflict,
@@ -104,6 +104,10 @@ pub(crate) struct LoopEngine {
     pub(crate) queued: Option<Seq>,
     /// What it will be blocked for at the next safe point.
     pub(crate) stuck: Option<Reason>,
+    /// Calls its agent waits to make, the oldest first: the first of them waits in its bucket.
+    pub(crate) relays: VecDeque<WantedRelay>,
+    /// What calls of it in flight may use.
+    pub(crate) reserved: Amount,
 }
 
 /// What a loop does next.
@@ -239,6 +243,8 @@ impl LoopEngine {
             reason: None,
             queued: None,
             stuck: None,
+            relays: VecDeque::new(),
+            reserved: Amount::default(),
         }
     }
 

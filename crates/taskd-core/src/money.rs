@@ -141,8 +141,7 @@ pub(crate) fn account(state: &State, of: Purse, now: Time) -> Account {
             Account {
                 of,
                 spent: Amount::of(&it.spent),
-                // It makes one call at a time.
-                reserved: Amount::default(),
+                reserved: it.reserved,
                 micros: Some(it.limits.budget_micros),
                 tokens: some(it.limits.tokens),
                 told: it.told,

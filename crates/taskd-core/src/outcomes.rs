@@ -44,17 +44,17 @@ impl Coordinator {
 
     /// The bucket of a call is left alone but for probes.
     fn left_alone(&self, work: &Work) -> bool {
-        let Work::Call { bucket, .. } = work else { return false };
-        self.state().bucket(bucket).is_some_and(Bucket::is_left_alone)
+        let Some(taken) = work.taken() else { return false };
+        self.state().bucket(taken.bucket).is_some_and(Bucket::is_left_alone)
     }
 
     /// The end of a call may have opened or closed its circuit: that is said.
     fn circuit_changed(&mut self, now: Time, work: &Work, before: bool) {
-        let Work::Call { bucket, .. } = work else { return };
+        let Some(taken) = work.taken() else { return };
         let after = self.left_alone(work);
         if before != after {
             let change = if after { CircuitChange::Opened } else { CircuitChange::Closed };
-            let bucket = bucket.clone();
+            let bucket = taken.bucket.to_owned();
             self.emit(now, Actor::Core, None, Event::CircuitChanged { bucket, change });
         }
     }
@@ -122,6 +122,9 @@ impl Coordinator {
     /// What failed is tried again later, unless it is hopeless.
     fn failed(&mut self, now: Time, id: LoopId, effect: EffectId, work: &Work, outcome: &Outcome) {
         let Outcome::Failed { failure, message, .. } = outcome else { return };
+        if matches!(work, Work::Relay(_)) {
+            return;
+        }
         let engine = &self.state().loops()[&id];
         // What is composed anew, smaller, waits for nothing.
         let smaller = *failure == Failure::TooLarge;

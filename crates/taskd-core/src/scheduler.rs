@@ -73,7 +73,9 @@ enum CallEnd {
 impl CallEnd {
     fn of(outcome: &Outcome) -> Self {
         match outcome.failure() {
-            None if matches!(outcome, Outcome::Replied { .. }) => Self::Answered,
+            None if matches!(outcome, Outcome::Replied { .. } | Outcome::Relayed { .. }) => {
+                Self::Answered
+            }
             None | Some(Failure::Resources | Failure::OverBudget) => Self::Unknown,
             Some(Failure::NotBefore(ms)) => Self::Refused(Some(ms)),
             Some(Failure::RateLimited) => Self::Refused(None),

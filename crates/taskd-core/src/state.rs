@@ -10,6 +10,7 @@ mod keys;
 mod landing;
 mod lost;
 mod money;
+mod relay;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -20,7 +21,7 @@ use taskd_model::{
 };
 
 use crate::{
-    engine::{LoopEngine, Next},
+    engine::LoopEngine,
     index::Index,
     money::DayPurse,
     plan::Plan,
@@ -56,7 +57,6 @@ pub(crate) enum WantedChange {
 #[derive(Debug)]
 pub(crate) struct NextCall {
     pub(crate) id: LoopId,
-    pub(crate) request: Digest,
     pub(crate) worst: Amount,
     pub(crate) cost: Cost,
     pub(crate) ready_at: Option<Time>,
@@ -97,8 +97,8 @@ impl Open {
 }
 
 /// The bucket of a call.
-fn bucket_of(work: &Work) -> Option<&String> {
-    if let Work::Call { bucket, .. } = work { Some(bucket) } else { None }
+fn bucket_of(work: &Work) -> Option<&str> {
+    work.taken().map(|it| it.bucket)
 }
 
 /// A project and its targets.
@@ -262,12 +262,11 @@ impl State {
         let bucket = self.bucket(name).unwrap_or(&unused);
         let first = waiters.first(&self.limits, bucket.shares(), now);
         let id = first.expect("empty classes are not indexed");
-        let Next::Call { request, tokens, worst } = self.loops[&id].next else {
-            unreachable!("indexed as a waiting call")
-        };
+        let size = self.loops[&id].call_size();
+        let (tokens, worst) = size.expect("indexed as a waiting call");
         let cost = bucket.cost(tokens);
         let ready_at = bucket.ready_at(&self.limits, cost, now);
-        NextCall { id, request, worst, cost, ready_at }
+        NextCall { id, worst, cost, ready_at }
     }
 
     pub(crate) fn buckets(&self) -> &BTreeMap<String, Bucket> {

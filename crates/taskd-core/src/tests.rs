@@ -474,6 +474,7 @@ fn good(work: &Work) -> Outcome {
         Work::Tool { reads: true, .. } => outcome("tool", &[""]),
         Work::Tool { .. } => outcome("tool", &["", "5afe"]),
         Work::Agent { .. } => outcome("agent", &[]),
+        Work::Relay(_) => Outcome::Relayed { usage: used() },
         Work::Gate => outcome("green", &[]),
         Work::Rebase { .. } => outcome("rebased", &[]),
         Work::BuildCandidate { .. } => outcome("built", &["c1", "7ee1"]),

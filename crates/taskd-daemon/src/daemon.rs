@@ -29,7 +29,7 @@ use tracing::{error, info, warn};
 use crate::{
     config::{self, Config},
     driver::{Driver, Inbox, Replayed, replay},
-    health,
+    gateway, health,
     hub::Hub,
     log, models,
     paths::Paths,
@@ -158,6 +158,7 @@ async fn serve(
     let listener = bind_socket(paths)?;
     let address = options.http.or(settings.config.http_listen).unwrap_or(ANY_LOOPBACK);
     let http = health::bind(address).await.context("binding http.listen")?;
+    let gateway = gateway::bind().await.context("binding a port for agents' calls")?;
     let replayed = rebuild(&store, &recovered)?;
     info!(events = recovered.tail.len(), "replayed");
     let ctx = make_context(options, settings, &store, &recovered, &replayed)?;
@@ -175,7 +176,7 @@ async fn serve(
     );
     clear_ref_locks(&ctx.context);
     let mut signals = Signals::listen()?;
-    let alive = start(ctx, replayed, store.clone(), http, &recovered.findings)?;
+    let alive = start(ctx, replayed, store.clone(), [http, gateway], &recovered.findings)?;
     let served = welcome(options, &alive, listener, &mut signals).await;
     end(options, alive, &store, signals).await;
     served
@@ -257,7 +258,7 @@ fn start(
     made: Made,
     replayed: Replayed,
     store: Arc<Store>,
-    http: tokio::net::TcpListener,
+    [http, gateway]: [tokio::net::TcpListener; 2],
     findings: &[taskd_store::Finding],
 ) -> anyhow::Result<Alive> {
     let Made { context: ctx, inbox } = made;
@@ -274,6 +275,8 @@ fn start(
     let tasks = TaskTracker::new();
     let address = http.local_addr().ok();
     tasks.spawn(health::serve(http, Arc::clone(&ctx), stop.clone()));
+    ctx.gateway.listens_at(&gateway).context("finding the port for agents' calls")?;
+    tasks.spawn(gateway::serve(gateway, Arc::clone(&ctx), stop.clone()));
     let poll = Duration::from_millis(lock(&ctx.config).git_poll_ms);
     let watching = Arc::clone(&ctx);
     let stopped = stop.clone();

@@ -88,10 +88,15 @@ pub(crate) struct Gone;
 impl Handle {
     /// Hands in an input and waits until what it led to is durable.
     pub(crate) async fn input(&self, input: Input) -> Result<Reply, Gone> {
+        self.hand_in(input).await?.await.map_err(|_| Gone)
+    }
+
+    /// Hands in an input; what it led to is durable when the answer comes.
+    pub(crate) async fn hand_in(&self, input: Input) -> Result<oneshot::Receiver<Reply>, Gone> {
         let (reply, answer) = oneshot::channel();
         let message = Message::Input { input, reply: Some(reply) };
         self.inbox.send(message).await.map_err(|_| Gone)?;
-        answer.await.map_err(|_| Gone)
+        Ok(answer)
     }
 
     /// Hands in an input nobody waits for.

@@ -8,6 +8,7 @@ pub mod daemon;
 mod detect;
 mod driver;
 mod findings;
+mod gateway;
 mod health;
 mod hub;
 mod log;

@@ -12,6 +12,8 @@ mod live;
 mod mcp;
 mod programs;
 mod recent;
+mod relay;
+mod reporter;
 mod tool;
 mod trouble;
 mod worktree;
@@ -22,7 +24,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU32, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -37,13 +39,21 @@ use taskd_model::{
 };
 use taskd_store::Store;
 use taskd_tools::supervise::Launcher;
-use tokio::{runtime, sync::watch, task::block_in_place};
+use tokio::{
+    runtime,
+    sync::{oneshot, watch},
+    task::block_in_place,
+};
 use tracing::error;
 
-pub(crate) use self::trouble::{Trouble, chain};
+pub(crate) use self::{
+    reporter::Reporter,
+    trouble::{Trouble, chain},
+};
 use crate::{
     config::Config,
     driver::{Handle, Wanted, panic_text},
+    gateway::{Gateway, Told},
     hub::{Hub, Noise},
     log::Secrets,
     models,
@@ -76,6 +86,8 @@ pub(crate) struct Context {
     pub(crate) handle: Handle,
     pub(crate) launcher: Launcher,
     pub(crate) models: Models,
+    /// Where agents' calls come in.
+    pub(crate) gateway: Gateway,
     /// What providers said when they were asked.
     pub(crate) availability: models::Availability,
     pub(crate) paths: Paths,
@@ -126,6 +138,7 @@ impl Context {
             handle,
             launcher,
             models,
+            gateway: Gateway::default(),
             availability: models::Availability::default(),
             paths,
             tag,
@@ -235,7 +248,9 @@ impl Wanted for Runner {
         let effect = order.effect;
         lock(&self.ctx.running).insert(effect, end);
         let ctx = Arc::clone(&self.ctx);
-        let job = Job { ctx: Arc::clone(&ctx), order, ended, observed: AtomicU32::new(0) };
+        let reporter = Arc::new(Reporter::new(ctx.handle.clone(), effect));
+        let afterwards = Mutex::default();
+        let job = Job { ctx: Arc::clone(&ctx), order, ended, reporter, afterwards };
         self.runtime.spawn(async move {
             let since = tokio::time::Instant::now();
             let mut outcome = match AssertUnwindSafe(job.perform()).catch_unwind().await {
@@ -246,6 +261,9 @@ impl Wanted for Runner {
             if !ctx.closing.load(Ordering::SeqCst) {
                 // Only a loop that is gone does not take it; then the next life asks again.
                 ctx.handle.tell(Input::Ended { effect, outcome }).await.ok();
+            }
+            if let Some(answer) = lock(&job.afterwards).take() {
+                answer.send(Told::AskAgain).ok();
             }
             lock(&ctx.running).remove(&effect);
             ctx.idle.notify_waiters();
@@ -264,7 +282,9 @@ pub(crate) struct Job {
     pub(crate) ctx: Arc<Context>,
     pub(crate) order: Order,
     ended: watch::Receiver<bool>,
-    observed: AtomicU32,
+    reporter: Arc<Reporter>,
+    /// A call of an agent that is asked for again once the end of this one is handed in.
+    afterwards: Mutex<Option<oneshot::Sender<Told>>>,
 }
 
 impl Job {
@@ -287,6 +307,7 @@ impl Job {
             }
             Work::Tool { index, name, args, .. } => self.tool(*index, name, args).await,
             Work::Agent { prompt, .. } => return self.agent(prompt).await,
+            Work::Relay(relay) => return self.relay(relay).await,
             Work::Gate => self.gate().await,
             Work::Rebase { onto } => self.rebase(*onto).await,
             Work::BuildCandidate { op, onto, merges } => self.build(*op, *onto, *merges).await,
@@ -311,16 +332,12 @@ impl Job {
 
     /// Reports a fact and waits until it is durable.
     pub(crate) async fn observe(&self, fact: Observation) {
-        let index = self.observed.fetch_add(1, Ordering::Relaxed);
-        let effect = self.order.effect;
-        self.ctx.handle.input(Input::Observed { effect, index, fact }).await.ok();
+        self.reporter.observe(fact).await;
     }
 
     /// Reports a fact that nothing of the job waits for.
     pub(crate) async fn tell(&self, fact: Observation) {
-        let index = self.observed.fetch_add(1, Ordering::Relaxed);
-        let effect = self.order.effect;
-        self.ctx.handle.tell(Input::Observed { effect, index, fact }).await.ok();
+        self.reporter.tell(fact).await;
     }
 
     /// Passes noise on, also from where the job itself cannot be.

@@ -28,7 +28,7 @@ pub use catalog::{
     Catalog, CatalogError, Date, Model, ModelFacts, Provider, api_name, is_same_model,
 };
 pub use error::{BodyKind, LlmError, Origin, ProviderFault, ScriptError, Wait};
-pub use http::{Api, Http, HttpSettings, Listed, Secret, Timeouts};
+pub use http::{Api, Forward, Forwarded, Http, HttpSettings, Listed, Secret, Tap, Timeouts};
 pub use models::{MAX_SCRIPTS, Models, Resolved};
 pub use scripted::{
     MAX_DELAY_MS, MAX_FAULTS, MAX_SCRIPT_BYTES, MAX_SCRIPT_NODES, SCRIPTED, Scripted,

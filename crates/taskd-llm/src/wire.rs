@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use taskd_model::{RateLevels, Request};
+use taskd_model::{RateLevels, Request, Usage};
 
 use crate::{CallLimits, Capabilities, LlmError, StreamEvent};
 
@@ -43,6 +43,10 @@ pub(crate) trait Wire: fmt::Debug + Send + Sync {
     /// What the headers of an answer, of any status, say about limits. `header` finds one by its
     /// lower-case name; `now_s` is the time in seconds since the epoch.
     fn levels(&self, header: &dyn Fn(&str) -> Option<String>, now_s: u64) -> RateLevels;
+
+    /// What an object called `usage` of an answer says, after `so_far` was said; nothing if it says
+    /// nothing.
+    fn usage(&self, object: &[u8], so_far: Usage) -> Option<Usage>;
 
     /// The code of an error in the body of an answer that is none, such as `overloaded_error`.
     /// Looks at types and codes only, never at prose.

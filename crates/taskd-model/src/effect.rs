@@ -3,6 +3,7 @@
 //! An effect is wanted or not wanted; nobody sends or cancels one. It ends in exactly one
 //! [`Outcome`], and everything it [`Hold`]s stays held until that outcome is in the log.
 
+mod relay;
 mod run;
 mod words;
 
@@ -10,6 +11,7 @@ pub use run::{AgentRun, Remark};
 
 use serde::{Deserialize, Serialize};
 
+pub use self::relay::{CallWanted, Depth, Relay, Taken};
 use crate::{
     Code, Digest, Fault, LoopId, Oid, PlanId, ProjectId, RateLevels, Seq, Usage, usage::is_zero,
 };
@@ -89,6 +91,8 @@ pub enum Work {
         /// Remaining budget in micro-dollars.
         cap_micros: u64,
     },
+    /// Pass one call of an agent on to its provider.
+    Relay(Relay),
     /// Checkpoint the worktree and run the gate on exactly that tree.
     Gate,
     /// Move the worktree's work onto another commit.
@@ -286,6 +290,15 @@ pub enum Observation {
         /// What may be answered, at most eight, at most 40 characters each.
         choices: Vec<String>,
     },
+    /// How what an agent uses is counted in this run.
+    Counted(Depth),
+    /// An agent asks to call a model.
+    CallWanted(CallWanted),
+    /// An agent no longer waits for this call.
+    CallGivenUp {
+        /// Its number.
+        call: u32,
+    },
 }
 
 /// How an effect ended. Exactly one for each.
@@ -333,6 +346,11 @@ pub enum Outcome {
         /// The model that answered, in its provider's word, where it is not the one that was asked.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         by: Option<String>,
+    },
+    /// An agent's call was answered, and the answer passed on.
+    Relayed {
+        /// What it cost.
+        usage: Usage,
     },
     /// A tool ran; errors are results too.
     ToolDone {
@@ -445,6 +463,7 @@ impl Outcome {
     pub fn usage(&self) -> Usage {
         match self {
             Self::Replied { usage, .. }
+            | Self::Relayed { usage }
             | Self::Failed { usage, .. }
             | Self::Cancelled { usage, .. } => *usage,
             Self::AgentDone { usage, .. } => usage.unwrap_or_default(),
@@ -616,6 +635,7 @@ impl Work {
             Self::Call { .. } => "call",
             Self::Tool { .. } => "tool",
             Self::Agent { .. } => "agent",
+            Self::Relay(_) => "relay",
             Self::Gate => "gate",
             Self::Rebase { .. } => "rebase",
             Self::BuildCandidate { .. } => "build candidate",
@@ -638,7 +658,9 @@ impl Work {
             Self::Prepare { .. } | Self::Rebase { .. } => [worktree(true), None],
             Self::AcceptBefore | Self::Gate => [worktree(true), Some(Hold::GateSlot)],
             Self::Compose => [worktree(false), None],
-            Self::Call { bucket, .. } => [None, Some(Hold::CallSlot(bucket.clone()))],
+            Self::Call { bucket, .. } | Self::Relay(Relay { bucket, .. }) => {
+                [None, Some(Hold::CallSlot(bucket.clone()))]
+            }
             Self::Tool { reads, .. } => [worktree(!reads), None],
             Self::Agent { .. } => [worktree(true), Some(Hold::AgentSlot)],
             Self::BuildCandidate { .. } | Self::Publish { .. } => [repository, None],

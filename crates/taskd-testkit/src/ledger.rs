@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use taskd_model::{
-    CircuitChange, EffectId, Event, Failure, LandPolicy, Limit, Limits, LoopId, MAX_EVENT_BYTES,
-    Observation, Oid, Outcome, Owner, PlanHead, PlanId, Purse, QueueEnd, QueueOp, Reason, Record,
-    Seq, SpecHead, Status, Time, Usage, Work, Worker,
+    CallWanted, CircuitChange, EffectId, Event, Failure, LandPolicy, Limit, Limits, LoopId,
+    MAX_EVENT_BYTES, Observation, Oid, Outcome, Owner, PlanHead, PlanId, Purse, QueueEnd, QueueOp,
+    Reason, Record, Relay, Seq, SpecHead, Status, Time, Usage, Work, Worker,
 };
 
 use crate::{
@@ -71,6 +71,8 @@ pub(crate) struct Ledger {
     pub(crate) ended: BTreeSet<PlanId>,
     released: BTreeSet<PlanId>,
     open: BTreeMap<EffectId, OpenRow>,
+    /// Calls that agents wait to make, by run and number.
+    pub(crate) asked: BTreeMap<(EffectId, u32), CallWanted>,
     buckets: BTreeMap<String, BucketRow>,
     /// Trees with a green outcome, by the event that holds it.
     green: BTreeMap<Seq, Oid>,
@@ -120,7 +122,9 @@ impl Ledger {
             (Event::EffectStarted { owner, work }, _) => {
                 self.started(EffectId(record.seq), *owner, work, record.at, tally)?;
             }
-            (Event::EffectObserved { effect, fact, .. }, _) => self.observed(*effect, fact)?,
+            (Event::EffectObserved { effect, fact, .. }, _) => {
+                self.observed(*effect, fact, tally)?;
+            }
             (Event::EffectEnded { effect, outcome }, _) => {
                 self.effect_ended(*effect, outcome, record, tally)?;
             }
@@ -151,6 +155,7 @@ impl Ledger {
 
     fn place_lost(&mut self, tally: &mut Tally) {
         tally.effects_lost += self.open.len() as u64;
+        self.asked.clear();
         for open in std::mem::take(&mut self.open).into_values() {
             self.free(&open.work);
             let run = matches!(&open.work, Work::Tool { name, .. } if name == "run");
@@ -160,7 +165,7 @@ impl Ledger {
 
     fn free(&mut self, work: &Work) {
         match work {
-            Work::Call { bucket, .. } => {
+            Work::Call { bucket, .. } | Work::Relay(Relay { bucket, .. }) => {
                 self.buckets.entry(bucket.clone()).or_default().in_flight -= 1;
             }
             Work::Agent { .. } => self.agents -= 1,
@@ -198,6 +203,19 @@ impl Ledger {
                 let smaller = row.too_large < 2 && *input_tokens <= row.most_tokens;
                 check(smaller, || format!("{of} sends what was refused as too large"))?;
                 self.sent(bucket, at)?;
+            }
+            Work::Relay(relay) => {
+                tally.relays += 1;
+                check(0 < relay.cap_micros, || format!("{id} may spend nothing"))?;
+                self.afforded(owner, work)?;
+                let run = self.open.get(&relay.agent);
+                let runs = run
+                    .is_some_and(|it| matches!(it.work, Work::Agent { .. }) && it.owner == owner);
+                check(runs, || format!("{id} passes on a call of a run that is over"))?;
+                let asked = self.asked.remove(&(relay.agent, relay.call));
+                let same = asked.is_some_and(|it| it.bucket == relay.bucket);
+                check(same, || format!("{id} passes on what nobody asked for"))?;
+                self.sent(&relay.bucket, at)?;
             }
             Work::Agent { .. } => {
                 self.afforded(owner, work)?;
@@ -241,12 +259,24 @@ impl Ledger {
         Ok(())
     }
 
-    fn observed(&mut self, id: EffectId, fact: &Observation) -> Result<(), String> {
+    fn observed(
+        &mut self,
+        id: EffectId,
+        fact: &Observation,
+        tally: &mut Tally,
+    ) -> Result<(), String> {
         let open = self.open.get_mut(&id).ok_or_else(|| format!("{id} is not open"))?;
         if let Observation::UsageSoFar(usage) = fact {
             let before = std::mem::replace(&mut open.booked, *usage);
             let owner = open.owner;
             self.book(owner, before, *usage);
+        }
+        match fact {
+            Observation::CallWanted(it) => drop(self.asked.insert((id, it.call), it.clone())),
+            Observation::CallGivenUp { call } => {
+                tally.given_up += u64::from(self.asked.remove(&(id, *call)).is_some());
+            }
+            _ => {}
         }
         Ok(())
     }
@@ -276,7 +306,8 @@ impl Ledger {
         let open = self.open.remove(&id).ok_or_else(|| format!("{id} ends twice"))?;
         self.free(&open.work);
         self.book(open.owner, open.booked, outcome.usage());
-        if let Work::Call { bucket, .. } = &open.work {
+        self.asked.retain(|(run, _), _| *run != id);
+        if let Work::Call { bucket, .. } | Work::Relay(Relay { bucket, .. }) = &open.work {
             let refused =
                 self.buckets.entry(bucket.clone()).or_default().ended(open.at, outcome, record.at);
             tally.rate_limits += u64::from(refused);
@@ -473,6 +504,14 @@ impl Ledger {
         self.open.values().any(|it| it.owner == Owner::Loop(id))
     }
 
+    /// What calls that agents of this loop wait to make use at most.
+    pub(crate) fn asked_by(&self, id: LoopId) -> impl Iterator<Item = Pair> + '_ {
+        let owner = move |run: &EffectId| self.open.get(run).map(|it| it.owner);
+        let asked =
+            self.asked.iter().filter(move |((run, _), _)| owner(run) == Some(Owner::Loop(id)));
+        asked.map(|(_, it)| [it.worst_micros, it.worst_tokens])
+    }
+
     /// What runs, and whose it is.
     pub(crate) fn open_work(&self) -> impl Iterator<Item = (Owner, &Work)> {
         self.open.values().map(|it| (it.owner, &it.work))
@@ -565,7 +604,9 @@ impl BucketRow {
     /// A call that was sent at `sent` ended; says whether it was refused.
     fn ended(&mut self, sent: Time, outcome: &Outcome, at: Time) -> bool {
         match outcome {
-            Outcome::Replied { .. } => (self.refused, self.faults) = (false, 0),
+            Outcome::Replied { .. } | Outcome::Relayed { .. } => {
+                (self.refused, self.faults) = (false, 0);
+            }
             Outcome::Failed { failure: Failure::NotBefore(ms), .. } => {
                 self.refused = true;
                 self.closed_until = self.closed_until.max(at.plus_ms(*ms));

@@ -2,7 +2,7 @@
 
 use taskd_model::{
     AgentRun, Change, Code, Digest, EffectId, Failure, Fault, GateReport, Oid, Outcome,
-    PrepareMode, QueueOp, Usage, Work,
+    PrepareMode, QueueOp, Relay, Usage, Work,
 };
 
 use crate::{
@@ -23,7 +23,7 @@ pub(crate) fn of(world: &mut World, id: EffectId) -> Outcome {
         return cancelled(world, id);
     }
     let quiet = world.is_quiet();
-    let calls = matches!(world.work(id), Work::Call { .. } | Work::Agent { .. });
+    let calls = matches!(world.work(id), Work::Call { .. } | Work::Relay(_) | Work::Agent { .. });
     if calls && !quiet && world.rng.chance(world.weather.rate_limits) {
         let failure = if world.rng.chance(10) {
             Failure::NotBefore(world.rng.between(600_001, 7_200_000))
@@ -94,11 +94,13 @@ fn done(world: &mut World, id: EffectId) -> Outcome {
             Outcome::Composed { request: blob, tokens, worst_micros, worst_tokens, context: None }
         }
         Work::Call { cap_micros, cap_tokens, .. }
+        | Work::Relay(Relay { cap_micros, cap_tokens, .. })
             if *cap_micros < usage.micros || (0 < *cap_tokens && *cap_tokens < usage.tokens()) =>
         {
             let message = "it came to more than was left".to_owned();
             Outcome::Failed { failure: Failure::OverBudget, message, usage, fault: None }
         }
+        Work::Relay(_) => Outcome::Relayed { usage },
         Work::Call { .. } => Outcome::Replied { reply: blob, calls, usage, by: None },
         Work::Tool { reads, .. } => {
             let subject = order.subject.as_ref().expect("a loop's work");

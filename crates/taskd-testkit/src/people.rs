@@ -117,7 +117,9 @@ impl World {
         let of = *self.rng.pick(&purses).expect("some");
         let none = self.rng.chance(20);
         if self.rng.chance(50) {
-            let tokens = if none { 0 } else { self.rng.between(5_000, 2_000_000) };
+            // Now and then less than one call may use.
+            let most = if self.rng.chance(20) { 15_000 } else { 2_000_000 };
+            let tokens = if none { 0 } else { self.rng.between(5_000, most) };
             return Command::SetTokens { of, tokens };
         }
         let most = if of.is_daily() { 600_000 } else { 6_000_000 };

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use taskd_model::{LoopId, Owner, ProjectId, Purse, Seq, Time, Usage, Work};
+use taskd_model::{LoopId, Owner, ProjectId, Purse, Relay, Seq, Time, Usage, Work};
 
 use crate::{
     ledger::{Ledger, check},
@@ -34,7 +34,10 @@ fn pair(usage: &Usage) -> Pair {
 /// What a call has reserved.
 fn held(work: &Work) -> Pair {
     match work {
-        Work::Call { reserved_micros, reserved_tokens, .. } => [*reserved_micros, *reserved_tokens],
+        Work::Call { reserved_micros, reserved_tokens, .. }
+        | Work::Relay(Relay { reserved_micros, reserved_tokens, .. }) => {
+            [*reserved_micros, *reserved_tokens]
+        }
         _ => [0, 0],
     }
 }
@@ -197,8 +200,9 @@ impl Ledger {
         check(before.is_none(), || format!("{of} is closed twice"))?;
         let purse = self.purse(of);
         let too_much = |id: &LoopId| {
-            let worst = self.loops[id].worst;
-            (0..2).any(|unit| purse[unit].1.saturating_sub(purse[unit].0) < worst[unit].max(1))
+            let left = |unit: usize| purse[unit].1.saturating_sub(purse[unit].0);
+            let mut all = self.asked_by(*id).chain([self.loops[id].worst]);
+            all.any(|worst| (0..2).any(|unit| left(unit) < worst[unit].max(1)))
         };
         let reason = self.loops_of(of).iter().any(too_much);
         check(reason, || format!("{of} is closed with {purse:?}, and nobody asks for more"))?;

@@ -5,14 +5,14 @@
 use std::collections::VecDeque;
 
 use taskd_model::{
-    Digest, EffectId, Failure, Hold, Input, Level, LoopId, Observation, Oid, Order, Outcome, Owner,
-    PrepareMode, RateLevels, Seq, Subject, Time, ToolCall, Usage, Work,
+    CallWanted, Digest, EffectId, Failure, Hold, Input, Level, LoopId, Observation, Oid, Order,
+    Outcome, Owner, PrepareMode, RateLevels, Seq, Subject, Time, ToolCall, Usage, Work,
 };
 
 use crate::{
     git::Files,
     ledger::check,
-    outcomes::{self, MAX_CALL_MICROS},
+    outcomes::{self, MAX_CALL_MICROS, MAX_CALL_TOKENS},
     world::{Worktree, World},
 };
 
@@ -30,6 +30,8 @@ pub(crate) struct Job {
     observed_at: Option<Seq>,
     observations: VecDeque<(Time, Observation)>,
     index: u32,
+    /// Calls an agent has asked for.
+    asked: u32,
     ends_at: Time,
 }
 
@@ -53,7 +55,7 @@ impl World {
         let takes = match order.work {
             Work::Compose | Work::Prepare { .. } => 200,
             Work::Tool { .. } | Work::BuildCandidate { .. } => 2_000,
-            Work::Call { .. } => 6_000,
+            Work::Call { .. } | Work::Relay(_) => 6_000,
             Work::Agent { .. } => 30_000,
             _ => 4_000,
         };
@@ -67,6 +69,7 @@ impl World {
             observed_at: None,
             observations: VecDeque::new(),
             index: 0,
+            asked: 0,
             ends_at,
         };
         self.plan_observations(&mut job);
@@ -104,6 +107,14 @@ impl World {
                 let id = job.subject().id;
                 let at = self.save(id, job.subject().base);
                 facts.push(Observation::Checkpoint(at));
+                self.ask_for_calls(job, &mut facts);
+            }
+            Work::Relay(_) => {
+                job.usage = self.usage();
+                if self.rng.chance(30) {
+                    facts.push(Observation::Levels(self.levels()));
+                }
+                facts.push(Observation::UsageSoFar(part(job.usage)));
             }
             Work::Rebase { .. } => {
                 let at = self.save(job.subject().id, job.subject().base);
@@ -116,6 +127,47 @@ impl World {
         let steps = facts.len() as u64 + 1;
         for (n, fact) in (1u64..).zip(facts) {
             job.observations.push_back((self.now.plus_ms(span * n / steps), fact));
+        }
+    }
+
+    /// An agent asks for a few calls, several at once, and gives one of them up now and then.
+    fn ask_for_calls(&mut self, job: &mut Job, facts: &mut Vec<Observation>) {
+        if self.rng.chance(40) {
+            return;
+        }
+        for _ in 0..self.rng.between(1, 5) {
+            job.asked += 1;
+            facts.push(Observation::CallWanted(self.call_wanted(job.asked)));
+            if self.rng.chance(15) {
+                let call = u32::try_from(self.rng.between(1, job.asked.into())).unwrap_or(1);
+                facts.push(Observation::CallGivenUp { call });
+            }
+        }
+    }
+
+    fn call_wanted(&mut self, call: u32) -> CallWanted {
+        let bucket = *self.rng.pick(&["fast", "slow", "other"]).expect("some");
+        CallWanted {
+            call,
+            bucket: bucket.to_owned(),
+            input_tokens: self.rng.below(50_000),
+            worst_micros: if self.rng.chance(50) { MAX_CALL_MICROS } else { 0 },
+            worst_tokens: if self.rng.chance(70) { MAX_CALL_TOKENS } else { 0 },
+        }
+    }
+
+    /// A call that was refused is asked for again, if the agent is still there.
+    fn ask_again(&mut self, agent: EffectId, bucket: String) {
+        let Some(call) = self.running.get_mut(&agent).map(|it| {
+            it.asked += 1;
+            it.asked
+        }) else {
+            return;
+        };
+        let wanted = CallWanted { bucket, ..self.call_wanted(call) };
+        let now = self.now;
+        if let Some(job) = self.running.get_mut(&agent) {
+            job.observations.push_front((now, Observation::CallWanted(wanted)));
         }
     }
 
@@ -143,7 +195,7 @@ impl World {
         if let Work::Prepare { base, mode: PrepareMode::Fresh } = &order.work {
             return self.needs_are_there(id, *base);
         }
-        if matches!(order.work, Work::Prepare { .. } | Work::Call { .. }) {
+        if matches!(order.work, Work::Prepare { .. } | Work::Call { .. } | Work::Relay(_)) {
             return Ok(());
         }
         let tree = self.worktrees.get(&id).ok_or("there is no worktree")?;
@@ -223,8 +275,13 @@ impl World {
             self.flush();
         }
         let outcome = outcomes::of(self, id);
-        self.running.remove(&id);
+        let job = self.running.remove(&id);
         self.input(&Input::Ended { effect: id, outcome: outcome.clone() });
+        if let Some(Work::Relay(relay)) = job.map(|it| it.order.work)
+            && matches!(outcome.failure(), Some(Failure::NotBefore(_) | Failure::RateLimited))
+        {
+            self.ask_again(relay.agent, relay.bucket);
+        }
         if self.rng.chance(2) {
             self.ghosts.push((id, outcome));
         }

@@ -50,6 +50,10 @@ tally! {
     unsettled,
     /// Calls sent.
     sends,
+    /// Calls of agents that were passed on.
+    relays,
+    /// Calls that agents gave up while they waited.
+    given_up,
     /// Refusals with a time in them.
     rate_limits,
     /// Requests that were larger than the provider takes.

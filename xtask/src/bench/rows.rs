@@ -222,6 +222,25 @@ pub(super) const GROUPS: &[Group] = &[
         ],
     },
     Group {
+        title: "Agents' calls through the daemon",
+        how: "One run of an agent whose calls go through the daemon, a request of 20 kB, and the same \
+            provider, which answers at once. Over kept connections the same call is made straight and \
+            through the daemon, in turn, 200 times each; added is the difference of the two medians, \
+            and of the two 99th percentiles, from the request to the first byte of the answer. Held: \
+            20 answers of 8 MB each, sent as fast as they are taken, that nobody reads; what the \
+            daemon's memory grew by, for each.",
+        rows: &[
+            row("gateway.added", "added to the first byte, median", "ms", Some(Below(2.0))),
+            row("gateway.added.p99", "added to the first byte, p99", "ms", None),
+            because(
+                row("gateway.held", "held of an answer nobody reads", "KiB", Some(Below(64.0))),
+                "the HTTP/1 client reads what has come, up to 400 kB at a time, and cannot be told \
+                 to read less; two such pieces may wait. They are handed over, not copied, and the \
+                 words of a model come in far smaller ones. Over HTTP/2 the window is 64 kB.",
+            ),
+        ],
+    },
+    Group {
         title: "Tools while the reply streams",
         how: "One loop at the same provider. Its replies take a second and call `grep` ten times, \
             every 90 ms, on so much text that one call alone takes 100 ms; that is processor \

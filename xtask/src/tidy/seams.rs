@@ -26,6 +26,7 @@ const SEAMS: &[Seam] = &[
             "crates/taskd-api/src/watch.rs",
             "crates/taskd-daemon/src/daemon.rs",
             "crates/taskd-daemon/src/driver.rs",
+            "crates/taskd-daemon/src/gateway/run.rs",
             "crates/taskd-daemon/src/models/check.rs",
             "crates/taskd-daemon/src/runner.rs",
             "crates/taskd-daemon/src/runner/agent/acp.rs",
@@ -44,8 +45,13 @@ const SEAMS: &[Seam] = &[
     },
     Seam {
         name: "randomness",
-        signs: &["RandomState", "getrandom", "rand::", "thread_rng", "fastrand"],
-        places: &["crates/taskd-store/src/schema.rs", "crates/taskd/src/demo/seed.rs"],
+        signs: &["RandomState", "getrandom", "rand::", "thread_rng", "fastrand", "/dev/urandom"],
+        places: &[
+            "crates/taskd-daemon/src/gateway/run.rs",
+            "crates/taskd-store/src/schema.rs",
+            "crates/taskd/src/cli/mcp.rs",
+            "crates/taskd/src/demo/seed.rs",
+        ],
     },
     Seam {
         name: "the environment",
@@ -78,6 +84,7 @@ const SEAMS: &[Seam] = &[
         places: &[
             "crates/taskd-api/src/client.rs",
             "crates/taskd-daemon/src/daemon.rs",
+            "crates/taskd-daemon/src/gateway.rs",
             "crates/taskd-daemon/src/health.rs",
             "crates/taskd-llm/src/http/",
             "crates/taskd-mcp/src/http.rs",

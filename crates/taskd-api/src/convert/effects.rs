@@ -79,6 +79,7 @@ pub(super) fn write(id: EffectId, it: &model::EffectView) -> v1::RunningEffect {
         EffectKind::Build(_) => Kind::Build,
         EffectKind::GateCandidate(_) => Kind::GateCandidate,
         EffectKind::Publish(_) => Kind::Publish,
+        EffectKind::Relay(_) => Kind::Relay,
     };
     v1::RunningEffect {
         id: id.0.0,
@@ -94,6 +95,7 @@ pub(super) fn write(id: EffectId, it: &model::EffectView) -> v1::RunningEffect {
         since: it.since.0,
         activity: it.activity.clone(),
         used: Some((&it.used).into()),
+        model: if let EffectKind::Relay(name) = &it.kind { Some(name.clone()) } else { None },
     }
 }
 
@@ -114,6 +116,7 @@ pub(super) fn read(it: v1::RunningEffect) -> Result<(EffectId, model::EffectView
         Kind::Build => EffectKind::Build(op()?),
         Kind::GateCandidate => EffectKind::GateCandidate(op()?),
         Kind::Publish => EffectKind::Publish(op()?),
+        Kind::Relay => EffectKind::Relay(need(it.model, "RunningEffect.model")?),
         Kind::Unspecified => {
             let problem = format!("is unknown: {}", it.kind);
             return Err(WireError::new("RunningEffect.kind", problem));

@@ -3,7 +3,7 @@
 use taskd_model as model;
 use taskd_model::{EffectId, OnConflict, Reason, Seq, Time, Worker};
 
-use super::{WireError, limit, narrow, need, parse, parse_some, phase, status, verdict};
+use super::{WireError, depth, limit, narrow, need, parse, parse_some, phase, status, verdict};
 use crate::v1;
 use v1::DoingKind as Kind;
 
@@ -48,6 +48,7 @@ impl From<&model::LoopView> for v1::Loop {
             integrated: it.integrated.map(|it| it.to_string()),
             landed: it.landed.as_ref().map(Into::into),
             trouble: it.trouble.as_ref().map(Into::into),
+            counted: it.counted.map(|it| v1::Depth::from(it).into()),
             session: it.session.clone(),
             questions: it.questions.iter().map(Into::into).collect(),
             notes: it.notes.iter().map(Into::into).collect(),
@@ -161,6 +162,7 @@ impl TryFrom<v1::Loop> for model::LoopView {
             integrated: parse_some(it.integrated.as_ref(), "Loop.integrated")?,
             landed: it.landed.map(TryInto::try_into).transpose()?,
             trouble: it.trouble.map(Into::into),
+            counted: it.counted.map(depth).transpose()?,
             session: it.session,
             questions: questions.collect::<Result<_, WireError>>()?,
             notes: notes.collect::<Result<_, WireError>>()?,

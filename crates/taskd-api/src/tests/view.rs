@@ -2,11 +2,11 @@
 
 use taskd_model::{
     AgentRun, Amount, Base, BodyKind, Change, ClosedView, Code, ContextUse, ContextView, DayView,
-    Digest, Doing, EffectId, EffectKind, EffectView, Fault, GateView, Integration, IterationRow,
-    LandPolicy, Landed, Ledger, Limit, Limits, LoopId, LoopLimits, LoopView, Note, Oid, OnConflict,
-    Owner, PassedView, PlanId, PlanState, PlanView, Priority, ProjectId, ProjectView, QuestionView,
-    QueueEntry, QueueOp, QueuePhase, Reason, Seq, Spans, SpecId, Status, TargetView, Time, Totals,
-    Trouble, Usage, Verdict, View, Worker,
+    Depth, Digest, Doing, EffectId, EffectKind, EffectView, Fault, GateView, Integration,
+    IterationRow, LandPolicy, Landed, Ledger, Limit, Limits, LoopId, LoopLimits, LoopView, Note,
+    Oid, OnConflict, Owner, PassedView, PlanId, PlanState, PlanView, Priority, ProjectId,
+    ProjectView, QuestionView, QueueEntry, QueueOp, QueuePhase, Reason, Seq, Spans, SpecId, Status,
+    TargetView, Time, Totals, Trouble, Usage, Verdict, View, Worker,
 };
 
 use crate::{WireError, v1};
@@ -140,6 +140,18 @@ fn limits(n: u16) -> LoopLimits {
 }
 
 /// Loop `n`; every other one has everything that can be absent.
+fn question(answer: Option<u16>) -> QuestionView {
+    QuestionView {
+        id: Seq(4),
+        effect: EffectId(Seq(3)),
+        n: 1,
+        text: "sh test.sh".to_owned(),
+        choices: vec!["yes".to_owned(), "no".to_owned()],
+        at: Time(4),
+        answer,
+    }
+}
+
 fn a_loop(n: u16, status: Status, doing: Doing, reason: Option<Reason>) -> LoopView {
     let full = n.is_multiple_of(2);
     let worker = if full { Worker::Model } else { Worker::Agent };
@@ -192,16 +204,9 @@ fn a_loop(n: u16, status: Status, doing: Doing, reason: Option<Reason>) -> LoopV
             seq: Seq(9),
             fault: Some(Box::new(fault())),
         }),
+        counted: full.then_some(Depth::ByCall),
         session: full.then(|| "s1".to_owned()),
-        questions: vec![QuestionView {
-            id: Seq(4),
-            effect: EffectId(Seq(3)),
-            n: 1,
-            text: "sh test.sh".to_owned(),
-            choices: vec!["yes".to_owned(), "no".to_owned()],
-            at: Time(4),
-            answer: full.then_some(1),
-        }],
+        questions: vec![question(full.then_some(1))],
         notes: vec![Note { at: Time(1), text: digest(8), rejects: full }],
         effects: [EffectId(Seq(3)), EffectId(Seq(5))].into(),
         started_at: full.then_some(Time(2)),
@@ -284,6 +289,7 @@ fn effects() -> impl Iterator<Item = (EffectId, EffectView)> {
         EffectKind::Call,
         EffectKind::Tool("run".to_owned()),
         EffectKind::Agent,
+        EffectKind::Relay("anthropic/claude-haiku-4-5".to_owned()),
         EffectKind::Gate,
         EffectKind::Rebase(Base { commit: oid(1), height: 2 }),
         EffectKind::Build(op),

@@ -259,23 +259,18 @@ impl State {
         let project = self.project_of(owner);
         self.check_holds(owner, work);
         match work {
-            Work::Call {
-                bucket,
-                reserved_micros,
-                reserved_tokens,
-                input_tokens,
-                output_tokens,
-                ..
-            } => {
+            Work::Call { .. } | Work::Relay(_) => {
                 let Owner::Loop(loop_id) = owner else { unreachable!("only loops call") };
-                self.reserve(
-                    loop_id,
-                    Amount { micros: *reserved_micros, tokens: *reserved_tokens },
-                );
-                let cost = Cost { input: *input_tokens, output: *output_tokens };
-                let since = self.loops[&loop_id].call_wanted_at;
+                let taken = work.taken().expect("a call takes something");
+                self.reserve(loop_id, taken.reserved);
+                let since = if matches!(work, Work::Relay(_)) {
+                    Some(self.relay_started(loop_id))
+                } else {
+                    self.loops[&loop_id].call_wanted_at
+                };
                 let waited_ms = since.map_or(0, |it| at.ms_since(it));
-                let bucket = self.buckets.entry(bucket.clone()).or_default();
+                let cost = Cost { input: taken.input_tokens, output: taken.output_tokens };
+                let bucket = self.buckets.entry(taken.bucket.to_owned()).or_default();
                 bucket.send(&self.limits, (id, loop_id), cost, waited_ms, at);
             }
             Work::Agent { .. } => {
@@ -325,7 +320,9 @@ impl State {
                     let theirs = &self.effects[it].work;
                     matches!(theirs, Work::Call { .. }) || (reads(theirs) && reads(work))
                 };
-                let free = engine.open.iter().all(shares);
+                // An agent's call goes on beside it, and touches no files.
+                let passes_on = matches!(work, Work::Relay(_));
+                let free = passes_on || engine.open.iter().all(shares);
                 assert!(free, "{id}: {work} would share the worktree with {:?}", engine.open);
             }
             Owner::Queue(id) => {
@@ -375,7 +372,11 @@ impl State {
                     engine.rebase_from = Some(*commit);
                 }
             }
+            Observation::CallWanted(wanted) if !ending => self.relay_wanted(loop_id, id, wanted),
+            Observation::CallGivenUp { call } => self.relay_given_up(loop_id, id, *call),
             Observation::ToolCalled { .. }
+            | Observation::CallWanted(_)
+            | Observation::Counted(_)
             | Observation::UsageSoFar(_)
             | Observation::Levels(_)
             | Observation::Process { .. }
@@ -409,7 +410,11 @@ impl State {
                 engine.since = since;
             }
             Status::Paused => engine.pause = false,
-            Status::Blocked => engine.stuck = None,
+            Status::Blocked => {
+                engine.stuck = None;
+                // An agent may run still, whose next call nobody pays for.
+                self.end_relays(id);
+            }
             Status::Draft | Status::Pending | Status::Running | Status::Rebasing => {}
             Status::Complete | Status::Failed | Status::Stopped => self.loop_over(id, to),
         }
@@ -586,6 +591,7 @@ impl LoopEngine {
             | Work::AcceptBefore
             | Work::Compose
             | Work::Agent { .. }
+            | Work::Relay(_)
             | Work::Gate
             | Work::Rebase { .. }
             | Work::BuildCandidate { .. }

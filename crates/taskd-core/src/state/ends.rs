@@ -43,18 +43,12 @@ impl State {
     /// Gives back the slots of an effect that ended or was lost.
     pub(super) fn free(&mut self, id: EffectId, open: &Open, outcome: &Outcome) {
         match &open.work {
-            Work::Call {
-                bucket,
-                reserved_micros,
-                reserved_tokens,
-                input_tokens,
-                output_tokens,
-                ..
-            } => {
-                let amount = Amount { micros: *reserved_micros, tokens: *reserved_tokens };
-                self.release(open.owner_loop(), amount);
-                let bucket = self.buckets.get_mut(bucket).expect("a call was sent through it");
-                let reserved = Cost { input: *input_tokens, output: *output_tokens };
+            Work::Call { .. } | Work::Relay(_) => {
+                let taken = open.work.taken().expect("a call takes something");
+                self.release(open.owner_loop(), taken.reserved);
+                let bucket = self.buckets.get_mut(taken.bucket);
+                let bucket = bucket.expect("a call was sent through it");
+                let reserved = Cost { input: taken.input_tokens, output: taken.output_tokens };
                 let by = Seq(self.next.0 - 1);
                 bucket.end(&self.limits, (id, by), reserved, outcome, self.now);
             }
@@ -134,6 +128,14 @@ impl State {
         outcome: &Outcome,
         record: &Record,
     ) {
+        if matches!(open.work, Work::Relay(_)) {
+            // What its end means is for the agent to say.
+            self.engine_mut(id).open.remove(&effect);
+            return;
+        }
+        if matches!(open.work, Work::Agent { .. }) {
+            self.run_over(id);
+        }
         let is_call = matches!(open.work, Work::Call { .. });
         let patience = if is_call {
             Patience { attempts: self.limits.call_attempts, ms: self.limits.call_deadline_ms }
@@ -419,6 +421,7 @@ impl LoopEngine {
             | Work::AcceptBefore
             | Work::Compose
             | Work::Call { .. }
+            | Work::Relay(_)
             | Work::Gate
             | Work::BuildCandidate { .. }
             | Work::GateCandidate { .. }
@@ -452,6 +455,7 @@ fn checkpoint_in(outcome: &Outcome) -> Option<Oid> {
         | Outcome::AcceptRan { .. }
         | Outcome::Composed { .. }
         | Outcome::Replied { .. }
+        | Outcome::Relayed { .. }
         | Outcome::Built { .. }
         | Outcome::BuiltEmpty
         | Outcome::BuildConflict { .. }

@@ -18,7 +18,7 @@ impl State {
         Keys {
             want: self.want_of(engine),
             priority: plan.head.priority,
-            since: engine.since,
+            since: engine.waits_since(),
             due: self.due_of(engine),
             slot: engine.holds_slot() && !decide::waits_for_need(self, engine),
             detour: fallback::detour_of(engine).filter(|_| self.closed_for(engine.id).is_none()),
@@ -58,6 +58,9 @@ impl State {
                 && plan.needs_are_there(engine.id)
                 && engine.ending.is_none();
             return if may { Want::Slot } else { Want::Nothing };
+        }
+        if let Some(relay) = engine.waiting_relay() {
+            return Want::Call(relay.wanted.bucket.clone());
         }
         if !engine.is_idle() || self.waits_for_day(engine).is_some() {
             return Want::Nothing;

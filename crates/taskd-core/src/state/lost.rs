@@ -80,6 +80,7 @@ impl LoopEngine {
             }
             Work::Agent { .. } => {
                 self.restarts += 1;
+                self.relays.clear();
                 self.prepare = Some(PrepareMode::Keep(self.checkpoint));
             }
             Work::Gate | Work::AcceptBefore => {
@@ -87,6 +88,7 @@ impl LoopEngine {
             }
             Work::Rebase { .. } => self.rebase_undone(),
             Work::CheckBase { .. }
+            | Work::Relay(_)
             | Work::Prepare { .. }
             | Work::Compose
             | Work::BuildCandidate { .. }

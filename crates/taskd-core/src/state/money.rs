@@ -53,6 +53,7 @@ impl State {
     }
 
     fn reservations(&mut self, id: LoopId, change: impl Fn(&mut Amount)) {
+        change(&mut self.engine_mut(id).reserved);
         change(&mut self.plan_mut(id.plan()).reserved);
         for of in purses_of(self, id) {
             if let Some(it) = self.day_mut(of) {
@@ -147,6 +148,9 @@ impl State {
                 // What it waited for money, it did not wait for its model.
                 self.wants_call(id, false);
             }
+            if closed.is_some() {
+                self.end_relays(id);
+            }
             self.note_call_wait(id);
             self.touch_loop(id);
         }
@@ -170,7 +174,9 @@ impl State {
             | Next::Gate
             | Next::Land => false,
         };
-        self.wants_call(id, works && engine.is_quiet() && waits);
+        // An agent with a call under way does something, whatever else it asks for.
+        let held = !engine.relays.is_empty() && engine.open.len() <= 1;
+        self.wants_call(id, works && (held || (engine.is_quiet() && waits)));
     }
 
     fn wants_call(&mut self, id: LoopId, wants: bool) {

@@ -2,7 +2,9 @@
 
 use taskd_model::{LoopId, Purse, Unit};
 
-use crate::{CallWait, Coordinator, Evidence, Place, Room, RoomKind, WantedCall, WhyRow};
+use crate::{
+    CallWait, Coordinator, Evidence, Place, Room, RoomKind, WantedCall, WhyRow, engine::LoopEngine,
+};
 
 impl Coordinator {
     /// One link of the chain: what the call of `id` waits for; and the next link, if it is another
@@ -23,14 +25,18 @@ impl Coordinator {
             sentence: format!("{name} waits for {}", waited_for(&call)),
             until,
             evidence: evidence(&call),
-            details: self.details(&call),
+            details: self.details(id, &call),
             call: Some(call),
         };
         (row, head.filter(|it| *it != id))
     }
 
-    fn details(&self, call: &WantedCall) -> Vec<(&'static str, String)> {
+    fn details(&self, id: LoopId, call: &WantedCall) -> Vec<(&'static str, String)> {
         let mut rows = Vec::new();
+        if let Some(relay) = self.state().engine(id).and_then(LoopEngine::waiting_relay) {
+            let n = relay.wanted.call;
+            rows.push(("asked by", format!("its agent, which runs: call {n} of this run")));
+        }
         if let Some(place) = call.place.filter(|it| 1 < it.of) {
             let told = matches!(call.wait, CallWait::Turn { .. });
             rows.push(("queue", self.place(&place, !told)));

@@ -4,6 +4,7 @@
 //! works, so that a crash costs minutes and not the run.
 
 mod acp;
+mod calls;
 mod heard;
 mod mcp;
 mod outside;
@@ -20,7 +21,7 @@ use std::{
 
 use taskd_model::{AgentDoc, AgentRun, Code, Delta, Digest, Observation, Oid, Outcome};
 use taskd_tools::{
-    agents::{AgentFact, Format, Invocation, Preset, PromptChannel, StreamParser},
+    agents::{AgentFact, Format, Invocation, Preset, PromptChannel, StreamParser, Through},
     supervise::{How, Ladder, Stdin, Stream},
 };
 
@@ -38,6 +39,7 @@ use super::{
     Job, Trouble,
     programs::{Command, ending},
 };
+use crate::gateway::Registered;
 
 /// How often the tree is saved while an agent works.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(20);
@@ -52,7 +54,7 @@ impl Job {
         let mut heard = Heard::default();
         match self.run_agent(prompt, &mut heard).await {
             Ok(outcome) => outcome,
-            Err(trouble) => trouble.outcome(heard.usage.unwrap_or_default()),
+            Err(trouble) => trouble.outcome(heard.billed().unwrap_or_default()),
         }
     }
 
@@ -64,13 +66,15 @@ impl Job {
         let text = String::from_utf8_lossy(&self.ctx.blob(prompt)?).into_owned();
         let file = PromptFile::write(&self.ctx.paths.run_dir(), self.order.effect.0.0, &text)?;
         let (payer, secret) = self.payer(&preset)?;
-        let variable = payer.variable().zip(secret);
-        let mut command = self.agent_command(&preset, &text, &file.0, variable)?;
+        let mut calls = self.calls(&preset, payer.variable()).await?;
+        heard.by_call = calls.is_some();
+        let paid = (payer.variable().zip(secret), calls.as_ref());
+        let mut command = self.agent_command(&preset, &text, &file.0, paid)?;
         let _servers = self.tell_of_servers(&preset, &mut command)?;
         let outside = self.look_outside(self.order.effect.0.0).await?;
         command.env.extend(self.git_env(&outside));
         let place = Place::of(&preset, &command);
-        let limits = self.limits(&mut command)?;
+        let limits = self.limits(&mut command, calls.as_ref())?;
         let (facts, mut told) = mpsc::sync_channel(FACTS);
         let (say, said) = watch::channel(0);
         let signs = Arc::new(Signs::new());
@@ -88,12 +92,16 @@ impl Job {
         let finished = loop {
             tokio::select! {
                 finished = &mut run => break finished,
+                Some(call) = given_up(&mut calls) => {
+                    self.tell(Observation::CallGivenUp { call }).await;
+                }
                 _ = ticks.tick() => {
                     self.report(&mut told, heard).await;
                     checkpoint = self.save(checkpoint).await;
                 }
             }
         };
+        drop(calls);
         self.report(&mut told, heard).await;
         let mut about = AgentRun::default();
         self.mend(&mut about).await?;
@@ -107,7 +115,7 @@ impl Job {
 
     /// What a run that is over comes to.
     async fn ran(&self, mut ran: Ran, signs: &Signs, heard: &Heard) -> Result<Outcome, Trouble> {
-        let (saved, usage) = (ran.saved, heard.usage);
+        let (saved, usage) = (ran.saved, heard.billed());
         if !self.is_wanted() {
             for remark in &ran.about.remarks {
                 // The end of a run nobody wants has no room for it.
@@ -181,11 +189,12 @@ impl Job {
     }
 
     /// What the run may do; the silence of an agent is ours to watch, since files count too.
-    fn limits(&self, command: &mut Command) -> Result<Limits, Trouble> {
+    fn limits(&self, command: &mut Command, calls: Option<&Registered>) -> Result<Limits, Trouble> {
         let (_, root) = self.ctx.repo(self.order.project)?;
         let processes = self.ctx.config_of(&root)?.agent_processes;
         let idle = command.idle.take().unwrap_or(Duration::MAX);
-        Ok(Limits { worktree: command.cwd.clone(), idle, processes })
+        let calls = calls.map(|it| Arc::clone(&it.run));
+        Ok(Limits { worktree: command.cwd.clone(), idle, processes, calls })
     }
 
     /// The shell says that there is no such program, or that it is none. That is no iteration that
@@ -237,16 +246,24 @@ impl Job {
         preset: &Preset,
         prompt: &str,
         file: &Path,
-        secret: Option<(&str, String)>,
+        (paid, calls): (Option<(&str, String)>, Option<&Registered>),
     ) -> Result<Command, Trouble> {
         let session = self.session()?;
         let session = session.as_deref();
-        let invocation = Invocation { prompt_path: file, prompt, session };
+        let through =
+            calls.and_then(|it| Some(Through { url: self.ctx.gateway.url()?, token: &it.token }));
+        let invocation = Invocation { prompt_path: file, prompt, session, through };
         let argv = preset.argv(&invocation).map_err(|it| Trouble::of(Code::AgentPrompt, &it))?;
         let plan = self.plan_doc()?;
         let mut env = self.env(&plan);
         env.extend(preset.set.iter().map(|(name, value)| (name.into(), value.into())));
-        env.extend(secret.map(|(name, secret)| (name.into(), secret.into())));
+        if let (Some(through), Some(gateway)) = (through, &preset.gateway) {
+            // The key stays here.
+            let variables = gateway.variables(through).into_iter();
+            env.extend(variables.map(|(name, value)| (name.into(), value.into())));
+        } else {
+            env.extend(paid.map(|(name, secret)| (name.into(), secret.into())));
+        }
         let stdin = match preset.prompt {
             PromptChannel::Stdin => Stdin::File(file.to_owned()),
             PromptChannel::Argument | PromptChannel::File => Stdin::Null,
@@ -326,6 +343,7 @@ impl Job {
         }
         if let Some(now) = heard.usage
             && before != Some(now)
+            && !heard.by_call
         {
             self.observe(Observation::UsageSoFar(now)).await;
         }
@@ -339,6 +357,11 @@ impl Job {
         }
         Some(saved.commit)
     }
+}
+
+/// The next call that the agent gave up while it waited.
+async fn given_up(calls: &mut Option<Registered>) -> Option<u32> {
+    calls.as_mut()?.given_up.recv().await
 }
 
 /// The prompt as a file for the time of one run.

@@ -46,7 +46,7 @@ pub(super) fn no_session(
         return Some((what, "taskd agents show NAME says which can".to_owned()));
     };
     let (prompt, prompt_path) = ("", Path::new("prompt"));
-    let run = Invocation { prompt_path, prompt, session: Some(session) };
+    let run = Invocation { prompt_path, prompt, session: Some(session), through: None };
     let why = found.preset.argv(&run).err()?;
     Some((why.to_string(), "name it as the agent does".to_owned()))
 }

@@ -8,7 +8,7 @@ mod reader;
 mod request;
 
 use serde::Deserialize;
-use taskd_model::{RateLevels, Request};
+use taskd_model::{RateLevels, Request, Usage};
 
 use self::reader::MessagesReader;
 use crate::{
@@ -59,6 +59,10 @@ impl Wire for Messages {
 
     fn levels(&self, header: &dyn Fn(&str) -> Option<String>, now_s: u64) -> RateLevels {
         levels::levels(header, now_s)
+    }
+
+    fn usage(&self, object: &[u8], so_far: Usage) -> Option<Usage> {
+        reader::usage(object, so_far)
     }
 
     fn error_code(&self, body: &[u8]) -> Option<String> {

@@ -109,6 +109,23 @@ struct Spent {
     cache_creation_input_tokens: Option<u64>,
 }
 
+impl Spent {
+    fn over(&self, mut usage: Usage) -> Usage {
+        usage.input = self.input_tokens.unwrap_or(usage.input);
+        usage.output = self.output_tokens.unwrap_or(usage.output);
+        usage.cache_read = self.cache_read_input_tokens.unwrap_or(usage.cache_read);
+        usage.cache_write = self.cache_creation_input_tokens.unwrap_or(usage.cache_write);
+        usage
+    }
+}
+
+/// What a `usage` object says, after `so_far` was said; nothing if it names no tokens.
+pub(super) fn usage(object: &[u8], so_far: Usage) -> Option<Usage> {
+    let spent: Spent = serde_json::from_slice(object).ok()?;
+    spent.input_tokens.or(spent.output_tokens)?;
+    Some(spent.over(so_far))
+}
+
 impl MessagesReader {
     pub(super) fn new(limits: CallLimits) -> Self {
         Self {
@@ -121,12 +138,8 @@ impl MessagesReader {
     }
 
     fn spend(&mut self, spent: &Spent) -> StreamEvent {
-        let usage = &mut self.usage;
-        usage.input = spent.input_tokens.unwrap_or(usage.input);
-        usage.output = spent.output_tokens.unwrap_or(usage.output);
-        usage.cache_read = spent.cache_read_input_tokens.unwrap_or(usage.cache_read);
-        usage.cache_write = spent.cache_creation_input_tokens.unwrap_or(usage.cache_write);
-        StreamEvent::Usage(*usage)
+        self.usage = spent.over(self.usage);
+        StreamEvent::Usage(self.usage)
     }
 
     fn begin(

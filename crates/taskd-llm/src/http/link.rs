@@ -20,6 +20,9 @@ use crate::{
     wire::{HttpRequest, Wire},
 };
 
+/// HTTP/2's own default, and not the megabytes clients ask for.
+const HTTP2_WINDOW_BYTES: u32 = 65_535;
+
 const USER_AGENT: &str = concat!("taskd/", env!("CARGO_PKG_VERSION"));
 
 /// The way to one model.
@@ -135,7 +138,7 @@ impl Link {
         Ok(sent)
     }
 
-    fn to(
+    pub(super) fn to(
         &self,
         method: Method,
         path: &str,
@@ -182,6 +185,8 @@ fn client(url: &Url, timeouts: Timeouts, authorities: Vec<Certificate>) -> reqwe
     let mut client = Client::builder()
         .user_agent(USER_AGENT)
         .connect_timeout(timeouts.connect)
+        // What a provider may send before it is taken; words come far slower.
+        .http2_initial_stream_window_size(HTTP2_WINDOW_BYTES)
         .redirect(redirect::Policy::none())
         .retry(retry::never())
         .referer(false);
@@ -211,7 +216,7 @@ fn is_loopback(url: &Url) -> bool {
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    use taskd_model::{Params, RateLevels};
+    use taskd_model::{Params, RateLevels, Usage};
 
     use super::*;
     use crate::{
@@ -263,6 +268,10 @@ mod tests {
 
         fn levels(&self, header: &dyn Fn(&str) -> Option<String>, now_s: u64) -> RateLevels {
             OURS.levels(header, now_s)
+        }
+
+        fn usage(&self, object: &[u8], so_far: Usage) -> Option<Usage> {
+            OURS.usage(object, so_far)
         }
 
         fn error_code(&self, body: &[u8]) -> Option<String> {

@@ -69,6 +69,11 @@ impl Meter {
         Ok(())
     }
 
+    /// So many bytes were written, of whatever kind.
+    pub(super) fn wrote(&mut self, bytes: u64) {
+        self.bytes += bytes;
+    }
+
     /// Looks at the estimate; `pending` bytes have come that are no event yet.
     ///
     /// # Errors

@@ -4,9 +4,11 @@
 //! what the bytes mean: that is the [`Wire`]'s.
 
 mod exchange;
+mod forward;
 mod link;
 mod meter;
 mod settings;
+mod tap;
 mod unary;
 mod wait;
 
@@ -21,7 +23,9 @@ use taskd_model::Request;
 
 use self::{exchange::Exchange, link::Link};
 pub use self::{
+    forward::{Forward, Forwarded},
     settings::{Api, HttpSettings, Secret, Timeouts},
+    tap::Tap,
     unary::Listed,
 };
 use crate::{
@@ -54,6 +58,14 @@ impl Http {
     pub fn new(settings: HttpSettings) -> Result<Self, LlmError> {
         let wire = wire_of(settings.api, &settings.base_url);
         Ok(Self { link: Arc::new(Link::new(settings, wire)?) })
+    }
+
+    /// Passes a call of somebody else's on, with our credential, and waits for the head of its answer.
+    ///
+    /// # Errors
+    /// There was no answer. One that refuses the call is an answer.
+    pub fn forward(&self, call: Forward) -> BoxFuture<'static, Result<Forwarded, LlmError>> {
+        forward::forward(Arc::clone(&self.link), call).boxed()
     }
 
     /// Asks which models there are, for at most five seconds.

@@ -155,17 +155,28 @@ impl WireUsage {
     /// OpenAI counts cached tokens as read ones as well; we count them once. Google counts what was
     /// thought only in the total, and charges it as written.
     fn event(&self) -> StreamEvent {
+        StreamEvent::Usage(self.usage())
+    }
+
+    fn usage(&self) -> Usage {
         let read = self.input_tokens.unwrap_or(0);
         let thought = self.total_tokens.map_or(0, |it| it.saturating_sub(read));
         let cached = self.input_tokens_details.as_ref().and_then(|it| it.cached_tokens);
         let cache_read = cached.unwrap_or(0).min(read);
-        StreamEvent::Usage(Usage {
+        Usage {
             input: read - cache_read,
             output: self.output_tokens.unwrap_or(0).max(thought),
             cache_read,
             ..Usage::default()
-        })
+        }
     }
+}
+
+/// What a `usage` object of either format says; nothing if it names no tokens.
+fn usage(object: &[u8]) -> Option<Usage> {
+    let said: WireUsage = serde_json::from_slice(object).ok()?;
+    said.input_tokens.or(said.output_tokens)?;
+    Some(said.usage())
 }
 
 /// The id of the next call after those called `used`: `given`, unless it is empty or was given to

@@ -68,6 +68,7 @@ impl fmt::Display for Work {
             Self::BuildCandidate { op, onto, .. } => write!(f, " to {op} on {}", onto.short()),
             Self::GateCandidate { op, commit, .. } => write!(f, " to {op} {}", commit.short()),
             Self::Publish { op, commit, .. } => write!(f, " {op} {}", commit.short()),
+            Self::Relay(it) => write!(f, " {} of {}", it.call, it.agent),
             Self::AcceptBefore
             | Self::Compose
             | Self::Call { .. }
@@ -97,6 +98,9 @@ impl fmt::Display for Outcome {
             Self::Replied { calls, by, .. } => {
                 let by = by.as_ref().map(|it| format!(" by {it}")).unwrap_or_default();
                 write!(f, "replied{by}, asks for {} tools", calls.len())
+            }
+            Self::Relayed { usage } => {
+                write!(f, "answered, {} in, {} out", usage.input, usage.output)
             }
             Self::ToolDone { error, .. } => {
                 write!(f, "tool done{}", if *error { ", with an error" } else { "" })

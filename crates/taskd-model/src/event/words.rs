@@ -32,6 +32,9 @@ impl fmt::Display for Observation {
             Self::Checkpoint(it) => write!(f, "checkpoint {}", it.short()),
             Self::Activity(it) => f.write_str(it),
             Self::Asked { n, text, .. } => write!(f, "question {n}: may it {text}"),
+            Self::Counted(depth) => write!(f, "is counted {depth}"),
+            Self::CallWanted(it) => write!(f, "asks for call {} of {}", it.call, it.bucket),
+            Self::CallGivenUp { call } => write!(f, "gave up call {call}"),
         }
     }
 }

@@ -72,6 +72,7 @@ impl View {
             Work::Call { .. } => EffectKind::Call,
             Work::Tool { name, .. } => EffectKind::Tool(name.clone()),
             Work::Agent { .. } => EffectKind::Agent,
+            Work::Relay(it) => EffectKind::Relay(it.bucket.clone()),
             Work::Gate => EffectKind::Gate,
             Work::Rebase { onto } => {
                 let height = match owner {
@@ -178,7 +179,12 @@ impl View {
         if it.status.is_over() {
             return;
         }
-        let other = it.effects.last().and_then(|other| self.effects.get(other));
+        // An agent's calls come and go while it works.
+        if matches!(open.kind, EffectKind::Relay(_)) {
+            return;
+        }
+        let mut others = it.effects.iter().rev().filter_map(|other| self.effects.get(other));
+        let other = others.find(|it| !matches!(it.kind, EffectKind::Relay(_)));
         let next = match other {
             Some(other) => it.doing_of(other, plan_gate_ms),
             None => it.after(outcome),
@@ -204,7 +210,9 @@ impl View {
             if let Some(it) = &it
                 && more != Usage::default()
             {
-                plan.ledger.book(&it.worker.to_string(), day_of(at), &more);
+                let worker = it.worker.to_string();
+                let model = if let EffectKind::Relay(it) = &open.kind { it } else { &worker };
+                plan.ledger.book(model, day_of(at), &more);
             }
         }
         if let Some(it) = it {
@@ -239,6 +247,7 @@ impl LoopView {
             },
             EffectKind::Rebase(_) => Doing::Rebasing,
             EffectKind::CheckBase
+            | EffectKind::Relay(_)
             | EffectKind::Build(_)
             | EffectKind::GateCandidate(_)
             | EffectKind::Publish(_) => return None,
@@ -267,6 +276,7 @@ impl LoopView {
             }),
             Observation::Session(it) => self.session = Some(it.clone()),
             Observation::Checkpoint(it) => self.checkpoint = Some(*it),
+            Observation::Counted(depth) => self.counted = Some(*depth),
             Observation::Activity(text) => match (&open.kind, &mut self.doing) {
                 (EffectKind::Agent, Doing::Asks(_)) => {}
                 (EffectKind::Agent, _) => self.doing(Doing::Agent(Some(text.clone())), at),
@@ -274,6 +284,8 @@ impl LoopView {
                 _ => {}
             },
             Observation::Process { .. }
+            | Observation::CallWanted(_)
+            | Observation::CallGivenUp { .. }
             | Observation::ToolCalled { .. }
             | Observation::Levels(_)
             | Observation::UsageSoFar(_) => {}
@@ -284,7 +296,7 @@ impl LoopView {
     fn take_in(&mut self, open: &EffectView, outcome: &Outcome, record: &Record) {
         match outcome {
             Outcome::AcceptRan { green, .. } => self.accept_green = Some(*green),
-            Outcome::Replied { .. } => self.trouble = None,
+            Outcome::Replied { .. } | Outcome::Relayed { .. } => self.trouble = None,
             Outcome::ToolDone { checkpoint, .. } | Outcome::Cancelled { checkpoint, .. } => {
                 self.checkpoint = checkpoint.or(self.checkpoint);
             }
@@ -354,6 +366,7 @@ impl LoopView {
             | Outcome::Prepared { .. }
             | Outcome::AcceptRan { .. }
             | Outcome::Replied { .. }
+            | Outcome::Relayed { .. }
             | Outcome::ToolDone { .. }
             | Outcome::AgentDone { .. }
             | Outcome::Gated { .. }
@@ -391,6 +404,7 @@ fn op(kind: &EffectKind) -> Option<QueueOp> {
         | EffectKind::Call
         | EffectKind::Tool(_)
         | EffectKind::Agent
+        | EffectKind::Relay(_)
         | EffectKind::Gate
         | EffectKind::Rebase(_) => None,
     }
@@ -408,6 +422,7 @@ fn phase(kind: &EffectKind) -> Option<QueuePhase> {
         | EffectKind::Call
         | EffectKind::Tool(_)
         | EffectKind::Agent
+        | EffectKind::Relay(_)
         | EffectKind::Gate
         | EffectKind::Rebase(_) => None,
     }

@@ -117,6 +117,9 @@ impl View {
             Event::IterationEnded { n, verdict, summary, log, change } => {
                 it.end_iteration(*n, (*verdict, summary, *log, *change), at);
             }
+            // A call of an agent rests; the agent works.
+            Event::Deferred { .. } | Event::DeferralOver if matches!(it.doing, Doing::Agent(_)) => {
+            }
             Event::Deferred { until, why } => {
                 it.doing(Doing::Deferred { until: *until, why: why.clone() }, at);
             }
@@ -327,6 +330,7 @@ impl LoopView {
             integrated: None,
             landed: None,
             trouble: None,
+            counted: None,
             session: None,
             questions: Vec::new(),
             notes: Vec::new(),

@@ -241,6 +241,7 @@ impl View {
             }
             Outcome::Composed { .. }
             | Outcome::Replied { .. }
+            | Outcome::Relayed { .. }
             | Outcome::Built { .. }
             | Outcome::BuiltEmpty
             | Outcome::BuildConflict { .. }
@@ -425,6 +426,7 @@ impl EffectKind {
             Self::Call => "model call",
             Self::Tool(_) => "tool",
             Self::Agent => "agent",
+            Self::Relay(_) => "agent's call",
             Self::Gate => "gate",
             Self::Rebase(_) => "rebase",
             Self::Build(_) => "candidate",

@@ -8,8 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AgentRun, Change, ContextUse, Digest, EffectId, Fault, LandPolicy, LoopId, LoopLimits, Oid,
-    Owner, PlanId, Priority, ProjectId, QueueOp, Reason, Seq, Status, Time, Usage, Verdict, Worker,
+    AgentRun, Change, ContextUse, Depth, Digest, EffectId, Fault, LandPolicy, LoopId, LoopLimits,
+    Oid, Owner, PlanId, Priority, ProjectId, QueueOp, Reason, Seq, Status, Time, Usage, Verdict,
+    Worker,
 };
 
 use super::{DayView, Ledger, QuestionView, Spans};
@@ -289,6 +290,8 @@ pub struct LoopView {
     pub landed: Option<Landed>,
     /// What went wrong last, until something goes right.
     pub trouble: Option<Trouble>,
+    /// How what its agent uses is counted, once one has run.
+    pub counted: Option<Depth>,
     /// The external agent's session.
     pub session: Option<String>,
     /// Questions of the run that is under way.
@@ -468,6 +471,8 @@ pub enum EffectKind {
     Tool(String),
     /// Runs an external agent.
     Agent,
+    /// Passes a call of an agent on to this model.
+    Relay(String),
     /// Gates a loop's tree.
     Gate,
     /// Moves a loop's work.

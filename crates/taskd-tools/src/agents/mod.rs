@@ -8,6 +8,7 @@
 //! environment, believe a number that is no number, or hold more than a line and a reply.
 
 mod environment;
+mod gateway;
 mod mcp;
 mod preset;
 mod presets;
@@ -16,6 +17,7 @@ mod rules;
 mod stream;
 
 pub use environment::{ALLOWED, environment, is_allowed};
+pub use gateway::{Gateway, Through};
 pub use mcp::{McpChannel, McpFormat};
 pub use preset::{
     ArgvError, Format, Invocation, LoginCheck, Permissions, Preset, PresetError, PromptChannel,

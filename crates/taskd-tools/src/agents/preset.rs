@@ -9,6 +9,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
+use super::gateway::{Gateway, Through};
 use super::mcp::McpChannel;
 use super::rules::{Count, LineRule, ProseUsage};
 
@@ -37,6 +38,8 @@ pub struct Preset {
     /// Variables it always gets.
     #[serde(default)]
     pub set: BTreeMap<String, String>,
+    /// How its calls are sent through the daemon, if they can be.
+    pub gateway: Option<Gateway>,
     /// How one sees that it is logged in, without a call of its provider.
     pub login: Option<LoginCheck>,
     /// A command that prints its version.
@@ -117,6 +120,8 @@ pub struct Invocation<'a> {
     pub prompt: &'a str,
     /// The session to go on with.
     pub session: Option<&'a str>,
+    /// Where its calls go, if through the daemon.
+    pub through: Option<Through<'a>>,
 }
 
 /// A preset that cannot be used.
@@ -253,7 +258,18 @@ impl Preset {
         if self.name == COMMAND {
             return Ok(template.iter().map(OsString::from).collect());
         }
-        Ok(template.iter().map(|argument| fill(argument, run)).collect())
+        let through = match (&self.gateway, run.through) {
+            (Some(gateway), Some(through)) => gateway.arguments(through),
+            (Some(_) | None, _) => Vec::new(),
+        };
+        let filled = template.iter().flat_map(|argument| {
+            if argument == Gateway::PLACE {
+                through.iter().map(OsString::from).collect()
+            } else {
+                vec![fill(argument, run)]
+            }
+        });
+        Ok(filled.collect())
     }
 
     /// Program and arguments for a person who goes on with a session by hand; nothing if it has none.
@@ -295,7 +311,8 @@ impl Preset {
             return Some("`open_argv` does not name the `{session}`".to_owned());
         }
         let resume = self.resume_argv.iter().flatten();
-        for placeholder in self.argv.iter().chain(resume.clone()).flat_map(|it| placeholders(it)) {
+        let words = self.argv.iter().chain(resume.clone()).filter(|it| *it != Gateway::PLACE);
+        for placeholder in words.flat_map(|it| placeholders(it)) {
             if !matches!(placeholder, "{prompt}" | "{prompt_file}" | "{session}") {
                 return Some(format!("there is no placeholder `{placeholder}`"));
             }
@@ -319,7 +336,24 @@ impl Preset {
         if self.resume_argv.is_some() && !resume.clone().any(|it| it.contains("{session}")) {
             return Some("`resume_argv` does not name the `{session}`".to_owned());
         }
-        self.mcp.as_ref().and_then(McpChannel::contradiction).or_else(|| self.contradicting_rule())
+        let mcp = self.mcp.as_ref().and_then(McpChannel::contradiction);
+        mcp.or_else(|| self.contradicting_gateway()).or_else(|| self.contradicting_rule())
+    }
+
+    fn contradicting_gateway(&self) -> Option<String> {
+        let gateway = self.gateway.as_ref()?;
+        let unknown = |it: &&str| !matches!(*it, "{url}" | "{token}");
+        if let Some(it) = gateway.texts().flat_map(|it| placeholders(it)).find(unknown) {
+            return Some(format!(
+                "`gateway` has no placeholder `{it}`: it has {{url}} and {{token}}"
+            ));
+        }
+        let told = |argv: &Vec<String>| argv.iter().any(|it| it == Gateway::PLACE);
+        let mut argvs = [Some(&self.argv), self.resume_argv.as_ref()].into_iter().flatten();
+        if !gateway.args.is_empty() && !argvs.all(told) {
+            return Some("`gateway` has arguments, and a command has no `{gateway}`".to_owned());
+        }
+        None
     }
 
     fn contradicting_protocol(&self) -> Option<String> {
@@ -334,6 +368,10 @@ impl Preset {
         if !no_prompt || self.resume_argv.is_some() {
             let why = "format = \"acp\" hands over prompt and session by itself: \
                        `prompt` and `resume_argv` are for the others";
+            return Some(why.to_owned());
+        }
+        if self.gateway.is_some() {
+            let why = "`gateway` is a run's, and a program with format = \"acp\" may serve several";
             return Some(why.to_owned());
         }
         if self.argv.iter().any(|it| it.contains("{prompt")) {
@@ -431,7 +469,7 @@ mod tests {
     use super::*;
 
     fn argv(preset: &Preset, prompt: &str, session: Option<&str>) -> Result<String, ArgvError> {
-        let run = Invocation { prompt_path: Path::new("/p/1.md"), prompt, session };
+        let run = Invocation { prompt_path: Path::new("/p/1.md"), prompt, session, through: None };
         let words = preset.argv(&run)?;
         Ok(words.iter().map(|it| it.to_str().unwrap()).collect::<Vec<_>>().join(" "))
     }

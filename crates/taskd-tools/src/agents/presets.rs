@@ -176,6 +176,7 @@ struct Personal {
     credential: Option<Spanned<Value>>,
     login_variable: Option<Spanned<Value>>,
     set: Option<Spanned<Value>>,
+    gateway: Option<Spanned<Value>>,
     login: Option<Spanned<Value>>,
     version: Option<Spanned<Value>>,
 }
@@ -196,11 +197,12 @@ fn parse(text: &str, name: &str, file: &str, source: Source) -> Result<Found, Pr
     if source == Source::Project
         && let Ok(personal) = toml::from_str::<Personal>(text)
     {
-        let Personal { credential, login_variable, set, login, version } = personal;
+        let Personal { credential, login_variable, set, gateway, login, version } = personal;
         let keys = [
             ("credential", credential),
             ("login_variable", login_variable),
             ("set", set),
+            ("gateway", gateway),
             ("login", login),
             ("version", version),
         ];

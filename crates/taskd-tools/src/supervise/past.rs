@@ -71,7 +71,7 @@ impl Launcher {
         ended
     }
 
-    /// Removes the reports and pipes that nobody waits for any more.
+    /// Removes the reports that nobody waits for any more.
     fn sweep(&self) {
         for path in fs::read_dir(&self.run_dir).into_iter().flatten().flatten().map(|it| it.path())
         {

@@ -16,6 +16,7 @@ mod answers;
 mod decide;
 mod durable;
 mod footprint;
+mod gateway;
 mod history;
 mod native;
 mod overlap;
@@ -75,6 +76,7 @@ const GROUPS: &[Group] = &[
     ("provider", provider::run),
     ("overlap", overlap::run),
     ("acp", acp::run),
+    ("gateway", gateway::run),
     ("agents", agents::run),
     ("history", history::run),
 ];

@@ -5,6 +5,7 @@ use std::{
     collections::BTreeMap,
     fmt::Write as _,
     fs::{self, File},
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -185,8 +186,19 @@ impl World {
         specs: u32,
         credentials: &[(&str, String)],
     ) {
+        self.submit_to(client, &format!("model: {model}"), specs, credentials).await;
+    }
+
+    /// The same for whatever works.
+    pub(crate) async fn submit_to(
+        &self,
+        client: &Client,
+        worker: &str,
+        specs: u32,
+        credentials: &[(&str, String)],
+    ) {
         let mut text = format!(
-            "---\nplan: Figures\nmodel: {model}\ngate: 'true'\nland: ask\n---\nMany of a kind.\n"
+            "---\nplan: Figures\n{worker}\ngate: 'true'\nland: ask\n---\nMany of a kind.\n"
         );
         for n in 0..specs {
             write!(text, "\n## spec s{n}: Number {n}\n\nDo it.\n").expect("a String takes all");
@@ -211,6 +223,18 @@ impl World {
         };
         let answer = client.submit(request).await.expect("the plan is taken");
         assert!(answer.plan.is_some(), "{:?}", answer.problems);
+    }
+
+    /// A program on the `PATH` of everything. The answer is a file beside it that it may write, called
+    /// `$0.there`.
+    pub(crate) fn program(&mut self, name: &str, script: &str) -> PathBuf {
+        let bin = self.dir.path().join("bin");
+        fs::create_dir_all(&bin).expect("writable");
+        let path = bin.join(name);
+        fs::write(&path, format!("#!/bin/sh\n{script}\n")).expect("writable");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("ours");
+        self.env.insert("PATH", format!("{}:{}", bin.display(), self.env["PATH"]));
+        bin.join(format!("{name}.there"))
     }
 
     /// A daemon that holds so many loops and starts none of them.

@@ -166,7 +166,7 @@ know as not there. Errors go to stderr as {\"error\": {\"code\", \"message\", \"
 
 ls      seq, at, parked, plans[], loops[]: name, plan, title, group (needs_you, working, waiting,
         done), status, state, worker, iteration, iterations_max, behind, files, added, removed,
-        cost_micros, uncounted, waits_for[], since, last_sign, started, ended, landed
+        cost_micros, uncounted, counted (by_call, by_report, by_time: its agent), waits_for[], since, last_sign, started, ended, landed
 show    name, text, accept[], gate[], gate_origin, ref, worktree, worker, touches[], notes[],
         warnings[], loops[]: as above, and base, iterations[], trouble: message, at, event, fault,
         context: tokens, window, turns_left_out, outputs_left_out, bytes_left_out,
@@ -181,14 +181,14 @@ queue   buckets[]: name, in_flight, limit, waiting, state (open, refused, left_a
 run     plan, names[], title, target, base, gate, worker, payers[]: worker, kind (variable,
         login, free, nobody), variable, place; land, ...; then the stored events, then
         id, verdict, exit
-costs   by, rows[]: its key, input, output, cache_read, cache_write, cost_micros, unpriced,
+costs   by, agents[]: agent, counted; rows[]: its key, input, output, cache_read, cache_write, cost_micros, unpriced,
         estimated, uncounted; total; with ids a receipt each: name, class_micros, queue_ms,
         call_ms, gate_ms, person_ms, wall_ms, calls, failed_calls, iterations, rebases, landed[]
 budget  name, level (all, project, plan, loop), budget_micros, cost_micros, left_micros, percent,
         budget_tokens, tokens, left_tokens, percent_tokens; of a day also renewed, closed
 agents  agents[]: name, source, file, program, version, tested, tested_versions, logged_in,
-        credential: variable, set; billed_to, counted, prompt, resume, argv; problems[];
-        of a test: agent, version, checks[]: name, good (or null), seen
+        credential: variable, set; billed_to, counted, depth, depth_why, prompt, resume,
+        argv; problems[]; of a test: agent, version, checks[]: name, good (or null), seen
 models  providers[]: name, interface, url, credential; models[]: name, window, max_output,
         price: since, *_micros per million tokens; interfaces[]: name, capabilities;
         with --check instead: providers[]: name, state (usable, no_credential, misconfigured,

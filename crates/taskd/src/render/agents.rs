@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use serde_json::{Value, json as value};
+use taskd_model::Depth;
 use taskd_tools::agents::{Format, Found, Permissions, Preset, PromptChannel, Source};
 
 use crate::cli::agents::conform::Check;
@@ -67,7 +68,23 @@ impl Agent {
         }
     }
 
+    /// How deep a run is counted that is submitted from here, and why not by call where that could be.
+    fn depth(&self) -> (Depth, Option<String>) {
+        let preset = &self.found.preset;
+        preset.depth(preset.credential.is_some() && self.billed() == preset.credential)
+    }
+
     /// The same in words.
+    fn how_counted(&self) -> String {
+        let (depth, why) = self.depth();
+        let what = match depth {
+            Depth::ByCall | Depth::ByTime => depth.to_string(),
+            Depth::ByReport => format!("{depth}: {}", self.counted()),
+        };
+        why.map_or(what.clone(), |why| format!("{what}; {why}"))
+    }
+
+    /// Who pays, in words.
     pub(crate) fn billed_to(&self) -> String {
         self.billed().unwrap_or_else(|| "nobody".to_owned())
     }
@@ -126,7 +143,7 @@ pub(crate) fn table(agents: &[Agent], scene: &Scene) -> String {
             clean(&known(it.version())),
             known(it.login.word().to_owned()),
             clean(&known(it.billed_to())),
-            known(it.counted().to_owned()),
+            known(it.depth().0.to_string()),
         ]);
     }
     table.draw(0, table.total(0).min(scene.width), scene.width).join("\n") + "\n"
@@ -158,7 +175,7 @@ pub(crate) fn show(it: &Agent) -> String {
         ("logged in", it.login.word().to_owned()),
         ("key", key),
         ("billed to", it.billed_to()),
-        ("counted", it.counted().to_owned()),
+        ("counted", it.how_counted()),
         ("prompt", it.prompt().to_owned()),
         ("resume", resume.to_owned()),
     ];
@@ -236,6 +253,8 @@ pub(crate) fn json(agents: &[Agent], problems: &[String]) -> Value {
             "credential": preset.credential.as_ref().map(|name| value!({ "variable": name, "set": it.key_set })),
             "billed_to": it.billed_to(),
             "counted": it.counted(),
+            "depth": it.depth().0,
+            "depth_why": it.depth().1,
             "prompt": it.prompt(),
             "resume": preset.resume_argv.is_some() || preset.format == Format::Acp,
             "permissions": (preset.format == Format::Acp).then(|| permissions(preset)),

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use taskd_model::{PlanId, PlanView, Usage, View, format_micros};
 
 use super::{
-    Scene,
+    Scene, depth,
     json::SCHEMA_VERSION,
     table::Table,
     text::{clean, count},
@@ -146,6 +146,8 @@ fn drawn(table: &Table, view: &View, plans: &[PlanId], scene: &Scene) -> String 
     out.push(String::new());
     out.push(format!("in all {}", words::spent(&sum, uncounted)));
     out.extend(missing(&sum, uncounted));
+    let loops = chosen(view, plans).flat_map(|it| view.loops_of(it.id));
+    out.extend(depth::line(loops).map(|it| format!("counted: {it}")));
     out.join("\n") + "\n"
 }
 
@@ -183,9 +185,11 @@ pub(crate) fn json(view: &View, plans: &[PlanId], by: By) -> Value {
         };
         rows(view, plans, by).iter().map(row).collect()
     };
+    let loops = chosen(view, plans).flat_map(|it| view.loops_of(it.id));
     json!({
         "schema_version": SCHEMA_VERSION,
         "by": by.word(),
+        "agents": depth::rows(loops),
         "rows": rows,
         "total": used(&sum, uncounted),
     })

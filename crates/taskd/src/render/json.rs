@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
 use taskd_api::v1;
-use taskd_model::{Fault, LoopView, PlanView, Status, Time, View, WaitVerdict};
+use taskd_model::{Depth, Fault, LoopView, PlanView, Status, Time, View, WaitVerdict};
 
 use super::words;
 
@@ -41,6 +41,9 @@ pub(crate) struct LoopRow {
     cost_micros: u64,
     /// Some of what it used nobody counted.
     uncounted: bool,
+    /// How what its agent uses is counted: `by_time`, `by_report` or `by_call`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    counted: Option<Depth>,
     /// Names of the loops it waits for.
     waits_for: Vec<String>,
     /// Since when it is in this state.
@@ -347,6 +350,7 @@ fn row(view: &View, it: &LoopView, now: Time) -> LoopRow {
         removed: it.change.removed,
         cost_micros: it.spent.micros,
         uncounted: it.uncounted,
+        counted: it.counted,
         waits_for: view.waits_for(it).map(|it| it.name.clone()).collect(),
         since: time(words::since(it)),
         last_sign: time(it.last_sign),

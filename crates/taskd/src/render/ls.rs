@@ -7,7 +7,7 @@ use taskd_model::{
 };
 
 use super::{
-    Scene,
+    Scene, depth,
     table::Table,
     text::{clean, cut},
     words,
@@ -191,7 +191,13 @@ fn head(view: &View, scene: &Scene) -> String {
     if let Some(limits) = &view.limits {
         let agents = view.effects.values().filter(|it| it.kind == EffectKind::Agent).count();
         if agents > 0 {
-            parts.push(format!("{agents} of {} agents running", limits.agents));
+            let runs = |it: &&LoopView| {
+                let kinds = it.effects.iter().filter_map(|id| view.effects.get(id));
+                kinds.into_iter().any(|it| it.kind == EffectKind::Agent)
+            };
+            let counted = depth::line(view.loops.values().filter(runs));
+            let counted = counted.map(|it| format!(": {it}")).unwrap_or_default();
+            parts.push(format!("{agents} of {} agents running{counted}", limits.agents));
         }
     }
     let open = || view.plans.values().filter(|it| it.state != PlanState::Ended);

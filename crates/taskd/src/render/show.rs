@@ -2,7 +2,7 @@
 
 use taskd_api::v1;
 use taskd_model::{
-    AgentRun, ContextView, Group, IterationRow, LoopId, LoopView, PlanId, PlanView, Status,
+    AgentRun, ContextView, Depth, Group, IterationRow, LoopId, LoopView, PlanId, PlanView, Status,
     Verdict, View, Worker, format_duration_ms, format_micros,
 };
 
@@ -178,6 +178,9 @@ fn limits(it: &LoopView, scene: &Scene) -> String {
     let spent = words::spent(&it.spent, it.uncounted);
     let budget = format_micros(it.limits.budget_micros);
     let whose = match &it.worker {
+        Worker::Agent(_) if it.counted == Some(Depth::ByCall) => {
+            format!(" (counted {})", Depth::ByCall)
+        }
         Worker::Agent(_) if it.spent.micros > 0 => {
             format!(" ({}'s count)", words::worker(&it.worker))
         }

@@ -3,6 +3,7 @@
 
 mod acp;
 mod bad;
+mod gateway;
 mod git;
 mod payer;
 mod real;
@@ -26,6 +27,13 @@ fn program(world: &mut World, name: &str, script: &str) {
     if !before.starts_with(bin) {
         world.env.insert("PATH".to_owned(), format!("{bin}:{before}"));
     }
+}
+
+/// The preset of Claude Code without the gateway: the program itself gets the key.
+fn keeps_its_key(world: &World) {
+    let preset = include_str!("../../../taskd-tools/presets/claude.toml");
+    let (preset, _) = preset.split_once("[gateway]").expect("it is at the end");
+    own_preset(world, "claude", preset);
 }
 
 /// Writes one of the person's own presets.

@@ -407,6 +407,12 @@ impl Door {
     }
 }
 
+/// Runs a script of bash's, as somebody else on this machine would.
+pub(crate) fn bash(script: &str) {
+    let ran = Command::new("bash").arg(script).status().expect("bash is installed");
+    assert!(ran.success(), "{ran}");
+}
+
 /// Files under `dir` that hold these bytes.
 pub(crate) fn files_that_say(dir: &Path, bytes: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();

@@ -63,6 +63,14 @@ impl End {
             Self::Stopped(_) | Self::Idle | Self::Unwanted => None,
         }
     }
+
+    /// What the program says it used, with what it says that cost.
+    fn used(&self, cost_micros: Option<u64>) -> Option<AgentFact> {
+        let Self::Stopped(Stop { usage: Some(used), .. }) = self else { return None };
+        let (input, output) = (used.input, used.output);
+        let (cache_read, cache_write) = (used.cache_read, used.cache_write);
+        Some(AgentFact::Usage { input, output, cache_read, cache_write, cost_micros })
+    }
 }
 
 /// One run's side of the conversation.
@@ -98,7 +106,8 @@ impl Job {
         let text = String::from_utf8_lossy(&self.ctx.blob(prompt)?).into_owned();
         let (payer, secret) = self.payer(preset)?;
         let secret = payer.variable().zip(secret);
-        let mut command = self.agent_command(preset, "", Path::new(""), secret)?;
+        self.tell(Observation::Counted(preset.depth(false).0)).await;
+        let mut command = self.agent_command(preset, "", Path::new(""), (secret, None))?;
         let outside = self.look_outside(0).await?;
         command.env.extend(self.git_env(&outside));
         let idle = command.idle.take().unwrap_or(Duration::MAX);
@@ -126,12 +135,7 @@ impl Job {
         while let Ok(said) = talk.said.try_recv() {
             self.hear(&mut talk, said, heard).await;
         }
-        if let End::Stopped(Stop { usage: Some(used), .. }) = &end {
-            let cost_micros = talk.cost.1;
-            let (input, output) = (used.input, used.output);
-            let (cache_read, cache_write) = (used.cache_read, used.cache_write);
-            heard.take(AgentFact::Usage { input, output, cache_read, cache_write, cost_micros });
-        }
+        end.used(talk.cost.1).into_iter().for_each(|it| heard.take(it));
         let Talk { log, text, checkpoint, .. } = talk;
         let mut about = AgentRun::default();
         self.mend(&mut about).await?;

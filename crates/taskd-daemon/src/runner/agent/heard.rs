@@ -25,6 +25,8 @@ const LONGEST_WINDOW: Duration = Duration::from_secs(8 * 24 * 60 * 60);
 pub(super) struct Heard {
     /// What it says it used.
     pub(super) usage: Option<Usage>,
+    /// Each of its calls is counted where it is passed on.
+    pub(super) by_call: bool,
     /// Its allowance is used up, perhaps until then, in seconds since the epoch.
     limit: Option<Option<u64>>,
     /// It is not logged in, or its key is not accepted.
@@ -52,6 +54,11 @@ impl Heard {
             fact @ AgentFact::Payer { .. } => self.payer = Some(fact),
             AgentFact::Session(_) | AgentFact::Activity(_) => {}
         }
+    }
+
+    /// What is booked for the run itself: what it says it used, unless its calls are booked one by one.
+    pub(super) fn billed(&self) -> Option<Usage> {
+        if self.by_call { Some(Usage::default()) } else { self.usage }
     }
 
     /// Who pays, if it said so.

@@ -7,7 +7,7 @@
 use std::{
     path::{Path, PathBuf},
     sync::{
-        Mutex,
+        Arc, Mutex,
         atomic::{AtomicU32, AtomicU64, Ordering},
     },
     time::{Duration, SystemTime},
@@ -20,6 +20,8 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
+
+use crate::gateway::Run;
 
 use super::{
     super::lock,
@@ -83,7 +85,11 @@ impl Signs {
         said: watch::Receiver<u64>,
         limits: &Limits,
     ) -> Cut {
-        let changed = || block_in_place(|| since_a_change(&limits.worktree, MAX_ENTRIES));
+        let changed = || {
+            let called = limits.calls.as_ref().and_then(|it| it.quiet());
+            let changed = block_in_place(|| since_a_change(&limits.worktree, MAX_ENTRIES));
+            called.into_iter().chain(changed).min()
+        };
         tokio::select! {
             () = has_said_its_last_word(said, AFTER_LAST_WORD) => Cut::LastWord,
             () = self.objection.cancelled() => Cut::Objection,
@@ -132,6 +138,8 @@ pub(super) struct Limits {
     pub(super) worktree: PathBuf,
     pub(super) idle: Duration,
     pub(super) processes: u32,
+    /// Calls it makes through the daemon: while one waits or is answered, it is not silent.
+    pub(super) calls: Option<Arc<Run>>,
 }
 
 impl Cut {

@@ -10,7 +10,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use taskd_model::{Message, Params, Part, RateLevels, Request, Role, Thinking};
+use taskd_model::{Message, Params, Part, RateLevels, Request, Role, Thinking, Usage};
 
 use super::{bearer, call_id, capabilities_of, error_code, limits::levels, tool_name, tool_result};
 use crate::{
@@ -83,6 +83,10 @@ impl Wire for Chat {
 
     fn levels(&self, header: &dyn Fn(&str) -> Option<String>, _now_s: u64) -> RateLevels {
         levels(header)
+    }
+
+    fn usage(&self, object: &[u8], _so_far: Usage) -> Option<Usage> {
+        super::usage(object)
     }
 
     fn error_code(&self, body: &[u8]) -> Option<String> {

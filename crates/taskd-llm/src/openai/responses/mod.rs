@@ -9,7 +9,7 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 use serde_json::{Value, value::RawValue};
-use taskd_model::{Message, Part, RateLevels, Request, Role};
+use taskd_model::{Message, Part, RateLevels, Request, Role, Usage};
 
 use super::{
     PROVIDER, bearer, call_id, capabilities_of, error_code, limits::levels, may_reason, tool_name,
@@ -53,6 +53,10 @@ impl Wire for Responses {
 
     fn levels(&self, header: &dyn Fn(&str) -> Option<String>, _now_s: u64) -> RateLevels {
         levels(header)
+    }
+
+    fn usage(&self, object: &[u8], _so_far: Usage) -> Option<Usage> {
+        super::usage(object)
     }
 
     fn error_code(&self, body: &[u8]) -> Option<String> {

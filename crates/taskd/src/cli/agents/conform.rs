@@ -253,7 +253,7 @@ impl Bench<'_> {
     ) -> Result<(Vec<OsString>, Stdin), Failure> {
         let file = self.eye.launcher.run_dir.join("prompt");
         fs::write(&file, prompt)?;
-        let run = Invocation { prompt_path: &file, prompt, session };
+        let run = Invocation { prompt_path: &file, prompt, session, through: None };
         let argv = self.preset.argv(&run).map_err(|it| Failure::failed(it.to_string(), ""))?;
         let stdin = match self.preset.prompt {
             PromptChannel::Stdin => Stdin::File(file),

@@ -4,7 +4,7 @@ use std::fs;
 
 use taskd_model::{Code, Failure, Status};
 
-use super::{KEY, failures, has, plan, program, runs};
+use super::{KEY, failures, has, keeps_its_key, plan, program, runs};
 use crate::support::{Door, World};
 
 /// A program that is named as Claude Code, writes its keys down, and says what pays for it.
@@ -15,6 +15,7 @@ fn claude(world: &mut World, payer: &str) {
          sleep 2; echo b >b.txt\n"
     );
     program(world, "claude", &script);
+    keeps_its_key(world);
 }
 
 /// What its runs had in their environments.
@@ -115,6 +116,7 @@ fn another_life_does_not_pay_with_something_else() {
     let script =
         format!("cat >/dev/null; env | grep ^ANTHROPIC >>../keys-x; {wait}; echo b >b.txt\n");
     program(&mut world, "claude", &script);
+    keeps_its_key(&world);
     world.env.insert("ANTHROPIC_API_KEY".to_owned(), KEY.to_owned());
     world.start();
     world.submit(&plan("claude", &["a"]));

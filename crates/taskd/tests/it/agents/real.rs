@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, io::Write as _};
 
 use serde_json::{Value, json};
-use taskd_model::Status;
+use taskd_model::{Depth, Status};
 
 use super::{acp::processes, has, own_preset, plan};
 use crate::{
@@ -78,6 +78,8 @@ fn codex(world: &mut World, provider: &Provider) {
     ];
     let settings: String = settings.iter().map(|it| format!("\"-c\", \"{it}\", ")).collect();
     let preset = include_str!("../../../../taskd-tools/presets/codex.toml");
+    // Its calls go straight to where the preset says.
+    let (preset, _) = preset.split_once("[gateway]").expect("it is at the end");
     // The sandbox is the machine's business, and not every one that runs tests has one.
     let preset = preset.replace("\"workspace-write\"", "\"danger-full-access\"");
     own_preset(world, "codex", &preset.replace("\"exec\", ", &format!("\"exec\", {settings}")));
@@ -209,6 +211,60 @@ fn claude_does_a_spec_over_acp() {
     let it = world.until_status("p1.a", &[Status::Complete, Status::Blocked, Status::Failed]);
     assert_eq!(it.status, Status::Complete, "{}", world.transcript());
     assert!(0 < it.spent.micros && 0 < it.spent.output, "{:?}", it.spent);
+    let work = it.checkpoint.expect("its work");
+    assert_eq!(world.git(&["show", &format!("{work}:b.txt")]), "b");
+}
+
+/// Proves W-2: Claude Code does a spec with its calls passed on one by one: the provider gets the key, and
+/// what is booked is what it said of each call.
+#[test]
+fn claude_calls_through_the_daemon() {
+    if !is_here("claude") {
+        return;
+    }
+    let provider = Provider::new(|seen| claude_is_told(seen, "echo b >b.txt"));
+    let mut world = World::new();
+    let preset = include_str!("../../../../taskd-tools/presets/claude.toml");
+    own_preset(&world, "claude", &(preset.to_owned() + "\n[set]\nIS_SANDBOX = \"1\"\n"));
+    world.env.insert("ANTHROPIC_API_KEY".to_owned(), "sk-ant-nobody".to_owned());
+    world.env.insert("ANTHROPIC_BASE_URL".to_owned(), provider.url());
+    world.start();
+    world.submit(&plan("claude", &["a"]));
+    let it = world.until_status("p1.a", &[Status::Complete, Status::Blocked, Status::Failed]);
+    assert_eq!(it.status, Status::Complete, "{}", world.transcript());
+    let calls = provider.seen();
+    assert!(
+        2 <= calls.len() && calls.iter().all(|it| it.header("x-api-key") == Some("sk-ant-nobody"))
+    );
+    let said = (1_000 * calls.len() as u64, 200 * calls.len() as u64);
+    assert_eq!((it.spent.input, it.spent.output), said, "{}", world.transcript());
+    assert_eq!((it.counted, it.spent.estimated), (Some(Depth::ByCall), 0));
+    let work = it.checkpoint.expect("its work");
+    assert_eq!(world.git(&["show", &format!("{work}:b.txt")]), "b");
+}
+
+/// Proves W-2: the same of Codex CLI.
+#[test]
+fn codex_calls_through_the_daemon() {
+    if !is_here("codex") {
+        return;
+    }
+    let provider = Provider::new(|seen| codex_is_told(seen, "echo b >b.txt"));
+    let mut world = World::new();
+    let preset = include_str!("../../../../taskd-tools/presets/codex.toml");
+    let preset = preset.replace("\"workspace-write\"", "\"danger-full-access\"");
+    let model = "\"{gateway}\", \"-c\", \"model=gpt-5\", ";
+    own_preset(&world, "codex", &preset.replace("\"{gateway}\", ", model));
+    world.env.insert("OPENAI_API_KEY".to_owned(), "sk-nobody".to_owned());
+    world.env.insert("OPENAI_BASE_URL".to_owned(), format!("{}/v1", provider.url()));
+    world.start();
+    world.submit(&plan("codex", &["a"]));
+    let it = world.until_status("p1.a", &[Status::Complete, Status::Blocked, Status::Failed]);
+    assert_eq!(it.status, Status::Complete, "{}", world.transcript());
+    let of_key = |it: &Seen| it.header("authorization") == Some("Bearer sk-nobody");
+    assert!(provider.seen().iter().all(of_key));
+    assert_eq!((it.spent.input, it.spent.cache_read, it.spent.output), (1_400, 600, 100));
+    assert_eq!((it.counted, it.spent.estimated), (Some(Depth::ByCall), 0));
     let work = it.checkpoint.expect("its work");
     assert_eq!(world.git(&["show", &format!("{work}:b.txt")]), "b");
 }

@@ -219,6 +219,8 @@ fn arguments_that_are_no_text_are_refused() {
 #[test]
 fn a_worker_that_is_not_there_is_refused() {
     let mut world = World::new();
+    // Perhaps it is installed here.
+    world.env.insert("PATH".to_owned(), "/usr/bin:/bin".to_owned());
     world.start();
     let cases: [(&[&str], &str); 4] = [
         (&["--agent", "./nothing.sh"], "./nothing.sh"),

@@ -274,6 +274,11 @@ fn a_credential_reaches_its_agent_and_no_file() {
     );
     fs::write(&claude, script).unwrap();
     fs::set_permissions(&claude, fs::Permissions::from_mode(0o755)).unwrap();
+    // Without the gateway, which would keep the key from it.
+    let preset = include_str!("../../../../taskd-tools/presets/claude.toml");
+    let (preset, _) = preset.split_once("[gateway]").expect("it is at the end");
+    fs::create_dir_all(world.dir.path().join("home/.config/taskd/agents")).unwrap();
+    world.aside("home/.config/taskd/agents/claude.toml", preset);
     let path = format!("{}:{}", bin.display(), world.env["PATH"]);
     world.env.insert("PATH".to_owned(), path);
     world.start();

@@ -69,6 +69,8 @@ fn a_plan_without_a_gate_is_refused_with_a_proposal() {
 #[test]
 fn an_agent_that_is_not_installed_is_refused_by_name() {
     let mut world = World::new();
+    // Perhaps it is installed here.
+    world.env.insert("PATH".to_owned(), "/usr/bin:/bin".to_owned());
     world.start();
     let said =
         refused(&world, &format!("---\nplan: X\nagent: codex\ngate: sh test.sh\n---\n{SPEC}"));
