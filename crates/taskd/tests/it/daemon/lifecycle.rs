@@ -107,6 +107,10 @@ fn a_stale_pid_is_nobody() {
     let second = pid(&world);
     assert_ne!(first, second);
     signal(second, Signal::SIGKILL);
+    // It is nobody's child here; its lock is free when it is gone.
+    let dead = fs::File::open(world.state().join("taskd.lock")).expect("it was there");
+    dead.lock().expect("free at last");
+    drop(dead);
 
     let mut stranger = Own::idle();
     let theirs = stranger.0.id();

@@ -172,18 +172,11 @@ fn the_real_codex_calls_a_handed_server() {
     });
     let mut world = World::new();
     served(&world, "");
-    let settings = [
-        "model_provider=near".to_owned(),
-        "model_providers.near.name=near".to_owned(),
-        format!("model_providers.near.base_url={}/v1", provider.url()),
-        "model_providers.near.wire_api=responses".to_owned(),
-        "model_providers.near.env_key=OPENAI_API_KEY".to_owned(),
-        "model=gpt-5".to_owned(),
-    ];
-    let settings: String = settings.iter().map(|it| format!("\"-c\", \"{it}\", ")).collect();
     let text = include_str!("../../../../taskd-tools/presets/codex.toml");
     let text = text.replace("\"workspace-write\"", "\"danger-full-access\"");
-    preset(&world, "codex", &text.replace("\"exec\", ", &format!("\"exec\", {settings}")));
+    let model = "\"{gateway}\", \"-c\", \"model=gpt-5\", ";
+    preset(&world, "codex", &text.replace("\"{gateway}\", ", model));
+    world.env.insert("OPENAI_BASE_URL".to_owned(), format!("{}/v1", provider.url()));
     world.env.insert("OPENAI_API_KEY".to_owned(), KEY.to_owned());
     world.start();
     world.submit(&plan("codex"));
