@@ -234,9 +234,10 @@ pub(super) const GROUPS: &[Group] = &[
             row("gateway.added.p99", "added to the first byte, p99", "ms", None),
             because(
                 row("gateway.held", "held of an answer nobody reads", "KiB", Some(Below(64.0))),
-                "the HTTP/1 client reads what has come, up to 400 kB at a time, and cannot be told \
-                 to read less; two such pieces may wait. They are handed over, not copied, and the \
-                 words of a model come in far smaller ones. Over HTTP/2 the window is 64 kB.",
+                "hyper's HTTP/1 client reads up to 417,792 bytes at a time, and reqwest gives no way \
+                 to say less; that the rest is a few such pieces and what was parsed of them is \
+                 likely, and was not profiled. The words of a model come in far smaller pieces. \
+                 Over HTTP/2 the window is 64 kB.",
             ),
         ],
     },
