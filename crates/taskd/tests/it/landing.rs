@@ -2,6 +2,8 @@
 
 mod ask;
 mod checkout;
+mod drift;
+mod fifty;
 mod kept;
 mod moved;
 mod queue;

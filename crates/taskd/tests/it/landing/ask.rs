@@ -77,6 +77,61 @@ fn never_means_never() {
     assert_eq!(world.git(&["show", &format!("{own}:mine.txt")]), "x");
 }
 
+/// What is said of a loop and of its plan: the row of `ls -a`, whether `show` has a line on its
+/// landing, its commit in `ls --json`, and how many specs `plan ls` says have landed.
+fn told(world: &World, plan: &str) -> (String, bool, Option<String>, String) {
+    let name = format!("{plan}.one");
+    let row = |text: &str, begins: &str| {
+        let row = text.lines().find(|it| it.starts_with(begins));
+        row.unwrap_or_else(|| panic!("no {begins} in {text}")).to_owned()
+    };
+    let ls = row(&world.taskd(&["ls", "-a"]).ok(), &name);
+    let show = world.taskd(&["show", &name]).ok().lines().any(|it| it.starts_with("landed"));
+    let json: serde_json::Value =
+        serde_json::from_str(&world.taskd(&["ls", "-a", "--json"]).ok()).expect("an object");
+    let loops = json["loops"].as_array().expect("a list");
+    let it = loops.iter().find(|it| it["name"] == name.as_str()).expect("there");
+    let commit = it["landed"].as_str().map(str::to_owned);
+    (ls, show, commit, row(&world.taskd(&["plan", "ls"]).ok(), plan))
+}
+
+/// Proves P-2: work that passed and is done, that waits for a word, or that has the word and is held
+/// by the person's changes has not landed, and no view says that it has. It has landed when main
+/// has it, and then every view says so.
+#[test]
+fn done_is_not_landed() {
+    let mut world = World::new();
+    let run = agent(&world, "agent.sh", "echo x > \"$TASKD_LOOP.txt\"");
+    world.start();
+    for land in ["never", "ask"] {
+        world.submit(&plan(&format!("agent: {run}\nland: {land}"), &[("one", "")]));
+    }
+    world.until_status("p1.one", &[Status::Complete]);
+    until_ready(&world, "p2.one");
+    world.write("a.txt", "changed by the person\n");
+    world.submit(&plan(&format!("agent: {run}\nland: on-gate"), &[("one", "")]));
+    until_loop(&world, "p3.one", "to be held", |it| it.held.is_some() && it.integrated.is_some());
+    for (name, says) in [("p1", "passed, lands nowhere"), ("p2", ""), ("p3", "not yet in main")] {
+        let (ls, show, json, plans) = told(&world, name);
+        assert!(ls.contains(says) && !ls.contains("landed"), "{ls}");
+        assert!(!show && json.is_none() && plans.contains("0 of 1"), "{name}: {json:?} {plans}");
+        assert!(!world.has(&format!("main:{name}.one.txt")));
+    }
+    world.git(&["checkout", "-q", "a.txt"]);
+    world.taskd(&["land", "p2", "p3"]).ok();
+    for name in ["p2", "p3"] {
+        let commit = until_landed(&world, &format!("{name}.one"));
+        world.git(&["merge-base", "--is-ancestor", &commit, "main"]);
+        let (ls, show, json, plans) = told(&world, name);
+        assert!(ls.contains(&format!("landed {}", &commit[..7])), "{ls}");
+        assert!(show && plans.contains("1 of 1"), "{plans}");
+        assert_eq!(json, Some(commit));
+        assert!(world.has(&format!("main:{name}.one.txt")));
+    }
+    let (ls, show, json, _) = told(&world, "p1");
+    assert!(!ls.contains("landed") && !show && json.is_none(), "{ls}");
+}
+
 /// A person commits while work waits for their word: the integration ref takes that commit in, and
 /// what lands stands on it.
 #[test]

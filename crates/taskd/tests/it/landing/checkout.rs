@@ -9,14 +9,14 @@ use std::{
 
 use taskd_model::Group;
 
-use super::{agent, line_of_main, plan, until_landed, until_loop, worktree};
+use super::{agent, line_of_main, plan, until_landed, until_loop, until_ready, worktree};
 use crate::support::{Door, World};
 
 /// Bytes, mode and time of change of files.
-type Files = BTreeMap<PathBuf, (Vec<u8>, u32, i64)>;
+pub(super) type Files = BTreeMap<PathBuf, (Vec<u8>, u32, i64)>;
 
 /// Every file below a directory with its bytes, mode and time of change.
-fn files(root: &Path, skip: &dyn Fn(&str) -> bool) -> Files {
+pub(super) fn files(root: &Path, skip: &dyn Fn(&str) -> bool) -> Files {
     let mut found = BTreeMap::new();
     let mut todo = vec![root.to_owned()];
     while let Some(dir) = todo.pop() {
@@ -40,7 +40,7 @@ fn files(root: &Path, skip: &dyn Fn(&str) -> bool) -> Files {
 
 /// Everything of a repository that is the person's: the files, and all of `.git` but objects, our
 /// refs and worktrees, and the target with its log.
-fn persons(world: &World) -> Files {
+pub(super) fn persons(world: &World) -> Files {
     let ours = [
         ".git/objects",
         ".git/refs/taskd",
@@ -52,7 +52,7 @@ fn persons(world: &World) -> Files {
 }
 
 /// A checkout on another branch with staged, unstaged, untracked and stashed changes.
-fn make_dirty(world: &World) {
+pub(super) fn make_dirty(world: &World) {
     world.git(&["checkout", "-q", "-b", "side"]);
     world.write("a.txt", "stashed\n");
     world.git(&["stash", "-q"]);
@@ -64,7 +64,7 @@ fn make_dirty(world: &World) {
 }
 
 #[track_caller]
-fn assert_same(before: &Files, after: &Files) {
+pub(super) fn assert_same(before: &Files, after: &Files) {
     let names = |it: &Files| it.keys().cloned().collect::<Vec<_>>();
     assert_eq!(names(before), names(after));
     for (path, was) in before {
@@ -119,6 +119,75 @@ fn stopping_and_forgetting_leaves_everything_of_the_persons() {
     assert_eq!(fs::read_to_string(dir.join("mine.txt")).expect("kept"), "x\n");
     let own = super::own_ref(&world, "/loops/p1-one-1");
     assert_eq!(world.git(&["show", &format!("{own}:mine.txt")]), "x");
+}
+
+/// Hooks of every kind that say when they run, in a file beside the repository.
+fn make_hooks(world: &World) -> PathBuf {
+    let said = world.dir.path().join("hooks-said");
+    let names = ["pre-commit", "commit-msg", "post-commit", "post-checkout", "post-merge"];
+    for name in names.iter().chain(&["pre-rebase", "pre-push", "reference-transaction"]) {
+        let file = format!(".git/hooks/{name}");
+        world.write(&file, &format!("#!/bin/sh\necho {name} >> {}\n", said.display()));
+        let path = world.repo.join(file);
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("ours");
+    }
+    said
+}
+
+/// Proves PR-6: until a person lands it, work changes nothing of theirs, main not either: HEAD,
+/// branches, index, files, stash, hooks and configuration are the same bytes, through two kills and
+/// whatever is asked about the work. Landing moves main and nothing else. No hook runs, and git is
+/// never run to push, reset, clean, check out, stash or commit.
+#[test]
+fn nothing_of_the_persons_changes_until_they_land() {
+    let mut world = World::new();
+    make_dirty(&world);
+    world.git(&["branch", "kept", "main"]);
+    let hooks = make_hooks(&world);
+    let git = which(&world.env["PATH"], "git");
+    let (bin, argv) = (world.dir.path().join("bin"), world.dir.path().join("argv"));
+    fs::create_dir_all(&bin).expect("writable");
+    let shim =
+        format!("#!/bin/sh\necho \"$*\" >> {}\nexec {} \"$@\"\n", argv.display(), git.display());
+    fs::write(bin.join("git"), shim).expect("writable");
+    fs::set_permissions(bin.join("git"), fs::Permissions::from_mode(0o755)).expect("ours");
+    let path = format!("{}:{}", bin.display(), world.env["PATH"]);
+    world.env.insert("PATH".to_owned(), path);
+
+    // Main and its log too, as long as nobody lands.
+    let ours = [".git/objects", ".git/refs/taskd", ".git/worktrees"];
+    let all = |world: &World| files(&world.repo, &|name| ours.contains(&name));
+    let (before, but_main) = (all(&world), persons(&world));
+    let door = Door::new(&world, "work");
+    let body = format!("echo x > mine.txt\necho agent > a.txt\n{}", door.sh());
+    let run = agent(&world, "agent.sh", &body);
+    world.start();
+    world.submit(&plan(&format!("agent: {run}\nland: ask\ntarget: main"), &[("one", "")]));
+    door.reached();
+    assert_same(&before, &all(&world));
+    world.kill();
+    world.start();
+    door.reached();
+    door.open();
+    let integrated = until_ready(&world, "p1.one").integrated.expect("just seen").to_string();
+    world.kill();
+    world.start();
+    until_ready(&world, "p1.one");
+    for verb in ["show", "diff", "logs", "why"] {
+        world.taskd(&[verb, "p1.one"]).ok();
+    }
+    assert_same(&before, &all(&world));
+
+    world.taskd(&["land", "p1"]).ok();
+    assert_eq!(until_landed(&world, "p1.one"), integrated);
+    assert_same(&but_main, &persons(&world));
+    let main = fs::read_to_string(world.repo.join(".git/refs/heads/main")).expect("loose");
+    assert_eq!(main.trim(), integrated);
+    assert!(!hooks.exists(), "{}", fs::read_to_string(&hooks).unwrap_or_default());
+    let argv = fs::read_to_string(argv).unwrap_or_default();
+    let never = ["push", "reset", "clean", "checkout", "switch", "restore", "stash", "commit"];
+    let bad = argv.lines().find(|line| line.split(' ').any(|word| never.contains(&word)));
+    assert_eq!(bad, None, "{argv}");
 }
 
 /// A clean checkout of the target follows: files, index and HEAD agree, and nothing is dirty.
@@ -202,7 +271,7 @@ fn an_untracked_file_in_the_way_holds_landing() {
     assert_eq!(world.git(&["status", "--porcelain"]), "?? theirs.txt");
 }
 
-/// Proves N6: somebody's git that takes the index's lock between any two steps of landing is
+/// Proves N6, S-2.2.4: somebody's git that takes the index's lock between any two steps of landing is
 /// waited for: the work lands, and the checkout follows without a change of the person's.
 #[test]
 fn a_lock_taken_in_the_middle_of_landing_is_waited_for() {

@@ -11,7 +11,7 @@ use crate::support::{Door, World};
 
 /// A scripted model whose one loop writes `mine.txt`, waits at the door in a tool, changes `a.txt`
 /// and finishes.
-fn script(world: &World, door: &Door) -> String {
+pub(super) fn script(world: &World, door: &Door) -> String {
     let wait = door.sh();
     world.aside(
         "model.yaml",

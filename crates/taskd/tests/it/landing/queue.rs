@@ -45,8 +45,9 @@ fn two_loops_that_finish_together_both_land() {
     assert_eq!(world.git(&["show", "main:p1.two.txt"]), "x");
 }
 
-/// Proves N6: two specs that are green alone and red together do not both land as they are: the
-/// second is gated on the tip with the first, evicted, told the findings, and mends it.
+/// Proves N6, W-23: two specs that are green alone and red together do not both land as they are:
+/// the second is gated on the tip with the first, evicted, told the findings, and mends it; there
+/// is no model to ask.
 #[test]
 fn green_alone_and_red_together_is_evicted_and_mended() {
     let mut world = World::new();
