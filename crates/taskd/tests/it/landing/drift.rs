@@ -71,7 +71,9 @@ fn a_local_commit_moves_each_loop_once() {
         assert_eq!(it.base.commit.to_string(), new, "{name}");
     }
     names.iter().for_each(|_| second.open());
-    names.iter().for_each(|it| _ = until_landed(&world, it));
+    for name in names {
+        until_landed(&world, name);
+    }
 }
 
 /// Proves T1.4c: main is looked at three times and more while it stays where it is: nothing is said
