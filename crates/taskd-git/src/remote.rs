@@ -75,7 +75,9 @@ impl Repo {
         for setting in QUIET.into_iter().chain([head.as_str()]) {
             argv.extend(["-c", setting].map(OsString::from));
         }
-        argv.extend(["fetch", "--quiet", "--refmap=", "--no-tags", "--no-prune"].map(OsString::from));
+        argv.extend(
+            ["fetch", "--quiet", "--refmap=", "--no-tags", "--no-prune"].map(OsString::from),
+        );
         argv.extend(["--no-recurse-submodules", "--no-write-fetch-head"].map(OsString::from));
         let what = format!("+refs/heads/{branch}:{}", tracking(remote, branch));
         argv.extend(["--", remote, &what].map(OsString::from));

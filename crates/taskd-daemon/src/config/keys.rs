@@ -250,7 +250,7 @@ static KEYS: [KeyDoc; 41] = [
     unset(
         "git.remote",
         Kind::Line,
-        "The remote whose branch the target follows while plans are open; unset, nothing is fetched.",
+        "The remote whose branch the target follows while plans are open.",
     ),
     key("git.fetch", time(100, DAY), "60s", "How often that branch is fetched."),
     key(

@@ -70,7 +70,7 @@ const FAILURES: &str = "taskd_fetch_failures{project=\"1\",target=\"main\"}";
 const APART: &str = "taskd_target_apart{project=\"1\",target=\"main\"}";
 
 /// Proves T1.4a: each push to the remote's main is one move with old and new tip, seen within the
-/// interval and a second; every loop at work is brought onto it, and a clean checkout has its files.
+/// interval and a second; every loop at work is brought onto it, and a clean checkout follows.
 #[test]
 fn a_push_to_the_remote_is_one_move_of_main() {
     let mut world = World::new();
@@ -80,7 +80,8 @@ fn a_push_to_the_remote_is_one_move_of_main() {
     let doors = names.map(|it| Door::new(&world, it));
     let agents = [0, 1].map(|n| {
         let body = format!(
-            "if [ $TASKD_ITERATION = 1 ]; then {}; echo > bad.txt; else rm bad.txt; cp two.txt {}.txt; fi",
+            "if [ $TASKD_ITERATION = 1 ]; then {}; echo > bad.txt\n\
+             else rm bad.txt; cp two.txt {}.txt; fi",
             doors[n].sh(),
             names[n]
         );
