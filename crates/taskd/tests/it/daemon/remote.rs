@@ -186,7 +186,7 @@ fn branch_remote_and_interval_are_chosen() {
     let hook = script(&world, "hook.sh", "touch \"$(dirname $0)/ran\"");
     fs::copy(hook, world.repo.join(".git/hooks/reference-transaction")).expect("ours");
     let door = Door::new(&world, "a");
-    let agent = script(&world, "a.sh", &format!("{}\necho a > a.txt", door.sh()));
+    let agent = script(&world, "a.sh", &format!("{}\necho b > b.txt", door.sh()));
     world.start();
     let file = plan("land: never\ntarget: dev", &[("a", &format!("agent: {agent}"))]);
     world.submit(&file);
@@ -213,7 +213,7 @@ fn nothing_is_fetched_unless_a_remote_is_named() {
     let mut world = World::new();
     let colleague = Colleague::new(&world, "origin");
     colleague.pushes(&world, "main", "one.txt", "1\n");
-    let agent = script(&world, "a.sh", "echo a > a.txt");
+    let agent = script(&world, "a.sh", "echo b > b.txt");
     world.start();
     world.submit(&plan("land: on-gate", &[("a", &format!("agent: {agent}"))]));
     until_landed(&world, "p1.a");
