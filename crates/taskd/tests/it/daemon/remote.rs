@@ -118,12 +118,12 @@ fn a_push_to_the_remote_is_one_move_of_main() {
     let moves: Vec<_> = world
         .events()
         .into_iter()
-        .filter_map(|it| match it.event {
-            Event::MainMoved { target, from, to, commits, rewritten } => {
-                let from = from.expect("known").to_string();
-                Some((target, from, to.to_string(), commits, rewritten))
-            }
-            _ => None,
+        .filter_map(|it| {
+            let Event::MainMoved { target, from, to, commits, rewritten } = it.event else {
+                return None;
+            };
+            let from = from.expect("known").to_string();
+            Some((target, from, to.to_string(), commits, rewritten))
         })
         .collect();
     let main = || "main".to_owned();
