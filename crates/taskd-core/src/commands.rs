@@ -261,9 +261,9 @@ impl Coordinator {
         check_sizes(head, specs)?;
         let plan = PlanId(self.state().plans().keys().next_back().map_or(1, |it| it.0 + 1));
         // The tip it was read at is news if the watcher has not come round yet.
-        if self.is_news(project, &head.target, &head.base) {
-            let (target, to) = (head.target.clone(), head.base);
-            let event = Event::MainMoved { target, to, commits: 0, rewritten: false };
+        if let Some(from) = self.is_news(project, &head.target, &head.base) {
+            let (target, from, to) = (head.target.clone(), Some(from), head.base);
+            let event = Event::MainMoved { target, from, to, commits: 0, rewritten: false };
             self.emit_for(now, Actor::Daemon, Some(project), None, event);
         }
         let event = Event::PlanSubmitted { plan, head: Box::new(head.clone()) };

@@ -254,9 +254,10 @@ impl Coordinator {
             }
             Input::Ended { effect, outcome } => self.ended(now, *effect, outcome),
             Input::MainSeen { project, target, tip, commits, rewritten } => {
-                if self.is_news(*project, target, tip) {
+                if let Some(from) = self.is_news(*project, target, tip) {
                     let event = Event::MainMoved {
                         target: target.clone(),
+                        from: Some(from),
                         to: *tip,
                         commits: *commits,
                         rewritten: *rewritten,
@@ -278,14 +279,15 @@ impl Coordinator {
         Ok(())
     }
 
-    /// The tip differs from what we know, and is not what we are publishing right now.
-    pub(crate) fn is_news(&self, project: ProjectId, target: &str, tip: &Oid) -> bool {
-        let Some(it) = self.state.project(project) else { return false };
+    /// Where the target was, if the tip differs from that and is not what we are publishing right
+    /// now.
+    pub(crate) fn is_news(&self, project: ProjectId, target: &str, tip: &Oid) -> Option<Oid> {
+        let it = self.state.project(project)?;
         let publishing = it.lane.active.as_ref().is_some_and(|active| {
             let ours = matches!(&active.stage, Stage::Publishing { commit, .. } if commit == tip);
             ours && matches!(active.op, QueueOp::Land(_))
         });
-        it.targets.get(target).is_some_and(|known| known != tip) && !publishing
+        it.targets.get(target).copied().filter(|known| known != tip && !publishing)
     }
 }
 

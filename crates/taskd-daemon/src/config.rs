@@ -94,6 +94,10 @@ pub(crate) struct Config {
     pub(crate) loop_type: String,
     /// `[git] poll`: how often the target is looked at, in milliseconds. Default 5 s.
     pub(crate) git_poll_ms: u64,
+    /// `[git] remote`: the remote the target follows. Default: none, nothing is fetched.
+    pub(crate) git_remote: Option<String>,
+    /// `[git] fetch`: how often it is fetched, in milliseconds. Default 60 s.
+    pub(crate) git_fetch_ms: u64,
     /// `[agent] idle`: silence, without a file changed, after which an external agent is stopped,
     /// in milliseconds. Default 15 min.
     pub(crate) agent_idle_ms: u64,
@@ -205,6 +209,8 @@ impl Config {
             setup: from.text("work.setup"),
             loop_type: from.text("work.type").unwrap_or_default(),
             git_poll_ms: from.amount("git.poll"),
+            git_remote: from.text("git.remote"),
+            git_fetch_ms: from.amount("git.fetch"),
             agent_idle_ms: from.amount("agent.idle"),
             agent_processes: from.count("agent.processes"),
             agent_billing: match from.text("agent.billing").as_deref() {

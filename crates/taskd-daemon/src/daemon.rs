@@ -282,7 +282,8 @@ fn start(
     let stopped = stop.clone();
     tasks.spawn(async move {
         tokio::select! {
-            () = watcher::watch(watching, poll) => {}
+            () = watcher::watch(Arc::clone(&watching), poll) => {}
+            () = watcher::remote::follow(watching) => {}
             () = stopped.cancelled() => {}
         }
     });

@@ -9,7 +9,10 @@ use taskd_model::{BudgetView, Purse, Time, Unit, View};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::runner::Context;
+use crate::{
+    runner::Context,
+    watcher::{Target, remote::Health},
+};
 
 /// A driver with inputs waiting that has not turned for so long is not healthy, in milliseconds.
 const STUCK_MS: u64 = 5_000;
@@ -80,6 +83,7 @@ async fn metrics(State(ctx): State<Arc<Context>>) -> String {
     family("taskd_inputs_waiting", "Inputs that wait for the driver.", &plain(inputs as u64));
     family("taskd_watchers", "Clients that follow.", &plain(ctx.hub.followers() as u64));
     days(&view, now, &mut family);
+    remotes(&ctx, &mut family);
     let spent: u64 = view.plans.values().map(|it| it.spent.micros).sum();
     family("taskd_spent_micros", "Spend of all plans in micro-dollars.", &plain(spent));
     out + &calls::text(&buckets)
@@ -87,6 +91,21 @@ async fn metrics(State(ctx): State<Arc<Context>>) -> String {
 
 /// Writes one family: its name, its help, its labels and values.
 type Family<'a> = dyn FnMut(&str, &str, &[(String, u64)]) + 'a;
+
+/// Targets that follow a remote.
+fn remotes(ctx: &Context, family: &mut Family<'_>) {
+    let rows = ctx.remotes.all();
+    let of = |value: fn(&Health) -> u64| -> Vec<(String, u64)> {
+        let labels = |it: &Target| {
+            format!("{{project=\"{}\",target=\"{}\"}}", it.0.0, calls::escaped(&it.1))
+        };
+        rows.iter().map(|(target, it)| (labels(target), value(it))).collect()
+    };
+    let failures = of(|it| u64::from(it.failures));
+    family("taskd_fetch_failures", "Fetches of a target's remote in a row that failed.", &failures);
+    let apart = of(|it| u64::from(it.failures == 0 && it.trouble.is_some()));
+    family("taskd_target_apart", "1 while a target cannot follow its remote.", &apart);
+}
 
 /// Budgets of a day: everybody's, and each project's.
 fn days(view: &View, now: Time, family: &mut Family<'_>) {

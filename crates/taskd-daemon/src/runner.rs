@@ -47,6 +47,8 @@ use tokio::{
 use tracing::error;
 
 pub(crate) use self::{
+    land::{Moved, move_target},
+    programs::ending,
     reporter::Reporter,
     trouble::{Trouble, chain},
 };
@@ -58,6 +60,7 @@ use crate::{
     log::Secrets,
     models,
     paths::Paths,
+    watcher::remote::Remotes,
 };
 
 /// Blobs kept in memory, in bytes: the last turns of a few hundred loops.
@@ -102,6 +105,10 @@ pub(crate) struct Context {
     /// Scratch checkouts in use, by project.
     scratch: Mutex<BTreeSet<(ProjectId, u32)>>,
     running: Mutex<BTreeMap<EffectId, watch::Sender<bool>>>,
+    /// How targets that follow a remote are doing.
+    pub(crate) remotes: Remotes,
+    /// Who may move targets of a project, and the checkouts that have them.
+    turns: Mutex<BTreeMap<ProjectId, Arc<Mutex<()>>>>,
     /// `plan check` tries `accept` commands one plan at a time.
     pub(crate) checking: tokio::sync::Mutex<()>,
     /// What agents did to git is looked at one run at a time.
@@ -146,6 +153,8 @@ impl Context {
             credentials: Mutex::default(),
             secrets,
             scratch: Mutex::default(),
+            remotes: Remotes::default(),
+            turns: Mutex::default(),
             running: Mutex::default(),
             checking: tokio::sync::Mutex::default(),
             tidying: tokio::sync::Mutex::default(),
@@ -170,6 +179,12 @@ impl Context {
         drop(view);
         let repo = Repo::new(git_dir, &self.tag, self.paths.worktrees(project.0))?;
         Ok((repo, root))
+    }
+
+    /// Whoever moves a target of a project holds this meanwhile: landing and a fetch at once would
+    /// meet in a person's checkout.
+    pub(crate) fn turn_at_targets(&self, project: ProjectId) -> Arc<Mutex<()>> {
+        Arc::clone(lock(&self.turns).entry(project).or_default())
     }
 
     /// Reads a blob. Like every step that waits for the disk it says so to the runtime, which lets

@@ -1,6 +1,9 @@
 //! The main watcher: says where targets are. Refs are watched; polling is the safety net.
 //!
-//! It compares tips for equality only, and the core decides what is news.
+//! It compares tips for equality only, and the core decides what is news. What a remote has becomes
+//! news by moving the local branch: `remote`.
+
+pub(crate) mod remote;
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
@@ -13,7 +16,7 @@ use tracing::{debug, warn};
 use crate::runner::Context;
 
 /// One watched target.
-type Target = (ProjectId, String);
+pub(crate) type Target = (ProjectId, String);
 
 /// Watches until the daemon stops.
 pub(crate) async fn watch(ctx: Arc<Context>, poll: Duration) {
@@ -31,7 +34,7 @@ pub(crate) async fn watch(ctx: Arc<Context>, poll: Duration) {
                 // A new plan may bring a new target.
                 Ok(record) if !is_submission(&record.event) => continue,
                 Err(tokio::sync::broadcast::error::RecvError::Closed) => return,
-                Ok(_) | Err(_) => {}
+                Ok(_) | Err(_) => ctx.remotes.wake(),
             },
         }
         let Ok(targets) = ctx.handle.ask(|core, _| core.watched()).await else { return };

@@ -8,11 +8,12 @@
 //!   - a program that worked there: [`Repo::before`], [`Repo::mend`], [`Repo::after`];
 //!   - landing: [`Repo::candidate`], [`Repo::merge_into`], [`Repo::publish`],
 //!     [`Repo::checked_out_at`], then [`follow_checkout`] for the person's checkout;
+//!   - a remote: [`Repo::fetch`], [`Repo::remote_tip`];
 //!   - reading: [`Repo::tip`], [`Repo::diff`], [`Repo::log`] and their like.
 //!
 //! What it writes into a repository: `refs/taskd/<tag>/{loops,salvage,before-rebase,agent}/…`,
-//! worktree metadata named `taskd-<tag>-<name>`, objects, and the refs given to `publish`; what a
-//! program made there beyond its files `after` takes away again. It knows git, not plans. Every function blocks, opens its own handle, and is repeatable; none retries, sleeps,
+//! worktree metadata named `taskd-<tag>-<name>`, objects, and the refs given to `publish`, and, by the
+//! command that fetches, the one ref of a remote's branch; what a program made there beyond its files `after` takes away again. It knows git, not plans. Every function blocks, opens its own handle, and is repeatable; none retries, sleeps,
 //! runs a hook, or touches another ref or worktree it did not make. At most one operation at a time may
 //! run on one worktree: the caller's holds see to that.
 
@@ -28,6 +29,7 @@ mod path;
 mod probe;
 mod program;
 mod refs;
+mod remote;
 mod repo;
 mod spot;
 mod worktree;
@@ -42,5 +44,6 @@ pub use outside::{Before, Mark, Trace};
 pub use path::{BadPath, RepoPath};
 pub use probe::{MAX_DIRTY_FILES, Probe, probe};
 pub use refs::Published;
+pub use remote::Fetch;
 pub use repo::{Identity, Repo};
 pub use worktree::{Ensure, Prepared, Removed};

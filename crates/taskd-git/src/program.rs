@@ -1,7 +1,7 @@
 //! The git program, for the few things that need the person's own git: its filters, its sparse
 //! checkouts, its ignore rules. No hooks, no prompts, nothing inherited from a `GIT_*` variable.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -10,21 +10,29 @@ use std::process::{Command, Output, Stdio};
 use crate::error::{GitError, io};
 use crate::path::RepoPath;
 
+/// What every git is told before its own arguments: no hooks, no helper that watches files.
+pub(crate) const SETTINGS: [&str; 4] =
+    ["-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false"];
+
+/// The whole environment of every git: ours without `GIT_*`, and no prompts.
+pub(crate) fn environment() -> impl Iterator<Item = (OsString, OsString)> {
+    let ours = std::env::vars_os().filter(|(key, _)| !key.as_bytes().starts_with(b"GIT_"));
+    let set = [("GIT_TERMINAL_PROMPT", "0"), ("GIT_OPTIONAL_LOCKS", "0"), ("LC_ALL", "C")];
+    let set = set.map(|(key, value)| (OsString::from(key), OsString::from(value)));
+    ours.filter(|(key, _)| key != "LC_ALL").chain(set)
+}
+
 /// Runs git in a directory with all of `stdin`, and waits for it, however it ends.
 #[expect(clippy::disallowed_methods, reason = "the one place in this crate that starts a program")]
 pub(crate) fn run(dir: &Path, args: &[&OsStr], stdin: &[u8]) -> Result<Output, GitError> {
     let mut command = Command::new("git");
-    for (key, _) in std::env::vars_os().filter(|(key, _)| key.as_bytes().starts_with(b"GIT_")) {
-        command.env_remove(key);
-    }
     command
         .arg("-C")
         .arg(dir)
-        .args(["-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false"])
+        .args(SETTINGS)
         .args(args)
-        .env("GIT_TERMINAL_PROMPT", "0")
-        .env("GIT_OPTIONAL_LOCKS", "0")
-        .env("LC_ALL", "C")
+        .env_clear()
+        .envs(environment())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());

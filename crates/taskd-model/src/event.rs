@@ -290,6 +290,9 @@ pub enum Event {
     MainMoved {
         /// The branch.
         target: String,
+        /// Where it was; older logs do not say.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<Oid>,
         /// Where it is.
         to: Oid,
         /// Commits it moved forward, where that could be counted.

@@ -107,7 +107,7 @@ const MONEY: Kind = Kind::Money { min_micros: CENT, max_micros: 100_000 * DOLLAR
 
 use Scope::{Daemon, Tighten};
 
-static KEYS: [KeyDoc; 39] = [
+static KEYS: [KeyDoc; 41] = [
     by(Daemon, key("limits.loops", count(1, 1_000), "50", "Loops at work at once.")),
     by(
         Daemon,
@@ -247,6 +247,12 @@ static KEYS: [KeyDoc; 39] = [
     key("work.type", Kind::Name, "ralph", "The loop type."),
     key("work.conflict", Kind::Conflict, "loop(2)", "Who solves conflicts with a moved base."),
     key("git.poll", time(100, 10 * MINUTE), "5s", "How often the target branch is looked at."),
+    unset(
+        "git.remote",
+        Kind::Line,
+        "The remote whose branch the target follows while plans are open.",
+    ),
+    key("git.fetch", time(100, DAY), "60s", "How often that branch is fetched."),
     key(
         "agent.idle",
         time(SECOND, DAY),

@@ -72,7 +72,7 @@ fn head(out: &mut String, name: &str, kind: &str, help: &str) {
 }
 
 /// A label's value as the format wants it.
-fn escaped(value: &str) -> String {
+pub(super) fn escaped(value: &str) -> String {
     value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 

@@ -1,12 +1,12 @@
 //! Landing: build one commit on the tip, and move a ref by compare-and-swap. The gate in between
-//! is in `gate`.
+//! is in `gate`. A target that follows its remote is moved in the same way.
 
 use std::{path::Path, time::Duration};
 
-use taskd_git::{Candidate, Follow, Published, follow_checkout};
+use taskd_git::{Candidate, Follow, Published, Repo, follow_checkout};
 use taskd_model::{Code, Failure, Oid, Outcome, QueueOp};
 
-use super::{Job, Trouble, identity};
+use super::{Job, Trouble, identity, lock};
 
 /// How often, and how many times, a lock of somebody else's git is looked at: 5 s in all.
 const LOCK_LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -139,31 +139,14 @@ impl Job {
         let target = self.order.target.clone();
         let follow = self.ctx.config_of(&root)?.follow;
         let message = format!("taskd: land {}", self.order.plan);
+        let turn = self.ctx.turn_at_targets(self.order.project);
         self.blocking(move || {
-            let full = format!("refs/heads/{target}");
-            let checkouts = repo.checked_out_at(&target)?;
-            // Files first: a checkout that cannot follow keeps its target where it is.
-            for (n, checkout) in checkouts.iter().enumerate() {
-                let held = held_by(checkout, &target, expected, commit, follow);
-                if !matches!(held, Ok(None)) {
-                    for moved in &checkouts[..n] {
-                        follow_checkout(moved, &target, commit, expected)?;
-                    }
-                }
-                if let Some(why) = held? {
-                    return Ok(Outcome::PublishHeld { why });
-                }
-            }
-            let published = repo.publish(&full, commit, Some(expected), &message);
-            if !matches!(published, Ok(Published::Done | Published::AlreadyThere)) {
-                for moved in &checkouts {
-                    follow_checkout(moved, &target, commit, expected)?;
-                }
-            }
-            match published? {
-                Published::Done | Published::AlreadyThere => Ok(Outcome::Published),
-                Published::Moved { actual: Some(actual) } => Ok(Outcome::PublishMoved { actual }),
-                Published::Moved { actual: None } => {
+            let _turn = lock(&turn);
+            match move_target(&repo, &target, (expected, commit), follow, &message)? {
+                Moved::Done => Ok(Outcome::Published),
+                Moved::Held { why } => Ok(Outcome::PublishHeld { why }),
+                Moved::Elsewhere { actual: Some(actual) } => Ok(Outcome::PublishMoved { actual }),
+                Moved::Elsewhere { actual: None } => {
                     let gone = format!("branch {target} is gone; create it again, then resume");
                     Err(Trouble::new(Code::BranchGone, gone))
                 }
@@ -171,6 +154,56 @@ impl Job {
         })
         .await
     }
+}
+
+/// What became of moving a target.
+pub(crate) enum Moved {
+    /// It is there, and the checkouts that have it.
+    Done,
+    /// A person's checkout cannot follow, so nothing moved.
+    Held {
+        /// Which, and why.
+        why: String,
+    },
+    /// The target is not where it was to be moved from.
+    Elsewhere {
+        /// Where it is; nothing if the branch is gone.
+        actual: Option<Oid>,
+    },
+}
+
+/// Moves a target forward from one commit to another by compare-and-swap, and the clean checkouts
+/// that have it, unless `follow` forbids that. For whoever has the project's turn at targets.
+pub(crate) fn move_target(
+    repo: &Repo,
+    target: &str,
+    (from, to): (Oid, Oid),
+    follow: bool,
+    message: &str,
+) -> Result<Moved, Trouble> {
+    let checkouts = repo.checked_out_at(target)?;
+    // Files first: a checkout that cannot follow keeps its target where it is.
+    for (n, checkout) in checkouts.iter().enumerate() {
+        let held = held_by(checkout, target, from, to, follow);
+        if !matches!(held, Ok(None)) {
+            for moved in &checkouts[..n] {
+                follow_checkout(moved, target, to, from)?;
+            }
+        }
+        if let Some(why) = held? {
+            return Ok(Moved::Held { why });
+        }
+    }
+    let published = repo.publish(&format!("refs/heads/{target}"), to, Some(from), message);
+    if !matches!(published, Ok(Published::Done | Published::AlreadyThere)) {
+        for moved in &checkouts {
+            follow_checkout(moved, target, to, from)?;
+        }
+    }
+    Ok(match published? {
+        Published::Done | Published::AlreadyThere => Moved::Done,
+        Published::Moved { actual } => Moved::Elsewhere { actual },
+    })
 }
 
 /// Moves a person's checkout of the target, or says why it cannot follow. A checkout that is on

@@ -146,7 +146,7 @@ impl Job {
 }
 
 /// Says in one line how a command ended, if it did not end well. `limit` is the time it had.
-pub(super) fn ending(finished: &Finished, limit: Duration) -> Option<String> {
+pub(crate) fn ending(finished: &Finished, limit: Duration) -> Option<String> {
     match &finished.how {
         How::Exited(0) => None,
         How::Exited(code) => Some(format!("exit {code}")),

@@ -13,7 +13,7 @@ use super::{Service, in_scope};
 use crate::{
     models,
     runner::{Trouble, chain, worktree_name},
-    submit,
+    submit, watcher,
 };
 
 /// A driver that has not turned for so long is not well, in milliseconds.
@@ -198,6 +198,7 @@ impl Service {
         for finding in &self.0.findings {
             checks.push(row("found on start", false, finding, "keep a copy of the state folder"));
         }
+        checks.extend(self.check_remotes());
         if !repository.as_os_str().is_empty() {
             checks.push(match taskd_git::probe(repository) {
                 Ok(it) => row("repository", true, &it.root.display().to_string(), ""),
@@ -226,6 +227,27 @@ impl Service {
         let free = disk_free(&self.ctx().paths.state).unwrap_or(0);
         let text = format!("{} GB free", free >> 30);
         row("disk", LOW <= free, &text, "worktrees need room; free some disk")
+    }
+
+    /// A remote that cannot be followed stops nothing, so it never fails.
+    fn check_remotes(&self) -> Vec<v1::CheckRow> {
+        let told = |((project, branch), it): (watcher::Target, watcher::remote::Health)| {
+            let root = match self.ctx().repo(project) {
+                Ok((_, root)) => root.display().to_string(),
+                Err(_) => format!("project {}", project.0),
+            };
+            let Some(trouble) = it.trouble else {
+                return row("remote", true, &format!("{root}: {branch} follows {}", it.remote), "");
+            };
+            let hint = match it.failures {
+                0 => "nothing is lost; taskd looks again at the next fetch",
+                _ => "try `git fetch` there; taskd goes on trying",
+            };
+            let warning = v1::CheckState::Warning.into();
+            let warned = row("remote", false, &format!("{root}: {trouble}"), hint);
+            v1::CheckRow { state: warning, ..warned }
+        };
+        self.ctx().remotes.all().into_iter().map(told).collect()
     }
 
     fn check_git(&self) -> v1::CheckRow {

@@ -8,6 +8,7 @@ mod outside;
 mod probing;
 mod properties;
 mod rebasing;
+mod remotes;
 mod worktrees;
 
 use std::collections::BTreeMap;

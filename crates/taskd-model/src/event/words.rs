@@ -49,7 +49,7 @@ impl fmt::Display for Event {
             Self::LimitsSet { .. } => f.write_str("limits set"),
             Self::ProjectAdded { id, root, .. } => write!(f, "project {} is {root}", id.0),
             Self::ProjectForgotten { id } => write!(f, "project {} forgotten", id.0),
-            Self::MainMoved { target, to, commits, rewritten } => {
+            Self::MainMoved { target, to, commits, rewritten, .. } => {
                 let how = if *rewritten { "rewritten" } else { "moved" };
                 write!(f, "{target} {how} +{commits} to {}", to.short())
             }

@@ -7,6 +7,7 @@ mod logs;
 mod parked;
 mod refusal;
 mod reload;
+mod remote;
 mod serving;
 mod state;
 mod waits;

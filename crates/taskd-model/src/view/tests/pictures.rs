@@ -22,8 +22,13 @@ fn run() -> Story {
     it.of(id, Event::IterationStarted { n: 2 });
     let agent = it.start(me, Work::Agent { prompt: digest("p"), cap_micros: 4_000_000 });
     it.after(180).end(agent, agent_done(0, Some(cost(430_000))));
-    let moved =
-        Event::MainMoved { target: "main".to_owned(), to: oid(2), commits: 2, rewritten: false };
+    let moved = Event::MainMoved {
+        target: "main".to_owned(),
+        from: Some(oid(1)),
+        to: oid(2),
+        commits: 2,
+        rewritten: false,
+    };
     it.say(moved);
     it.bring(QueueOp::Refresh(P7), oid(3), oid(1));
     it.status(id, Status::Rebasing, Reason::BaseMoved);
@@ -98,8 +103,10 @@ fn behind_counts_what_the_base_lacks() {
     it.release(1);
     let behind = |it: &Story, n: u16| it.view.behind(it.it(n));
     assert_eq!(behind(&it, 0), 0);
-    let main =
-        |to, commits| Event::MainMoved { target: "main".to_owned(), to, commits, rewritten: false };
+    let main = |to, commits| {
+        let target = "main".to_owned();
+        Event::MainMoved { target, from: None, to, commits, rewritten: false }
+    };
     it.say(main(oid(2), 2));
     it.say(main(oid(2), 2));
     assert_eq!(behind(&it, 0), 2, "the same tip twice is one move");

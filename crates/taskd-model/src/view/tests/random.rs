@@ -107,7 +107,8 @@ fn event(kind: u8, n: u8, m: u8, seq: u64) -> (Option<LoopId>, Event) {
         70..=71 => Event::ApprovalAsked,
         72 => Event::Rejected { note: digest("n") },
         73..=76 => {
-            Event::MainMoved { target: "main".to_owned(), to: oid(m), commits: 1, rewritten: false }
+            let target = "main".to_owned();
+            Event::MainMoved { target, from: None, to: oid(m), commits: 1, rewritten: false }
         }
         77..=79 => Event::IntegrationMoved { plan: P7, to: oid(m) },
         80 => Event::DaemonStarted { version: "2".to_owned() },

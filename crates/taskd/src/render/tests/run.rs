@@ -55,7 +55,8 @@ fn iteration(it: &mut Story, n: u32, says: &str, report: GateReport, change: Cha
     it.after(103).of(id, Event::EffectEnded { effect: agent, outcome });
     if n == 2 {
         let target = "main".to_owned();
-        it.say(Event::MainMoved { target, to: oid("91bc4de"), commits: 2, rewritten: false });
+        let to = oid("91bc4de");
+        it.say(Event::MainMoved { target, from: None, to, commits: 2, rewritten: false });
         let entry = it.say(Event::QueueEntered { op: QueueOp::Refresh(PlanId(7)) });
         let evidence = Evidence { seq: Seq(1), tree: oid("51") };
         let end = QueueEnd::Done { commit: oid("a0"), onto: oid("3f"), evidence };
