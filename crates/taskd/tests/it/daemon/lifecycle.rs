@@ -34,7 +34,7 @@ fn stat(pid: u32) -> Vec<String> {
 #[test]
 fn a_started_daemon_outlives_its_terminal() {
     let world = World::new();
-    let line = format!("{} daemon start && read _", env!("CARGO_BIN_EXE_taskd"));
+    let line = format!("{} daemon start && echo over && read _", env!("CARGO_BIN_EXE_taskd"));
     let mut shell = Command::new("sh")
         .args(["-c", &line])
         .current_dir(&world.repo)
@@ -51,6 +51,10 @@ fn a_started_daemon_outlives_its_terminal() {
     let mut said = String::new();
     out.read_line(&mut said).expect("it returns");
     assert!(said.contains("started, pid"), "{said}");
+    // The shell alone gets the signal: it would tell how a child of its own ended.
+    let mut over = String::new();
+    out.read_line(&mut over).expect("it goes on");
+    assert_eq!(over, "over\n");
     let daemon = pid(&world);
     killpg(Pid::from_raw(i32::try_from(shell.id()).expect("a pid")), Signal::SIGHUP).expect("sent");
     let group = shell.id().to_string();

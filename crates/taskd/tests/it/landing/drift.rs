@@ -249,7 +249,7 @@ fn thirty_commits_during_an_iteration_are_one_rebase_after_it() {
 /// own is half done, and the iteration goes on.
 #[test]
 fn a_kill_in_the_middle_of_a_rebase_is_made_good() {
-    const MANY: usize = 3_000;
+    const MANY: usize = 12_000;
     let mut world = World::new();
     let (door, second) = (Door::new(&world, "turn"), Door::new(&world, "gate"));
     let script = moved::script(&world, &door);
@@ -261,7 +261,7 @@ fn a_kill_in_the_middle_of_a_rebase_is_made_good() {
     );
     door.reached();
     let dir = worktree(&world, "p1.one");
-    let name = |n: usize| format!("many/{n:04}");
+    let name = |n: usize| format!("many/{n:05}");
     for n in 0..MANY {
         world.write(&name(n), &format!("file {n}\n"));
     }
