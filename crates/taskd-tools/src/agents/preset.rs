@@ -40,6 +40,13 @@ pub struct Preset {
     pub set: BTreeMap<String, String>,
     /// How its calls are sent through the daemon, if they can be.
     pub gateway: Option<Gateway>,
+    /// What of the home directory it reads and writes, from `~/`: its login, settings, sessions. Told
+    /// to people; nothing else is kept from it.
+    #[serde(default)]
+    pub home: Vec<String>,
+    /// Hosts it connects to by itself. Told to people; nothing else is kept from it.
+    #[serde(default)]
+    pub hosts: Vec<String>,
     /// How one sees that it is logged in, without a call of its provider.
     pub login: Option<LoginCheck>,
     /// A command that prints its version.
@@ -309,6 +316,9 @@ impl Preset {
         }
         if self.open_argv.as_ref().is_some_and(|it| !it.iter().any(|it| it.contains("{session}"))) {
             return Some("`open_argv` does not name the `{session}`".to_owned());
+        }
+        if let Some(path) = self.home.iter().find(|it| !it.starts_with("~/")) {
+            return Some(format!("`home` has `{path}`: what is in it begins with `~/`"));
         }
         let resume = self.resume_argv.iter().flatten();
         let words = self.argv.iter().chain(resume.clone()).filter(|it| *it != Gateway::PLACE);

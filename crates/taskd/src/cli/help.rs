@@ -188,7 +188,7 @@ budget  name, level (all, project, plan, loop), budget_micros, cost_micros, left
         budget_tokens, tokens, left_tokens, percent_tokens; of a day also renewed, closed
 agents  agents[]: name, source, file, program, version, tested, tested_versions, logged_in,
         credential: variable, set; billed_to, counted, depth, depth_why, prompt, resume,
-        argv; problems[]; of a test: agent, version, checks[]: name, good (or null), seen
+        home[], hosts[], argv; problems[]; of a test: agent, version, checks[]: name, good (or null), seen
 models  providers[]: name, interface, url, credential; models[]: name, window, max_output,
         price: since, *_micros per million tokens; interfaces[]: name, capabilities;
         with --check instead: providers[]: name, state (usable, no_credential, misconfigured,

@@ -184,6 +184,9 @@ pub(crate) fn show(it: &Agent) -> String {
         rows.push(("process", process.to_owned()));
         rows.push(("if it asks", permissions(preset).to_owned()));
     }
+    let told = |list: &[String]| if list.is_empty() { "-".to_owned() } else { list.join(", ") };
+    rows.push(("home", told(&preset.home)));
+    rows.push(("hosts", told(&preset.hosts)));
     rows.push(("command", preset.argv.join(" ")));
     let lines = rows.iter().map(|(name, text)| format!("{name:<10} {}\n", clean(text)));
     format!("{}\n", clean(&preset.name)) + &lines.collect::<String>()
@@ -259,6 +262,8 @@ pub(crate) fn json(agents: &[Agent], problems: &[String]) -> Value {
             "resume": preset.resume_argv.is_some() || preset.format == Format::Acp,
             "permissions": (preset.format == Format::Acp).then(|| permissions(preset)),
             "long_lived": preset.long_lived,
+            "home": preset.home,
+            "hosts": preset.hosts,
             "argv": preset.argv,
         })
     };

@@ -239,6 +239,7 @@ fn agents_are_listed_as_they_are_here() {
     fs::remove_file(world.dir.path().join("home/.config/taskd/agents/wrong.toml")).expect("ours");
     let told = world.taskd(&["agents", "show", "codex"]).ok();
     has(&told, &["tested     0.169 to 0.169; this one is not", "billed to  OPENAI_API_KEY"]);
+    has(&told, &["home       ~/.codex\n", "hosts      api.openai.com, chatgpt.com\n"]);
     has(&world.taskd(&["agents", "show", "codxe"]).fails(2), &["did you mean `codex`?"]);
     // A project's preset is shown, and nothing of it is run.
     let own = "name = \"own\"\nargv = [\"sh\", \"-c\", \"touch ~/ran\"]\nprompt = \"stdin\"\nformat = \"text\"\n";
