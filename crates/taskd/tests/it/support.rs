@@ -429,3 +429,13 @@ pub(crate) fn files_that_say(dir: &Path, bytes: &str) -> Vec<PathBuf> {
     }
     found
 }
+
+/// Whether a program can be run; says so if not.
+pub(crate) fn is_here(name: &str) -> bool {
+    let path = std::env::var_os("PATH").expect("PATH is set");
+    let here = std::env::split_paths(&path).any(|it| it.join(name).is_file());
+    if !here {
+        writeln!(std::io::stdout(), "NOT RUN {name}").ok();
+    }
+    here
+}

@@ -1,7 +1,7 @@
 //! The real programs, where they are installed, against a provider on loopback. Where one is not,
 //! the test says `NOT RUN` and its name.
 
-use std::{collections::BTreeSet, io::Write as _};
+use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 use taskd_model::{Depth, Status};
@@ -9,18 +9,8 @@ use taskd_model::{Depth, Status};
 use super::{acp::processes, has, own_preset, plan};
 use crate::{
     provider::{Answer, Gate, Provider, Seen, Step, header},
-    support::World,
+    support::{World, is_here},
 };
-
-/// Whether a program can be run; says so if not.
-fn is_here(name: &str) -> bool {
-    let path = std::env::var_os("PATH").expect("PATH is set");
-    let here = std::env::split_paths(&path).any(|it| it.join(name).is_file());
-    if !here {
-        writeln!(std::io::stdout(), "NOT RUN {name}").ok();
-    }
-    here
-}
 
 fn listed(world: &World, name: &str) -> Value {
     let told = world.taskd(&["agents", "show", name, "--json"]).ok();

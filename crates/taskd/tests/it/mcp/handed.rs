@@ -1,7 +1,7 @@
 //! Tool servers handed to agents that take them: to a script that does as they do, and to the real
 //! programs where they are installed.
 
-use std::{fs, io::Write as _};
+use std::fs;
 
 use serde_json::{Value, json};
 use taskd_model::Status;
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     provider::{Answer, Provider, Step, header},
-    support::World,
+    support::{World, is_here},
 };
 
 const KEY: &str = "sk-sentinel-2277ac";
@@ -89,15 +89,6 @@ fn an_agent_that_takes_servers_is_handed_them() {
     has(&told.err, &["the agent `deaf` is told nothing of `mcp`"]);
     world.until_status("p2.a", &[Status::Complete]);
     assert_eq!(log(&world, "seen.json"), "");
-}
-
-fn is_here(name: &str) -> bool {
-    let path = std::env::var_os("PATH").expect("PATH is set");
-    let here = std::env::split_paths(&path).any(|it| it.join(name).is_file());
-    if !here {
-        writeln!(std::io::stdout(), "NOT RUN {name}").ok();
-    }
-    here
 }
 
 /// Claude Code calls a tool of a loop type's server, which has the loop's name and not its key.
