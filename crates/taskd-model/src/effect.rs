@@ -3,6 +3,8 @@
 //! An effect is wanted or not wanted; nobody sends or cancels one. It ends in exactly one
 //! [`Outcome`], and everything it [`Hold`]s stays held until that outcome is in the log.
 
+mod outcome;
+mod queue;
 mod relay;
 mod run;
 mod words;
@@ -11,10 +13,10 @@ pub use run::{AgentRun, Remark};
 
 use serde::{Deserialize, Serialize};
 
+pub use self::outcome::{ContextUse, Outcome};
+pub use self::queue::QueueOp;
 pub use self::relay::{CallWanted, Depth, Relay, Taken};
-use crate::{
-    Code, Digest, Fault, LoopId, Oid, PlanId, ProjectId, RateLevels, Seq, Usage, usage::is_zero,
-};
+use crate::{Digest, LoopId, Oid, PlanId, ProjectId, RateLevels, Seq, Usage, usage::is_zero};
 
 /// Whose work an effect is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -139,38 +141,6 @@ pub enum PrepareMode {
     Restore(Oid),
     /// What is there; if the worktree is gone, the checkpoint or else the base.
     Keep(Option<Oid>),
-}
-
-/// One thing the landing queue does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum QueueOp {
-    /// Bring a passed loop's work onto its plan's integration ref.
-    Integrate(LoopId),
-    /// Bring a passed loop's work onto the target.
-    Land(LoopId),
-    /// Merge a target that moved into the plan's integration ref.
-    Refresh(PlanId),
-}
-
-impl QueueOp {
-    /// The loop whose work is moved, if it is one loop's.
-    #[must_use]
-    pub fn loop_id(self) -> Option<LoopId> {
-        match self {
-            Self::Integrate(id) | Self::Land(id) => Some(id),
-            Self::Refresh(_) => None,
-        }
-    }
-
-    /// The plan concerned.
-    #[must_use]
-    pub fn plan(self) -> PlanId {
-        match self {
-            Self::Integrate(id) | Self::Land(id) => id.plan(),
-            Self::Refresh(plan) => plan,
-        }
-    }
 }
 
 /// What an effect keeps others from using until it has ended.
@@ -299,221 +269,6 @@ pub enum Observation {
         /// Its number.
         call: u32,
     },
-}
-
-/// How an effect ended. Exactly one for each.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Outcome {
-    /// The base was gated.
-    BaseChecked(GateReport),
-    /// The worktree is as it should be.
-    Prepared {
-        /// What was saved before files were replaced.
-        salvaged: Option<Oid>,
-    },
-    /// The `accept` commands ran on the untouched base.
-    AcceptRan {
-        /// They were green although nothing was done yet.
-        green: bool,
-        /// The output, as a blob.
-        log: Digest,
-    },
-    /// The request is rendered.
-    Composed {
-        /// The bytes every attempt sends.
-        request: Digest,
-        /// Estimated input tokens.
-        tokens: u64,
-        /// What it costs at most, in micro-dollars; 0 where no price is known.
-        #[serde(default, skip_serializing_if = "is_zero")]
-        worst_micros: u64,
-        /// Tokens of all classes it uses at most.
-        #[serde(default, skip_serializing_if = "is_zero")]
-        worst_tokens: u64,
-        /// How much of the conversation is in it; nothing for an agent's prompt.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        context: Option<ContextUse>,
-    },
-    /// The model replied.
-    Replied {
-        /// The reply, as a blob.
-        reply: Digest,
-        /// The tools it asks for, in order.
-        calls: Vec<ToolCall>,
-        /// What it cost.
-        usage: Usage,
-        /// The model that answered, in its provider's word, where it is not the one that was asked.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        by: Option<String>,
-    },
-    /// An agent's call was answered, and the answer passed on.
-    Relayed {
-        /// What it cost.
-        usage: Usage,
-    },
-    /// A tool ran; errors are results too.
-    ToolDone {
-        /// The result, as a blob.
-        result: Digest,
-        /// The result says that something went wrong.
-        error: bool,
-        /// The tree after a tool that may write.
-        checkpoint: Option<Oid>,
-        /// What went wrong, where it has a code.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        code: Option<Code>,
-    },
-    /// The agent's process is gone.
-    AgentDone {
-        /// Its exit status: 0 is a normal end.
-        exit: i32,
-        /// One line for people if it was not.
-        summary: String,
-        /// What it says it used; `None` is uncounted.
-        usage: Option<Usage>,
-        /// The tree it left.
-        checkpoint: Oid,
-        /// Its output, bounded, as a blob.
-        log: Digest,
-        /// What else is known of the run.
-        #[serde(default, skip_serializing_if = "AgentRun::is_empty")]
-        run: Box<AgentRun>,
-    },
-    /// The tree was gated.
-    Gated {
-        /// The tree as a commit.
-        checkpoint: Oid,
-        /// The tree the evidence binds to.
-        tree: Oid,
-        /// Difference to the base; no files means nothing was done.
-        change: Change,
-        /// Files that still hold conflict markers; such a tree never passes.
-        markers: u32,
-        /// `None` when there was nothing to gate.
-        report: Option<GateReport>,
-    },
-    /// The work stands on the new base.
-    Rebased {
-        /// The moved work.
-        checkpoint: Oid,
-        /// Files that hold conflict markers now.
-        conflicts: u32,
-        /// Their names, one a line, as a blob.
-        files: Option<Digest>,
-    },
-    /// The candidate is built.
-    Built {
-        /// The candidate.
-        commit: Oid,
-        /// Its tree.
-        tree: Oid,
-    },
-    /// Nothing is left to bring: the tip has it already.
-    BuiltEmpty,
-    /// The work does not merge onto the tip.
-    BuildConflict {
-        /// The files, one a line, as a blob.
-        files: Digest,
-    },
-    /// The candidate was gated.
-    CandidateGated(GateReport),
-    /// The ref is at the candidate.
-    Published,
-    /// The ref was elsewhere; nothing moved.
-    PublishMoved {
-        /// Where it is.
-        actual: Oid,
-    },
-    /// The person has the target checked out with changes of their own; nothing moved.
-    PublishHeld {
-        /// One line for people.
-        why: String,
-    },
-    /// It could not be done.
-    Failed {
-        /// What may be done about it.
-        failure: Failure,
-        /// What was attempted, to what, and what to do next; at most 500 characters.
-        message: String,
-        /// What was used all the same.
-        usage: Usage,
-        /// The facts in fields; logs of 0.1 have none.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        fault: Option<Box<Fault>>,
-    },
-    /// It was no longer wanted and has ended.
-    Cancelled {
-        /// What was used until then.
-        usage: Usage,
-        /// The tree it left, if it may have written.
-        checkpoint: Option<Oid>,
-    },
-}
-
-impl Outcome {
-    /// Why it did not work, if it did not.
-    #[must_use]
-    pub fn failure(&self) -> Option<Failure> {
-        if let Self::Failed { failure, .. } = self { Some(*failure) } else { None }
-    }
-
-    /// What was spent, whatever the end.
-    #[must_use]
-    pub fn usage(&self) -> Usage {
-        match self {
-            Self::Replied { usage, .. }
-            | Self::Relayed { usage }
-            | Self::Failed { usage, .. }
-            | Self::Cancelled { usage, .. } => *usage,
-            Self::AgentDone { usage, .. } => usage.unwrap_or_default(),
-            Self::BaseChecked(_)
-            | Self::Prepared { .. }
-            | Self::AcceptRan { .. }
-            | Self::Composed { .. }
-            | Self::ToolDone { .. }
-            | Self::Gated { .. }
-            | Self::Rebased { .. }
-            | Self::Built { .. }
-            | Self::BuiltEmpty
-            | Self::BuildConflict { .. }
-            | Self::CandidateGated(_)
-            | Self::Published
-            | Self::PublishMoved { .. }
-            | Self::PublishHeld { .. } => Usage::default(),
-        }
-    }
-}
-
-/// What a composed request is measured by, and what of the conversation it leaves out. Everything
-/// that is left out stays stored.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ContextUse {
-    /// The model's window, in tokens of request and reply together, where that is known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub window: Option<u32>,
-    /// The oldest turns, told in a line each or together.
-    #[serde(default, skip_serializing_if = "is_nothing")]
-    pub turns_left_out: u32,
-    /// Outputs of tools in later turns that are there as a reference only.
-    #[serde(default, skip_serializing_if = "is_nothing")]
-    pub outputs_left_out: u32,
-    /// What of outputs is not in the request, in bytes.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub bytes_left_out: u64,
-}
-
-impl ContextUse {
-    /// The request has less than the whole conversation.
-    #[must_use]
-    pub fn leaves_out(&self) -> bool {
-        0 < self.turns_left_out || 0 < self.outputs_left_out
-    }
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
-fn is_nothing(n: &u32) -> bool {
-    *n == 0
 }
 
 /// Lossy noise about an effect: never stored, never seen by the core.

@@ -1,11 +1,18 @@
 //! What may be typed.
 
+mod amount;
+mod work;
+
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use taskd_api::v1;
-use taskd_model::{parse_duration_ms, parse_micros, parse_tokens};
+use taskd_model::parse_duration_ms;
 
+use self::amount::parse_amount;
+pub(crate) use self::{
+    amount::Amount,
+    work::{Land, PlanArgs, RunArgs, WorkArgs},
+};
 use crate::demo::DemoArgs;
 
 /// Plans in, landed commits out. Alone it lists what goes on, like `taskd ls`.
@@ -322,74 +329,6 @@ impl Right {
     }
 }
 
-/// Who works, what decides, what lands, how much it may take.
-#[derive(Debug, Clone, Default, Args)]
-pub(crate) struct WorkArgs {
-    /// An agent program: claude, codex, aider, or a command line
-    #[arg(long, conflicts_with = "model")]
-    pub(crate) agent: Option<String>,
-    /// A model: anthropic/claude-sonnet-4-5, local/NAME, scripted:replies.yaml
-    #[arg(long)]
-    pub(crate) model: Option<String>,
-    /// The command that decides whether it passes
-    #[arg(long, conflicts_with = "no_gate")]
-    pub(crate) gate: Option<String>,
-    /// Nothing decides; always asks before landing
-    #[arg(long)]
-    pub(crate) no_gate: bool,
-    /// How passed work lands
-    #[arg(long, value_enum)]
-    pub(crate) land: Option<Land>,
-    /// A loop type
-    #[arg(long = "type", value_name = "TYPE")]
-    pub(crate) type_name: Option<String>,
-    /// An input of the loop type
-    #[arg(long, value_name = "KEY=VALUE", value_parser = parse_pair)]
-    pub(crate) set: Vec<(String, String)>,
-    /// The branch it starts from and lands on
-    #[arg(long, value_name = "BRANCH")]
-    pub(crate) target: Option<String>,
-    /// Whose calls come first
-    #[arg(long, value_enum)]
-    pub(crate) priority: Option<Priority>,
-    /// Most it may spend
-    #[arg(long, value_parser = parse_money, value_name = "$5")]
-    pub(crate) budget: Option<u64>,
-    /// Most time it may take
-    #[arg(long, value_parser = parse_duration_ms, value_name = "2h")]
-    pub(crate) time: Option<u64>,
-    /// Most iterations of each loop
-    #[arg(long, value_name = "N")]
-    pub(crate) iterations: Option<u32>,
-    /// Work although the gate is red on the untouched base
-    #[arg(long)]
-    pub(crate) base_red_ok: bool,
-    /// Do not follow it; print its name
-    #[arg(short, long)]
-    pub(crate) detach: bool,
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = "Ends with what `taskd wait` would say (`taskd help exit`); on a terminal \
-                        with 0 when it asks you to land. Ctrl-C detaches and ends with 0.")]
-pub(crate) struct RunArgs {
-    /// What to do; `-` reads it from stdin
-    pub(crate) task: String,
-    /// Go on with a session you had with the agent in this repository
-    #[arg(long, value_name = "SESSION", requires = "agent")]
-    pub(crate) session: Option<String>,
-    #[command(flatten)]
-    pub(crate) work: WorkArgs,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct PlanArgs {
-    /// A plan file (Markdown or YAML); `-` reads it from stdin
-    pub(crate) file: OsString,
-    #[command(flatten)]
-    pub(crate) work: WorkArgs,
-}
-
 #[derive(Debug, Args)]
 pub(crate) struct LsArgs {
     /// What is over, too
@@ -512,79 +451,4 @@ pub(crate) struct EventsArgs {
     /// Only of this kind: status_changed
     #[arg(long)]
     pub(crate) kind: Vec<String>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Land {
-    /// Passed is the end
-    Never,
-    /// You say so
-    Ask,
-    /// As soon as the gate is green
-    OnGate,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Priority {
-    Low,
-    Normal,
-    High,
-    Critical,
-}
-
-impl From<Land> for v1::LandPolicy {
-    fn from(it: Land) -> Self {
-        match it {
-            Land::Never => Self::Never,
-            Land::Ask => Self::Ask,
-            Land::OnGate => Self::OnGate,
-        }
-    }
-}
-
-impl From<Priority> for v1::Priority {
-    fn from(it: Priority) -> Self {
-        match it {
-            Priority::Low => Self::Low,
-            Priority::Normal => Self::Normal,
-            Priority::High => Self::High,
-            Priority::Critical => Self::Critical,
-        }
-    }
-}
-
-fn parse_pair(text: &str) -> Result<(String, String), String> {
-    let (key, value) = text.split_once('=').ok_or("write KEY=VALUE")?;
-    Ok((key.to_owned(), value.to_owned()))
-}
-
-/// What a budget is set to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Amount {
-    /// Micro-dollars.
-    Money(u64),
-    /// Tokens of all classes.
-    Tokens(u64),
-    /// No budget, where there need be none.
-    None,
-}
-
-/// `$5` or `5`, `2Mtok`, `none`.
-fn parse_amount(text: &str) -> Result<Amount, String> {
-    let word = text.trim();
-    if word == "none" {
-        return Ok(Amount::None);
-    }
-    let tokens = word.ends_with("tok") || word.ends_with("tokens");
-    let read = if tokens {
-        parse_tokens(word).map(Amount::Tokens)
-    } else {
-        parse_money(word).map(Amount::Money)
-    };
-    read.map_err(|_| format!("{word:?} is no amount; write `'$9'`, `2Mtok`, `500ktok` or `none`"))
-}
-
-/// `$5`, and `5` too: shells eat dollars.
-fn parse_money(text: &str) -> Result<u64, taskd_model::ParseUnitError> {
-    parse_micros(text).or_else(|error| parse_micros(&format!("${text}")).map_err(|_| error))
 }

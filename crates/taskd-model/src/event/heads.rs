@@ -1,0 +1,156 @@
+//! What a submitted plan and its specs say about themselves.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Digest, LoopLimits, Oid, Param, ProjectId, Seq, Time, usage::is_zero};
+
+/// How passed work may land.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LandPolicy {
+    /// Passed is the end.
+    Never,
+    /// A person says so.
+    #[default]
+    Ask,
+    /// As soon as the gate is green.
+    OnGate,
+}
+
+/// Priority classes of model calls, from last to first.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Priority {
+    /// After everybody else, but never for ever.
+    Low,
+    /// The default.
+    #[default]
+    Normal,
+    /// Before normal.
+    High,
+    /// Before everybody.
+    Critical,
+}
+
+/// What a submitted plan says about itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlanHead {
+    /// The project.
+    pub project: ProjectId,
+    /// What people call it, at most 200 characters.
+    pub title: String,
+    /// The branch it lands on.
+    pub target: String,
+    /// The target's tip when it was submitted.
+    pub base: Oid,
+    /// Same key, same plan.
+    pub key: Digest,
+    /// The plan's document (`PlanDoc`).
+    pub doc: Digest,
+    /// Names the gate's commands and environment; evidence binds to it.
+    pub gate: Digest,
+    /// The gate need not be green on the untouched base.
+    pub base_red_ok: bool,
+    /// How its work lands.
+    pub land: LandPolicy,
+    /// Priority of its calls.
+    pub priority: Priority,
+    /// Spend of all its loops, in micro-dollars.
+    pub budget_micros: u64,
+    /// Tokens of all its loops; 0 for as many as its money pays for.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub tokens: u64,
+    /// Wall time from its start, in milliseconds.
+    pub time_ms: u64,
+    /// How many specs follow.
+    pub specs: u16,
+    /// It came as one sentence (`taskd run`), so its one loop is called by the plan's name.
+    pub single: bool,
+}
+
+/// What a submitted spec says about itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpecHead {
+    /// The plan file's own id.
+    pub name: String,
+    /// What people call it, at most 200 characters.
+    pub title: String,
+    /// Specs of the same plan it needs, by place.
+    pub needs: Vec<u16>,
+    /// The spec's document (`SpecDoc`).
+    pub doc: Digest,
+    /// Names gate, accept and environment; evidence binds to it.
+    pub gate: Digest,
+    /// It has `accept` commands.
+    pub accept: bool,
+    /// What works on it.
+    pub worker: Worker,
+    /// Models that work instead while an earlier one cannot, the best first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fallback: Vec<String>,
+    /// Name of the loop type.
+    pub type_name: String,
+    /// Its limits.
+    pub limits: LoopLimits,
+    /// What the loop type sets and its worker does not take: left out, as the type says.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<Param>,
+}
+
+/// What works on a spec.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Worker {
+    /// A native loop that calls a model; the name is also its rate bucket.
+    Model(String),
+    /// An external agent program, by preset name.
+    Agent(String),
+}
+
+impl fmt::Display for Worker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Model(it) | Self::Agent(it) => f.write_str(it),
+        }
+    }
+}
+
+/// Why a loop's model is changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChangeCause {
+    /// The provider takes no call until then: a quota is used up.
+    Window {
+        /// Until when.
+        until: Time,
+        /// The end of the call that was refused.
+        by: Seq,
+    },
+    /// The provider fails, and is left alone.
+    Failing {
+        /// Since when.
+        since: Time,
+        /// The end of the call that was one too many.
+        by: Seq,
+    },
+    /// It does not accept who we are, or nobody pays there.
+    Refused {
+        /// The end of the call that was refused.
+        by: Seq,
+    },
+    /// A model the loop would rather call is there again.
+    Back,
+}
+
+impl fmt::Display for ChangeCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Window { .. } => "its quota is used up",
+            Self::Failing { .. } => "its provider keeps failing",
+            Self::Refused { .. } => "it refuses the calls",
+            Self::Back => "it is there again",
+        })
+    }
+}
