@@ -192,7 +192,9 @@ impl Coordinator {
             Command::Land(ids) => {
                 let engines = self.passed(ids)?;
                 let never = |it: &&LoopEngine| {
-                    self.state().plan(it.id.plan()).head.land == LandPolicy::Never
+                    let never = self.state().plan(it.id.plan()).head.land == LandPolicy::Never;
+                    // Its plan waits for this word all the same.
+                    never && !it.is_suspect()
                 };
                 if let Some(it) = engines.iter().find(never) {
                     return Err(Rejected::NeverLands { name: self.name_of(it.id) });

@@ -193,6 +193,7 @@ impl Coordinator {
             | Event::LimitReached { .. }
             | Event::InternalError { .. }
             | Event::Passed { .. }
+            | Event::GateTamperSuspected { .. }
             | Event::ApprovalAsked
             | Event::Approved
             | Event::Rejected { .. }

@@ -394,7 +394,15 @@ fn land_step(state: &State, engine: &LoopEngine) -> Option<Event> {
         LandPolicy::OnGate if engine.doubted => LandPolicy::Ask,
         policy @ (LandPolicy::Never | LandPolicy::Ask | LandPolicy::OnGate) => policy,
     };
-    let may_land = policy == LandPolicy::OnGate || engine.approved;
+    if engine.is_suspect() {
+        // Not even others of its plan build on a gate that nobody has looked at.
+        return (!engine.asked).then_some(Event::ApprovalAsked);
+    }
+    let may_land = match policy {
+        LandPolicy::OnGate => true,
+        LandPolicy::Ask => engine.approved,
+        LandPolicy::Never => false,
+    };
     let needs_landed = plan.needs_reach(id) == Reach::Landed;
     let alone = engine.refused_on != Some(state.target_tip(plan)) || !plan.has_unlanded_beside(id);
     if may_land && !engine.held && needs_landed && alone {
@@ -542,7 +550,7 @@ pub(crate) fn is_wanted(state: &State, op: QueueOp) -> bool {
     match op.loop_id() {
         Some(id) => {
             let engine = &state.loops()[&id];
-            let alive = engine.ending.is_none() && !engine.is_over();
+            let alive = engine.ending.is_none() && !engine.is_over() && !engine.is_suspect();
             let again = state.plan(id.plan()).again.contains(&id);
             engine.passed.is_some() && engine.next == Next::Land && (alive || again)
         }

@@ -10,7 +10,7 @@ use crate::{money::Told, relay::WantedRelay};
 use serde::{Deserialize, Serialize};
 use taskd_model::{
     Amount, Digest, EffectId, Evidence, IterationNote, Limit, LoopId, LoopLimits, Oid, OnConflict,
-    PrepareMode, Reason, Seq, SpecHead, Status, Time, ToolCall, TurnRef, Usage, Worker,
+    PrepareMode, Reason, Seq, SpecHead, Status, Suspicion, Time, ToolCall, TurnRef, Usage, Worker,
 };
 
 /// How many earlier iterations the next one is told about.
@@ -89,6 +89,8 @@ pub(crate) struct LoopEngine {
     /// Its agent ended with an error and its gate was asked all the same: a person says whether
     /// it lands.
     pub(crate) doubted: bool,
+    /// What the last gate found against its tree: it goes nowhere until that is approved.
+    pub(crate) suspicion: Option<Suspicion>,
     /// Landing was refused by the person's checkout.
     pub(crate) held: bool,
     /// It does not go onto this tip of the target alone: it waits for what was integrated before.
@@ -235,6 +237,7 @@ impl LoopEngine {
             asked: false,
             approved: false,
             doubted: false,
+            suspicion: None,
             held: false,
             refused_on: None,
             integrated: None,
@@ -270,6 +273,11 @@ impl LoopEngine {
     pub(crate) fn holds_slot(&self) -> bool {
         let waits_for_person = self.next == Next::Land && self.queued.is_none();
         matches!(self.status, Status::Running | Status::Rebasing) && !waits_for_person
+    }
+
+    /// It changes what decides about it, or has fewer tests, and no person has said yes to that.
+    pub(crate) fn is_suspect(&self) -> bool {
+        self.suspicion.is_some() && !self.approved
     }
 
     /// The model that works now, if one does.

@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use serde::{Deserialize, Serialize};
 use taskd_model::{
     Amount, Digest, EffectId, Hold, Limits, LoopId, Oid, Owner, PlanId, ProjectId, QueueEnd,
-    QueueOp, Seq, Time, Usage, Work,
+    QueueOp, Seq, TestCounts, Time, Usage, Work,
 };
 
 use crate::{
@@ -114,6 +114,8 @@ pub(crate) struct Project {
     evidence_order: VecDeque<Oid>,
     /// Bases that were checked: commit, gate, where, tests.
     pub(crate) checked: VecDeque<BaseCheck>,
+    /// What gates counted on commits that became bases: commit, gate of the plan, tests.
+    counted: VecDeque<(Oid, Digest, TestCounts)>,
     /// Its account of a day.
     pub(crate) purse: DayPurse,
 }
@@ -340,6 +342,18 @@ impl State {
         rows.iter().find(|(it, _)| *it == gate).map(|(_, seq)| *seq)
     }
 
+    /// What the gate counted on the base of a loop's work; where that very commit was never gated,
+    /// on the base its plan began with.
+    pub(crate) fn counts_on(&self, id: LoopId) -> Option<TestCounts> {
+        let plan = self.plan(id.plan());
+        let counted = &self.projects[&plan.head.project].counted;
+        let on = |commit: Oid| {
+            let found = |it: &&(Oid, Digest, TestCounts)| it.0 == commit && it.1 == plan.head.gate;
+            counted.iter().find(found).map(|it| it.2)
+        };
+        on(self.loops[&id].base).or_else(|| on(plan.head.base))
+    }
+
     /// Every hold in force, by effect. For the simulator and for `why`.
     pub(crate) fn holds(&self) -> impl Iterator<Item = (EffectId, Hold)> + '_ {
         self.effects.iter().flat_map(|(id, open)| {
@@ -367,6 +381,7 @@ impl Project {
             evidence: BTreeMap::new(),
             evidence_order: VecDeque::new(),
             checked: VecDeque::new(),
+            counted: VecDeque::new(),
             purse: DayPurse::default(),
         }
     }
@@ -384,6 +399,15 @@ impl Project {
         {
             self.evidence.remove(&oldest);
         }
+    }
+
+    /// What the gate counted on a commit that others will start from.
+    fn remember_counts(&mut self, commit: Oid, gate: Digest, counts: TestCounts) {
+        self.counted.retain(|(it, by, _)| *it != commit || *by != gate);
+        if self.counted.len() == MAX_CHECKED {
+            self.counted.pop_front();
+        }
+        self.counted.push_back((commit, gate, counts));
     }
 
     fn remember_check(&mut self, check: BaseCheck) {

@@ -127,7 +127,10 @@ impl Coordinator {
             Want::Nothing | Want::Step | Want::Slot | Want::Call(_)
                 if engine.next == Next::Land =>
             {
-                let text = if engine.held {
+                let text = if let Some(it) = engine.suspicion.as_ref().filter(|_| !engine.approved)
+                {
+                    format!("{name} passed and asks you, because it {it}: `taskd land {name}`")
+                } else if engine.held {
                     format!("{name} passed, but your checkout of the target has changes")
                 } else if engine.refused_on.is_some() {
                     format!("{name} lands after what passed before it, which is not landed yet")

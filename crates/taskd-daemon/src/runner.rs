@@ -7,6 +7,7 @@ mod agent;
 mod call;
 mod fault;
 mod gate;
+mod judge;
 mod land;
 mod live;
 mod mcp;

@@ -9,6 +9,7 @@
 //!   - landing: [`Repo::candidate`], [`Repo::merge_into`], [`Repo::publish`],
 //!     [`Repo::checked_out_at`], then [`follow_checkout`] for the person's checkout;
 //!   - a remote: [`Repo::fetch`], [`Repo::remote_tip`];
+//!   - judging: [`Repo::changed`], [`Repo::with_files_of`];
 //!   - reading: [`Repo::tip`], [`Repo::diff`], [`Repo::log`] and their like.
 //!
 //! What it writes into a repository: `refs/taskd/<tag>/{loops,salvage,before-rebase,agent}/…`,
@@ -25,6 +26,7 @@ mod history;
 mod include;
 mod merge;
 mod outside;
+mod overlay;
 mod path;
 mod probe;
 mod program;
@@ -41,6 +43,7 @@ pub use history::{CommitLine, Diff, FileStat};
 pub use include::{Included, MAX_INCLUDED_BYTES, MAX_INCLUDED_FILES, Skipped};
 pub use merge::{Candidate, Rebased};
 pub use outside::{Before, Mark, Trace};
+pub use overlay::Changed;
 pub use path::{BadPath, RepoPath};
 pub use probe::{MAX_DIRTY_FILES, Probe, probe};
 pub use refs::Published;

@@ -3,6 +3,7 @@
 //! An effect is wanted or not wanted; nobody sends or cancels one. It ends in exactly one
 //! [`Outcome`], and everything it [`Hold`]s stays held until that outcome is in the log.
 
+mod facts;
 mod outcome;
 mod queue;
 mod relay;
@@ -13,6 +14,7 @@ pub use run::{AgentRun, Remark};
 
 use serde::{Deserialize, Serialize};
 
+pub use self::facts::{GateFacts, NAMED_PATH_BYTES, NAMED_PATHS, Suspicion, Tampered, TestCounts};
 pub use self::outcome::{ContextUse, Outcome};
 pub use self::queue::QueueOp;
 pub use self::relay::{CallWanted, Depth, Relay, Taken};
@@ -218,6 +220,9 @@ pub struct GateReport {
     pub tests: Option<u32>,
     /// How long it took, in milliseconds.
     pub ms: u64,
+    /// What speaks against trusting that answer alone.
+    #[serde(default, skip_serializing_if = "GateFacts::is_empty")]
+    pub facts: Box<GateFacts>,
 }
 
 /// Something the core must know before an effect ends.

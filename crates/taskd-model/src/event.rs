@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Change, CircuitChange, Digest, EffectId, Evidence, Limit, Limits, LoopId, Observation, Oid,
-    Outcome, Owner, PlanId, ProjectId, Purse, QueueOp, Reason, Seq, SpecId, Status, Time, Verdict,
-    Work,
+    Outcome, Owner, PlanId, ProjectId, Purse, QueueOp, Reason, Seq, SpecId, Status, Suspicion,
+    Time, Verdict, Work,
 };
 
 pub use self::heads::{ChangeCause, LandPolicy, PlanHead, Priority, SpecHead, Worker};
@@ -278,6 +278,12 @@ pub enum Event {
         /// Tests, where the output says so.
         tests: Option<u32>,
     },
+    /// The loop's tree changes what decides about it, or its tests are fewer than the base's: it
+    /// goes nowhere until a person says so. Said once for each gate that finds it.
+    GateTamperSuspected {
+        /// What.
+        suspicion: Box<Suspicion>,
+    },
     /// The loop's work waits for a person's word to land.
     ApprovalAsked,
     /// A person said it may land.
@@ -485,6 +491,7 @@ kinds! {
     LimitReached => "limit_reached",
     InternalError => "internal_error",
     Passed => "passed",
+    GateTamperSuspected => "gate_tamper_suspected",
     ApprovalAsked => "approval_asked",
     Approved => "approved",
     Rejected => "rejected",

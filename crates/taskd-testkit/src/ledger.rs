@@ -23,6 +23,8 @@ pub(crate) struct LoopRow {
     pub(crate) approved: bool,
     /// Its agent's last run failed and was judged by the gate.
     pub(crate) doubted: bool,
+    /// Its last gate found something against it.
+    pub(crate) suspect: bool,
     pub(crate) held: bool,
     pub(crate) deferred: bool,
     pub(crate) spent: Usage,
@@ -323,6 +325,11 @@ impl Ledger {
         {
             row.doubted = run.judged;
         }
+        if let (Owner::Loop(of), Outcome::Gated { .. }) = (open.owner, outcome)
+            && let Some(row) = self.loops.get_mut(&of)
+        {
+            row.suspect = false;
+        }
         if let (Work::Agent { .. }, Owner::Loop(of)) = (&open.work, open.owner)
             && let Some(Failure::NotBefore(ms)) = outcome.failure()
         {
@@ -376,6 +383,7 @@ impl Ledger {
         let again = row.status == Status::Complete && matches!(op, QueueOp::Integrate(_));
         check(row.passed, || format!("{op} without having passed"))?;
         check(row.status == Status::Running || again, || format!("{op} while {}", row.status))?;
+        check(again || !row.suspect || row.approved, || format!("{op} though it is suspect"))?;
         if matches!(op, QueueOp::Land(_)) {
             let may = match plan.land {
                 LandPolicy::Never => false,
@@ -484,6 +492,10 @@ impl Ledger {
                 check(green, || format!("{id} passes without evidence"))?;
                 (row.passed, row.approved, row.held) = (true, false, false);
             }
+            Event::GateTamperSuspected { .. } => {
+                (row.suspect, row.approved) = (true, false);
+                tally.suspected += 1;
+            }
             Event::Approved => (row.approved, row.held) = (true, false),
             Event::Rejected { .. } => {
                 (row.passed, row.approved, row.held) = (false, false, false);
@@ -532,6 +544,7 @@ impl LoopRow {
             passed: false,
             approved: false,
             doubted: false,
+            suspect: false,
             held: false,
             deferred: false,
             spent: Usage::default(),
@@ -548,6 +561,7 @@ impl LoopRow {
     fn begins(&mut self, n: u32) {
         (self.iteration, self.iteration_open, self.too_large) = (n, true, 0);
         (self.passed, self.approved, self.held) = (false, false, false);
+        self.suspect = false;
     }
 
     /// Nothing is known of how large a request may be.

@@ -1,8 +1,8 @@
 //! How work ends, by what the world is when it does.
 
 use taskd_model::{
-    AgentRun, Change, Code, Digest, EffectId, Failure, Fault, GateReport, Oid, Outcome,
-    PrepareMode, QueueOp, Relay, Usage, Work,
+    AgentRun, Change, Code, Digest, EffectId, Failure, Fault, GateFacts, GateReport, Oid, Outcome,
+    PrepareMode, QueueOp, Relay, Tampered, TestCounts, Usage, Work,
 };
 
 use crate::{
@@ -132,7 +132,11 @@ fn done(world: &mut World, id: EffectId) -> Outcome {
         Work::GateCandidate { op, commit, .. } => {
             let files = world.git.files(*commit);
             let gate = gate_of(world, *op);
-            Outcome::CandidateGated(gate_on(world, &files, gate))
+            let mut report = gate_on(world, &files, gate);
+            if op.loop_id().is_some() {
+                report.facts.tampered = tampered(world);
+            }
+            Outcome::CandidateGated(report)
         }
         Work::Publish { op, commit, expected } => publish(world, id, *op, *commit, *expected),
     }
@@ -160,7 +164,10 @@ fn gate(world: &mut World, id: EffectId) -> Outcome {
     let markers = git::markers(&files);
     let change = Change { files: git::difference(&base, &files), ..Change::default() };
     let digest = world.ledger.loops[&subject.id].head.gate;
-    let report = (change.files != 0).then(|| gate_on(world, &files, digest));
+    let mut report = (change.files != 0).then(|| gate_on(world, &files, digest));
+    if let Some(report) = &mut report {
+        report.facts.tampered = tampered(world);
+    }
     Outcome::Gated { checkpoint, tree: git::tree_of(&files), change, markers, report }
 }
 
@@ -257,7 +264,17 @@ fn gate_on(world: &mut World, files: &Files, gate: Digest) -> GateReport {
         world.remember_green(tree, gate);
     }
     let summary = if green { "all good" } else { "2 tests fail" };
-    GateReport { green, summary: summary.to_owned(), log: hash, tests: Some(7), ms: 900 }
+    let run = if world.rng.chance(3) { 6 } else { 7 };
+    let counts = Some(TestCounts { run, skipped: 0 });
+    let facts = Box::new(GateFacts { tampered: None, counts });
+    GateReport { green, summary: summary.to_owned(), log: hash, tests: Some(run), ms: 900, facts }
+}
+
+/// Now and then work changes one of two sets of protected files.
+fn tampered(world: &mut World) -> Option<Tampered> {
+    let found = world.rng.chance(3);
+    let list = Digest::of(&[u8::from(world.rng.chance(30))]);
+    found.then(|| Tampered { paths: vec!["test.sh".to_owned()], files: 1, list })
 }
 
 fn part(usage: Usage) -> Usage {

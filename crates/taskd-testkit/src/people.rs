@@ -355,7 +355,11 @@ impl World {
             .iter()
             .filter(|it| match it.1 {
                 // What never lands has nobody to ask: it waits for a need that somebody else holds.
-                Status::Running => self.ledger.plans[&it.0.plan()].land != LandPolicy::Never,
+                Status::Running => {
+                    let row = &self.ledger.loops[&it.0];
+                    let suspect = row.suspect && !row.approved;
+                    suspect || self.ledger.plans[&it.0.plan()].land != LandPolicy::Never
+                }
                 status => matches!(status, Status::Paused | Status::Blocked),
             })
             .map(|it| it.0)
@@ -426,7 +430,7 @@ impl World {
             LandPolicy::Ask => false,
             LandPolicy::OnGate => !row.doubted,
         };
-        let may = by_itself || row.approved;
+        let may = (by_itself && !row.suspect) || row.approved;
         let beside = self
             .ledger
             .loops

@@ -138,6 +138,8 @@ tally! {
     already_there,
     /// Loops blocked by a need that did not pass.
     needs_failed,
+    /// Work that was suspected to talk its gate around.
+    suspected,
     /// Passed work rejected by a person.
     rejected,
     /// Times everything was parked.

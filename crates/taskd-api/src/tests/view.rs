@@ -6,7 +6,8 @@ use taskd_model::{
     IterationRow, LandPolicy, Landed, Ledger, Limit, Limits, LoopId, LoopLimits, LoopView, Note,
     Oid, OnConflict, Owner, PassedView, PlanId, PlanState, PlanView, Priority, ProjectId,
     ProjectView, QuestionView, QueueEntry, QueueOp, QueuePhase, Reason, Seq, Spans, SpecId, Status,
-    TargetView, Time, Totals, Trouble, Usage, Verdict, View, Worker,
+    Suspicion, Tampered, TargetView, TestCounts, Time, Totals, Trouble, Usage, Verdict, View,
+    Worker,
 };
 
 use crate::{WireError, v1};
@@ -184,6 +185,14 @@ fn a_loop(n: u16, status: Status, doing: Doing, reason: Option<Reason>) -> LoopV
         stopping: !full,
         ending: reason.filter(|_| full),
         approval_asked: full.then_some(Time(6)),
+        suspicion: full.then(|| Suspicion {
+            tampered: (n % 4 == 0).then(|| Tampered {
+                paths: vec!["test.sh".to_owned()],
+                files: 2,
+                list: digest(9),
+            }),
+            tests: Some((TestCounts { run: 5, skipped: 0 }, TestCounts { run: 4, skipped: 1 })),
+        }),
         held: full.then(|| "4 files changed".to_owned()),
         queue_entry: full.then_some(Seq(7)),
         iteration: 2,

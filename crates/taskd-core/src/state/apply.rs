@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use taskd_model::{
     Amount, CircuitChange, Digest, EffectId, Event, Evidence, IterationNote, Limit, LoopId,
     Observation, Oid, Owner, PlanHead, PlanId, ProjectId, Reason, Record, Seq, SpecHead, SpecId,
-    Status, Time, Unit, Usage, Verdict, Work, Worker,
+    Status, Suspicion, Time, Unit, Usage, Verdict, Work, Worker,
 };
 
 use super::{Asked, Open, Project, State, WantedChange, bucket_of};
@@ -122,6 +122,7 @@ impl State {
             | Event::LimitReached { .. }
             | Event::InternalError { .. }
             | Event::Passed { .. }
+            | Event::GateTamperSuspected { .. }
             | Event::ApprovalAsked
             | Event::Approved
             | Event::Rejected { .. }
@@ -165,6 +166,7 @@ impl State {
             Event::Passed { checkpoint, evidence, .. } => {
                 self.pass(id, *checkpoint, *evidence, since);
             }
+            Event::GateTamperSuspected { suspicion } => self.suspect(id, suspicion),
             Event::ApprovalAsked => self.engine_mut(id).asked = true,
             Event::Approved => self.engine_mut(id).approve(),
             Event::Rejected { note } => {
@@ -465,8 +467,22 @@ impl State {
         engine.set_next(Next::Land, since);
         let plan = self.plan(id.plan());
         let (project, gate) = (plan.head.project, plan.spec(id).head.gate);
+        if self.loops[&id].suspicion.is_some() {
+            // What was green is green beside this base only; another base has other files to keep.
+            return;
+        }
         let project = self.projects.get_mut(&project).expect("known");
         project.remember_evidence(evidence.tree, gate, evidence.seq);
+    }
+
+    /// A gate found something against the tree: whatever was said of it before was said without
+    /// knowing that.
+    fn suspect(&mut self, id: LoopId, suspicion: &Suspicion) {
+        let engine = self.engine_mut(id);
+        engine.suspicion = Some(suspicion.clone());
+        engine.approved = false;
+        engine.asked = false;
+        self.evict(self.plan(id.plan()).head.project);
     }
 
     fn resume(&mut self, id: LoopId) {

@@ -204,10 +204,15 @@ impl State {
         if let Outcome::BaseChecked(report) = outcome {
             plan.attempts = 0;
             let (green, tests) = (report.green, report.tests);
+            if !green && !red_ok && present {
+                plan.state = PlanState::Refused;
+            }
+            if let Some(counts) = report.facts.counts.filter(|_| green) {
+                let project = self.projects.get_mut(&project).expect("known");
+                project.remember_counts(base, gate, counts);
+            }
             if green || red_ok {
                 self.base_was_checked(project, BaseCheck { base, gate, seq, green, tests });
-            } else if present {
-                plan.state = PlanState::Refused;
             }
         } else if let Outcome::Failed { failure, message, .. } = outcome
             && present
@@ -253,7 +258,14 @@ impl State {
             }
             _ => None,
         };
+        let plan_gate = self.plan(op.plan()).head.gate;
         let project = self.projects.get_mut(&id).expect("known");
+        if let (Work::GateCandidate { commit, .. }, Outcome::CandidateGated(report)) =
+            (&open.work, outcome)
+            && let Some(counts) = report.facts.counts.filter(|_| report.green)
+        {
+            project.remember_counts(*commit, plan_gate, counts);
+        }
         let active = project.lane.active.as_mut().expect("the queue's effects have an entry");
         active.ended(&open.work, seq, outcome, open.ending, tip);
         if let Some(evidence) = known {
@@ -325,6 +337,7 @@ impl LoopEngine {
             }
             // Verdict and evidence follow as events of their own.
             (Work::Gate, Outcome::Gated { markers, .. }) => {
+                self.suspicion = None;
                 if *markers == 0 {
                     self.conflicts = 0;
                     self.conflict_files = None;

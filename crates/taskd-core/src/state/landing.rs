@@ -92,6 +92,7 @@ impl State {
         engine.passed = None;
         engine.asked = false;
         engine.approved = false;
+        engine.suspicion = None;
         engine.held = false;
         engine.refused_on = None;
         engine.integrated = None;

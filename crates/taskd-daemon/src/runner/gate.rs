@@ -5,7 +5,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use taskd_model::{Change, Code, GateDoc, GateReport, Outcome, PlanDoc};
+use taskd_model::{
+    Change, Code, GateDoc, GateFacts, GateReport, Outcome, PlanDoc, SpecDoc, TestCounts,
+};
 use taskd_tools::supervise::How;
 
 use super::{
@@ -56,19 +58,38 @@ impl Job {
         commit: taskd_model::Oid,
     ) -> Result<Outcome, Trouble> {
         let plan = self.plan_doc()?;
-        let accept = match &self.order.subject {
-            Some(_) => self.spec_doc()?.accept,
-            None => Vec::new(),
+        let report = match &self.order.subject {
+            Some(_) => self.gate_work(commit, &plan, &self.spec_doc()?).await?,
+            None => self.gate_commit(commit, &plan, &[]).await?,
         };
-        let report = self.gate_commit(commit, &plan, &accept).await?;
         if !self.is_wanted() {
             return Ok(cancelled());
         }
         Ok(Outcome::CandidateGated(report))
     }
 
+    /// A loop's work as a candidate: what decides about it is what its parent has.
+    async fn gate_work(
+        &self,
+        commit: taskd_model::Oid,
+        plan: &PlanDoc,
+        spec: &SpecDoc,
+    ) -> Result<GateReport, Trouble> {
+        let (repo, _) = self.ctx.repo(self.order.project)?;
+        let base = self.blocking(move || Ok(repo.first_parent(commit)?)).await?;
+        let found = match base {
+            Some(base) => self.tampering(base, commit, plan, spec).await?,
+            None => None,
+        };
+        let own = self.gate_commit(commit, plan, &spec.accept);
+        match found {
+            Some(found) => self.judge_twice(found, plan, &spec.accept, own).await,
+            None => own.await,
+        }
+    }
+
     /// Gates a commit in a scratch checkout: exactly its files, and the caches of earlier gates.
-    async fn gate_commit(
+    pub(super) async fn gate_commit(
         &self,
         commit: taskd_model::Oid,
         plan: &PlanDoc,
@@ -133,12 +154,19 @@ impl Job {
             let text = format!("Conflict markers are left in: {}", names.join(", "));
             let summary = short(&text);
             let log = self.ctx.put_blob(text.into())?;
-            return Ok(gated(Some(GateReport { green: false, summary, log, tests: None, ms: 0 })));
+            let facts = Box::default();
+            let report = GateReport { green: false, summary, log, tests: None, ms: 0, facts };
+            return Ok(gated(Some(report)));
         }
         let plan = self.plan_doc()?;
         let spec = self.spec_doc()?;
         let dir = self.worktree()?;
-        let report = self.run_gate(&dir, &plan, &plan.gate, &spec.accept).await?;
+        let found = self.tampering(subject.base, checkpoint, &plan, &spec).await?;
+        let own = self.run_gate(&dir, &plan, &plan.gate, &spec.accept);
+        let report = match found {
+            Some(found) => self.judge_twice(found, &plan, &spec.accept, own).await?,
+            None => own.await?,
+        };
         if !self.is_wanted() {
             return Ok(cancelled());
         }
@@ -161,9 +189,12 @@ impl Job {
         let mut log = String::new();
         let mut tests = None;
         let mut summary = String::from("no gate command");
-        let commands = gate.quick.iter().chain(&gate.run).chain(accept);
+        let of_gate = gate.quick.iter().chain(&gate.run).map(|it| (it, true));
+        let commands = of_gate.chain(accept.iter().map(|it| (it, false)));
+        // What `accept` adds says nothing about tests that are gone.
+        let mut counts = (!gate.run.is_empty()).then_some(TestCounts { run: 0, skipped: 0 });
         let mut green = true;
-        for command in commands {
+        for (command, is_gate) in commands {
             let spec = Command::shell(command, PathBuf::from(dir), self.env(plan), timeout);
             let finished = self.run(spec, self.lines_as_noise()).await;
             not_started(&finished)?;
@@ -177,6 +208,13 @@ impl Job {
             let found = findings::read(output.as_bytes(), code);
             if let Some(n) = found.tests {
                 tests = Some(tests.unwrap_or(0) + n);
+            }
+            if is_gate {
+                // Half an output has half the counts.
+                counts = counts.filter(|_| !finished.output.truncated).map(|it| TestCounts {
+                    run: it.run.saturating_add(found.tests.unwrap_or(0)),
+                    skipped: it.skipped.saturating_add(found.skipped),
+                });
             }
             summary = match (tests, how.is_some()) {
                 // All commands together are the gate; the last one alone is not.
@@ -195,7 +233,8 @@ impl Job {
         }
         let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         let log = self.ctx.put_blob(log.into())?;
-        Ok(GateReport { green, summary: short(&summary), log, tests, ms })
+        let facts = Box::new(GateFacts { tampered: None, counts });
+        Ok(GateReport { green, summary: short(&summary), log, tests, ms, facts })
     }
 }
 
@@ -204,7 +243,7 @@ fn cancelled() -> Outcome {
 }
 
 /// At most 200 bytes, on a character boundary.
-fn short(text: &str) -> String {
+pub(super) fn short(text: &str) -> String {
     let end = (0..=text.len().min(200)).rev().find(|at| text.is_char_boundary(*at));
     text[..end.unwrap_or(0)].to_owned()
 }

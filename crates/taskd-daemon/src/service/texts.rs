@@ -156,14 +156,15 @@ impl Service {
 
     pub(super) fn do_diff(&self, request: &v1::DiffRequest) -> Result<v1::DiffResponse, ApiError> {
         let id = self.one_loop(&request.id)?;
-        let (base, work, project) = {
+        let (base, work, project, suspicion) = {
             let view = self.ctx().hub.view();
             let it = &view.loops[&id];
             let plan = &view.plans[&id.plan()];
             let landed = it.landed.as_ref().map(|it| (it.onto, it.commit));
             let work = it.passed.as_ref().map(|it| it.checkpoint).or(it.checkpoint);
             let (base, work) = landed.unwrap_or((it.base.commit, work.unwrap_or(it.base.commit)));
-            (base, work, plan.project)
+            let suspicion = it.suspicion.as_ref().map(ToString::to_string);
+            (base, work, plan.project, suspicion.unwrap_or_default())
         };
         let named = |text: &str, default: Oid| match text {
             "" => Ok(default),
@@ -197,6 +198,7 @@ impl Service {
             from: from.to_string(),
             to: to.to_string(),
             truncated: diff.truncated && !request.stat,
+            suspicion,
         })
     }
 }

@@ -86,6 +86,7 @@ impl fmt::Display for Event {
             Self::LimitReached { limit } => write!(f, "limit reached: {limit}"),
             Self::InternalError { message } => write!(f, "internal error: {message}"),
             Self::Passed { evidence, .. } => write!(f, "passed on tree {}", evidence.tree.short()),
+            Self::GateTamperSuspected { suspicion } => write!(f, "suspected: it {suspicion}"),
             Self::ApprovalAsked => f.write_str("asks to land"),
             Self::Approved => f.write_str("approved"),
             Self::Rejected { .. } => f.write_str("rejected"),

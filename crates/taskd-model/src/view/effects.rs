@@ -313,6 +313,7 @@ impl LoopView {
                 self.checkpoint = Some(*checkpoint);
                 self.conflicts = *markers;
                 self.change = *change;
+                self.suspicion = None;
                 if let Some(report) = report {
                     self.gate = Some(gate_view(report, record));
                 }

@@ -4,7 +4,7 @@
 
 use crate::{
     AgentRun, Change, Digest, Event, Evidence, LoopId, Oid, PlanHead, PlanId, Reason, Record, Seq,
-    SpecHead, SpecId, Status, Time, Unit, Usage, Verdict, Worker,
+    SpecHead, SpecId, Status, Suspicion, Time, Unit, Usage, Verdict, Worker,
 };
 
 use super::{
@@ -88,6 +88,7 @@ impl View {
             | Event::LimitReached { .. }
             | Event::InternalError { .. }
             | Event::Passed { .. }
+            | Event::GateTamperSuspected { .. }
             | Event::ApprovalAsked
             | Event::Approved
             | Event::Rejected { .. }
@@ -128,6 +129,11 @@ impl View {
             Event::InternalError { message } => it.ending = Some(Reason::Internal(message.clone())),
             Event::Passed { checkpoint, evidence, tests } => {
                 it.pass(*checkpoint, *evidence, *tests, at);
+            }
+            Event::GateTamperSuspected { suspicion } => {
+                it.suspicion = Some(Suspicion::clone(suspicion));
+                it.approval_asked = None;
+                it.rest(at);
             }
             Event::ApprovalAsked => {
                 it.approval_asked = Some(at);
@@ -315,6 +321,7 @@ impl LoopView {
             stopping: false,
             ending: None,
             approval_asked: None,
+            suspicion: None,
             held: None,
             queue_entry: None,
             iteration: 0,
@@ -372,6 +379,7 @@ impl LoopView {
     /// What it passed with counts no longer.
     fn send_back(&mut self) {
         self.approval_asked = None;
+        self.suspicion = None;
         self.held = None;
         self.passed = None;
         self.integrated = None;

@@ -97,6 +97,7 @@ impl View {
             | Event::Deferred { .. }
             | Event::LimitReached { .. }
             | Event::InternalError { .. }
+            | Event::GateTamperSuspected { .. }
             | Event::ApprovalAsked
             | Event::Approved
             | Event::Rejected { .. }
@@ -307,6 +308,9 @@ impl View {
             Event::LimitReached { limit } => line(format!("limit reached: {limit}")),
             Event::InternalError { message } => {
                 line("a defect of taskd ends it".to_owned()).detail(message)
+            }
+            Event::GateTamperSuspected { suspicion } => {
+                line(format!("it {suspicion}")).detail("a person decides, whatever the gate says")
             }
             Event::ApprovalAsked => line(format!("ready to land: {}", it.sum())),
             Event::Approved => line("approved".to_owned()),

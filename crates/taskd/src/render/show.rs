@@ -52,6 +52,9 @@ pub(crate) fn one(view: &View, id: LoopId, more: &v1::ShowResponse, scene: &Scen
         [] => out.push(pair("gate", "none: always asks before landing", "")),
         gate => out.push(pair("gate", &clean(&gate.join(" && ")), &from)),
     }
+    if let Some(suspicion) = &it.suspicion {
+        out.push(label("suspect", &clean(&format!("it {suspicion}"))));
+    }
     if let Some(instead_of) = &it.instead_of {
         let rather = format!("instead of {}", clean(instead_of));
         out.push(pair("model", &words::worker(&it.worker), &rather));

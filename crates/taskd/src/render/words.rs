@@ -249,6 +249,9 @@ pub(crate) fn verdict(it: Option<Verdict>) -> &'static str {
 }
 
 fn ready(it: &LoopView) -> String {
+    if let Some(suspicion) = &it.suspicion {
+        return clean(&format!("your word: it {suspicion}"));
+    }
     let mut text = format!("ready to land, {}", change(&it.change));
     match &it.passed {
         Some(passed) => {
