@@ -47,13 +47,18 @@ fn until_none_left(world: &World) {
 
 /// Proves P-6: setup, agent and gate of a loop are told its worktree, its project, a directory for
 /// temporary files and ten ports of its own, which are the same after `kill -9`; another loop has
-/// others, and a candidate's gate has its own.
+/// others, and a candidate's gate has its own. What `.worktreeinclude` names is copied.
 #[test]
 fn every_program_of_a_loop_is_told_its_place() {
     let mut world = World::new();
     world.env.insert("TASKD_WORK__PORT".to_owned(), "24000".to_owned());
     // Somebody has a port of the first block: it is not handed out.
     let _other = TcpListener::bind((Ipv4Addr::LOCALHOST, 24_003)).ok();
+    world.write(".gitignore", ".env\n");
+    world.write(".worktreeinclude", ".env\n");
+    world.git(&["add", "-A"]);
+    world.git(&["commit", "-q", "-m", "what is not for git"]);
+    world.write(".env", "KEY=value\n");
     let door = Door::new(&world, "work");
     let run = agent(
         &world,
@@ -86,6 +91,8 @@ fn every_program_of_a_loop_is_told_its_place() {
         assert!(tmp.starts_with(world.state().join("tmp")), "{tmp:?}");
         assert_eq!(fs::metadata(tmp).expect("there").mode() & 0o777, 0o700);
         assert!(tmp.join("left").exists());
+        let copied = fs::read_to_string(worktree(&world, name).join(".env"));
+        assert_eq!(copied.expect("copied"), "KEY=value\n");
     }
     let port = |env: &BTreeMap<String, String>| env["TASKD_PORT"].parse::<u16>().expect("a port");
     let ports = [port(&first[0]), port(&first[1])];
