@@ -96,6 +96,19 @@ impl Job {
         accept: &[String],
     ) -> Result<GateReport, Trouble> {
         let scratch = Scratch::take(&self.ctx, self.order.project)?;
+        let report = self.gate_in(&scratch, commit, plan, accept).await;
+        drop(scratch);
+        tokio::task::block_in_place(|| self.ctx.sweep_places());
+        report
+    }
+
+    async fn gate_in(
+        &self,
+        scratch: &Scratch<'_>,
+        commit: taskd_model::Oid,
+        plan: &PlanDoc,
+        accept: &[String],
+    ) -> Result<GateReport, Trouble> {
         let name = format!("gate-{}", scratch.n);
         let (repo, root) = self.ctx.repo(self.order.project)?;
         let commands = self.setup_commands()?;
@@ -195,7 +208,8 @@ impl Job {
         let mut counts = (!gate.run.is_empty()).then_some(TestCounts { run: 0, skipped: 0 });
         let mut green = true;
         for (command, is_gate) in commands {
-            let spec = Command::shell(command, PathBuf::from(dir), self.env(plan), timeout);
+            let env = self.env(plan, dir)?;
+            let spec = Command::shell(command, PathBuf::from(dir), env, timeout);
             let finished = self.run(spec, self.lines_as_noise()).await;
             not_started(&finished)?;
             let output = finished.output.text();
@@ -211,10 +225,7 @@ impl Job {
             }
             if is_gate {
                 // Half an output has half the counts.
-                counts = counts.filter(|_| !finished.output.truncated).map(|it| TestCounts {
-                    run: it.run.saturating_add(found.tests.unwrap_or(0)),
-                    skipped: it.skipped.saturating_add(found.skipped),
-                });
+                counts = counts.filter(|_| !finished.output.truncated).map(|it| more(it, &found));
             }
             summary = match (tests, how.is_some()) {
                 // All commands together are the gate; the last one alone is not.
@@ -235,6 +246,14 @@ impl Job {
         let log = self.ctx.put_blob(log.into())?;
         let facts = Box::new(GateFacts { tampered: None, counts });
         Ok(GateReport { green, summary: short(&summary), log, tests, ms, facts })
+    }
+}
+
+/// What a command counted, added to what those before it did.
+fn more(sum: TestCounts, found: &findings::Findings) -> TestCounts {
+    TestCounts {
+        run: sum.run.saturating_add(found.tests.unwrap_or(0)),
+        skipped: sum.skipped.saturating_add(found.skipped),
     }
 }
 

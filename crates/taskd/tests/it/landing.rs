@@ -7,6 +7,7 @@ mod fifty;
 mod gates;
 mod kept;
 mod moved;
+mod places;
 mod queue;
 mod repos;
 

@@ -17,7 +17,8 @@ fn world() -> World {
 /// Submits one spec for an agent that runs `body`; two iterations at most.
 fn submit(world: &World, head: &str, body: &str) {
     let run = agent(world, "agent.sh", body);
-    let head = format!("agent: {run}\nland: on-gate\nbase: red-ok\niterations: 2\n{head}");
+    let head =
+        format!("agent: {run}\nland: on-gate\nbase: red-ok\nlimits: {{iterations: 2}}\n{head}");
     world.submit(&plan(&head, &[("one", "")]));
 }
 
@@ -177,7 +178,7 @@ fn make_takes_the_makefile_of_the_base() {
     world.start();
     let body = "for it in Makefile GNUmakefile; do printf 'test:\\n\\ttrue\\n' > $it; done";
     let run = agent(&world, "agent.sh", body);
-    let head = format!("agent: {run}\nland: on-gate\nbase: red-ok\niterations: 2");
+    let head = format!("agent: {run}\nland: on-gate\nbase: red-ok\nlimits: {{iterations: 2}}");
     world.submit(&plan(&head, &[("one", "")]).replace("gate: sh test.sh", "gate: make test"));
     // The second iteration changes nothing more, and is judged as the first was.
     is_never_done(&world, &old);
@@ -196,7 +197,7 @@ fn settings_of_the_worktree_change_nothing() {
     let body = "echo '[gate]\ncommand = \"true\"\nprotect = []' > .taskd/config.toml
 mkdir -p .taskd/types; printf 'gate:\\n  run: [\"true\"]\\n' > .taskd/types/ralph.yaml";
     let run = agent(&world, "agent.sh", body);
-    let head = format!("agent: {run}\nland: on-gate\nbase: red-ok\niterations: 2");
+    let head = format!("agent: {run}\nland: on-gate\nbase: red-ok\nlimits: {{iterations: 2}}");
     world.submit(&plan(&head, &[("one", "")]).replace("gate: sh test.sh\n", ""));
     is_never_done(&world, &old);
     assert_eq!(paths(&world)[0], [".taskd/config.toml", ".taskd/types/ralph.yaml"]);
