@@ -61,7 +61,7 @@ fn a_gate_that_is_made_to_say_yes_is_not_asked() {
     is_never_done(&world, &old);
     assert_eq!(paths(&world), [["test.sh"], ["test.sh"]]);
     let log = world.taskd(&["events"]).ok();
-    assert!(log.contains("gate_tamper_suspected") && log.contains("test.sh"), "{log}");
+    assert!(log.contains("suspected: it changes protected test.sh"), "{log}");
     let told = super::prompt(&world, "p1.one", 2);
     assert!(told.contains("with the base's test.sh"), "{told}");
 }
