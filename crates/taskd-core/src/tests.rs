@@ -21,8 +21,8 @@ mod why;
 use taskd_model::{
     Actor, AgentRun, Change, Code, Command, Digest, EffectId, Event, Failure, GateReport, Input,
     LandPolicy, Limits, LoopId, LoopLimits, Observation, Oid, OnConflict, Outcome, Owner, PlanHead,
-    PlanId, Priority, ProjectId, Purse, Record, SpecHead, SpecId, Status, Time, ToolCall, Usage,
-    Work, Worker,
+    PlanId, Priority, ProjectId, Purse, Record, SpecHead, SpecId, Status, Tampered, Time, ToolCall,
+    Usage, Work, Worker,
 };
 
 use crate::{Coordinator, Decided, Rejected};
@@ -444,6 +444,8 @@ fn outcome(verb: &str, args: &[&str]) -> Outcome {
         "empty" => Outcome::BuiltEmpty,
         "conflict" => Outcome::BuildConflict { files: blob },
         "candidate-green" => Outcome::CandidateGated(report(true)),
+        "tampered" => suspicious(gated(tree("7ee1"), 0, 2, true), &args[1..]),
+        "candidate-tampered" => suspicious(Outcome::CandidateGated(report(true)), args),
         "candidate-red" => Outcome::CandidateGated(report(false)),
         "published" => Outcome::Published,
         "moved" => Outcome::PublishMoved { actual: oid(args[0]) },
@@ -486,6 +488,19 @@ fn good(work: &Work) -> Outcome {
 fn gated(tree: Oid, markers: u32, files: u32, green: bool) -> Outcome {
     let change = Change { files, added: 10, removed: 3 };
     Outcome::Gated { checkpoint: oid("5afe"), tree, change, markers, report: Some(report(green)) }
+}
+
+/// The same outcome of work that changes these protected files.
+fn suspicious(mut outcome: Outcome, names: &[&str]) -> Outcome {
+    let (Outcome::Gated { report: Some(report), .. } | Outcome::CandidateGated(report)) =
+        &mut outcome
+    else {
+        panic!("{outcome} is no gate");
+    };
+    let paths: Vec<String> = names.iter().map(|it| (*it).to_owned()).collect();
+    let (files, list) = (1, Digest::of(names.join("\n").as_bytes()));
+    report.facts.tampered = Some(Tampered { paths, files, list });
+    outcome
 }
 
 /// What each call uses: one cent, and a thousand tokens, which count towards no limit per minute.
