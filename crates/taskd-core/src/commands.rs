@@ -203,6 +203,13 @@ impl Coordinator {
                     }
                 }
             }
+            Command::Sync(ids) => {
+                for engine in self.passed(ids)? {
+                    if engine.held {
+                        self.emit(now, actor, Some(engine.id), Event::SyncAsked);
+                    }
+                }
+            }
             Command::Reject { id, note } => {
                 self.passed(&[*id])?;
                 self.emit(now, actor, Some(*id), Event::Rejected { note: *note });

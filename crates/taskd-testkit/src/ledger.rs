@@ -485,6 +485,7 @@ impl Ledger {
                 (row.passed, row.approved, row.held) = (true, false, false);
             }
             Event::Approved => (row.approved, row.held) = (true, false),
+            Event::SyncAsked => row.held = false,
             Event::Rejected { .. } => {
                 (row.passed, row.approved, row.held) = (false, false, false);
                 tally.rejected += 1;

@@ -124,6 +124,7 @@ impl State {
             | Event::Passed { .. }
             | Event::ApprovalAsked
             | Event::Approved
+            | Event::SyncAsked
             | Event::Rejected { .. }
             | Event::NoteAdded { .. }
             | Event::QuestionAnswered { .. }
@@ -167,6 +168,10 @@ impl State {
             }
             Event::ApprovalAsked => self.engine_mut(id).asked = true,
             Event::Approved => self.engine_mut(id).approve(),
+            Event::SyncAsked => {
+                let engine = self.engine_mut(id);
+                (engine.held, engine.beside) = (false, true);
+            }
             Event::Rejected { note } => {
                 self.engine_mut(id).add_note(*note);
                 self.send_back(id, since);
