@@ -7,6 +7,7 @@ mod drift;
 mod fifty;
 mod kept;
 mod moved;
+mod places;
 mod queue;
 mod repos;
 mod sync;
