@@ -196,6 +196,7 @@ impl Coordinator {
             | Event::GateTamperSuspected { .. }
             | Event::ApprovalAsked
             | Event::Approved
+            | Event::SyncAsked
             | Event::Rejected { .. }
             | Event::NoteAdded { .. }
             | Event::QuestionAnswered { .. }

@@ -91,6 +91,7 @@ impl View {
             | Event::GateTamperSuspected { .. }
             | Event::ApprovalAsked
             | Event::Approved
+            | Event::SyncAsked
             | Event::Rejected { .. }
             | Event::NoteAdded { .. }
             | Event::QuestionAnswered { .. }
@@ -139,7 +140,7 @@ impl View {
                 it.approval_asked = Some(at);
                 it.rest(at);
             }
-            Event::Approved => {
+            Event::Approved | Event::SyncAsked => {
                 (it.approval_asked, it.held) = (None, None);
                 it.rest(at);
             }
