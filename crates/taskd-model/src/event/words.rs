@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::{ChangeCause, Event, QueueEnd, Record};
-use crate::{Observation, Purse, Unit};
+use super::{ChangeCause, Event, QueueEnd, Record, SpecHead};
+use crate::{Observation, Purse, SpecId, Unit};
 
 impl fmt::Display for QueueEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -56,13 +56,7 @@ impl fmt::Display for Event {
             Self::PlanSubmitted { plan, head } => {
                 write!(f, "{plan} submitted, {} specs: {}", head.specs, head.title)
             }
-            Self::SpecAdded { spec, head } => {
-                write!(f, "{spec} is {}", head.name)?;
-                for it in &head.left_out {
-                    write!(f, ", without `{}`", it.key())?;
-                }
-                write!(f, ": {}", head.title)
-            }
+            Self::SpecAdded { spec, head } => added(f, *spec, head),
             Self::PlanReleased { plan, evidence: Some(_), .. } => {
                 write!(f, "{plan} released, base green")
             }
@@ -113,6 +107,15 @@ impl fmt::Display for Event {
             Self::QueueLeft { entry, op, end } => write!(f, "q{entry} {op}: {end}"),
         }
     }
+}
+
+/// A spec, and what its loop leaves out.
+fn added(f: &mut fmt::Formatter<'_>, spec: SpecId, head: &SpecHead) -> fmt::Result {
+    write!(f, "{spec} is {}", head.name)?;
+    for it in &head.left_out {
+        write!(f, ", without `{}`", it.key())?;
+    }
+    write!(f, ": {}", head.title)
 }
 
 /// A budget that is nearly spent.

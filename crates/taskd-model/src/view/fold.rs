@@ -133,13 +133,9 @@ impl View {
             }
             Event::GateTamperSuspected { suspicion } => {
                 it.suspicion = Some(Suspicion::clone(suspicion));
-                it.approval_asked = None;
-                it.rest(at);
+                it.asks_to_land(None, at);
             }
-            Event::ApprovalAsked => {
-                it.approval_asked = Some(at);
-                it.rest(at);
-            }
+            Event::ApprovalAsked => it.asks_to_land(Some(at), at),
             Event::Approved | Event::SyncAsked => {
                 (it.approval_asked, it.held) = (None, None);
                 it.rest(at);
@@ -375,6 +371,12 @@ impl LoopView {
             (None, None) => Doing::Idle,
         };
         self.doing(doing, at);
+    }
+
+    /// It waits for a person's word to land since then, or no longer.
+    fn asks_to_land(&mut self, since: Option<Time>, at: Time) {
+        self.approval_asked = since;
+        self.rest(at);
     }
 
     /// What it passed with counts no longer.

@@ -58,12 +58,7 @@ impl View {
             Event::WorkParked => Some(Line::new("", "parked: nothing new starts")),
             Event::WorkUnparked => Some(Line::new("", "work goes on")),
             Event::MainMoved { target, commits, rewritten, .. } => {
-                let text = match (rewritten, commits) {
-                    (true, _) => format!("{target} was rewritten"),
-                    (false, 0) => format!("{target} moved"),
-                    (false, n) => format!("{target} moved +{n}"),
-                };
-                Some(Line::new(target, text))
+                Some(main_line(target, *commits, *rewritten))
             }
             Event::PlanReleased { plan, evidence: None, .. } => {
                 let line = Line::new(&plan.to_string(), "released");
@@ -440,6 +435,15 @@ impl EffectKind {
             Self::Publish(_) => "landing",
         }
     }
+}
+
+fn main_line(target: &str, commits: u32, rewritten: bool) -> Line {
+    let text = match (rewritten, commits) {
+        (true, _) => format!("{target} was rewritten"),
+        (false, 0) => format!("{target} moved"),
+        (false, n) => format!("{target} moved +{n}"),
+    };
+    Line::new(target, text)
 }
 
 fn base_line(name: &str, target: &str, report: &GateReport) -> Line {
