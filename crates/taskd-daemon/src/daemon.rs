@@ -29,7 +29,7 @@ use tracing::{error, info, warn};
 use crate::{
     config::{self, Config},
     driver::{Driver, Inbox, Replayed, replay},
-    gateway, health,
+    gateway, gc, health,
     hub::Hub,
     log, models,
     paths::Paths,
@@ -283,7 +283,8 @@ fn start(
     tasks.spawn(async move {
         tokio::select! {
             () = watcher::watch(Arc::clone(&watching), poll) => {}
-            () = watcher::remote::follow(watching) => {}
+            () = watcher::remote::follow(Arc::clone(&watching)) => {}
+            () = gc::now_and_then(watching) => {}
             () = stopped.cancelled() => {}
         }
     });

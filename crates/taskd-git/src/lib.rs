@@ -8,6 +8,7 @@
 //!   - a program that worked there: [`Repo::before`], [`Repo::mend`], [`Repo::after`];
 //!   - landing: [`Repo::candidate`], [`Repo::merge_into`], [`Repo::publish`],
 //!     [`Repo::checked_out_at`], then [`follow_checkout`] for the person's checkout;
+//!   - what may go: [`Repo::places`], [`Repo::proof`], [`Repo::retire`];
 //!   - a remote: [`Repo::fetch`], [`Repo::remote_tip`];
 //!   - reading: [`Repo::tip`], [`Repo::diff`], [`Repo::log`] and their like.
 //!
@@ -21,6 +22,7 @@ mod checkpoint;
 mod error;
 mod files;
 mod follow;
+mod gc;
 mod history;
 mod include;
 mod merge;
@@ -37,6 +39,7 @@ mod worktree;
 pub use checkpoint::Checkpoint;
 pub use error::GitError;
 pub use follow::{Follow, follow_checkout};
+pub use gc::{Place, PlaceKind, Proof};
 pub use history::{CommitLine, Diff, FileStat};
 pub use include::{Included, MAX_INCLUDED_BYTES, MAX_INCLUDED_FILES, Skipped};
 pub use merge::{Candidate, Rebased};

@@ -4,6 +4,7 @@ mod ask;
 mod checkout;
 mod drift;
 mod fifty;
+mod gc;
 mod kept;
 mod moved;
 mod queue;
