@@ -50,7 +50,7 @@ fn busy(world: &mut World, door: &Door) {
     until_ready(world, "p2.ready");
 }
 
-/// Proves P-1, P-5, W-30: a dry run says what would go and takes nothing; then worktrees of loops that are over
+/// Proves P-1, W-30: a dry run says what would go and takes nothing; then worktrees of loops that are over
 /// go, each with its reason, after what only they had was saved under a ref; what works or waits for
 /// a person, checkouts with fresh caches, directories that are not the daemon's and the person's own
 /// checkout stay as they are.
