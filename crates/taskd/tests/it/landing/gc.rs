@@ -116,6 +116,7 @@ fn what_somebody_is_in_and_what_nobody_knows_stays() {
     world.submit(&plan(&format!("agent: {run}\nland: on-gate"), &[("one", "")]));
     until_landed(&world, "p1.one");
     let dir = worktree(&world, "p1.one");
+    #[expect(clippy::disallowed_methods, reason = "a person's own program")]
     let mut shell = Command::new("cat")
         .current_dir(&dir)
         .stdin(Stdio::piped())
