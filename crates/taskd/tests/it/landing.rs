@@ -6,6 +6,7 @@ mod checkout;
 mod drift;
 mod fifty;
 mod gates;
+mod gc;
 mod kept;
 mod moved;
 mod places;
