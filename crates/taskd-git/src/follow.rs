@@ -2,8 +2,9 @@
 //! `receive.denyCurrentBranch=updateInstead`. The only place that writes to a person's checkout;
 //! it never overwrites a file that is not exactly the old commit's, and never moves HEAD or a ref.
 //!
-//! It works the way receive-pack does, with the git program, because the person's filters, sparse
-//! patterns and index format must hold; `read-tree -m -u` refuses by itself what we overlooked.
+//! It works the way receive-pack does, with the git program, because the person's sparse patterns and
+//! index format must hold; `read-tree -m -u` refuses by itself what we overlooked. The person's
+//! filters are programs, and do not run: where a file would need one, nothing follows.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
@@ -16,6 +17,7 @@ use taskd_model::Oid;
 
 use crate::error::{GitError, git};
 use crate::files::on_disk;
+use crate::filters;
 use crate::path::RepoPath;
 use crate::program::{args, expect_success, paths, run, run_ok};
 use crate::repo::{from_git, tree};
@@ -32,6 +34,13 @@ pub enum Follow {
     Dirty {
         /// Which.
         files: Vec<RepoPath>,
+    },
+    /// A file would have to go through a program of the person's; nothing was touched.
+    Filtered {
+        /// The file, or where the rule comes from.
+        file: RepoPath,
+        /// The filter's name.
+        filter: String,
     },
     /// It has something else checked out.
     NotOnBranch,
@@ -201,7 +210,13 @@ fn not_now(
     if lock.exists() {
         return Ok(Some(Follow::Busy { with: format!("{} exists", lock.display()) }));
     }
-    Ok(None)
+    if !filters::any(repo) {
+        return Ok(None);
+    }
+    let moves = moves(repo, from, to)?;
+    let files = moves.iter().filter_map(|(path, it)| Some((path, it.entry?.1)));
+    let filtered = filters::first_filtered(repo, files);
+    Ok(filtered.map(|(file, filter)| Follow::Filtered { file, filter }))
 }
 
 fn moves(repo: &Repository, from: Oid, to: Oid) -> Result<BTreeMap<RepoPath, Target>, GitError> {
@@ -242,7 +257,7 @@ fn is_there(root: &Path, path: &RepoPath, target: &Target) -> Result<bool, GitEr
     if !kind.is_file() || mode != (if executable { 0o100_755 } else { 0o100_644 }) {
         return Ok(false);
     }
-    // As the person's git would store it, filters included.
+    // As the person's git would store it; none of these files has a filter.
     let mut name = std::ffi::OsString::from("--path=");
     name.push(path.as_path());
     let [hash, end] = args(["hash-object", "--"]);

@@ -20,6 +20,7 @@
 mod checkpoint;
 mod error;
 mod files;
+mod filters;
 mod follow;
 mod history;
 mod include;

@@ -229,6 +229,10 @@ fn held_by(
                 };
                 format!("{first}{more} changed in your checkout {place}")
             }
+            Follow::Filtered { file, filter } => format!(
+                "{file} goes through your filter {filter}, which is not run unasked; switch away \
+                 from {target}, land, and switch back in {place}"
+            ),
             Follow::Busy { with } => {
                 let what = format!("{with} in your checkout {place}");
                 return Err(Trouble::new(Code::CheckoutBusy, what));

@@ -1,6 +1,8 @@
 //! Bringing work home: worktrees, rebases, the landing queue, and the checkout a person works in.
 
 mod ask;
+mod bad;
+mod canary;
 mod checkout;
 mod drift;
 mod fifty;
