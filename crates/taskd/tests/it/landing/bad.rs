@@ -63,11 +63,13 @@ fn blocked(world: &World, words: &[&str]) -> LoopView {
     for word in words.iter().chain(&["taskd resume"]) {
         assert!(show.contains(word), "{word}: {show}");
     }
-    let failed = world.events().into_iter().rev().find_map(|it| match it.event {
-        Event::EffectEnded { outcome: Outcome::Failed { fault, .. }, .. } => Some(fault),
-        _ => None,
+    let failed = world.events().into_iter().rev().find_map(|it| {
+        let Event::EffectEnded { outcome: Outcome::Failed { fault, .. }, .. } = it.event else {
+            return None;
+        };
+        fault
     });
-    assert!(failed.flatten().is_some(), "{}", world.transcript());
+    assert!(failed.is_some(), "{}", world.transcript());
     it
 }
 
