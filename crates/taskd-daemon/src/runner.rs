@@ -178,7 +178,7 @@ impl Context {
         let (git_dir, root) = (PathBuf::from(&it.git_dir), PathBuf::from(&it.root));
         drop(view);
         let repo = Repo::new(git_dir, &self.tag, self.paths.worktrees(project.0))?;
-        Ok((repo, root))
+        Ok((repo.with_checkout(&root), root))
     }
 
     /// Whoever moves a target of a project holds this meanwhile: landing and a fetch at once would

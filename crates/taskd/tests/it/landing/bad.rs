@@ -59,10 +59,12 @@ fn blocked(world: &World, words: &[&str]) -> LoopView {
     });
     assert_eq!(it.status, Status::Blocked, "{}", world.transcript());
     let home = world.dir.path().to_str().expect("UTF-8");
-    let show = world.taskd(&["-C", home, "why", "p1.one"]).ok();
-    for word in words.iter().chain(&["taskd resume"]) {
-        assert!(show.contains(word), "{word}: {show}");
+    let why = world.taskd(&["-C", home, "why", "p1.one"]).ok();
+    for word in words.iter().chain(&["taskd help ", "taskd show p1.one"]) {
+        assert!(why.contains(word), "{word}: {why}");
     }
+    let show = world.taskd(&["-C", home, "show", "p1.one"]).ok();
+    assert!(show.contains("taskd resume p1.one"), "{show}");
     let failed = world.events().into_iter().rev().find_map(|it| {
         let Event::EffectEnded { outcome: Outcome::Failed { fault, .. }, .. } = it.event else {
             return None;
