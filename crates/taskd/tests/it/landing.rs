@@ -2,14 +2,17 @@
 
 mod ask;
 mod bad;
+mod branch;
 mod canary;
 mod checkout;
 mod drift;
 mod fifty;
 mod kept;
 mod moved;
+mod places;
 mod queue;
 mod repos;
+mod sync;
 
 use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt as _, path::Path};
 

@@ -209,13 +209,13 @@ impl Play {
     fn act(&mut self, step: u64) {
         let act = Act::draw(&mut self.dice, step, self.shadow.is_some());
         let repo = self.world.repo.clone();
-        if act.rewrites() {
+        if act.amends() {
             let last = git_ok(&self.world, &repo, &["log", "-1", "--format=%s"]);
             if !last.starts_with("person:") {
                 return;
             }
-            self.rewrote = true;
         }
+        self.rewrote |= act.amends() || act.resets();
         let dirt = self.dirt();
         let head = git_ok(&self.world, &repo, &["rev-parse", "HEAD"]);
         let failed = act.perform(&self.world, &repo, step);
@@ -237,7 +237,7 @@ impl Play {
                 "{act:?}: {failed:?}, {there:?} beside it"
             );
         }
-        if failed.is_none() && act.commits() {
+        if failed.is_none() && act.commits() && !self.was.on_main() {
             self.only_theirs(&dirt, head.trim());
         }
         self.was = Seen::look(&self.world, &repo);
@@ -346,7 +346,7 @@ impl Play {
         }
         self.world.stop();
         self.look();
-        assert_eq!(self.was.locks(), Vec::<String>::new(), "locks are left");
+        assert_eq!(Seen::locks(&repo), Vec::<String>::new(), "locks are left");
         let fsck = git(&self.world, &repo, &["fsck", "--no-dangling", "--connectivity-only"]);
         assert!(fsck.ok, "{}", fsck.err);
     }

@@ -136,7 +136,7 @@ fn a_checkout_does_not_follow_through_a_filter() {
     assert_eq!(world.git(&["show", "--no-ext-diff", "--no-textconv", "main:mine.bin"]), "x");
 }
 
-/// Proves P-4: every git that the daemon starts is a line of its log: what it was asked, where, how
+/// Every git that the daemon starts is a line of its log: what it was asked, where, how
 /// it ended and how long it took, without who logs in at a remote; none of them is one that takes
 /// work away; and what only reads takes no lock.
 #[test]

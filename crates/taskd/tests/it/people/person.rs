@@ -116,14 +116,20 @@ impl Act {
         }
     }
 
-    /// Whether it may make history anew.
-    pub(super) fn rewrites(&self) -> bool {
+    /// Whether it makes the last commit anew.
+    pub(super) fn amends(&self) -> bool {
         matches!(self, Self::Git(words) if words.iter().any(|it| it == "--amend"))
+    }
+
+    /// Whether it puts the branch where it was when git began to look: a landing between the two is
+    /// taken back, by git.
+    pub(super) fn resets(&self) -> bool {
+        matches!(self, Self::Git(words) if words[0] == "reset")
     }
 
     /// Whether it makes one commit on top of the last.
     pub(super) fn commits(&self) -> bool {
-        matches!(self, Self::Git(words) if words[0] == "commit") && !self.rewrites()
+        matches!(self, Self::Git(words) if words[0] == "commit") && !self.amends()
     }
 
     /// Does it; says how a git of it failed.

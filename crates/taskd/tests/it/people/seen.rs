@@ -55,7 +55,10 @@ impl Seen {
             "",
             &|it| NOT_AS_BYTES.contains(&it),
             &mut |name, (_, bytes, _)| {
-                git.insert(name, bytes);
+                // A lock of ours is there for a moment; those that stay are looked for in the end.
+                if !name.ends_with(".lock") {
+                    git.insert(name, bytes);
+                }
             },
         );
         let mut files = BTreeMap::new();
@@ -182,8 +185,14 @@ impl Seen {
     }
 
     /// Lock files that somebody left.
-    pub(super) fn locks(&self) -> Vec<String> {
-        self.git.keys().filter(|it| it.ends_with(".lock")).cloned().collect()
+    pub(super) fn locks(repo: &Path) -> Vec<String> {
+        let mut locks = Vec::new();
+        walk(&repo.join(".git"), "", &|it| it == "objects", &mut |name, _| {
+            if name.ends_with(".lock") {
+                locks.push(name);
+            }
+        });
+        locks
     }
 }
 
