@@ -281,8 +281,10 @@ fn what_needs_held_work_waits_for_the_person_as_well() {
     world.start();
     let head = format!("agent: {run}\nland: on-gate");
     world.submit(&plan(&head, &[("one", ""), ("two", "needs: one")]));
-    assert_eq!(world.taskd(&["wait", "p1", "--timeout", "60s"]).code, 4);
-    assert_eq!(world.taskd(&["wait", "p1.two", "--timeout", "60s"]).code, 4);
+    for id in ["p1", "p1.two"] {
+        let ran = world.taskd(&["wait", id, "--timeout", "60s"]);
+        assert_eq!(ran.code, 4, "{id}: {ran:?}\n{}", world.transcript());
+    }
     assert!(world.row("p1.two").integrated.is_some(), "{}", world.transcript());
     world.git(&["stash", "-q"]);
     world.taskd(&["land", "p1"]).ok();
