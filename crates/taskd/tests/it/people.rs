@@ -165,8 +165,8 @@ impl Play {
                         Some(_) => continue,
                         None => panic!("the watch ended"),
                     }
-                    let quiet = |id| view.wait_loop(id) != Some(WaitVerdict::Pending);
-                    if events == 0 || view.loops.keys().all(|it| quiet(*it)) {
+                    let quiet = |id| view.wait_plan(id) != Some(WaitVerdict::Pending);
+                    if events == 0 || view.plans.keys().all(|it| quiet(*it)) {
                         return;
                     }
                 }
