@@ -7,6 +7,7 @@ mod canary;
 mod checkout;
 mod drift;
 mod fifty;
+mod gc;
 mod kept;
 mod moved;
 mod places;
