@@ -492,10 +492,7 @@ impl Ledger {
                 check(green, || format!("{id} passes without evidence"))?;
                 (row.passed, row.approved, row.held) = (true, false, false);
             }
-            Event::GateTamperSuspected { .. } => {
-                (row.suspect, row.approved) = (true, false);
-                tally.suspected += 1;
-            }
+            Event::GateTamperSuspected { .. } => row.is_suspect(tally),
             Event::Approved => (row.approved, row.held) = (true, false),
             Event::SyncAsked => row.held = false,
             Event::Rejected { .. } => {
@@ -554,6 +551,12 @@ impl LoopRow {
             too_large: 0,
             most_tokens: u64::MAX,
         }
+    }
+
+    /// Whatever was said of it was said without knowing that.
+    fn is_suspect(&mut self, tally: &mut Tally) {
+        (self.suspect, self.approved) = (true, false);
+        tally.suspected += 1;
     }
 
     fn begins(&mut self, n: u32) {

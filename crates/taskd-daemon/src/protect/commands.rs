@@ -127,11 +127,10 @@ impl Named {
     /// A program that reads the file it is given, or else the first of these names.
     fn program(&mut self, dir: &str, at: &str, given: Option<&str>, names: &[&str]) {
         let Some(dir) = joined(dir, at) else { return };
-        match given {
-            Some(file) => self.file(&dir, file),
-            None => {
-                _ = self.families.insert(names.iter().filter_map(|it| joined(&dir, it)).collect())
-            }
+        if let Some(file) = given {
+            return self.file(&dir, file);
+        }
+        self.families.insert(names.iter().filter_map(|it| joined(&dir, it)).collect());
         }
     }
 

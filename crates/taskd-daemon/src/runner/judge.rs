@@ -83,6 +83,9 @@ impl Job {
     }
 }
 
+/// The protected paths that differ, and a commit to judge instead if the base has any of them.
+type Looked = (Vec<String>, Option<Oid>);
+
 /// The protected paths that differ, and the work with the base's files in their place.
 fn look(
     repo: &Repo,
@@ -90,7 +93,7 @@ fn look(
     work: Oid,
     plan: &PlanDoc,
     spec: &SpecDoc,
-) -> Result<Option<(Vec<String>, Option<Oid>)>, Trouble> {
+) -> Result<Option<Looked>, Trouble> {
     let changed = repo.changed(base, work)?;
     let said = said(plan, spec);
     // A file that cannot be read is taken as there: then the base's is put in its place.
