@@ -131,7 +131,6 @@ impl Named {
             return self.file(&dir, file);
         }
         self.families.insert(names.iter().filter_map(|it| joined(&dir, it)).collect());
-        }
     }
 
     fn file(&mut self, dir: &str, path: &str) {
