@@ -5,7 +5,7 @@ use taskd_model::{
     Work,
 };
 
-use crate::{Coordinator, WantedCall, plan::PlanState};
+use crate::{Coordinator, WantedCall, plan::PlanState, queue::Active};
 
 /// One step of the answer to "why does this not go on?".
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,7 +75,15 @@ impl Coordinator {
             plan_doc: plan.head.doc,
             target: plan.head.target.clone(),
             subject: subject.map(|id| self.subject(id)),
+            beside: self.beside(&open.work),
         })
+    }
+
+    /// The documents of the specs whose work a candidate holds besides that of its own loop.
+    fn beside(&self, work: &Work) -> Vec<Digest> {
+        let Work::GateCandidate { with, .. } = work else { return Vec::new() };
+        let doc = |id: &LoopId| self.state().plan(id.plan()).spec(*id).head.doc;
+        with.iter().map(doc).collect()
     }
 
     fn subject(&self, id: LoopId) -> Subject {
@@ -138,14 +146,17 @@ impl Coordinator {
         self.state().holds()
     }
 
-    /// The entries of a project's landing queue, the active one first.
+    /// The entries of a project's landing queue: what is under way, then the others in the order of
+    /// their turns.
     #[must_use]
     pub fn queue(&self, id: ProjectId) -> Vec<QueueRow> {
         let Some(project) = self.state().project(id) else { return Vec::new() };
-        let active = project.lane.active.iter();
-        let active = active.map(|it| QueueRow { entry: it.entry, op: it.op, active: true });
-        let waiting = project.lane.waiting.iter();
-        let waiting = waiting.map(|(entry, op)| QueueRow { entry: *entry, op: *op, active: false });
+        let lane = &project.lane;
+        let active = lane.active.iter().flat_map(Active::ops);
+        let active = active.map(|(entry, op)| QueueRow { entry, op, active: true });
+        let placed = |entry| lane.active.as_ref().is_some_and(|it| it.place(entry).is_some());
+        let waiting = lane.entries.iter().filter(|it| !placed(it.seq));
+        let waiting = waiting.map(|it| QueueRow { entry: it.seq, op: it.op, active: false });
         active.chain(waiting).collect()
     }
 

@@ -12,6 +12,7 @@ mod loops;
 mod money;
 mod people;
 mod provider;
+mod queue;
 mod recovery;
 mod scheduling;
 mod too_large;
@@ -362,6 +363,7 @@ fn limits(settings: &[&str]) -> Limits {
             "burst" => limits.request_burst = value,
             "attempts" => limits.call_attempts = value,
             "deadline" => limits.call_deadline_ms = u64::from(value),
+            "batch" => limits.batch = value,
             "ageing" => limits.ageing_ms = u64::from(value),
             "input" => limits.input_tokens_per_minute = u64::from(value),
             "output" => limits.output_tokens_per_minute = u64::from(value),

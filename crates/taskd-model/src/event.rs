@@ -75,8 +75,11 @@ pub enum QueueEnd {
         commit: Oid,
         /// The tip it was built and gated on.
         onto: Oid,
-        /// The gate's evidence.
+        /// The gate's evidence. Of several commits that were gated in one it is the last one's.
         evidence: Evidence,
+        /// Loops whose work was gated and published in one with it.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        with: Vec<LoopId>,
     },
     /// The ref has it already.
     Empty,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use taskd_model::{
-    CallWanted, CircuitChange, EffectId, Event, Failure, LandPolicy, Limit, Limits, LoopId,
+    CallWanted, CircuitChange, Digest, EffectId, Event, Failure, LandPolicy, Limit, Limits, LoopId,
     MAX_EVENT_BYTES, Observation, Oid, Outcome, Owner, PlanHead, PlanId, Purse, QueueEnd, QueueOp,
     Reason, Record, Relay, Seq, SpecHead, Status, Time, Usage, Work, Worker,
 };
@@ -76,6 +76,10 @@ pub(crate) struct Ledger {
     buckets: BTreeMap<String, BucketRow>,
     /// Trees with a green outcome, by the event that holds it.
     green: BTreeMap<Seq, Oid>,
+    /// Trees and the gates they passed.
+    gates_passed: BTreeSet<(Oid, Digest)>,
+    /// Commits that were built for the landing queue, and what each stands on.
+    built: BTreeMap<Oid, Oid>,
     agents: u32,
     /// Until when agents said they do not work, by name.
     recesses: BTreeMap<String, Time>,
@@ -335,9 +339,22 @@ impl Ledger {
             (Outcome::Failed { .. }, _) => tally.failures += 1,
             (Outcome::Gated { tree, report: Some(report), .. }, _) if report.green => {
                 self.green.insert(record.seq, *tree);
+                if let Owner::Loop(of) = open.owner {
+                    self.gates_passed.insert((*tree, self.loops[&of].head.gate));
+                }
             }
-            (Outcome::CandidateGated(report), Work::GateCandidate { tree, .. }) if report.green => {
-                self.green.insert(record.seq, *tree);
+            (Outcome::CandidateGated(report), Work::GateCandidate { op, tree, with, .. }) => {
+                tally.stacks_red += u64::from(!report.green && !with.is_empty());
+                if report.green {
+                    self.green.insert(record.seq, *tree);
+                    let below = with.iter().map(|it| QueueOp::Land(*it));
+                    let gates = below.chain([*op]).map(|it| (*tree, self.gate_of(it)));
+                    let gates: Vec<_> = gates.collect();
+                    self.gates_passed.extend(gates);
+                }
+            }
+            (Outcome::Built { commit, .. }, Work::BuildCandidate { onto, .. }) => {
+                self.built.insert(*commit, *onto);
             }
             (Outcome::BaseChecked(report), _) => tally.bases_red += u64::from(!report.green),
             (Outcome::Rebased { conflicts: 0, .. }, _) => tally.rebases += 1,
@@ -393,6 +410,10 @@ impl Ledger {
         Ok(())
     }
 
+    fn gate_of(&self, op: QueueOp) -> Digest {
+        op.loop_id().map_or(self.plans[&op.plan()].gate, |id| self.loops[&id].head.gate)
+    }
+
     fn left(
         &mut self,
         entry: Seq,
@@ -400,10 +421,15 @@ impl Ledger {
         end: &QueueEnd,
         tally: &mut Tally,
     ) -> Result<(), String> {
-        if let QueueEnd::Done { evidence, .. } = end {
+        if let QueueEnd::Done { evidence, commit, onto, with } = end {
             tally.evidence_reused += u64::from(evidence.seq < entry);
+            tally.landed_together += u64::from(!with.is_empty());
             let green = self.green.get(&evidence.seq) == Some(&evidence.tree);
             check(green, || format!("{op} without evidence for its tree"))?;
+            let passed = self.gates_passed.contains(&(evidence.tree, self.gate_of(op)));
+            check(passed, || format!("{op} on a tree that did not pass its gate"))?;
+            let stands = self.built.get(commit).is_none_or(|it| it == onto);
+            check(stands, || format!("{op} does not stand where it says"))?;
         }
         let Some(id) = op.loop_id() else {
             tally.refreshed += u64::from(matches!(end, QueueEnd::Done { .. }));

@@ -64,7 +64,10 @@ impl State {
             Event::DaemonStarted { .. } => self.lose_place(record.at),
             Event::WorkParked => self.parked = true,
             Event::WorkUnparked => self.parked = false,
-            Event::LimitsSet { limits } => self.limits = limits.clone(),
+            Event::LimitsSet { limits } => {
+                self.limits = limits.clone();
+                self.touch_lanes();
+            }
             Event::ProjectAdded { id, git_dir, .. } => {
                 let known = self.by_git_dir.insert(git_dir.clone(), *id);
                 assert!(known.is_none(), "project {} added twice", id.0);

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use taskd_model::{Change, Code, GateDoc, GateReport, Outcome, PlanDoc};
+use taskd_model::{Change, Code, GateDoc, GateReport, Outcome, PlanDoc, SpecDoc};
 use taskd_tools::supervise::How;
 
 use super::{
@@ -56,10 +56,13 @@ impl Job {
         commit: taskd_model::Oid,
     ) -> Result<Outcome, Trouble> {
         let plan = self.plan_doc()?;
-        let accept = match &self.order.subject {
-            Some(_) => self.spec_doc()?.accept,
-            None => Vec::new(),
-        };
+        let mut accept = Vec::new();
+        for doc in &self.order.beside {
+            accept.extend(self.ctx.doc::<SpecDoc>(doc)?.accept);
+        }
+        if self.order.subject.is_some() {
+            accept.extend(self.spec_doc()?.accept);
+        }
         let report = self.gate_commit(commit, &plan, &accept).await?;
         if !self.is_wanted() {
             return Ok(cancelled());

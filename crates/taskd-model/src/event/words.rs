@@ -8,8 +8,9 @@ use crate::{Observation, Purse, Unit};
 impl fmt::Display for QueueEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Done { commit, onto, .. } => {
-                write!(f, "done: {} on {}", commit.short(), onto.short())
+            Self::Done { commit, onto, with, .. } => {
+                write!(f, "done: {} on {}", commit.short(), onto.short())?;
+                if with.is_empty() { Ok(()) } else { write!(f, ", gated with {} more", with.len()) }
             }
             Self::Empty => f.write_str("nothing left to bring"),
             Self::Red { .. } => f.write_str("gate red"),

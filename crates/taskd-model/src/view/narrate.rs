@@ -263,9 +263,15 @@ impl View {
         let landing = matches!(op, QueueOp::Land(_));
         let line = |text: String| Line::new(&name, text);
         match end {
-            QueueEnd::Done { commit, onto, .. } if landing => {
+            QueueEnd::Done { commit, onto, with, .. } if landing => {
                 let line = line(format!("landed {} on {place}", commit.short()));
-                Some(line.detail(format!("gated on {}", onto.short())))
+                let on = format!("gated on {}", onto.short());
+                let names: Vec<String> = with.iter().map(|it| self.loop_name(*it)).collect();
+                Some(line.detail(match &names[..] {
+                    [] => on,
+                    [one] => format!("{on}, in one with {one}"),
+                    [one, more @ ..] => format!("{on}, in one with {one} and {} more", more.len()),
+                }))
             }
             QueueEnd::Done { commit, .. } => match op {
                 QueueOp::Refresh(_) => Some(line(format!("took in {place}"))),
