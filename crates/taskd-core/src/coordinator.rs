@@ -201,7 +201,8 @@ impl Coordinator {
             | Event::PauseAsked
             | Event::ResumeAsked
             | Event::StopAsked
-            | Event::CircuitChanged { .. } => None,
+            | Event::CircuitChanged { .. }
+            | Event::QueueArranged { .. } => None,
         }
     }
 

@@ -18,7 +18,7 @@ use crate::{
     state::{NextCall, State},
 };
 
-pub(crate) use self::lane::{is_wanted, lane_step, lane_wants_gate};
+pub(crate) use self::lane::{is_on_hold, is_wanted, lane_step, lane_wants_gate};
 
 /// An event and the loop it belongs to, if to one.
 pub(crate) type Step = (Option<LoopId>, Event);

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use crate::{money::Told, relay::WantedRelay};
+use crate::{money::Told, queue::OnHold, relay::WantedRelay};
 use serde::{Deserialize, Serialize};
 use taskd_model::{
     Amount, Digest, EffectId, Evidence, IterationNote, Limit, LoopId, LoopLimits, Oid, OnConflict,
@@ -91,6 +91,8 @@ pub(crate) struct LoopEngine {
     pub(crate) doubted: bool,
     /// Landing was refused by the person's checkout.
     pub(crate) held: bool,
+    /// A person holds it in the landing queue.
+    pub(crate) on_hold: Option<OnHold>,
     /// It does not go onto this tip of the target alone: it waits for what was integrated before.
     pub(crate) refused_on: Option<Oid>,
     /// Its work is on the integration ref as this commit.
@@ -236,6 +238,7 @@ impl LoopEngine {
             approved: false,
             doubted: false,
             held: false,
+            on_hold: None,
             refused_on: None,
             integrated: None,
             landed: None,

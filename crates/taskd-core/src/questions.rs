@@ -5,7 +5,11 @@ use taskd_model::{
     Work,
 };
 
-use crate::{Coordinator, WantedCall, plan::PlanState, queue::Active};
+use crate::{
+    Coordinator, WantedCall,
+    plan::PlanState,
+    queue::{Active, OnHold},
+};
 
 /// One step of the answer to "why does this not go on?".
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +48,8 @@ pub struct QueueRow {
     pub op: QueueOp,
     /// It is under way.
     pub active: bool,
+    /// A person holds it, or all of the queue.
+    pub on_hold: Option<OnHold>,
 }
 
 /// Questions: bounded and read-only.
@@ -152,11 +158,16 @@ impl Coordinator {
     pub fn queue(&self, id: ProjectId) -> Vec<QueueRow> {
         let Some(project) = self.state().project(id) else { return Vec::new() };
         let lane = &project.lane;
+        let on_hold = |op: QueueOp| {
+            let of_loop = op.loop_id().and_then(|it| self.state().loops()[&it].on_hold);
+            of_loop.or(lane.on_hold)
+        };
+        let row = |entry, op, active| QueueRow { entry, op, active, on_hold: on_hold(op) };
         let active = lane.active.iter().flat_map(Active::ops);
-        let active = active.map(|(entry, op)| QueueRow { entry, op, active: true });
+        let active = active.map(|(entry, op)| row(entry, op, true));
         let placed = |entry| lane.active.as_ref().is_some_and(|it| it.place(entry).is_some());
         let waiting = lane.entries.iter().filter(|it| !placed(it.seq));
-        let waiting = waiting.map(|it| QueueRow { entry: it.seq, op: it.op, active: false });
+        let waiting = waiting.map(|it| row(it.seq, it.op, false));
         active.chain(waiting).collect()
     }
 

@@ -16,7 +16,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 use taskd_model::{
-    Digest, EffectId, Evidence, LoopId, Oid, Outcome, Priority, QueueEnd, QueueOp, Seq, Work,
+    Actor, Digest, EffectId, Evidence, LoopId, Oid, Outcome, Priority, QueueEnd, QueueOp, Seq, Work,
 };
 
 /// What waits and what is under way.
@@ -25,6 +25,17 @@ pub(crate) struct Lane {
     /// In the order of their turns; what is under way is among them.
     pub(crate) entries: Vec<Entry>,
     pub(crate) active: Option<Active>,
+    /// A person holds all of it.
+    pub(crate) on_hold: Option<OnHold>,
+}
+
+/// A person holds something until it is released.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OnHold {
+    /// Who.
+    pub by: Actor,
+    /// The event that says so.
+    pub seq: Seq,
 }
 
 /// Something that was put into the queue.
@@ -36,14 +47,25 @@ pub(crate) struct Entry {
     /// It stood above the one that made a stack red: it is gated with the others of that stack,
     /// however few they are.
     pub(crate) rest: bool,
+    /// A person gave it its place: nobody is put before it for being of a higher class.
+    pub(crate) moved: bool,
 }
 
 impl Lane {
     /// Puts an entry behind those of its class, and before those of lower ones.
     pub(crate) fn enter(&mut self, seq: Seq, op: QueueOp, priority: Priority) {
-        let lower = self.entries.iter().rev().take_while(|it| it.priority < priority).count();
-        let at = self.entries.len() - lower;
-        self.entries.insert(at, Entry { seq, op, priority, rest: false });
+        let goes_before = |it: &&Entry| it.priority < priority && !it.moved;
+        let at = self.entries.len() - self.entries.iter().rev().take_while(goes_before).count();
+        self.entries.insert(at, Entry { seq, op, priority, rest: false, moved: false });
+    }
+
+    /// Gives an entry the place before another one, or the first.
+    pub(crate) fn move_before(&mut self, entry: Seq, before: Option<Seq>) {
+        let Some(at) = self.entries.iter().position(|it| it.seq == entry) else { return };
+        let mut it = self.entries.remove(at);
+        it.moved = true;
+        let to = before.and_then(|seq| self.entries.iter().position(|it| it.seq == seq));
+        self.entries.insert(to.unwrap_or(0), it);
     }
 
     pub(crate) fn entry_of(&self, op: QueueOp) -> Option<&Entry> {

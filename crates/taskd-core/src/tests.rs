@@ -192,6 +192,24 @@ impl Play {
             ["reject", name] => {
                 person(Command::Reject { id: self.id(name), note: Digest::of(b"no") })
             }
+            ["hold", "all"] => {
+                person(Command::HoldQueue { ids: Vec::new(), projects: vec![ProjectId(1)] })
+            }
+            ["hold", names @ ..] => {
+                person(Command::HoldQueue { ids: ids(names), projects: Vec::new() })
+            }
+            ["release", "all"] => {
+                person(Command::ReleaseQueue { ids: Vec::new(), projects: vec![ProjectId(1)] })
+            }
+            ["release", names @ ..] => {
+                person(Command::ReleaseQueue { ids: ids(names), projects: Vec::new() })
+            }
+            ["move", name, "first"] => {
+                person(Command::MoveQueue { id: self.id(name), before: None })
+            }
+            ["move", name, other] => {
+                person(Command::MoveQueue { id: self.id(name), before: Some(self.id(other)) })
+            }
             ["note", name] => person(Command::Note { id: self.id(name), note: Digest::of(b"hm") }),
             ["budget", name, micros] => person(Command::SetBudget {
                 of: self.purse(name),

@@ -5,6 +5,7 @@
 
 mod act;
 mod answer;
+mod arrange;
 mod budget;
 mod look;
 mod queue;

@@ -107,6 +107,21 @@ pub enum QueueEnd {
     Withdrawn,
 }
 
+/// What a person arranges in a landing queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Arranged {
+    /// It is not begun, built or gated until it is released.
+    Held,
+    /// It has its turn again.
+    Released,
+    /// Its turn comes earlier or later.
+    Moved {
+        /// The loop before whose entry it goes; nothing for the first place.
+        before: Option<LoopId>,
+    },
+}
+
 /// A fact.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", content = "data", rename_all = "snake_case")]
@@ -376,6 +391,12 @@ pub enum Event {
         /// How.
         end: QueueEnd,
     },
+    /// A person arranged what the landing queue does with a loop's work; of no loop, with all of
+    /// the project's.
+    QueueArranged {
+        /// What.
+        how: Arranged,
+    },
 }
 
 /// Why a stored event could not be read.
@@ -505,4 +526,5 @@ kinds! {
     BudgetRenewed => "budget_renewed",
     QueueEntered => "queue_entered",
     QueueLeft => "queue_left",
+    QueueArranged => "queue_arranged",
 }

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use taskd_model::{
-    CallWanted, CircuitChange, Digest, EffectId, Event, Failure, LandPolicy, Limit, Limits, LoopId,
-    MAX_EVENT_BYTES, Observation, Oid, Outcome, Owner, PlanHead, PlanId, Purse, QueueEnd, QueueOp,
-    Reason, Record, Relay, Seq, SpecHead, Status, Time, Usage, Work, Worker,
+    Arranged, CallWanted, CircuitChange, Digest, EffectId, Event, Failure, LandPolicy, Limit,
+    Limits, LoopId, MAX_EVENT_BYTES, Observation, Oid, Outcome, Owner, PlanHead, PlanId, ProjectId,
+    Purse, QueueEnd, QueueOp, Reason, Record, Relay, Seq, SpecHead, Status, Time, Usage, Work,
+    Worker,
 };
 
 use crate::{
@@ -77,6 +78,9 @@ pub(crate) struct Ledger {
     /// Trees with a green outcome, by the event that holds it.
     green: BTreeMap<Seq, Oid>,
     /// Trees and the gates they passed.
+    /// What people hold.
+    pub(crate) loops_on_hold: BTreeSet<LoopId>,
+    pub(crate) queues_on_hold: BTreeSet<ProjectId>,
     gates_passed: BTreeSet<(Oid, Digest)>,
     /// Commits that were built for the landing queue, and what each stands on.
     built: BTreeMap<Oid, Oid>,
@@ -150,6 +154,17 @@ impl Ledger {
             }
             (Event::QueueEntered { op }, _) => self.entered(*op)?,
             (Event::QueueLeft { entry, op, end }, _) => self.left(*entry, *op, end, tally)?,
+            (Event::QueueArranged { how }, id) => {
+                tally.arranged += 1;
+                let (project, loops) = (record.project, &mut self.loops_on_hold);
+                match (how, id, project) {
+                    (Arranged::Held, Some(id), _) => _ = loops.insert(id),
+                    (Arranged::Released, Some(id), _) => _ = loops.remove(&id),
+                    (Arranged::Held, None, Some(id)) => _ = self.queues_on_hold.insert(id),
+                    (Arranged::Released, None, Some(id)) => _ = self.queues_on_hold.remove(&id),
+                    _ => {}
+                }
+            }
             (event, Some(id)) => self.of_loop(id, event, tally)?,
             _ => {}
         }
@@ -237,6 +252,10 @@ impl Ledger {
                 check(self.gates <= self.limits.gates, || format!("{id}: too many gates"))?;
             }
             _ => {}
+        }
+        if let Work::BuildCandidate { op, .. } | Work::GateCandidate { op, .. } = work {
+            let held = self.is_on_hold(*op);
+            check(!held, || format!("{id} {work} starts while a person holds it"))?;
         }
         self.open.insert(id, OpenRow { owner, work: work.clone(), at, booked: Usage::default() });
         Ok(())
@@ -408,6 +427,12 @@ impl Ledger {
             check(row.head.needs.iter().all(landed), || format!("{op} before what it needs"))?;
         }
         Ok(())
+    }
+
+    fn is_on_hold(&self, op: QueueOp) -> bool {
+        let project = self.plans[&op.plan()].project;
+        let of_loop = op.loop_id().is_some_and(|it| self.loops_on_hold.contains(&it));
+        of_loop || self.queues_on_hold.contains(&project)
     }
 
     fn gate_of(&self, op: QueueOp) -> Digest {

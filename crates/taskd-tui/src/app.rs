@@ -57,6 +57,9 @@ impl Act {
             | Verb::Forget
             | Verb::Budget
             | Verb::Answer
+            | Verb::Hold
+            | Verb::Release
+            | Verb::Move
             | Verb::Reset => "act on",
         }
     }
@@ -327,6 +330,9 @@ impl App {
             | Verb::Forget
             | Verb::Budget
             | Verb::Answer
+            | Verb::Hold
+            | Verb::Release
+            | Verb::Move
             | Verb::Reset => None,
         }
     }

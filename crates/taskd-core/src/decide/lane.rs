@@ -21,7 +21,8 @@ pub(crate) fn lane_step(state: &State, id: ProjectId) -> Option<Event> {
         return Some(Event::QueueLeft { entry: it.seq, op: it.op, end: QueueEnd::Withdrawn });
     }
     let Some(active) = &lane.active else {
-        return Some(begin_entry(state, id, lane.entries.first()?.op));
+        let next = lane.entries.iter().find(|it| !is_on_hold(state, id, it.op))?;
+        return Some(begin_entry(state, id, next.op));
     };
     if active.open.is_some() {
         return None;
@@ -63,7 +64,7 @@ fn stack_step(
         return Some(Event::QueueLeft { entry: red.entry, op: red.op, end });
     }
     let top = active.top()?;
-    if let Some(op) = joins(state, lane, active) {
+    if let Some(op) = joins(state, id, lane, active) {
         let work = Work::BuildCandidate { op, onto: top.commit, merges: None };
         return Some(Event::EffectStarted { owner: Owner::Queue(id), work });
     }
@@ -72,7 +73,7 @@ fn stack_step(
 
 /// Who is gated in one with what is built: others that land on the same branch under the same
 /// gate, if so many wait that it pays.
-fn joins(state: &State, lane: &Lane, active: &Active) -> Option<QueueOp> {
+fn joins(state: &State, id: ProjectId, lane: &Lane, active: &Active) -> Option<QueueOp> {
     let batch = usize::try_from(state.limits().batch).unwrap_or(usize::MAX);
     let QueueOp::Land(first) = active.op else { return None };
     if batch < 2 || MAX_STACK <= active.stack.len() {
@@ -85,6 +86,7 @@ fn joins(state: &State, lane: &Lane, active: &Active) -> Option<QueueOp> {
             && (&theirs.target, theirs.gate) == (&head.target, head.gate)
             && !lane.is_active(it.seq)
             && !active.apart.contains(&it.seq)
+            && !is_on_hold(state, id, it.op)
     };
     let waiting: Vec<&Entry> = lane.entries.iter().filter(fits).collect();
     let enough = batch <= active.stack.len() + waiting.len();
@@ -152,6 +154,12 @@ fn publish(id: ProjectId, op: QueueOp, commit: Oid, expected: Oid) -> Event {
 
 fn leave(active: &Active, end: &QueueEnd) -> Event {
     Event::QueueLeft { entry: active.entry, op: active.op, end: active.end_of_first(end) }
+}
+
+/// A person holds it, or all of the queue.
+pub(crate) fn is_on_hold(state: &State, id: ProjectId, op: QueueOp) -> bool {
+    let of_loop = op.loop_id().is_some_and(|it| state.loops()[&it].on_hold.is_some());
+    of_loop || state.project(id).is_some_and(|it| it.lane.on_hold.is_some())
 }
 
 /// The queue entry still has somebody who wants it.

@@ -115,6 +115,10 @@ impl State {
             }
             Event::QueueEntered { op } => self.enter_queue(record.seq, *op),
             Event::QueueLeft { entry, op, end } => self.leave_queue(*entry, *op, end),
+            Event::QueueArranged { how } => {
+                let project = record.project.expect("a landing queue belongs to a project");
+                self.arrange(project, record, *how);
+            }
             Event::DaemonStopped => self.stopped = true,
             Event::StatusChanged { .. }
             | Event::IterationStarted { .. }
@@ -202,7 +206,8 @@ impl State {
             | Event::BudgetRenewed { .. }
             | Event::CircuitChanged { .. }
             | Event::QueueEntered { .. }
-            | Event::QueueLeft { .. } => return false,
+            | Event::QueueLeft { .. }
+            | Event::QueueArranged { .. } => return false,
         }
         true
     }

@@ -271,6 +271,7 @@ impl State {
                 project.remember_evidence(*tree, gate, seq);
             }
         }
+        self.put_aside(id);
     }
 
     /// Evidence that this tree passes for whoever is below it on the stack, and for `op` on top.

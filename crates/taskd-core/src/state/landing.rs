@@ -1,8 +1,8 @@
 //! What the landing queue's events do to the state: entries come, move, and leave with an end.
 
 use taskd_model::{
-    EffectId, IterationNote, LoopId, Oid, PlanId, ProjectId, QueueEnd, QueueOp, Reason, Seq, Time,
-    Verdict, Work,
+    Arranged, EffectId, IterationNote, LoopId, Oid, PlanId, ProjectId, QueueEnd, QueueOp, Reason,
+    Record, Seq, Time, Verdict, Work,
 };
 
 use super::State;
@@ -10,7 +10,7 @@ use crate::{
     decide,
     engine::{Next, Placed},
     plan::{PlanState, Reach},
-    queue::{Active, Stage},
+    queue::{Active, OnHold, Stage},
 };
 
 /// Where the refs stand.
@@ -120,12 +120,48 @@ impl State {
             let joining =
                 active.joining.and_then(|seq| lane.entries.iter().find(|it| it.seq == seq));
             let mut ops = active.ops().map(|it| it.1).chain(joining.map(|it| it.op));
-            open.filter(|_| old || ops.any(|op| !decide::is_wanted(self, op)))
+            let may = |op| decide::is_wanted(self, op) && !decide::is_on_hold(self, project, op);
+            open.filter(|_| old || ops.any(|op| !may(op)))
         });
         if let Some(effect) = stale {
             self.end_wanted(effect);
         }
         self.touch_lane(project);
+    }
+
+    /// What a person holds is not under way; a publish that has begun goes on.
+    pub(super) fn put_aside(&mut self, project: ProjectId) {
+        let lane = &self.projects[&project].lane;
+        let Some(active) = lane.active.as_ref().filter(|it| it.open.is_none()) else { return };
+        if matches!(active.stage, Stage::Publishing { .. } | Stage::Over(_)) {
+            return;
+        }
+        let held = active.ops().find(|(_, op)| decide::is_on_hold(self, project, *op));
+        if let Some((entry, _)) = held {
+            self.projects.get_mut(&project).expect("known").lane.cut(entry);
+        }
+    }
+
+    /// A person arranged something in a landing queue.
+    pub(super) fn arrange(&mut self, project: ProjectId, record: &Record, how: Arranged) {
+        let hold = (how == Arranged::Held).then_some(OnHold { by: record.actor, seq: record.seq });
+        match (how, record.loop_id) {
+            (Arranged::Held | Arranged::Released, Some(id)) => self.engine_mut(id).on_hold = hold,
+            (Arranged::Held | Arranged::Released, None) => {
+                self.projects.get_mut(&project).expect("known").lane.on_hold = hold;
+            }
+            (Arranged::Moved { before }, Some(id)) => {
+                let queued = |it: LoopId| self.loops[&it].queued;
+                let (entry, before) = (queued(id), before.and_then(queued));
+                if let Some(entry) = entry {
+                    let lane = &mut self.projects.get_mut(&project).expect("known").lane;
+                    lane.move_before(entry, before);
+                }
+            }
+            (Arranged::Moved { .. }, None) => {}
+        }
+        self.put_aside(project);
+        self.evict(project);
     }
 }
 

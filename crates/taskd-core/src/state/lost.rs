@@ -38,6 +38,7 @@ impl State {
                     let lane = &mut self.projects.get_mut(&project).expect("known").lane;
                     let active = lane.active.as_mut().expect("its effects have an entry");
                     (active.open, active.joining) = (None, None);
+                    self.put_aside(project);
                 }
                 Owner::Plan(plan) => self.plan_mut(plan).checking = None,
             }

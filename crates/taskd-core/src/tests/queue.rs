@@ -271,3 +271,62 @@ fn the_queue_goes_by_class_and_then_by_age() {
         .collect();
     assert_eq!(order, ["p1.a", "p4.high", "p3.b", "p2.low"]);
 }
+
+fn order(play: &Play) -> Vec<String> {
+    let rows = play.core.queue(taskd_model::ProjectId(1));
+    let name = |it: &crate::QueueRow| {
+        let name = play.core.name_of(it.op.loop_id().expect("a loop's"));
+        let mark = if it.on_hold.is_some() { " held" } else { "" };
+        format!("{}{mark}", name.trim_start_matches("p1."))
+    };
+    rows.iter().map(name).collect()
+}
+
+/// Proves P-25: what a person moves keeps its place, whatever comes later.
+#[test]
+fn a_person_gives_an_entry_another_turn() {
+    let mut play = waiting(&names(4), 1);
+    play.lines("20 q cancelled | 21 move s03 s01 | 22 move s02 first | 23 move s00 first");
+    let refused = play.refused.take().expect("it is being brought").to_string();
+    assert!(refused.starts_with("p1.s00 is being brought already"), "{refused}");
+    assert_eq!(order(&play), ["s00", "s02", "s03", "s01"]);
+    play.lines("30 plan high land=on-gate priority=high base=f1 red-ok | 31 p2 base-green");
+    play.lines("32 high to gate | 33 high green 7ee99");
+    assert_eq!(order(&play)[..3], ["s00", "s02", "s03"], "who was moved is not overtaken");
+    let it = played(&mut play, &[]);
+    assert_eq!(it.landed, [0, 2, 3, 0, 1], "the fourth is the first of another plan");
+}
+
+#[test]
+fn what_is_held_is_in_nobodys_way() {
+    let mut play = waiting(&names(4), 2);
+    play.lines("20 q cancelled | 21 q built c1 7e1 | 22 q built c2 7e2 | 23 hold s00 s02");
+    assert_eq!(order(&play), ["s00 held", "s01", "s02 held", "s03"]);
+    play.lines("24 q cancelled");
+    let it = played(&mut play, &[]);
+    assert_eq!(it.landed, [1, 3]);
+    let why = play.core.why(play.id("s00"), taskd_model::Time(99));
+    assert_eq!(why[0].sentence, "p1.s00 is held in the landing queue: taskd queue release p1.s00");
+    play.lines("100 release s01");
+    assert_eq!(play.refused.take().unwrap().to_string(), "p1.s01 is complete already");
+    play.lines("101 release s00 s02");
+    assert_eq!(played(&mut play, &[]).landed, [0, 2]);
+}
+
+#[test]
+fn a_whole_queue_is_held_and_a_publish_that_has_begun_goes_on() {
+    let mut play = waiting(&names(3), 3);
+    play.lines("20 q cancelled | 21 q built c1 7e1 | 22 q built c2 7e2 | 23 q built c3 7e3");
+    play.lines("24 q candidate-green | 25 hold all | 26 release s01");
+    let refused = play.refused.take().unwrap().to_string();
+    assert_eq!(
+        refused,
+        "the whole landing queue is held, p1.s01 with it; taskd queue release --all"
+    );
+    assert_eq!(play.open_of("q").unwrap().1.verb(), "publish");
+    play.lines("30 q moved f2");
+    assert_eq!(play.open_of("q"), None);
+    assert_eq!(order(&play), ["s00 held", "s01 held", "s02 held"]);
+    play.lines("40 release all");
+    assert_eq!(played(&mut play, &[]).landed, [0, 1, 2]);
+}

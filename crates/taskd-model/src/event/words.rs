@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{ChangeCause, Event, QueueEnd, Record};
+use super::{Arranged, ChangeCause, Event, QueueEnd, Record};
 use crate::{Observation, Purse, Unit};
 
 impl fmt::Display for QueueEnd {
@@ -110,6 +110,14 @@ impl fmt::Display for Event {
             Self::CircuitChanged { bucket, change } => write!(f, "{bucket} {change}"),
             Self::QueueEntered { op } => write!(f, "queued to {op}"),
             Self::QueueLeft { entry, op, end } => write!(f, "q{entry} {op}: {end}"),
+            Self::QueueArranged { how } => match how {
+                Arranged::Held => f.write_str("held in the landing queue"),
+                Arranged::Released => f.write_str("released in the landing queue"),
+                Arranged::Moved { before: None } => f.write_str("first in the landing queue"),
+                Arranged::Moved { before: Some(other) } => {
+                    write!(f, "before {other} in the landing queue")
+                }
+            },
         }
     }
 }

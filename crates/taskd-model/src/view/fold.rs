@@ -98,7 +98,8 @@ impl View {
             | Event::StopAsked
             | Event::BudgetWarned { .. }
             | Event::TokensWarned { .. }
-            | Event::CircuitChanged { .. } => {}
+            | Event::CircuitChanged { .. }
+            | Event::QueueArranged { .. } => {}
         }
     }
 
@@ -172,7 +173,8 @@ impl View {
             | Event::BudgetRenewed { .. }
             | Event::CircuitChanged { .. }
             | Event::QueueEntered { .. }
-            | Event::QueueLeft { .. } => {}
+            | Event::QueueLeft { .. }
+            | Event::QueueArranged { .. } => {}
         }
     }
 

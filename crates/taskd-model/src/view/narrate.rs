@@ -4,9 +4,9 @@
 //! when it began to look.
 
 use crate::{
-    Change, ChangeCause, EffectId, Event, GateReport, LandPolicy, LoopId, Observation, Outcome,
-    Owner, PlanId, Purse, QueueEnd, QueueOp, Reason, Record, Seq, Status, Time, Unit, Usage,
-    Verdict, format_duration_ms, format_micros,
+    Arranged, Change, ChangeCause, EffectId, Event, GateReport, LandPolicy, LoopId, Observation,
+    Outcome, Owner, PlanId, Purse, QueueEnd, QueueOp, Reason, Record, Seq, Status, Time, Unit,
+    Usage, Verdict, format_duration_ms, format_micros,
 };
 
 use super::{EffectKind, EffectView, LoopView, QuestionView, View, may_spend, spent_of};
@@ -84,6 +84,7 @@ impl View {
                 Some(Line::new(&self.loop_name(*id), "in the queue to land"))
             }
             Event::QueueLeft { op, end, .. } => self.queue_line(*op, end),
+            Event::QueueArranged { how } => self.arranged_line(record, *how),
             event @ (Event::BudgetSet { .. }
             | Event::TokensSet { .. }
             | Event::BudgetWarned { .. }
@@ -253,6 +254,22 @@ impl View {
         }
     }
 
+    fn arranged_line(&self, record: &Record, how: Arranged) -> Option<Line> {
+        let name = match record.loop_id {
+            Some(id) => self.loop_name(id),
+            None => self.projects.get(&record.project?)?.root.clone(),
+        };
+        let text = match how {
+            Arranged::Held => "held in the landing queue".to_owned(),
+            Arranged::Released => "released in the landing queue".to_owned(),
+            Arranged::Moved { before: None } => "goes first in the landing queue".to_owned(),
+            Arranged::Moved { before: Some(other) } => {
+                format!("goes before {} in the landing queue", self.loop_name(other))
+            }
+        };
+        Some(Line::new(&name, text))
+    }
+
     fn queue_line(&self, op: QueueOp, end: &QueueEnd) -> Option<Line> {
         let plan = self.plans.get(&op.plan())?;
         let (name, place) = match op {
@@ -353,7 +370,8 @@ impl View {
             | Event::BudgetRenewed { .. }
             | Event::CircuitChanged { .. }
             | Event::QueueEntered { .. }
-            | Event::QueueLeft { .. } => return None,
+            | Event::QueueLeft { .. }
+            | Event::QueueArranged { .. } => return None,
         };
         Some(line)
     }

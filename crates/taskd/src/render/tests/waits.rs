@@ -68,12 +68,14 @@ fn queue_of_calls_and_landings() {
         phase: phase.into(),
         since: NOW - 61_000,
         entry: 400,
+        held: None,
     };
-    let entries = vec![
+    let mut entries = vec![
         entry("p8.docs", "main", v1::QueuePhase::Gating, false),
         entry("p8.limiter", "", v1::QueuePhase::Waiting, false),
         entry("p9", "", v1::QueuePhase::Waiting, true),
     ];
+    entries[1].held = Some(v1::HeldBy { uid: 1000, seq: 412 });
     let mut answer = v1::QueueResponse {
         buckets: buckets(),
         landing: vec![v1::LandingRow { root: "/h/me/src/gate".to_owned(), entries }],
