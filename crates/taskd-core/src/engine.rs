@@ -93,6 +93,8 @@ pub(crate) struct LoopEngine {
     pub(crate) held: bool,
     /// A person holds it in the landing queue.
     pub(crate) on_hold: Option<OnHold>,
+    /// A person wants it to land beside the changes of that checkout.
+    pub(crate) beside: bool,
     /// It does not go onto this tip of the target alone: it waits for what was integrated before.
     pub(crate) refused_on: Option<Oid>,
     /// Its work is on the integration ref as this commit.
@@ -239,6 +241,7 @@ impl LoopEngine {
             doubted: false,
             held: false,
             on_hold: None,
+            beside: false,
             refused_on: None,
             integrated: None,
             landed: None,

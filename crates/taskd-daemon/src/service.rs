@@ -6,9 +6,11 @@
 mod act;
 mod answer;
 mod arrange;
+mod branch;
 mod budget;
 mod look;
 mod queue;
+mod sync;
 mod texts;
 mod watch;
 

@@ -60,6 +60,8 @@ impl Act {
             | Verb::Hold
             | Verb::Release
             | Verb::Move
+            | Verb::Sync
+            | Verb::Branch
             | Verb::Reset => "act on",
         }
     }
@@ -333,6 +335,8 @@ impl App {
             | Verb::Hold
             | Verb::Release
             | Verb::Move
+            | Verb::Sync
+            | Verb::Branch
             | Verb::Reset => None,
         }
     }

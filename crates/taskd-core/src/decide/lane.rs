@@ -79,6 +79,11 @@ fn joins(state: &State, id: ProjectId, lane: &Lane, active: &Active) -> Option<Q
     if batch < 2 || MAX_STACK <= active.stack.len() {
         return None;
     }
+    // What lands beside the changes of a person's checkout does so alone.
+    let beside = |op: QueueOp| op.loop_id().is_some_and(|it| state.loops()[&it].beside);
+    if beside(active.op) {
+        return None;
+    }
     let head = &state.plan(first.plan()).head;
     let fits = |it: &&Entry| {
         let theirs = &state.plan(it.op.plan()).head;
@@ -87,6 +92,7 @@ fn joins(state: &State, id: ProjectId, lane: &Lane, active: &Active) -> Option<Q
             && !lane.is_active(it.seq)
             && !active.apart.contains(&it.seq)
             && !is_on_hold(state, id, it.op)
+            && !beside(it.op)
     };
     let waiting: Vec<&Entry> = lane.entries.iter().filter(fits).collect();
     let enough = batch <= active.stack.len() + waiting.len();

@@ -30,6 +30,8 @@ impl Service {
                 self.arrange_all(actor, verb, &request).await
             }
             v1::Verb::Move => self.move_queue(actor, &request).await,
+            v1::Verb::Sync => self.sync(actor, &request).await,
+            v1::Verb::Branch => self.branch(&request).await,
             v1::Verb::Pause
             | v1::Verb::Resume
             | v1::Verb::Stop
@@ -124,6 +126,8 @@ impl Service {
             | v1::Verb::Budget
             | v1::Verb::Reset
             | v1::Verb::Move
+            | v1::Verb::Sync
+            | v1::Verb::Branch
             | v1::Verb::Answer => Vec::new(),
         })
     }
@@ -277,6 +281,8 @@ fn applies(verb: v1::Verb, it: &LoopView) -> bool {
         | v1::Verb::Budget
         | v1::Verb::Reset
         | v1::Verb::Move
+        | v1::Verb::Sync
+        | v1::Verb::Branch
         | v1::Verb::Answer => false,
     }
 }
@@ -299,6 +305,8 @@ fn promise(verb: v1::Verb) -> &'static str {
         | v1::Verb::Budget
         | v1::Verb::Reset
         | v1::Verb::Move
+        | v1::Verb::Sync
+        | v1::Verb::Branch
         | v1::Verb::Answer => done_word(verb),
     }
 }
@@ -320,6 +328,8 @@ fn done_word(verb: v1::Verb) -> &'static str {
         | v1::Verb::Forget
         | v1::Verb::Budget
         | v1::Verb::Reset
+        | v1::Verb::Sync
+        | v1::Verb::Branch
         | v1::Verb::Answer => "done",
     }
 }
