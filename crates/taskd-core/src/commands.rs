@@ -252,9 +252,7 @@ impl Coordinator {
             Command::ResetCalls { bucket, refusals } => {
                 self.reset_calls(now, actor, bucket, *refusals)?;
             }
-            Command::HoldQueue { ids, projects } => {
-                self.hold_queue(now, actor, ids, projects)?;
-            }
+            Command::HoldQueue { ids, projects } => self.hold_queue(now, actor, ids, projects)?,
             Command::ReleaseQueue { ids, projects } => {
                 self.release_queue(now, actor, ids, projects)?;
             }

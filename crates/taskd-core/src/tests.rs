@@ -192,24 +192,6 @@ impl Play {
             ["reject", name] => {
                 person(Command::Reject { id: self.id(name), note: Digest::of(b"no") })
             }
-            ["hold", "all"] => {
-                person(Command::HoldQueue { ids: Vec::new(), projects: vec![ProjectId(1)] })
-            }
-            ["hold", names @ ..] => {
-                person(Command::HoldQueue { ids: ids(names), projects: Vec::new() })
-            }
-            ["release", "all"] => {
-                person(Command::ReleaseQueue { ids: Vec::new(), projects: vec![ProjectId(1)] })
-            }
-            ["release", names @ ..] => {
-                person(Command::ReleaseQueue { ids: ids(names), projects: Vec::new() })
-            }
-            ["move", name, "first"] => {
-                person(Command::MoveQueue { id: self.id(name), before: None })
-            }
-            ["move", name, other] => {
-                person(Command::MoveQueue { id: self.id(name), before: Some(self.id(other)) })
-            }
             ["note", name] => person(Command::Note { id: self.id(name), note: Digest::of(b"hm") }),
             ["budget", name, micros] => person(Command::SetBudget {
                 of: self.purse(name),
@@ -219,6 +201,7 @@ impl Play {
                 of: self.purse(name),
                 tokens: tokens.parse().expect("tokens"),
             }),
+            words if let Some(command) = self.arranged(words) => person(command),
             ["park"] => person(Command::Park),
             ["unpark"] => person(Command::Unpark),
             ["panic", name] => {
@@ -250,6 +233,29 @@ impl Play {
                 Input::Ended { effect, outcome: outcome(verb, args) }
             }
             other => panic!("unknown line {other:?}"),
+        }
+    }
+
+    /// What a person says of the landing queue.
+    fn arranged(&self, words: &[&str]) -> Option<Command> {
+        let loops = |names: &[&str]| match names {
+            ["all"] => (Vec::new(), vec![ProjectId(1)]),
+            names => (names.iter().map(|it| self.id(it)).collect(), Vec::new()),
+        };
+        match words {
+            ["hold", names @ ..] => {
+                let (ids, projects) = loops(names);
+                Some(Command::HoldQueue { ids, projects })
+            }
+            ["release", names @ ..] => {
+                let (ids, projects) = loops(names);
+                Some(Command::ReleaseQueue { ids, projects })
+            }
+            ["move", name, before] => {
+                let before = (*before != "first").then(|| self.id(before));
+                Some(Command::MoveQueue { id: self.id(name), before })
+            }
+            _ => None,
         }
     }
 

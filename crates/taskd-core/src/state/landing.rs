@@ -143,7 +143,8 @@ impl State {
     }
 
     /// A person arranged something in a landing queue.
-    pub(super) fn arrange(&mut self, project: ProjectId, record: &Record, how: Arranged) {
+    pub(super) fn arrange(&mut self, record: &Record, how: Arranged) {
+        let project = record.project.expect("a landing queue belongs to a project");
         let hold = (how == Arranged::Held).then_some(OnHold { by: record.actor, seq: record.seq });
         match (how, record.loop_id) {
             (Arranged::Held | Arranged::Released, Some(id)) => self.engine_mut(id).on_hold = hold,

@@ -39,40 +39,33 @@ fn played(play: &mut Play, bad: &[u16]) -> Played {
     for n in 0u32.. {
         play.now += 1;
         let Some((effect, work)) = play.open_of("q") else { break };
-        let ended = match work {
-            Work::BuildCandidate { op: QueueOp::Land(id), onto, .. } => {
-                let mut holds = made.get(&onto).cloned().unwrap_or_default();
-                holds.push(id.spec.index);
-                let (commit, tree) = (oid(&format!("c{n:06x}")), oid(&format!("d{n:06x}")));
-                made.insert(commit, holds);
-                Outcome::Built { commit, tree }
-            }
-            Work::GateCandidate { commit, with, .. } => {
-                it.gates += 1;
-                let holds = &made[&commit];
-                let below: Vec<u16> = with.iter().map(|it| it.spec.index).collect();
-                let since = holds.len() - 1 - below.len();
-                assert_eq!(below, holds[since..holds.len() - 1], "whose `accept` is run");
-                let red = holds[since..].iter().any(|it| bad.contains(it));
-                outcome(if red { "candidate-red" } else { "candidate-green" }, &[])
-            }
-            Work::Publish { .. } => {
-                it.publishes += 1;
-                Outcome::Published
-            }
-            other => panic!("{other}"),
+        let ended = if let Work::BuildCandidate { op: QueueOp::Land(id), onto, .. } = work {
+            let mut holds = made.get(&onto).cloned().unwrap_or_default();
+            holds.push(id.spec.index);
+            let (commit, tree) = (oid(&format!("c{n:06x}")), oid(&format!("d{n:06x}")));
+            made.insert(commit, holds);
+            Outcome::Built { commit, tree }
+        } else if let Work::GateCandidate { commit, with, .. } = work {
+            it.gates += 1;
+            let holds = &made[&commit];
+            let below: Vec<u16> = with.iter().map(|it| it.spec.index).collect();
+            let since = holds.len() - 1 - below.len();
+            assert_eq!(below, holds[since..holds.len() - 1], "whose `accept` is run");
+            let red = holds[since..].iter().any(|it| bad.contains(it));
+            outcome(if red { "candidate-red" } else { "candidate-green" }, &[])
+        } else {
+            assert_eq!(work.verb(), "publish");
+            it.publishes += 1;
+            Outcome::Published
         };
         play.end(effect, ended);
     }
     for record in &play.log[before..] {
-        match &record.event {
-            Event::QueueLeft { op: QueueOp::Land(id), end: QueueEnd::Done { .. }, .. } => {
-                it.landed.push(id.spec.index);
-            }
-            Event::QueueLeft { op: QueueOp::Land(id), end: QueueEnd::Red { .. }, .. } => {
-                it.evicted.push(id.spec.index);
-            }
-            _ => {}
+        let Event::QueueLeft { op: QueueOp::Land(id), end, .. } = &record.event else { continue };
+        if matches!(end, QueueEnd::Done { .. }) {
+            it.landed.push(id.spec.index);
+        } else if matches!(end, QueueEnd::Red { .. }) {
+            it.evicted.push(id.spec.index);
         }
     }
     it

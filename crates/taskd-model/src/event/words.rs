@@ -22,6 +22,17 @@ impl fmt::Display for QueueEnd {
     }
 }
 
+impl fmt::Display for Arranged {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Held => f.write_str("held"),
+            Self::Released => f.write_str("released"),
+            Self::Moved { before: None } => f.write_str("first"),
+            Self::Moved { before: Some(other) } => write!(f, "before {other}"),
+        }
+    }
+}
+
 impl fmt::Display for Observation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -58,11 +69,8 @@ impl fmt::Display for Event {
                 write!(f, "{plan} submitted, {} specs: {}", head.specs, head.title)
             }
             Self::SpecAdded { spec, head } => {
-                write!(f, "{spec} is {}", head.name)?;
-                for it in &head.left_out {
-                    write!(f, ", without `{}`", it.key())?;
-                }
-                write!(f, ": {}", head.title)
+                let without = head.left_out.iter().map(|it| format!(", without `{}`", it.key()));
+                write!(f, "{spec} is {}{}: {}", head.name, without.collect::<String>(), head.title)
             }
             Self::PlanReleased { plan, evidence: Some(_), .. } => {
                 write!(f, "{plan} released, base green")
@@ -111,14 +119,7 @@ impl fmt::Display for Event {
             Self::CircuitChanged { bucket, change } => write!(f, "{bucket} {change}"),
             Self::QueueEntered { op } => write!(f, "queued to {op}"),
             Self::QueueLeft { entry, op, end } => write!(f, "q{entry} {op}: {end}"),
-            Self::QueueArranged { how } => match how {
-                Arranged::Held => f.write_str("held in the landing queue"),
-                Arranged::Released => f.write_str("released in the landing queue"),
-                Arranged::Moved { before: None } => f.write_str("first in the landing queue"),
-                Arranged::Moved { before: Some(other) } => {
-                    write!(f, "before {other} in the landing queue")
-                }
-            },
+            Self::QueueArranged { how } => write!(f, "{how} in the landing queue"),
         }
     }
 }

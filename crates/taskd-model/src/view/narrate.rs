@@ -80,9 +80,7 @@ impl View {
             Event::EffectEnded { effect, outcome } => {
                 self.effect_line(self.effects.get(effect)?, outcome)
             }
-            Event::QueueEntered { op: QueueOp::Land(id) } => {
-                Some(Line::new(&self.loop_name(*id), "in the queue to land"))
-            }
+            Event::QueueEntered { op } => self.queued_line(*op),
             Event::QueueLeft { op, end, .. } => self.queue_line(*op, end),
             Event::QueueArranged { how } => self.arranged_line(record, *how),
             event @ (Event::BudgetSet { .. }
@@ -118,8 +116,7 @@ impl View {
             | Event::IterationEnded { .. }
             | Event::DeferralOver
             | Event::Passed { .. }
-            | Event::ResumeAsked
-            | Event::QueueEntered { .. } => None,
+            | Event::ResumeAsked => None,
         }
     }
 
@@ -253,6 +250,11 @@ impl View {
             | Outcome::PublishHeld { .. }
             | Outcome::Cancelled { .. } => None,
         }
+    }
+
+    fn queued_line(&self, op: QueueOp) -> Option<Line> {
+        let id = op.loop_id().filter(|_| matches!(op, QueueOp::Land(_)))?;
+        Some(Line::new(&self.loop_name(id), "in the queue to land"))
     }
 
     fn arranged_line(&self, record: &Record, how: Arranged) -> Option<Line> {
