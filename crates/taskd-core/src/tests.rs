@@ -71,7 +71,8 @@ impl Play {
         match &words[1..] {
             [name, "to", verb] => self.go_to(name, verb),
             words => {
-                let input = self.parse(words);
+                let arranged = self.arranged(words);
+                let input = arranged.unwrap_or_else(|| self.parse(words));
                 self.input(&input);
             }
         }
@@ -201,7 +202,6 @@ impl Play {
                 of: self.purse(name),
                 tokens: tokens.parse().expect("tokens"),
             }),
-            words if let Some(command) = self.arranged(words) => person(command),
             ["park"] => person(Command::Park),
             ["unpark"] => person(Command::Unpark),
             ["panic", name] => {
@@ -237,26 +237,27 @@ impl Play {
     }
 
     /// What a person says of the landing queue.
-    fn arranged(&self, words: &[&str]) -> Option<Command> {
+    fn arranged(&self, words: &[&str]) -> Option<Input> {
         let loops = |names: &[&str]| match names {
             ["all"] => (Vec::new(), vec![ProjectId(1)]),
             names => (names.iter().map(|it| self.id(it)).collect(), Vec::new()),
         };
-        match words {
+        let command = match words {
             ["hold", names @ ..] => {
                 let (ids, projects) = loops(names);
-                Some(Command::HoldQueue { ids, projects })
+                Command::HoldQueue { ids, projects }
             }
             ["release", names @ ..] => {
                 let (ids, projects) = loops(names);
-                Some(Command::ReleaseQueue { ids, projects })
+                Command::ReleaseQueue { ids, projects }
             }
             ["move", name, before] => {
                 let before = (*before != "first").then(|| self.id(before));
-                Some(Command::MoveQueue { id: self.id(name), before })
+                Command::MoveQueue { id: self.id(name), before }
             }
-            _ => None,
-        }
+            _ => return None,
+        };
+        Some(Input::Command { actor: Actor::Person { uid: 1000 }, command })
     }
 
     fn purse(&self, name: &str) -> Purse {
