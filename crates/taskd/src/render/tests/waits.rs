@@ -97,10 +97,10 @@ NEXT  LOOP              PRIORITY  WAITS
 and 10 more
 
 ~/src/gate
-LANDING     TO                          PHASE    SINCE
-p8.docs     main                        gating     61s
-p8.limiter  its plan                    waiting    61s
-p9          its plan: the target moved  waiting    61s
+LANDING     TO                          PHASE                         SINCE
+p8.docs     main                        gating                          61s
+p8.limiter  its plan                    held by user 1000, event 412    61s
+p9          its plan: the target moved  waiting                         61s
 "#);
     let json = render::queue::json(&answer);
     assert_eq!(json["buckets"][1]["state"], "refused");
