@@ -1,8 +1,12 @@
 //! Bringing work home: worktrees, rebases, the landing queue, and the checkout a person works in.
 
 mod ask;
-mod batch;
+<<<<<<< HEAD
+=======
+mod bad;
+>>>>>>> main
 mod branch;
+mod canary;
 mod checkout;
 mod drift;
 mod fifty;
@@ -12,6 +16,7 @@ mod moved;
 mod places;
 mod queue;
 mod repos;
+mod stack;
 mod sync;
 
 use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt as _, path::Path};
