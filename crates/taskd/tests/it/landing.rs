@@ -1,10 +1,7 @@
 //! Bringing work home: worktrees, rebases, the landing queue, and the checkout a person works in.
 
 mod ask;
-<<<<<<< HEAD
-=======
 mod bad;
->>>>>>> main
 mod branch;
 mod canary;
 mod checkout;
