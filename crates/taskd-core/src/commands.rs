@@ -117,6 +117,38 @@ pub enum Rejected {
         /// How large it would be.
         bytes: usize,
     },
+    /// There is nothing to release.
+    #[error("{name} is not held in the landing queue")]
+    NotHeld {
+        /// What people call it.
+        name: String,
+    },
+    /// It would wait on.
+    #[error("the whole landing queue is held, {name} with it; taskd queue release --all")]
+    AllHeld {
+        /// What people call it.
+        name: String,
+    },
+    /// It has no turn to change.
+    #[error("{name} does not wait in the landing queue; taskd queue says who does")]
+    NotQueued {
+        /// What people call it.
+        name: String,
+    },
+    /// Its turn has come.
+    #[error("{name} is being brought already; taskd queue hold {name} puts it aside")]
+    HasItsTurn {
+        /// What people call it.
+        name: String,
+    },
+    /// Two queues.
+    #[error("{name} and {other} wait in the landing queues of two projects")]
+    OtherQueue {
+        /// What people call it.
+        name: String,
+        /// What people call the other.
+        other: String,
+    },
     /// No call went through this bucket yet.
     #[error("{0} was not called yet, so there is nothing to reset")]
     NoBucket(String),
@@ -147,6 +179,11 @@ impl Rejected {
             Self::NoChoice { .. } => Code::Invalid,
             Self::NotPassed { .. } => Code::NotPassed,
             Self::NeverLands { .. } => Code::NeverLands,
+            Self::NotHeld { .. }
+            | Self::AllHeld { .. }
+            | Self::NotQueued { .. }
+            | Self::HasItsTurn { .. }
+            | Self::OtherQueue { .. } => Code::NotWaiting,
             Self::ProjectBusy(_) => Code::ProjectBusy,
         }
     }
@@ -215,6 +252,11 @@ impl Coordinator {
             Command::ResetCalls { bucket, refusals } => {
                 self.reset_calls(now, actor, bucket, *refusals)?;
             }
+            Command::HoldQueue { ids, projects } => self.hold_queue(now, actor, ids, projects)?,
+            Command::ReleaseQueue { ids, projects } => {
+                self.release_queue(now, actor, ids, projects)?;
+            }
+            Command::MoveQueue { id, before } => self.move_queue(now, actor, *id, *before)?,
             Command::Park if !self.state().is_parked() => {
                 self.emit(now, actor, None, Event::WorkParked);
             }
@@ -402,7 +444,7 @@ impl Coordinator {
         Ok(())
     }
 
-    fn alive(&self, ids: &[LoopId]) -> Result<Vec<LoopEngine>, Rejected> {
+    pub(crate) fn alive(&self, ids: &[LoopId]) -> Result<Vec<LoopEngine>, Rejected> {
         let engine = |id: &LoopId| {
             let engine = self.state().engine(*id).ok_or(Rejected::NoLoop(*id))?;
             if engine.is_over() {

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 use taskd_model::{
-    Actor, EffectId, Event, Input, LoopId, Oid, Owner, PlanId, ProjectId, Purse, QueueOp, Record,
-    Seq, SpecId, Time,
+    Actor, EffectId, Event, Input, LoopId, Oid, Owner, PlanId, ProjectId, Purse, QueueEnd, QueueOp,
+    Record, Seq, SpecId, Time,
 };
 
 use crate::{
@@ -203,7 +203,8 @@ impl Coordinator {
             | Event::PauseAsked
             | Event::ResumeAsked
             | Event::StopAsked
-            | Event::CircuitChanged { .. } => None,
+            | Event::CircuitChanged { .. }
+            | Event::QueueArranged { .. } => None,
         }
     }
 
@@ -286,7 +287,11 @@ impl Coordinator {
     pub(crate) fn is_news(&self, project: ProjectId, target: &str, tip: &Oid) -> Option<Oid> {
         let it = self.state.project(project)?;
         let publishing = it.lane.active.as_ref().is_some_and(|active| {
-            let ours = matches!(&active.stage, Stage::Publishing { commit, .. } if commit == tip);
+            let ours = matches!(
+                &active.stage,
+                Stage::Publishing { commit, .. } | Stage::Over(QueueEnd::Done { commit, .. })
+                    if commit == tip
+            );
             ours && matches!(active.op, QueueOp::Land(_))
         });
         it.targets.get(target).copied().filter(|known| known != tip && !publishing)

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use crate::{money::Told, relay::WantedRelay};
+use crate::{money::Told, queue::OnHold, relay::WantedRelay};
 use serde::{Deserialize, Serialize};
 use taskd_model::{
     Amount, Digest, EffectId, Evidence, IterationNote, Limit, LoopId, LoopLimits, Oid, OnConflict,
@@ -93,6 +93,8 @@ pub(crate) struct LoopEngine {
     pub(crate) suspicion: Option<Suspicion>,
     /// Landing was refused by the person's checkout.
     pub(crate) held: bool,
+    /// A person holds it in the landing queue.
+    pub(crate) on_hold: Option<OnHold>,
     /// A person wants it to land beside the changes of that checkout.
     pub(crate) beside: bool,
     /// It does not go onto this tip of the target alone: it waits for what was integrated before.
@@ -241,6 +243,7 @@ impl LoopEngine {
             doubted: false,
             suspicion: None,
             held: false,
+            on_hold: None,
             beside: false,
             refused_on: None,
             integrated: None,

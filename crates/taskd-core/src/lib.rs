@@ -6,6 +6,7 @@
 //!
 //! Invariants: no clock, no randomness, no IO, no async; same log, same state; integers only.
 
+mod arrange;
 mod asked;
 mod calls;
 mod commands;
@@ -30,5 +31,6 @@ pub use calls::{BucketRow, CallWait, Place, WaitingCall, WantedCall};
 pub use commands::Rejected;
 pub use coordinator::{Coordinator, Decided, Snapshot};
 pub use questions::{Evidence, QueueRow, WhyRow};
+pub use queue::OnHold;
 pub use scheduler::{BucketState, CallCounts, Room, RoomKind};
 pub use state::Want;

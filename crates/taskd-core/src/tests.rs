@@ -12,6 +12,7 @@ mod loops;
 mod money;
 mod people;
 mod provider;
+mod queue;
 mod recovery;
 mod scheduling;
 mod too_large;
@@ -70,7 +71,8 @@ impl Play {
         match &words[1..] {
             [name, "to", verb] => self.go_to(name, verb),
             words => {
-                let input = self.parse(words);
+                let arranged = self.arranged(words);
+                let input = arranged.unwrap_or_else(|| self.parse(words));
                 self.input(&input);
             }
         }
@@ -234,6 +236,30 @@ impl Play {
         }
     }
 
+    /// What a person says of the landing queue.
+    fn arranged(&self, words: &[&str]) -> Option<Input> {
+        let loops = |names: &[&str]| match names {
+            ["all"] => (Vec::new(), vec![ProjectId(1)]),
+            names => (names.iter().map(|it| self.id(it)).collect(), Vec::new()),
+        };
+        let command = match words {
+            ["hold", names @ ..] => {
+                let (ids, projects) = loops(names);
+                Command::HoldQueue { ids, projects }
+            }
+            ["release", names @ ..] => {
+                let (ids, projects) = loops(names);
+                Command::ReleaseQueue { ids, projects }
+            }
+            ["move", name, before] => {
+                let before = (*before != "first").then(|| self.id(before));
+                Command::MoveQueue { id: self.id(name), before }
+            }
+            _ => return None,
+        };
+        Some(Input::Command { actor: Actor::Person { uid: 1000 }, command })
+    }
+
     fn purse(&self, name: &str) -> Purse {
         match name {
             "all" => return Purse::All,
@@ -362,6 +388,7 @@ fn limits(settings: &[&str]) -> Limits {
             "burst" => limits.request_burst = value,
             "attempts" => limits.call_attempts = value,
             "deadline" => limits.call_deadline_ms = u64::from(value),
+            "batch" => limits.batch = value,
             "ageing" => limits.ageing_ms = u64::from(value),
             "input" => limits.input_tokens_per_minute = u64::from(value),
             "output" => limits.output_tokens_per_minute = u64::from(value),

@@ -5,6 +5,7 @@
 
 mod act;
 mod answer;
+mod arrange;
 mod branch;
 mod budget;
 mod gc;

@@ -121,6 +121,9 @@ pub enum Work {
         commit: Oid,
         /// Its tree, to which the evidence binds.
         tree: Oid,
+        /// Loops whose commits stand below it on the same tip and pass or fail with it.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        with: Vec<LoopId>,
     },
     /// Move a ref by compare-and-swap.
     Publish {
@@ -304,6 +307,8 @@ pub struct Order {
     pub target: String,
     /// The loop it concerns, with what its work may need.
     pub subject: Option<Subject>,
+    /// Documents (`SpecDoc`) of other specs whose work is gated in one with it.
+    pub beside: Vec<Digest>,
 }
 
 /// The loop an order concerns: everything a prompt or a git step needs to know about it.

@@ -75,8 +75,11 @@ pub enum QueueEnd {
         commit: Oid,
         /// The tip it was built and gated on.
         onto: Oid,
-        /// The gate's evidence.
+        /// The gate's evidence. Of several commits that were gated in one it is the last one's.
         evidence: Evidence,
+        /// Loops whose work was gated and published in one with it.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        with: Vec<LoopId>,
     },
     /// The ref has it already.
     Empty,
@@ -102,6 +105,21 @@ pub enum QueueEnd {
     },
     /// Its loop no longer wants it.
     Withdrawn,
+}
+
+/// What a person arranges in a landing queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Arranged {
+    /// It is not begun, built or gated until it is released.
+    Held,
+    /// It has its turn again.
+    Released,
+    /// Its turn comes earlier or later.
+    Moved {
+        /// The loop before whose entry it goes; nothing for the first place.
+        before: Option<LoopId>,
+    },
 }
 
 /// A fact.
@@ -382,6 +400,12 @@ pub enum Event {
         /// How.
         end: QueueEnd,
     },
+    /// A person arranged what the landing queue does with a loop's work; of no loop, with all of
+    /// the project's.
+    QueueArranged {
+        /// What.
+        how: Arranged,
+    },
 }
 
 /// Why a stored event could not be read.
@@ -513,4 +537,5 @@ kinds! {
     BudgetRenewed => "budget_renewed",
     QueueEntered => "queue_entered",
     QueueLeft => "queue_left",
+    QueueArranged => "queue_arranged",
 }

@@ -76,6 +76,27 @@ pub enum Command {
         /// End a silence after refusals too.
         refusals: bool,
     },
+    /// Bring nothing of these loops, or of whole projects, until it is released.
+    HoldQueue {
+        /// The loops.
+        ids: Vec<LoopId>,
+        /// The projects.
+        projects: Vec<ProjectId>,
+    },
+    /// What was held has its turn again; of a project, all that was held in it.
+    ReleaseQueue {
+        /// The loops.
+        ids: Vec<LoopId>,
+        /// The projects.
+        projects: Vec<ProjectId>,
+    },
+    /// Give an entry of the landing queue another turn.
+    MoveQueue {
+        /// The loop whose entry it is.
+        id: LoopId,
+        /// The loop before whose entry it goes; nothing for the first place.
+        before: Option<LoopId>,
+    },
     /// Start nothing new until [`Command::Unpark`].
     Park,
     /// Go on with everything.

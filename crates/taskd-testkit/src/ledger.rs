@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use taskd_model::{
-    CallWanted, CircuitChange, EffectId, Event, Failure, LandPolicy, Limit, Limits, LoopId,
-    MAX_EVENT_BYTES, Observation, Oid, Outcome, Owner, PlanHead, PlanId, Purse, QueueEnd, QueueOp,
-    Reason, Record, Relay, Seq, SpecHead, Status, Time, Usage, Work, Worker,
+    Arranged, CallWanted, CircuitChange, Digest, EffectId, Event, Failure, LandPolicy, Limit,
+    Limits, LoopId, MAX_EVENT_BYTES, Observation, Oid, Outcome, Owner, PlanHead, PlanId, ProjectId,
+    Purse, QueueEnd, QueueOp, Reason, Record, Relay, Seq, SpecHead, Status, Time, Usage, Work,
+    Worker,
 };
 
 use crate::{
@@ -78,6 +79,13 @@ pub(crate) struct Ledger {
     buckets: BTreeMap<String, BucketRow>,
     /// Trees with a green outcome, by the event that holds it.
     green: BTreeMap<Seq, Oid>,
+    /// Trees and the gates they passed.
+    /// What people hold.
+    pub(crate) loops_on_hold: BTreeSet<LoopId>,
+    pub(crate) queues_on_hold: BTreeSet<ProjectId>,
+    gates_passed: BTreeSet<(Oid, Digest)>,
+    /// Commits that were built for the landing queue, and what each stands on.
+    built: BTreeMap<Oid, Oid>,
     agents: u32,
     /// Until when agents said they do not work, by name.
     recesses: BTreeMap<String, Time>,
@@ -148,6 +156,17 @@ impl Ledger {
             }
             (Event::QueueEntered { op }, _) => self.entered(*op)?,
             (Event::QueueLeft { entry, op, end }, _) => self.left(*entry, *op, end, tally)?,
+            (Event::QueueArranged { how }, id) => {
+                tally.arranged += 1;
+                let (project, loops) = (record.project, &mut self.loops_on_hold);
+                match (how, id, project) {
+                    (Arranged::Held, Some(id), _) => _ = loops.insert(id),
+                    (Arranged::Released, Some(id), _) => _ = loops.remove(&id),
+                    (Arranged::Held, None, Some(id)) => _ = self.queues_on_hold.insert(id),
+                    (Arranged::Released, None, Some(id)) => _ = self.queues_on_hold.remove(&id),
+                    _ => {}
+                }
+            }
             (event, Some(id)) => self.of_loop(id, event, tally)?,
             _ => {}
         }
@@ -235,6 +254,10 @@ impl Ledger {
                 check(self.gates <= self.limits.gates, || format!("{id}: too many gates"))?;
             }
             _ => {}
+        }
+        if let Work::BuildCandidate { op, .. } | Work::GateCandidate { op, .. } = work {
+            let held = self.is_on_hold(*op);
+            check(!held, || format!("{id} {work} starts while a person holds it"))?;
         }
         self.open.insert(id, OpenRow { owner, work: work.clone(), at, booked: Usage::default() });
         Ok(())
@@ -342,9 +365,22 @@ impl Ledger {
             (Outcome::Failed { .. }, _) => tally.failures += 1,
             (Outcome::Gated { tree, report: Some(report), .. }, _) if report.green => {
                 self.green.insert(record.seq, *tree);
+                if let Owner::Loop(of) = open.owner {
+                    self.gates_passed.insert((*tree, self.loops[&of].head.gate));
+                }
             }
-            (Outcome::CandidateGated(report), Work::GateCandidate { tree, .. }) if report.green => {
-                self.green.insert(record.seq, *tree);
+            (Outcome::CandidateGated(report), Work::GateCandidate { op, tree, with, .. }) => {
+                tally.stacks_red += u64::from(!report.green && !with.is_empty());
+                if report.green {
+                    self.green.insert(record.seq, *tree);
+                    let below = with.iter().map(|it| QueueOp::Land(*it));
+                    let gates = below.chain([*op]).map(|it| (*tree, self.gate_of(it)));
+                    let gates: Vec<_> = gates.collect();
+                    self.gates_passed.extend(gates);
+                }
+            }
+            (Outcome::Built { commit, .. }, Work::BuildCandidate { onto, .. }) => {
+                self.built.insert(*commit, *onto);
             }
             (Outcome::BaseChecked(report), _) => tally.bases_red += u64::from(!report.green),
             (Outcome::Rebased { conflicts: 0, .. }, _) => tally.rebases += 1,
@@ -401,6 +437,16 @@ impl Ledger {
         Ok(())
     }
 
+    fn is_on_hold(&self, op: QueueOp) -> bool {
+        let project = self.plans[&op.plan()].project;
+        let of_loop = op.loop_id().is_some_and(|it| self.loops_on_hold.contains(&it));
+        of_loop || self.queues_on_hold.contains(&project)
+    }
+
+    fn gate_of(&self, op: QueueOp) -> Digest {
+        op.loop_id().map_or(self.plans[&op.plan()].gate, |id| self.loops[&id].head.gate)
+    }
+
     fn left(
         &mut self,
         entry: Seq,
@@ -408,10 +454,15 @@ impl Ledger {
         end: &QueueEnd,
         tally: &mut Tally,
     ) -> Result<(), String> {
-        if let QueueEnd::Done { evidence, .. } = end {
+        if let QueueEnd::Done { evidence, commit, onto, with } = end {
             tally.evidence_reused += u64::from(evidence.seq < entry);
+            tally.landed_together += u64::from(!with.is_empty());
             let green = self.green.get(&evidence.seq) == Some(&evidence.tree);
             check(green, || format!("{op} without evidence for its tree"))?;
+            let passed = self.gates_passed.contains(&(evidence.tree, self.gate_of(op)));
+            check(passed, || format!("{op} on a tree that did not pass its gate"))?;
+            let stands = self.built.get(commit).is_none_or(|it| it == onto);
+            check(stands, || format!("{op} does not stand where it says"))?;
         }
         let Some(id) = op.loop_id() else {
             tally.refreshed += u64::from(matches!(end, QueueEnd::Done { .. }));

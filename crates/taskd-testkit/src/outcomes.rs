@@ -1,8 +1,8 @@
 //! How work ends, by what the world is when it does.
 
 use taskd_model::{
-    AgentRun, Change, Code, Digest, EffectId, Failure, Fault, GateFacts, GateReport, Oid, Outcome,
-    PrepareMode, QueueOp, Relay, Tampered, TestCounts, Usage, Work,
+    AgentRun, Change, Code, Digest, EffectId, Failure, Fault, GateFacts, GateReport, LoopId, Oid,
+    Outcome, PrepareMode, QueueOp, Relay, Tampered, TestCounts, Usage, Work,
 };
 
 use crate::{
@@ -129,15 +129,7 @@ fn done(world: &mut World, id: EffectId) -> Outcome {
         Work::Gate => gate(world, id),
         Work::Rebase { onto } => rebase(world, id, *onto),
         Work::BuildCandidate { op, onto, merges } => build(world, id, *op, *onto, *merges),
-        Work::GateCandidate { op, commit, .. } => {
-            let files = world.git.files(*commit);
-            let gate = gate_of(world, *op);
-            let mut report = gate_on(world, &files, gate);
-            if op.loop_id().is_some() {
-                report.facts.tampered = tampered(world);
-            }
-            Outcome::CandidateGated(report)
-        }
+        Work::GateCandidate { op, commit, with, .. } => gate_candidate(world, *op, *commit, with),
         Work::Publish { op, commit, expected } => publish(world, id, *op, *commit, *expected),
     }
 }
@@ -215,11 +207,34 @@ fn build(world: &mut World, id: EffectId, op: QueueOp, onto: Oid, merges: Option
     Outcome::Built { commit, tree }
 }
 
+/// The gates of all whose work is in it; the first that is red decides.
+fn gate_candidate(world: &mut World, op: QueueOp, commit: Oid, with: &[LoopId]) -> Outcome {
+    let files = world.git.files(commit);
+    let below = with.iter().map(|it| QueueOp::Land(*it));
+    let mut reports: Vec<GateReport> = Vec::new();
+    for op in below.chain([op]) {
+        let gate = gate_of(world, op);
+        reports.push(gate_on(world, &files, gate));
+    }
+    let red = reports.iter().position(|it| !it.green);
+    let mut report = reports.swap_remove(red.unwrap_or(reports.len() - 1));
+    if op.loop_id().is_some() {
+        report.facts.tampered = tampered(world);
+    }
+    Outcome::CandidateGated(report)
+}
+
 fn publish(world: &mut World, id: EffectId, op: QueueOp, commit: Oid, expected: Oid) -> Outcome {
     let order = world.running[&id].order.clone();
     let made = world.git.get(commit).clone();
     let fits = commit == expected || world.git.is_ancestor(expected, commit);
-    if !fits || (op.loop_id().is_some() && made.parents.first() != Some(&expected)) {
+    let mut below = made.parents.clone();
+    let mut height = 1;
+    while below != [expected] && below.len() == 1 && height < 16 {
+        below.clone_from(&world.git.get(below[0]).parents);
+        height += 1;
+    }
+    if !fits || (op.loop_id().is_some() && below.first() != Some(&expected)) {
         world.fail("a candidate is published that was not built on the tip");
     }
     if !world.has_green(made.tree, gate_of(world, op)) {

@@ -82,6 +82,12 @@ tally! {
     integrated,
     /// Loops whose work landed.
     landed,
+    /// Times a person held, released or moved something in a landing queue.
+    arranged,
+    /// Loops whose work landed in one with that of others.
+    landed_together,
+    /// Gates of several candidates in one that were red.
+    stacks_red,
     /// Landings of the commit that was integrated, as it was.
     landed_as_integrated,
     /// Candidates that needed no gate of their own.

@@ -30,7 +30,7 @@ use taskd_api::v1::Verb;
 
 use args::{
     AgentsCommand, BudgetCommand, Cli, Command, DaemonCommand, ModelsArgs, ModelsCommand,
-    PlanCommand, ProjectsCommand,
+    PlanCommand, ProjectsCommand, QueueArgs, QueueCommand,
 };
 use failure::{Done, Failure};
 use here::Here;
@@ -129,7 +129,12 @@ async fn dispatch(here: &Here, command: Option<Command>) -> Done {
             ..
         }) => act::reset(here, names, refusals).await,
         Command::Models(it) => look::models(here, it).await,
-        Command::Queue => look::queue(here).await,
+        Command::Queue(QueueArgs { command }) => match command {
+            None => look::queue(here).await,
+            Some(QueueCommand::Hold(it)) => act::verb(here, Verb::Hold, it).await,
+            Some(QueueCommand::Release(it)) => act::verb(here, Verb::Release, it).await,
+            Some(QueueCommand::Move { id, before, .. }) => act::turn(here, id, before).await,
+        },
         Command::Tui(it) => look::tui(here, it).await,
         Command::Mcp(it) => mcp::mcp(here, it).await,
         Command::Doctor { .. } => look::doctor(here).await,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use taskd_model::{
-    Amount, CircuitChange, Digest, EffectId, Event, Evidence, IterationNote, Limit, LoopId,
+    Amount, CircuitChange, Digest, EffectId, Event, Evidence, IterationNote, Limit, Limits, LoopId,
     Observation, Oid, Owner, PlanHead, PlanId, ProjectId, Reason, Record, Seq, SpecHead, SpecId,
     Status, Suspicion, Time, Unit, Usage, Verdict, Work, Worker,
 };
@@ -41,6 +41,11 @@ impl State {
         self.apply_to_rest(record);
     }
 
+    fn set_limits(&mut self, limits: &Limits) {
+        self.limits = limits.clone();
+        self.touch_lanes();
+    }
+
     /// Keeps how long a loop has been blocked for want of money, which is not its time.
     fn note_want_of_money(&mut self, id: LoopId) {
         let now = self.now;
@@ -64,7 +69,7 @@ impl State {
             Event::DaemonStarted { .. } => self.lose_place(record.at),
             Event::WorkParked => self.parked = true,
             Event::WorkUnparked => self.parked = false,
-            Event::LimitsSet { limits } => self.limits = limits.clone(),
+            Event::LimitsSet { limits } => self.set_limits(limits),
             Event::ProjectAdded { id, git_dir, .. } => self.add_project(*id, git_dir),
             Event::ProjectForgotten { id } => {
                 // Its number stays taken; only its repository may come back under a new one.
@@ -108,6 +113,7 @@ impl State {
             }
             Event::QueueEntered { op } => self.enter_queue(record.seq, *op),
             Event::QueueLeft { entry, op, end } => self.leave_queue(*entry, *op, end),
+            Event::QueueArranged { how } => self.arrange(record, *how),
             Event::DaemonStopped => self.stopped = true,
             Event::StatusChanged { .. }
             | Event::IterationStarted { .. }
@@ -199,7 +205,8 @@ impl State {
             | Event::BudgetRenewed { .. }
             | Event::CircuitChanged { .. }
             | Event::QueueEntered { .. }
-            | Event::QueueLeft { .. } => return false,
+            | Event::QueueLeft { .. }
+            | Event::QueueArranged { .. } => return false,
         }
         true
     }

@@ -13,7 +13,6 @@ use crate::{
     coordinator::loop_of,
     engine::{LoopEngine, Next, ToolSlot, ToolState, Turn},
     plan::PlanState,
-    queue::Stage,
     scheduler::{Cost, Recess},
 };
 
@@ -250,14 +249,18 @@ impl State {
         if let Outcome::PublishMoved { actual } = outcome {
             self.tip_was_elsewhere(op, *actual);
         }
-        let (tip, gate) = (self.tip_of(op), self.gate_of(op));
+        let active = self.projects[&id].lane.active.as_ref();
+        let first = active.expect("the queue's effects have an entry").op;
+        let (tip, gate) = (self.tip_of(first), self.gate_of(op));
         let known = match (&open.work, outcome) {
             // The same tree under the same gate need not be gated again (decision D43).
             (Work::BuildCandidate { .. }, Outcome::Built { tree, .. }) => {
-                self.evidence(id, *tree, gate).map(|seq| Evidence { seq, tree: *tree })
+                self.evidence_of_stack(id, op, *tree).filter(|_| !open.ending)
             }
             _ => None,
         };
+        let with = if let Work::GateCandidate { with, .. } = &open.work { &with[..] } else { &[] };
+        let below: Vec<Digest> = with.iter().map(|it| self.gate_of(QueueOp::Land(*it))).collect();
         let plan_gate = self.plan(op.plan()).head.gate;
         let project = self.projects.get_mut(&id).expect("known");
         if let (Work::GateCandidate { commit, .. }, Outcome::CandidateGated(report)) =
@@ -266,17 +269,33 @@ impl State {
         {
             project.remember_counts(*commit, plan_gate, counts);
         }
-        let active = project.lane.active.as_mut().expect("the queue's effects have an entry");
+        let active = project.lane.active.as_mut().expect("just seen");
         active.ended(&open.work, seq, outcome, open.ending, tip);
         if let Some(evidence) = known {
             active.has_evidence(evidence);
         }
-        if let (Work::GateCandidate { .. }, Stage::Gated { evidence, .. }) =
-            (&open.work, &active.stage)
+        if let (Work::GateCandidate { tree, .. }, Outcome::CandidateGated(report)) =
+            (&open.work, outcome)
+            && report.green
+            && !open.ending
         {
-            let tree = evidence.tree;
-            project.remember_evidence(tree, gate, seq);
+            for gate in below.into_iter().chain([gate]) {
+                project.remember_evidence(*tree, gate, seq);
+            }
         }
+        self.put_aside(id);
+    }
+
+    /// Evidence that this tree passes for whoever is below it on the stack, and for `op` on top.
+    fn evidence_of_stack(&self, id: ProjectId, op: QueueOp, tree: Oid) -> Option<Evidence> {
+        let active = self.projects[&id].lane.active.as_ref()?;
+        let joins = active.joining.is_some();
+        let below = active.stack.iter().filter(|_| joins).map(|it| it.op);
+        for below in below {
+            self.evidence(id, tree, self.gate_of(below))?;
+        }
+        let seq = self.evidence(id, tree, self.gate_of(op))?;
+        Some(Evidence { seq, tree })
     }
 
     /// A compare-and-swap met another tip than ours: that tip is a fact now.

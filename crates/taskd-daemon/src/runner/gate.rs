@@ -58,9 +58,16 @@ impl Job {
         commit: taskd_model::Oid,
     ) -> Result<Outcome, Trouble> {
         let plan = self.plan_doc()?;
-        let report = match &self.order.subject {
-            Some(_) => self.gate_work(commit, &plan, &self.spec_doc()?).await?,
-            None => self.gate_commit(commit, &plan, &[]).await?,
+        let mut accept = Vec::new();
+        for doc in &self.order.beside {
+            accept.extend(self.ctx.doc::<SpecDoc>(doc)?.accept);
+        }
+        let report = if self.order.subject.is_some() {
+            let spec = self.spec_doc()?;
+            accept.extend(spec.accept.iter().cloned());
+            self.gate_work(commit, &plan, &spec, &accept).await?
+        } else {
+            self.gate_commit(commit, &plan, &accept).await?
         };
         if !self.is_wanted() {
             return Ok(cancelled());
@@ -74,6 +81,7 @@ impl Job {
         commit: taskd_model::Oid,
         plan: &PlanDoc,
         spec: &SpecDoc,
+        accept: &[String],
     ) -> Result<GateReport, Trouble> {
         let (repo, _) = self.ctx.repo(self.order.project)?;
         let base = self.blocking(move || Ok(repo.first_parent(commit)?)).await?;
@@ -81,9 +89,9 @@ impl Job {
             Some(base) => self.tampering(base, commit, plan, spec).await?,
             None => None,
         };
-        let own = self.gate_commit(commit, plan, &spec.accept);
+        let own = self.gate_commit(commit, plan, accept);
         match found {
-            Some(found) => self.judge_twice(found, plan, &spec.accept, own).await,
+            Some(found) => self.judge_twice(found, plan, accept, own).await,
             None => own.await,
         }
     }

@@ -66,7 +66,10 @@ impl fmt::Display for Work {
             Self::Tool { index, name, .. } => write!(f, " {index} {name}"),
             Self::Rebase { onto } => write!(f, " onto {}", onto.short()),
             Self::BuildCandidate { op, onto, .. } => write!(f, " to {op} on {}", onto.short()),
-            Self::GateCandidate { op, commit, .. } => write!(f, " to {op} {}", commit.short()),
+            Self::GateCandidate { op, commit, with, .. } => {
+                write!(f, " to {op} {}", commit.short())?;
+                if with.is_empty() { Ok(()) } else { write!(f, " and {} below", with.len()) }
+            }
             Self::Publish { op, commit, .. } => write!(f, " {op} {}", commit.short()),
             Self::Relay(it) => write!(f, " {} of {}", it.call, it.agent),
             Self::AcceptBefore

@@ -2,14 +2,15 @@
 
 use std::fmt;
 
-use super::{ChangeCause, Event, QueueEnd, Record, SpecHead};
+use super::{Arranged, ChangeCause, Event, QueueEnd, Record, SpecHead};
 use crate::{Observation, Purse, SpecId, Unit};
 
 impl fmt::Display for QueueEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Done { commit, onto, .. } => {
-                write!(f, "done: {} on {}", commit.short(), onto.short())
+            Self::Done { commit, onto, with, .. } => {
+                write!(f, "done: {} on {}", commit.short(), onto.short())?;
+                if with.is_empty() { Ok(()) } else { write!(f, ", gated with {} more", with.len()) }
             }
             Self::Empty => f.write_str("nothing left to bring"),
             Self::Red { .. } => f.write_str("gate red"),
@@ -17,6 +18,17 @@ impl fmt::Display for QueueEnd {
             Self::Held { why } => write!(f, "held: {why}"),
             Self::Failed { message } => write!(f, "failed: {message}"),
             Self::Withdrawn => f.write_str("withdrawn"),
+        }
+    }
+}
+
+impl fmt::Display for Arranged {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Held => f.write_str("held"),
+            Self::Released => f.write_str("released"),
+            Self::Moved { before: None } => f.write_str("first"),
+            Self::Moved { before: Some(other) } => write!(f, "before {other}"),
         }
     }
 }
@@ -105,6 +117,7 @@ impl fmt::Display for Event {
             Self::CircuitChanged { bucket, change } => write!(f, "{bucket} {change}"),
             Self::QueueEntered { op } => write!(f, "queued to {op}"),
             Self::QueueLeft { entry, op, end } => write!(f, "q{entry} {op}: {end}"),
+            Self::QueueArranged { how } => write!(f, "{how} in the landing queue"),
         }
     }
 }

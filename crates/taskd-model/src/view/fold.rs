@@ -100,7 +100,8 @@ impl View {
             | Event::StopAsked
             | Event::BudgetWarned { .. }
             | Event::TokensWarned { .. }
-            | Event::CircuitChanged { .. } => {}
+            | Event::CircuitChanged { .. }
+            | Event::QueueArranged { .. } => {}
         }
     }
 
@@ -175,7 +176,8 @@ impl View {
             | Event::BudgetRenewed { .. }
             | Event::CircuitChanged { .. }
             | Event::QueueEntered { .. }
-            | Event::QueueLeft { .. } => {}
+            | Event::QueueLeft { .. }
+            | Event::QueueArranged { .. } => {}
         }
     }
 

@@ -4,9 +4,9 @@
 //! when it began to look.
 
 use crate::{
-    Change, ChangeCause, EffectId, Event, GateReport, LandPolicy, LoopId, Observation, Outcome,
-    Owner, PlanId, Purse, QueueEnd, QueueOp, Reason, Record, Seq, Status, Time, Unit, Usage,
-    Verdict, format_duration_ms, format_micros,
+    Arranged, Change, ChangeCause, EffectId, Event, GateReport, LandPolicy, LoopId, Observation,
+    Outcome, Owner, PlanId, Purse, QueueEnd, QueueOp, Reason, Record, Seq, Status, Time, Unit,
+    Usage, Verdict, format_duration_ms, format_micros,
 };
 
 use super::{EffectKind, EffectView, LoopView, QuestionView, View, may_spend, spent_of};
@@ -75,10 +75,9 @@ impl View {
             Event::EffectEnded { effect, outcome } => {
                 self.effect_line(self.effects.get(effect)?, outcome)
             }
-            Event::QueueEntered { op: QueueOp::Land(id) } => {
-                Some(Line::new(&self.loop_name(*id), "in the queue to land"))
-            }
+            Event::QueueEntered { op } => self.queued_line(*op),
             Event::QueueLeft { op, end, .. } => self.queue_line(*op, end),
+            Event::QueueArranged { how } => self.arranged_line(record, *how),
             event @ (Event::BudgetSet { .. }
             | Event::TokensSet { .. }
             | Event::BudgetWarned { .. }
@@ -113,8 +112,7 @@ impl View {
             | Event::IterationEnded { .. }
             | Event::DeferralOver
             | Event::Passed { .. }
-            | Event::ResumeAsked
-            | Event::QueueEntered { .. } => None,
+            | Event::ResumeAsked => None,
         }
     }
 
@@ -250,6 +248,27 @@ impl View {
         }
     }
 
+    fn queued_line(&self, op: QueueOp) -> Option<Line> {
+        let id = op.loop_id().filter(|_| matches!(op, QueueOp::Land(_)))?;
+        Some(Line::new(&self.loop_name(id), "in the queue to land"))
+    }
+
+    fn arranged_line(&self, record: &Record, how: Arranged) -> Option<Line> {
+        let name = match record.loop_id {
+            Some(id) => self.loop_name(id),
+            None => self.projects.get(&record.project?)?.root.clone(),
+        };
+        let text = match how {
+            Arranged::Held => "held in the landing queue".to_owned(),
+            Arranged::Released => "released in the landing queue".to_owned(),
+            Arranged::Moved { before: None } => "goes first in the landing queue".to_owned(),
+            Arranged::Moved { before: Some(other) } => {
+                format!("goes before {} in the landing queue", self.loop_name(other))
+            }
+        };
+        Some(Line::new(&name, text))
+    }
+
     fn queue_line(&self, op: QueueOp, end: &QueueEnd) -> Option<Line> {
         let plan = self.plans.get(&op.plan())?;
         let (name, place) = match op {
@@ -260,9 +279,15 @@ impl View {
         let landing = matches!(op, QueueOp::Land(_));
         let line = |text: String| Line::new(&name, text);
         match end {
-            QueueEnd::Done { commit, onto, .. } if landing => {
+            QueueEnd::Done { commit, onto, with, .. } if landing => {
                 let line = line(format!("landed {} on {place}", commit.short()));
-                Some(line.detail(format!("gated on {}", onto.short())))
+                let on = format!("gated on {}", onto.short());
+                let names: Vec<String> = with.iter().map(|it| self.loop_name(*it)).collect();
+                Some(line.detail(match &names[..] {
+                    [] => on,
+                    [one] => format!("{on}, in one with {one}"),
+                    [one, more @ ..] => format!("{on}, in one with {one} and {} more", more.len()),
+                }))
             }
             QueueEnd::Done { commit, .. } => match op {
                 QueueOp::Refresh(_) => Some(line(format!("took in {place}"))),
@@ -348,7 +373,8 @@ impl View {
             | Event::BudgetRenewed { .. }
             | Event::CircuitChanged { .. }
             | Event::QueueEntered { .. }
-            | Event::QueueLeft { .. } => return None,
+            | Event::QueueLeft { .. }
+            | Event::QueueArranged { .. } => return None,
         };
         Some(line)
     }

@@ -170,7 +170,7 @@ impl Story {
     fn bring(&mut self, op: QueueOp, commit: Oid, onto: Oid) {
         let entry = self.push(op.loop_id(), Event::QueueEntered { op });
         let evidence = Evidence { seq: Seq(1), tree: oid(51) };
-        let end = QueueEnd::Done { commit, onto, evidence };
+        let end = QueueEnd::Done { commit, onto, evidence, with: Vec::new() };
         self.push(op.loop_id(), Event::QueueLeft { entry, op, end });
     }
 

@@ -141,7 +141,8 @@ impl Story {
         let op = QueueOp::Land(id);
         let entry = self.of(id, Event::QueueEntered { op });
         let evidence = Evidence { seq: Seq(1), tree: oid(51) };
-        let end = QueueEnd::Done { commit: oid(0x9c), onto: oid(1), evidence };
+        let (commit, onto) = (oid(0x9c), oid(1));
+        let end = QueueEnd::Done { commit, onto, evidence, with: Vec::new() };
         self.of(id, Event::QueueLeft { entry, op, end });
         self.status(id, Status::Complete, Reason::Done);
     }

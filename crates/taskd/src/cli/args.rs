@@ -120,7 +120,7 @@ pub(crate) enum Command {
     Models(ModelsArgs),
     /// Say who waits for what: model calls by model, and landing queues
     #[command(hide = true)]
-    Queue,
+    Queue(QueueArgs),
     /// Watch everything, full screen
     Tui(ScopeArgs),
     /// Be an MCP server, so that an interactive agent can drive the fleet; read-only by itself
@@ -202,6 +202,33 @@ pub(crate) enum ModelsCommand {
         /// End a silence after refusals too
         #[arg(long)]
         refusals: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct QueueArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<QueueCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum QueueCommand {
+    /// Bring nothing of these loops until they are released; others go on
+    Hold(VerbArgs),
+    /// Give what is held its turn again
+    Release(VerbArgs),
+    /// Give an entry of the landing queue another turn
+    #[command(group = clap::ArgGroup::new("place").required(true).args(["first", "before"]))]
+    Move {
+        /// A loop
+        id: String,
+        /// Its turn comes next
+        #[arg(long)]
+        first: bool,
+        /// Its turn comes before that of this loop
+        #[arg(long, value_name = "ID2")]
+        before: Option<String>,
     },
 }
 

@@ -179,7 +179,8 @@ why     chain[]: subject, sentence, until, since, seq, details[], evidence, evid
 gc      one a thing: what, place, bytes, fate (removed, would, kept, failed), reason, saved[]
 queue   buckets[]: name, in_flight, limit, waiting, state (open, refused, left_alone, ramping),
         until, seq, slots, faults, looked_at, rooms[]: kind, left, per_minute, of_provider;
-        next[]: name, priority, since; landing[]: root, entries[]: name, target, refresh, phase
+        next[]: name, priority, since; landing[]: root, entries[]: name, target, refresh, phase,
+        since, entry, held: uid, event
 run     plan, names[], title, target, base, gate, worker, payers[]: worker, kind (variable,
         login, free, nobody), variable, place; land, ...; then the stored events, then
         id, verdict, exit

@@ -14,6 +14,7 @@ mod moved;
 mod places;
 mod queue;
 mod repos;
+mod stack;
 mod sync;
 
 use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt as _, path::Path};

@@ -88,7 +88,7 @@ fn event(kind: u8, n: u8, m: u8, seq: u64) -> (Option<LoopId>, Event) {
         Outcome::Cancelled { usage: cost(1), checkpoint: None },
     ];
     let evidence = Evidence { seq: Seq(1), tree: oid(n) };
-    let done = QueueEnd::Done { commit: oid(m), onto: oid(n), evidence };
+    let done = QueueEnd::Done { commit: oid(m), onto: oid(n), evidence, with: Vec::new() };
     let owners = [Owner::Loop(me), Owner::Loop(me), Owner::Plan(P7), Owner::Queue(PROJECT)];
     let event = match kind {
         0..=19 => Event::EffectStarted {

@@ -100,7 +100,8 @@ fn story() -> Story {
     let op = QueueOp::Land(id(8, 0));
     let entry = it.of(id(8, 0), Event::QueueEntered { op });
     let evidence = taskd_model::Evidence { seq: entry, tree };
-    let end = QueueEnd::Done { commit: oid("9c1e2ab"), onto: oid("7aa0c15"), evidence };
+    let (commit, onto) = (oid("9c1e2ab"), oid("7aa0c15"));
+    let end = QueueEnd::Done { commit, onto, evidence, with: Vec::new() };
     it.of(id(8, 0), Event::QueueLeft { entry, op, end });
     it.status(id(8, 0), Status::Complete, Reason::Done);
     it

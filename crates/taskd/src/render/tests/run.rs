@@ -66,7 +66,8 @@ fn iteration(it: &mut Story, n: u32, says: &str, report: GateReport, change: Cha
         it.say(Event::MainMoved { target, from: None, to, commits: 2, rewritten: false });
         let entry = it.say(Event::QueueEntered { op: QueueOp::Refresh(PlanId(7)) });
         let evidence = Evidence { seq: Seq(1), tree: oid("51") };
-        let end = QueueEnd::Done { commit: oid("a0"), onto: oid("3f"), evidence };
+        let (commit, onto) = (oid("a0"), oid("3f"));
+        let end = QueueEnd::Done { commit, onto, evidence, with: Vec::new() };
         it.say(Event::QueueLeft { entry, op: QueueOp::Refresh(PlanId(7)), end });
     }
     let gate = it.start(me, Work::Gate);

@@ -123,6 +123,10 @@ fn acting(judge: &mut Judge, world: &World, door: &Door) {
     judge.well(world, &["gc", "--dry-run"]);
     judge.well(world, &["stop", "p1", "--dry-run"]);
     judge.well(world, &["queue"]);
+    judge.well(world, &["queue", "hold", "p1.later"]);
+    judge.well(world, &["queue", "release", "p1.later"]);
+    judge.ends(world, 1, &["queue", "release", "p1.later"]);
+    judge.ends(world, 1, &["queue", "move", "p1.later", "--first"]);
     let model = format!("scripted:{}", world.dir.path().join("m.yaml").display());
     judge.well(world, &["models", "reset", &model]);
     door.open();
