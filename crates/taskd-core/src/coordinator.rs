@@ -197,6 +197,7 @@ impl Coordinator {
             | Event::Approved
             | Event::Rejected { .. }
             | Event::NoteAdded { .. }
+            | Event::Rewound { .. }
             | Event::QuestionAnswered { .. }
             | Event::PauseAsked
             | Event::ResumeAsked
@@ -285,7 +286,7 @@ impl Coordinator {
         let it = self.state.project(project)?;
         let publishing = it.lane.active.as_ref().is_some_and(|active| {
             let ours = matches!(&active.stage, Stage::Publishing { commit, .. } if commit == tip);
-            ours && matches!(active.op, QueueOp::Land(_))
+            ours && matches!(active.op, QueueOp::Land(_) | QueueOp::Undo(_))
         });
         it.targets.get(target).copied().filter(|known| known != tip && !publishing)
     }

@@ -7,6 +7,7 @@
 //! Invariants: no clock, no randomness, no IO, no async; same log, same state; integers only.
 
 mod asked;
+mod back;
 mod calls;
 mod commands;
 mod coordinator;

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use taskd_model::{
     CallWanted, CircuitChange, EffectId, Event, Failure, LandPolicy, Limit, Limits, LoopId,
-    MAX_EVENT_BYTES, Observation, Oid, Outcome, Owner, PlanHead, PlanId, Purse, QueueEnd, QueueOp,
-    Reason, Record, Relay, Seq, SpecHead, Status, Time, Usage, Work, Worker,
+    MAX_EVENT_BYTES, Observation, Oid, Outcome, Owner, PlanHead, PlanId, PrepareMode, Purse,
+    QueueEnd, QueueOp, Reason, Record, Relay, Seq, SpecHead, Status, Time, Usage, Work, Worker,
 };
 
 use crate::{
@@ -35,6 +35,11 @@ pub(crate) struct LoopRow {
     iteration: u32,
     iteration_open: bool,
     landed: bool,
+    /// The commit that brought it onto its target, if one did.
+    pub(crate) landed_as: Option<Oid>,
+    undone: bool,
+    /// It was sent back to this state, which stood on that base, and is not there yet.
+    rewinding: Option<(Oid, Oid)>,
     /// Requests in a row that were larger than the provider takes, and the most tokens since.
     too_large: u32,
     most_tokens: u64,
@@ -189,6 +194,10 @@ impl Ledger {
             let works = matches!(row.status, Status::Running | Status::Rebasing);
             check(works, || format!("{loop_id} starts {work} while {}", row.status))?;
             check(!row.landed, || format!("{loop_id} starts {work} after it landed"))?;
+            let back = row.rewinding.is_none_or(|(to, base)| {
+                *work == Work::Prepare { base, mode: PrepareMode::Rewind(to) }
+            });
+            check(back, || format!("{loop_id} starts {work} before its files are those"))?;
             let released = self.released.contains(&loop_id.plan());
             check(released, || format!("{loop_id} starts {work} before its base was checked"))?;
         }
@@ -330,6 +339,13 @@ impl Ledger {
             let known = self.recesses.entry(self.loops[&of].model.clone()).or_default();
             *known = until.max(*known);
         }
+        if let (Owner::Loop(of), Work::Prepare { mode: PrepareMode::Rewind(_), .. }) =
+            (open.owner, &open.work)
+            && matches!(outcome, Outcome::Prepared { .. })
+            && let Some(row) = self.loops.get_mut(&of)
+        {
+            row.rewinding = None;
+        }
         match (outcome, &open.work) {
             (Outcome::Failed { failure: Failure::OverBudget, .. }, _) => tally.over_budget += 1,
             (Outcome::Failed { .. }, _) => tally.failures += 1,
@@ -370,6 +386,11 @@ impl Ledger {
     }
 
     fn entered(&mut self, op: QueueOp) -> Result<(), String> {
+        if let QueueOp::Undo(id) = op {
+            let row = &self.loops[&id];
+            let may = row.status == Status::Complete && row.landed_as.is_some() && !row.undone;
+            return check(may, || format!("{op} while {}", row.status));
+        }
         check(!self.parked, || format!("{op} is queued while parked"))?;
         let Some(id) = op.loop_id() else { return Ok(()) };
         let (row, plan) = (&self.loops[&id], &self.plans[&id.plan()]);
@@ -410,9 +431,20 @@ impl Ledger {
             return Ok(());
         };
         let row = self.loops.get_mut(&id).expect("added");
+        if matches!(op, QueueOp::Undo(_)) {
+            let done = matches!(end, QueueEnd::Done { .. });
+            check(!done || !row.undone, || format!("{id} is undone twice"))?;
+            row.undone |= done;
+            tally.undone += u64::from(done);
+            tally.not_undone += u64::from(!done);
+            return Ok(());
+        }
         let lands = matches!(op, QueueOp::Land(_));
         match end {
-            QueueEnd::Done { commit, .. } => row.brought.push(Some(*commit)),
+            QueueEnd::Done { commit, .. } => {
+                row.brought.push(Some(*commit));
+                row.landed_as = lands.then_some(*commit).or(row.landed_as);
+            }
             QueueEnd::Empty => row.brought.push(None),
             QueueEnd::Held { .. } => (row.held, tally.held) = (true, tally.held + 1),
             QueueEnd::Red { .. } | QueueEnd::Conflict { .. } => tally.sent_back += 1,
@@ -489,6 +521,14 @@ impl Ledger {
                 (row.passed, row.approved, row.held) = (false, false, false);
                 tally.rejected += 1;
             }
+            Event::Rewound { to, base, .. } => {
+                check(0 < row.iteration, || format!("{id} goes back before it began"))?;
+                (row.passed, row.approved, row.held) = (false, false, false);
+                (row.iteration_open, row.deferred) = (false, false);
+                row.rewinding = Some((*to, *base));
+                row.head.limits.iterations = row.head.limits.iterations.max(row.iteration + 1);
+                tally.rewound += 1;
+            }
             Event::ResumeAsked => {
                 row.forget_measures();
                 (row.deferred, tally.resumed) = (false, tally.resumed + 1);
@@ -540,6 +580,9 @@ impl LoopRow {
             iteration: 0,
             iteration_open: false,
             landed: false,
+            landed_as: None,
+            undone: false,
+            rewinding: None,
             too_large: 0,
             most_tokens: u64::MAX,
         }

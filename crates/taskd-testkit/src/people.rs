@@ -190,7 +190,7 @@ impl World {
         let Some(id) = self.rng.pick(&ids).copied() else { return false };
         let some: Vec<LoopId> = ids.iter().copied().filter(|_| self.rng.chance(30)).collect();
         let note = Digest::of(b"note");
-        let command = match self.rng.below(28) {
+        let command = match self.rng.below(31) {
             0..=2 => Command::Pause(some),
             3 | 4 => Command::Resume(some),
             5 if self.rng.chance(50) => Command::Stop(vec![id]),
@@ -230,6 +230,8 @@ impl World {
                 let question = self.rng.pick(&open).copied().unwrap_or(some);
                 Command::Answer { question, choice: u16::from(self.rng.chance(50)) }
             }
+            27 | 28 => return self.rewind(id),
+            29 => Command::Undo(id),
             _ => return false,
         };
         let forgets = matches!(command, Command::ForgetProject(_));
@@ -238,6 +240,16 @@ impl World {
             // Nothing is open there; it comes back under another number if it must.
             self.submissions.retain(|it| it.0.project != ProjectId(1));
         }
+        true
+    }
+
+    /// A loop is sent back to something that was once saved of it.
+    fn rewind(&mut self, id: LoopId) -> bool {
+        let saved: Vec<(Oid, Oid)> =
+            self.saved.iter().filter(|it| it.0 == id).map(|it| (it.1, it.2)).collect();
+        let Some((to, base)) = self.rng.pick(&saved).copied() else { return false };
+        let (iteration, note) = (1, Digest::of(b"back"));
+        self.command(Command::Rewind { id, to, base, iteration, note }).ok();
         true
     }
 

@@ -10,7 +10,7 @@ use taskd_model::{
 
 use super::{Asked, Open, Project, State, WantedChange, bucket_of};
 use crate::{
-    engine::{LoopEngine, Next, PassedWork, ToolSlot, ToolState, Turn},
+    engine::{LoopEngine, Next, PassedWork, Rewind, ToolSlot, ToolState, Turn},
     money::Told,
     plan::{Plan, PlanState, Reach, Spec},
     scheduler::Cost,
@@ -126,6 +126,7 @@ impl State {
             | Event::Approved
             | Event::Rejected { .. }
             | Event::NoteAdded { .. }
+            | Event::Rewound { .. }
             | Event::QuestionAnswered { .. }
             | Event::PauseAsked
             | Event::ResumeAsked
@@ -173,6 +174,10 @@ impl State {
             }
             Event::QuestionAnswered { effect, n, .. } => self.answered(*effect, *n),
             Event::NoteAdded { note } => self.engine_mut(id).add_note(*note),
+            Event::Rewound { to, base, note, .. } => {
+                self.engine_mut(id).add_note(*note);
+                self.rewind(id, Rewind { to: *to, base: *base }, since);
+            }
             Event::PauseAsked => self.engine_mut(id).pause = true,
             Event::ResumeAsked => self.resume(id),
             Event::BudgetSet { of, micros } => self.set_budget(*of, Unit::Micros, *micros),
@@ -537,7 +542,7 @@ impl LoopEngine {
     }
 
     /// Waits until then, or no longer.
-    fn defer(&mut self, until: Option<(Time, Seq, &String)>) {
+    pub(super) fn defer(&mut self, until: Option<(Time, Seq, &String)>) {
         self.retry_at = until.map(|(until, _, _)| until);
         self.deferral = until.map(|(_, seq, why)| (seq, why.clone()));
     }

@@ -3,6 +3,7 @@
 
 mod checkpoints;
 mod follows;
+mod kept;
 mod landing;
 mod outside;
 mod probing;

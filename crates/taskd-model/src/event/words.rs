@@ -90,6 +90,12 @@ impl fmt::Display for Event {
             Self::Approved => f.write_str("approved"),
             Self::Rejected { .. } => f.write_str("rejected"),
             Self::NoteAdded { .. } => f.write_str("told something"),
+            Self::Rewound { to, iteration: 0, .. } => {
+                write!(f, "rewound to its base {}", to.short())
+            }
+            Self::Rewound { to, iteration, .. } => {
+                write!(f, "rewound to {} of iteration {iteration}", to.short())
+            }
             Self::QuestionAnswered { effect, n, .. } => write!(f, "{effect} question {n} answered"),
             Self::PauseAsked => f.write_str("asked to pause"),
             Self::ResumeAsked => f.write_str("asked to go on"),

@@ -83,6 +83,10 @@ impl View {
             Event::QueueEntered { op: QueueOp::Land(id) } => {
                 Some(Line::new(&self.loop_name(*id), "in the queue to land"))
             }
+            Event::QueueEntered { op: QueueOp::Undo(id) } => {
+                Some(Line::new(&self.loop_name(*id), "in the queue to be undone"))
+            }
+            Event::QueueLeft { op: QueueOp::Undo(id), end, .. } => self.undo_line(*id, end),
             Event::QueueLeft { op, end, .. } => self.queue_line(*op, end),
             event @ (Event::BudgetSet { .. }
             | Event::TokensSet { .. }
@@ -101,6 +105,7 @@ impl View {
             | Event::Approved
             | Event::Rejected { .. }
             | Event::NoteAdded { .. }
+            | Event::Rewound { .. }
             | Event::QuestionAnswered { .. }
             | Event::PauseAsked
             | Event::StopAsked) => self.loop_line(self.loops.get(&record.loop_id?)?, event),
@@ -253,10 +258,29 @@ impl View {
         }
     }
 
+    fn undo_line(&self, id: LoopId, end: &QueueEnd) -> Option<Line> {
+        let it = self.loops.get(&id)?;
+        Some(match end {
+            QueueEnd::Done { commit, onto, .. } => {
+                Line::new(&it.name, format!("undone by {}", commit.short()))
+                    .detail(format!("gated on {}", onto.short()))
+            }
+            QueueEnd::Empty
+            | QueueEnd::Red { .. }
+            | QueueEnd::Conflict { .. }
+            | QueueEnd::Held { .. }
+            | QueueEnd::Failed { .. }
+            | QueueEnd::Withdrawn => {
+                let why = it.trouble.as_ref().map_or("not undone", |it| it.message.as_str());
+                Line::new(&it.name, why.to_owned())
+            }
+        })
+    }
+
     fn queue_line(&self, op: QueueOp, end: &QueueEnd) -> Option<Line> {
         let plan = self.plans.get(&op.plan())?;
         let (name, place) = match op {
-            QueueOp::Land(id) => (self.loop_name(id), plan.target.clone()),
+            QueueOp::Land(id) | QueueOp::Undo(id) => (self.loop_name(id), plan.target.clone()),
             QueueOp::Integrate(id) => (self.loop_name(id), format!("the work of {}", plan.id)),
             QueueOp::Refresh(id) => (id.to_string(), format!("the new {}", plan.target)),
         };
@@ -272,7 +296,7 @@ impl View {
                 QueueOp::Integrate(_) | QueueOp::Land(_) if plan.specs > 1 => {
                     Some(line(format!("passed, joined {place} as {}", commit.short())))
                 }
-                QueueOp::Integrate(_) | QueueOp::Land(_) => None,
+                QueueOp::Integrate(_) | QueueOp::Land(_) | QueueOp::Undo(_) => None,
             },
             QueueEnd::Empty if landing => Some(line(format!("{place} has it already"))),
             QueueEnd::Empty | QueueEnd::Withdrawn => None,
@@ -311,6 +335,9 @@ impl View {
             Event::ApprovalAsked => line(format!("ready to land: {}", it.sum())),
             Event::Approved => line("approved".to_owned()),
             Event::Rejected { .. } => line("sent back".to_owned()),
+            event @ Event::Rewound { .. } => {
+                line(event.to_string()).detail("what came after it is kept: taskd salvage ls")
+            }
             Event::NoteAdded { .. } => line("note taken; the next prompt tells it".to_owned()),
             Event::QuestionAnswered { effect, n, choice } => {
                 let of_it = |it: &&QuestionView| it.effect == *effect && it.n == *n;
