@@ -15,6 +15,21 @@ impl Coordinator {
         id: LoopId,
         event: Event,
     ) -> Result<(), Rejected> {
+        self.may_rewind(id)?;
+        self.emit(now, actor, Some(id), event);
+        let engine = self.state().loops()[&id].clone();
+        if engine.pause || matches!(engine.status, Status::Paused | Status::Blocked) {
+            self.go_on(now, actor, &engine);
+        }
+        Ok(())
+    }
+
+    /// Whether [`taskd_model::Command::Rewind`] would be refused now.
+    ///
+    /// # Errors
+    ///
+    /// Why.
+    pub fn may_rewind(&self, id: LoopId) -> Result<(), Rejected> {
         let engine = self.alive(&[id])?.remove(0);
         let name = self.name_of(id);
         if let Some((status, _)) = engine.ending {
@@ -26,17 +41,24 @@ impl Coordinator {
         if engine.iteration == 0 {
             return Err(Rejected::NothingToRewind { name });
         }
-        self.may_go_on(&engine)?;
-        self.emit(now, actor, Some(id), event);
-        if engine.pause || matches!(engine.status, Status::Paused | Status::Blocked) {
-            let engine = self.state().loops()[&id].clone();
-            self.go_on(now, actor, &engine);
-        }
-        Ok(())
+        self.may_go_on(&engine)
     }
 
     /// A revert of what a loop landed goes through the landing queue.
     pub(crate) fn undo(&mut self, now: Time, actor: Actor, id: LoopId) -> Result<(), Rejected> {
+        self.may_undo(id)?;
+        if self.state().loops()[&id].queued.is_none() {
+            self.emit(now, actor, None, Event::QueueEntered { op: QueueOp::Undo(id) });
+        }
+        Ok(())
+    }
+
+    /// Whether [`taskd_model::Command::Undo`] would be refused now.
+    ///
+    /// # Errors
+    ///
+    /// Why.
+    pub fn may_undo(&self, id: LoopId) -> Result<(), Rejected> {
         let engine = self.state().engine(id).ok_or(Rejected::NoLoop(id))?;
         let name = self.name_of(id);
         if let Some(by) = &engine.undone {
@@ -48,9 +70,6 @@ impl Coordinator {
         // What is complete and not yet at rest still leaves the queue.
         if engine.landed.is_none() || !engine.is_over() {
             return Err(Rejected::NotLanded { name });
-        }
-        if engine.queued.is_none() {
-            self.emit(now, actor, None, Event::QueueEntered { op: QueueOp::Undo(id) });
         }
         Ok(())
     }

@@ -333,7 +333,9 @@ impl State {
     /// Which gate decides about a queue operation.
     pub(crate) fn gate_of(&self, op: QueueOp) -> Digest {
         let plan = self.plan(op.plan());
-        op.loop_id().map_or(plan.head.gate, |id| plan.spec(id).head.gate)
+        // What a loop's own commands ask for is gone with its work.
+        let own = op.loop_id().filter(|_| !matches!(op, QueueOp::Undo(_)));
+        own.map_or(plan.head.gate, |id| plan.spec(id).head.gate)
     }
 
     /// Green evidence for this tree under this gate.

@@ -47,6 +47,7 @@ use tokio::{
 use tracing::error;
 
 pub(crate) use self::{
+    land::before_landing,
     land::{Moved, move_target},
     programs::ending,
     reporter::Reporter,
@@ -326,7 +327,7 @@ impl Job {
             Work::Gate => self.gate().await,
             Work::Rebase { onto } => self.rebase(*onto).await,
             Work::BuildCandidate { op, onto, merges } => self.build(*op, *onto, *merges).await,
-            Work::GateCandidate { commit, .. } => self.gate_candidate(*commit).await,
+            Work::GateCandidate { op, commit, .. } => self.gate_candidate(*op, *commit).await,
             Work::Publish { op, commit, expected } => self.publish(*op, *commit, *expected).await,
         };
         result.unwrap_or_else(|trouble| trouble.outcome(Usage::default()))

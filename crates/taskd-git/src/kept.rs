@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::Path;
 
+use git2::DiffOptions;
 use git2::build::CheckoutBuilder;
 use serde::{Deserialize, Serialize};
 use taskd_model::Oid;
@@ -102,8 +103,10 @@ impl Repo {
                 let (Ok(n), Ok(at)) = (n.parse(), found.peel_to_commit()) else { continue };
                 let before = at.parent(0).ok().and_then(|it| it.tree().ok());
                 let now = at.tree().map_err(git("reading the tree of", at.id()))?;
+                let mut how = DiffOptions::new();
+                how.include_typechange(true);
                 let diff = repo
-                    .diff_tree_to_tree(before.as_ref(), Some(&now), None)
+                    .diff_tree_to_tree(before.as_ref(), Some(&now), Some(&mut how))
                     .map_err(git("comparing with what was before it", at.id()))?;
                 all.push(Kept {
                     ref_name: ref_name.to_owned(),

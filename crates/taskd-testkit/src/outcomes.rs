@@ -246,7 +246,7 @@ fn publish(world: &mut World, id: EffectId, op: QueueOp, commit: Oid, expected: 
 }
 
 fn gate_of(world: &World, op: QueueOp) -> Digest {
-    match op.loop_id() {
+    match op.loop_id().filter(|_| !matches!(op, QueueOp::Undo(_))) {
         Some(id) => world.ledger.loops[&id].head.gate,
         None => world.ledger.plans[&op.plan()].gate,
     }

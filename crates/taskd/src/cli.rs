@@ -11,6 +11,7 @@ mod failure;
 mod follow;
 mod help;
 mod here;
+mod history;
 mod look;
 mod mcp;
 mod money;
@@ -130,6 +131,10 @@ async fn dispatch(here: &Here, command: Option<Command>) -> Done {
         Command::Doctor { .. } => look::doctor(here).await,
         Command::Daemon(it) => daemon::dispatch(here, it).await,
         Command::Open { id } => open::open(here, &id).await,
+        Command::Checkpoints { id } => history::checkpoints(here, id).await,
+        Command::Rewind(it) => history::rewind(here, it).await,
+        Command::Undo(it) => history::undo(here, it).await,
+        Command::Salvage(it) => history::salvage(here, it).await,
         Command::Path { id } => look::path(here, &id).await,
         Command::Events(it) => stream::events(here, it).await,
         Command::Projects(ProjectsCommand::Ls) => look::projects(here).await,

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use taskd_model::{Change, Code, GateDoc, GateReport, Outcome, PlanDoc};
+use taskd_model::{Change, Code, GateDoc, GateReport, Outcome, PlanDoc, QueueOp};
 use taskd_tools::supervise::How;
 
 use super::{
@@ -53,12 +53,14 @@ impl Job {
 
     pub(super) async fn gate_candidate(
         &self,
+        op: QueueOp,
         commit: taskd_model::Oid,
     ) -> Result<Outcome, Trouble> {
         let plan = self.plan_doc()?;
-        let accept = match &self.order.subject {
-            Some(_) => self.spec_doc()?.accept,
-            None => Vec::new(),
+        let accept = match (&self.order.subject, op) {
+            // Without the work what it was to do is not done.
+            (_, QueueOp::Undo(_)) | (None, _) => Vec::new(),
+            (Some(_), _) => self.spec_doc()?.accept,
         };
         let report = self.gate_commit(commit, &plan, &accept).await?;
         if !self.is_wanted() {

@@ -57,7 +57,7 @@ fn going_back_is_exact_and_loses_nothing() {
     let of = |why| kept.iter().find(|it| it.why == why).expect("kept");
     assert_eq!(kept.len(), 2);
     assert_eq!(of(KeptFor::BeforeRewind).commit, last);
-    assert_eq!(of(KeptFor::BeforeRewind).files, 4);
+    assert_eq!(of(KeptFor::BeforeRewind).files, 5);
     assert_eq!(Some(of(KeptFor::Salvage).commit), prepared.salvaged);
     let back = stage.temp.path().join("back");
     stage.repo.write_out(of(KeptFor::Salvage).commit, &back).expect("ok");
