@@ -1,7 +1,7 @@
 //! Going back, as people ask for it: a loop to an earlier state of its work, a target to before a
 //! loop's work landed. Each is checked whole before its first event.
 
-use taskd_model::{Actor, Event, LoopId, PlanId, QueueOp, Status, Time};
+use taskd_model::{Actor, Event, LoopId, Oid, PlanId, QueueOp, Status, Time};
 
 use crate::{Coordinator, Rejected};
 
@@ -45,9 +45,18 @@ impl Coordinator {
     }
 
     /// A revert of what a loop landed goes through the landing queue.
-    pub(crate) fn undo(&mut self, now: Time, actor: Actor, id: LoopId) -> Result<(), Rejected> {
+    pub(crate) fn undo(
+        &mut self,
+        now: Time,
+        actor: Actor,
+        id: LoopId,
+        tip: &Oid,
+    ) -> Result<(), Rejected> {
         self.may_undo(id)?;
         if self.state().loops()[&id].queued.is_none() {
+            let head = &self.state().plan(id.plan()).head;
+            let (project, target) = (head.project, head.target.clone());
+            self.target_is_at(now, project, &target, tip);
             self.emit(now, actor, None, Event::QueueEntered { op: QueueOp::Undo(id) });
         }
         Ok(())

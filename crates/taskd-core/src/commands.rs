@@ -1,7 +1,7 @@
 //! What people ask for: each command is checked whole before its first event.
 
 use taskd_model::{
-    Actor, CircuitChange, Code, Command, Event, LandPolicy, Limit, LoopId, MAX_EVENT_BYTES,
+    Actor, CircuitChange, Code, Command, Event, LandPolicy, Limit, LoopId, MAX_EVENT_BYTES, Oid,
     PlanHead, PlanId, ProjectId, Purse, Reason, Seq, SpecHead, SpecId, Status, Time, Unit, Worker,
 };
 
@@ -249,7 +249,7 @@ impl Coordinator {
                     Event::Rewound { to: *to, base: *base, iteration: *iteration, note: *note };
                 self.rewind(now, actor, *id, event)?;
             }
-            Command::Undo(id) => self.undo(now, actor, *id)?,
+            Command::Undo { id, tip } => self.undo(now, actor, *id, tip)?,
             Command::Answer { question, choice } => self.answer(now, actor, *question, *choice)?,
             Command::SetBudget { of, micros } => {
                 self.set_budget(now, actor, (*of, Unit::Micros), *micros)?;
@@ -300,11 +300,7 @@ impl Coordinator {
         check_sizes(head, specs)?;
         let plan = PlanId(self.state().plans().keys().next_back().map_or(1, |it| it.0 + 1));
         // The tip it was read at is news if the watcher has not come round yet.
-        if let Some(from) = self.is_news(project, &head.target, &head.base) {
-            let (target, from, to) = (head.target.clone(), Some(from), head.base);
-            let event = Event::MainMoved { target, from, to, commits: 0, rewritten: false };
-            self.emit_for(now, Actor::Daemon, Some(project), None, event);
-        }
+        self.target_is_at(now, project, &head.target, &head.base);
         let event = Event::PlanSubmitted { plan, head: Box::new(head.clone()) };
         self.emit(now, actor, None, event);
         for (index, spec) in (0u16..).zip(specs) {
@@ -313,6 +309,15 @@ impl Coordinator {
             self.emit(now, actor, None, event);
         }
         Ok(())
+    }
+
+    /// Somebody has just looked where a target is.
+    pub(crate) fn target_is_at(&mut self, now: Time, project: ProjectId, target: &str, tip: &Oid) {
+        if let Some(from) = self.is_news(project, target, tip) {
+            let (target, from, to) = (target.to_owned(), Some(from), *tip);
+            let event = Event::MainMoved { target, from, to, commits: 0, rewritten: false };
+            self.emit_for(now, Actor::Daemon, Some(project), None, event);
+        }
     }
 
     /// A person says that a provider is well: what rests before it calls it again rests no longer.

@@ -60,7 +60,12 @@ pub enum Command {
         note: Digest,
     },
     /// Take landed work off its target again.
-    Undo(LoopId),
+    Undo {
+        /// The loop.
+        id: LoopId,
+        /// Where its target is: nobody watches the target of a plan that is over.
+        tip: Oid,
+    },
     /// Answer a question of an agent.
     Answer {
         /// The event that asked it.

@@ -231,7 +231,11 @@ impl World {
                 Command::Answer { question, choice: u16::from(self.rng.chance(50)) }
             }
             27 | 28 => return self.rewind(id),
-            29 => Command::Undo(id),
+            29 => {
+                let plan = &self.ledger.plans[&id.plan()];
+                let tip = self.git.targets[&(plan.project, plan.target.clone())];
+                Command::Undo { id, tip }
+            }
             _ => return false,
         };
         let forgets = matches!(command, Command::ForgetProject(_));

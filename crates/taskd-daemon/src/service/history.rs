@@ -132,7 +132,7 @@ impl Service {
         let (repo, _) = self.ctx().repo(plan.project).map_err(ApiError::from)?;
         let target = plan.target.clone();
         let of = name.clone();
-        let files = blocking(move || comes_off(&repo, &of, &plan, landed)).await?;
+        let (tip, files) = blocking(move || comes_off(&repo, &of, &plan, landed)).await?;
         let mut response = v1::UndoResponse {
             name,
             target,
@@ -143,7 +143,7 @@ impl Service {
             seq: 0,
         };
         if !request.dry_run {
-            response.seq = self.command(actor, Command::Undo(id)).await?;
+            response.seq = self.command(actor, Command::Undo { id, tip }).await?;
         }
         Ok(response)
     }
@@ -172,13 +172,13 @@ fn told(to: &State, why: &str) -> String {
     text
 }
 
-/// The files that change on the present tip when a landing comes off it, one a line.
+/// The target's tip, and the files that change on it when a landing comes off, one a line.
 fn comes_off(
     repo: &Repo,
     name: &str,
     plan: &PlanView,
     landed: Landed,
-) -> Result<Vec<String>, ApiError> {
+) -> Result<(Oid, Vec<String>), ApiError> {
     let failed = |it: taskd_git::GitError| ApiError::of(it.code(), &it);
     let target = &plan.target;
     let tip = repo
@@ -196,7 +196,7 @@ fn comes_off(
     let author = identity(repo).map_err(failed)?;
     let made = repo.candidate(landed.commit, before, tip, "taskd: undo\n", &author);
     match made.map_err(failed)? {
-        Candidate::Clean { commit, .. } => stat(repo, tip, commit),
+        Candidate::Clean { commit, .. } => Ok((tip, stat(repo, tip, commit)?)),
         Candidate::Empty => Err(gone(format!("nothing of {name} is left on {target}"))),
         Candidate::Conflict { paths } => {
             let first: Vec<String> = paths.iter().take(5).map(ToString::to_string).collect();
