@@ -10,6 +10,7 @@ mod gate;
 mod land;
 mod live;
 mod mcp;
+pub(crate) mod place;
 mod programs;
 mod recent;
 mod relay;
@@ -47,8 +48,7 @@ use tokio::{
 use tracing::error;
 
 pub(crate) use self::{
-    land::before_landing,
-    land::{Moved, move_target},
+    land::{Following, Moved, before_landing, move_target},
     programs::ending,
     reporter::Reporter,
     trouble::{Trouble, chain},
@@ -105,6 +105,8 @@ pub(crate) struct Context {
     pub(crate) secrets: Secrets,
     /// Scratch checkouts in use, by project.
     scratch: Mutex<BTreeSet<(ProjectId, u32)>>,
+    /// What worktrees have besides their files.
+    places: Mutex<place::Blocks>,
     running: Mutex<BTreeMap<EffectId, watch::Sender<bool>>>,
     /// How targets that follow a remote are doing.
     pub(crate) remotes: Remotes,
@@ -154,6 +156,7 @@ impl Context {
             credentials: Mutex::default(),
             secrets,
             scratch: Mutex::default(),
+            places: Mutex::default(),
             remotes: Remotes::default(),
             turns: Mutex::default(),
             running: Mutex::default(),

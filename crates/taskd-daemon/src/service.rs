@@ -5,10 +5,12 @@
 
 mod act;
 mod answer;
+mod branch;
 mod budget;
 mod history;
 mod look;
 mod queue;
+mod sync;
 mod texts;
 mod watch;
 

@@ -7,7 +7,8 @@
 //!   - work: [`Repo::checkpoint`], [`Repo::rebase`], [`Repo::rewind`], [`Repo::kept`], [`Repo::write_out`];
 //!   - a program that worked there: [`Repo::before`], [`Repo::mend`], [`Repo::after`];
 //!   - landing: [`Repo::candidate`], [`Repo::merge_into`], [`Repo::publish`],
-//!     [`Repo::checked_out_at`], then [`follow_checkout`] for the person's checkout;
+//!     [`Repo::checked_out_at`], then [`follow_checkout`] or [`sync_checkout`] for the person's
+//!     checkout; [`Repo::new_branch`] where a person asks for one;
 //!   - a remote: [`Repo::fetch`], [`Repo::remote_tip`];
 //!   - reading: [`Repo::tip`], [`Repo::diff`], [`Repo::log`] and their like.
 //!
@@ -37,7 +38,7 @@ mod worktree;
 
 pub use checkpoint::Checkpoint;
 pub use error::GitError;
-pub use follow::{Follow, follow_checkout};
+pub use follow::{Follow, could_sync, follow_checkout, sync_checkout};
 pub use history::{CommitLine, Diff, FileStat};
 pub use include::{Included, MAX_INCLUDED_BYTES, MAX_INCLUDED_FILES, Skipped};
 pub use kept::{Kept, KeptFor};
@@ -48,4 +49,5 @@ pub use probe::{MAX_DIRTY_FILES, Probe, probe};
 pub use refs::Published;
 pub use remote::Fetch;
 pub use repo::{Identity, Repo};
+pub use spot::remove_tree;
 pub use worktree::{Ensure, Prepared, Removed};

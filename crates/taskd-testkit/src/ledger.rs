@@ -517,22 +517,16 @@ impl Ledger {
                 (row.passed, row.approved, row.held) = (true, false, false);
             }
             Event::Approved => (row.approved, row.held) = (true, false),
+            Event::SyncAsked => row.held = false,
             Event::Rejected { .. } => {
                 (row.passed, row.approved, row.held) = (false, false, false);
                 tally.rejected += 1;
             }
             Event::Rewound { to, base, .. } => {
-                check(0 < row.iteration, || format!("{id} goes back before it began"))?;
-                (row.passed, row.approved, row.held) = (false, false, false);
-                (row.iteration_open, row.deferred) = (false, false);
-                row.rewinding = Some((*to, *base));
-                row.head.limits.iterations = row.head.limits.iterations.max(row.iteration + 1);
+                row.sent_to((*to, *base)).map_err(|it| format!("{id} {it}"))?;
                 tally.rewound += 1;
             }
-            Event::ResumeAsked => {
-                row.forget_measures();
-                (row.deferred, tally.resumed) = (false, tally.resumed + 1);
-            }
+            Event::ResumeAsked => row.resumed(tally),
             Event::Deferred { .. } => row.deferred = true,
             Event::DeferralOver => row.deferred = false,
             _ => {}
@@ -588,9 +582,25 @@ impl LoopRow {
         }
     }
 
+    /// It was sent back to an earlier state, and the base that stood on.
+    fn sent_to(&mut self, state: (Oid, Oid)) -> Result<(), String> {
+        check(0 < self.iteration, || "goes back before it began".to_owned())?;
+        (self.passed, self.approved, self.held) = (false, false, false);
+        (self.iteration_open, self.deferred) = (false, false);
+        self.rewinding = Some(state);
+        self.head.limits.iterations = self.head.limits.iterations.max(self.iteration + 1);
+        Ok(())
+    }
+
     fn begins(&mut self, n: u32) {
         (self.iteration, self.iteration_open, self.too_large) = (n, true, 0);
         (self.passed, self.approved, self.held) = (false, false, false);
+    }
+
+    /// A person let it go on.
+    fn resumed(&mut self, tally: &mut Tally) {
+        self.forget_measures();
+        (self.deferred, tally.resumed) = (false, tally.resumed + 1);
     }
 
     /// Nothing is known of how large a request may be.

@@ -103,6 +103,7 @@ impl View {
             | Event::InternalError { .. }
             | Event::ApprovalAsked
             | Event::Approved
+            | Event::SyncAsked
             | Event::Rejected { .. }
             | Event::NoteAdded { .. }
             | Event::Rewound { .. }
@@ -334,6 +335,7 @@ impl View {
             }
             Event::ApprovalAsked => line(format!("ready to land: {}", it.sum())),
             Event::Approved => line("approved".to_owned()),
+            Event::SyncAsked => line("lands beside your changes".to_owned()),
             Event::Rejected { .. } => line("sent back".to_owned()),
             event @ Event::Rewound { .. } => {
                 line(event.to_string()).detail("what came after it is kept: taskd salvage ls")

@@ -2,13 +2,16 @@
 
 mod ask;
 mod back;
+mod branch;
 mod checkout;
 mod drift;
 mod fifty;
 mod kept;
 mod moved;
+mod places;
 mod queue;
 mod repos;
+mod sync;
 
 use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt as _, path::Path};
 
