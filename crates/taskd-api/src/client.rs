@@ -104,6 +104,8 @@ impl Client {
         restore: RestoreRequest => RestoreResponse;
         /// Where a loop's worktree is.
         path: PathRequest => PathResponse;
+        /// Takes away what is not needed any more, or says what would go.
+        gc: GcRequest => GcResponse;
         /// Lists, adds or forgets repositories.
         projects: ProjectsRequest => ProjectsResponse;
         /// Facts about the daemon.

@@ -7,6 +7,7 @@ mod act;
 mod answer;
 mod branch;
 mod budget;
+mod gc;
 mod history;
 mod look;
 mod queue;
@@ -219,6 +220,11 @@ impl Taskd for Service {
     async fn restore(&self, request: Request<v1::RestoreRequest>) -> Answer<v1::RestoreResponse> {
         let this = self.clone();
         answer(blocking(move || this.do_restore(&request.into_inner())).await)
+    }
+
+    async fn gc(&self, request: Request<v1::GcRequest>) -> Answer<v1::GcResponse> {
+        let this = self.clone();
+        answer(blocking(move || this.do_gc(&request.into_inner())).await)
     }
 
     async fn projects(

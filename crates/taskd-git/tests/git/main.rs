@@ -3,6 +3,7 @@
 
 mod checkpoints;
 mod follows;
+mod gc;
 mod kept;
 mod landing;
 mod outside;

@@ -18,9 +18,9 @@ macro_rules! schemas {
 }
 
 const SCHEMAS: &[(&str, &str)] = schemas! {
-    "act" "agents" "agents-test" "budget" "checkpoints" "costs" "daemon" "diff" "doctor" "error" "event" "log"
-    "ls" "models" "models-check" "path" "plan" "project" "queue" "receipt" "restore" "rewind"
-    "salvage" "schema" "show" "submit" "undo" "wait" "why"
+    "act" "agents" "agents-test" "budget" "checkpoints" "costs" "daemon" "diff" "doctor" "error"
+    "event" "gc" "log" "ls" "models" "models-check" "path" "plan" "project" "queue" "receipt"
+    "restore" "rewind" "salvage" "schema" "show" "submit" "undo" "wait" "why"
 };
 
 /// What every command may say on stderr instead of an answer.
@@ -69,6 +69,7 @@ const ANSWERS: &[(&str, &[&str])] = &[
     ("salvage ls", &["salvage"]),
     ("salvage restore", &["restore"]),
     ("path", &["path"]),
+    ("gc", &["gc"]),
     ("events", &["event"]),
     ("projects ls", &["project"]),
     ("projects add", &["project"]),

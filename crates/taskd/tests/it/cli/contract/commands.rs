@@ -133,6 +133,7 @@ fn acting(judge: &mut Judge, world: &World, door: &Door) {
     judge.well(world, &["salvage", "restore", "p1-again-1/before-rewind/1", "--to", to]);
     judge.well(world, &["pause", "p1.later"]);
     judge.well(world, &["resume", "p1.later"]);
+    judge.well(world, &["gc", "--dry-run"]);
     judge.well(world, &["stop", "p1", "--dry-run"]);
     judge.well(world, &["queue"]);
     let model = format!("scripted:{}", world.dir.path().join("m.yaml").display());
