@@ -1,7 +1,7 @@
 //! Going back, as people ask for it: a loop to an earlier state of its work, a target to before a
 //! loop's work landed. Each is checked whole before its first event.
 
-use taskd_model::{Actor, Event, LoopId, Oid, PlanId, QueueOp, Status, Time};
+use taskd_model::{Actor, Command, Event, LoopId, Oid, PlanId, QueueOp, Status, Time};
 
 use crate::{Coordinator, Rejected};
 
@@ -13,9 +13,11 @@ impl Coordinator {
         now: Time,
         actor: Actor,
         id: LoopId,
-        event: Event,
+        command: &Command,
     ) -> Result<(), Rejected> {
         self.may_rewind(id)?;
+        let Command::Rewind { to, base, iteration, note, .. } = command else { return Ok(()) };
+        let event = Event::Rewound { to: *to, base: *base, iteration: *iteration, note: *note };
         self.emit(now, actor, Some(id), event);
         let engine = self.state().loops()[&id].clone();
         if engine.pause || matches!(engine.status, Status::Paused | Status::Blocked) {
@@ -24,7 +26,7 @@ impl Coordinator {
         Ok(())
     }
 
-    /// Whether [`taskd_model::Command::Rewind`] would be refused now.
+    /// Whether [`Command::Rewind`] would be refused now.
     ///
     /// # Errors
     ///
@@ -62,7 +64,7 @@ impl Coordinator {
         Ok(())
     }
 
-    /// Whether [`taskd_model::Command::Undo`] would be refused now.
+    /// Whether [`Command::Undo`] would be refused now.
     ///
     /// # Errors
     ///

@@ -238,11 +238,7 @@ impl Coordinator {
                 self.alive(&[*id])?;
                 self.emit(now, actor, Some(*id), Event::NoteAdded { note: *note });
             }
-            Command::Rewind { id, to, base, iteration, note } => {
-                let event =
-                    Event::Rewound { to: *to, base: *base, iteration: *iteration, note: *note };
-                self.rewind(now, actor, *id, event)?;
-            }
+            Command::Rewind { id, .. } => self.rewind(now, actor, *id, command)?,
             Command::Undo { id, tip } => self.undo(now, actor, *id, tip)?,
             Command::Answer { question, choice } => self.answer(now, actor, *question, *choice)?,
             Command::SetBudget { of, micros } => {

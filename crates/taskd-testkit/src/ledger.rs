@@ -522,10 +522,7 @@ impl Ledger {
                 (row.passed, row.approved, row.held) = (false, false, false);
                 tally.rejected += 1;
             }
-            Event::Rewound { to, base, .. } => {
-                row.sent_to((*to, *base)).map_err(|it| format!("{id} {it}"))?;
-                tally.rewound += 1;
-            }
+            Event::Rewound { to, base, .. } => row.sent_to((*to, *base), tally)?,
             Event::ResumeAsked => row.resumed(tally),
             Event::Deferred { .. } => row.deferred = true,
             Event::DeferralOver => row.deferred = false,
@@ -583,8 +580,9 @@ impl LoopRow {
     }
 
     /// It was sent back to an earlier state, and the base that stood on.
-    fn sent_to(&mut self, state: (Oid, Oid)) -> Result<(), String> {
-        check(0 < self.iteration, || "goes back before it began".to_owned())?;
+    fn sent_to(&mut self, state: (Oid, Oid), tally: &mut Tally) -> Result<(), String> {
+        tally.rewound += 1;
+        check(0 < self.iteration, || "a loop goes back before it began".to_owned())?;
         (self.passed, self.approved, self.held) = (false, false, false);
         (self.iteration_open, self.deferred) = (false, false);
         self.rewinding = Some(state);

@@ -10,7 +10,7 @@ use taskd_model::{
 
 use super::{Asked, Open, Project, State, WantedChange, bucket_of};
 use crate::{
-    engine::{LoopEngine, Next, PassedWork, Rewind, ToolSlot, ToolState, Turn},
+    engine::{LoopEngine, Next, PassedWork, ToolSlot, ToolState, Turn},
     money::Told,
     plan::{Plan, PlanState, Reach, Spec},
     scheduler::Cost,
@@ -172,10 +172,7 @@ impl State {
             }
             Event::QuestionAnswered { effect, n, .. } => self.answered(*effect, *n),
             Event::NoteAdded { note } => self.engine_mut(id).add_note(*note),
-            Event::Rewound { to, base, note, .. } => {
-                self.engine_mut(id).add_note(*note);
-                self.rewind(id, Rewind { to: *to, base: *base }, since);
-            }
+            Event::Rewound { to, base, note, .. } => self.rewind(id, (*to, *base), *note, since),
             Event::PauseAsked => self.engine_mut(id).pause = true,
             Event::ResumeAsked => self.resume(id),
             Event::BudgetSet { of, micros } => self.set_budget(*of, Unit::Micros, *micros),
@@ -533,7 +530,7 @@ impl LoopEngine {
         self.since = since;
     }
 
-    fn add_note(&mut self, note: Digest) {
+    pub(super) fn add_note(&mut self, note: Digest) {
         if self.notes.len() == MAX_NOTES {
             self.notes.remove(0);
         }

@@ -4,19 +4,26 @@
 //! Nothing is thrown away here: what came after stays named by a ref, and a target goes back by a
 //! commit more.
 
-use taskd_model::{EffectId, LoopId, Oid, QueueEnd, Seq, Time};
+use taskd_model::{Digest, EffectId, LoopId, Oid, QueueEnd, Seq, Time};
 
 use super::State;
 use crate::engine::{LoopEngine, Next, Rewind, Turn};
 
 impl State {
     /// What runs of it ends; then its files become those, and the next iteration begins.
-    pub(super) fn rewind(&mut self, id: LoopId, to: Rewind, since: (Time, Seq)) {
+    pub(super) fn rewind(
+        &mut self,
+        id: LoopId,
+        (to, base): (Oid, Oid),
+        note: Digest,
+        since: (Time, Seq),
+    ) {
         if self.loops[&id].passed.is_some() {
             self.send_back(id, since);
         }
         let engine = self.engine_mut(id);
-        engine.begin_again(to, since);
+        engine.add_note(note);
+        engine.begin_again(Rewind { to, base }, since);
         let open: Vec<EffectId> = engine.open.iter().copied().collect();
         for effect in open {
             self.end_wanted(effect);

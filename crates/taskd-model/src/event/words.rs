@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::{ChangeCause, Event, QueueEnd, Record};
-use crate::{Observation, Purse, Unit};
+use super::{ChangeCause, Event, QueueEnd, Record, SpecHead};
+use crate::{Observation, Oid, Purse, SpecId, Unit};
 
 impl fmt::Display for QueueEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -56,13 +56,7 @@ impl fmt::Display for Event {
             Self::PlanSubmitted { plan, head } => {
                 write!(f, "{plan} submitted, {} specs: {}", head.specs, head.title)
             }
-            Self::SpecAdded { spec, head } => {
-                write!(f, "{spec} is {}", head.name)?;
-                for it in &head.left_out {
-                    write!(f, ", without `{}`", it.key())?;
-                }
-                write!(f, ": {}", head.title)
-            }
+            Self::SpecAdded { spec, head } => added(f, *spec, head),
             Self::PlanReleased { plan, evidence: Some(_), .. } => {
                 write!(f, "{plan} released, base green")
             }
@@ -91,12 +85,7 @@ impl fmt::Display for Event {
             Self::SyncAsked => f.write_str("asked to land beside the person's changes"),
             Self::Rejected { .. } => f.write_str("rejected"),
             Self::NoteAdded { .. } => f.write_str("told something"),
-            Self::Rewound { to, iteration: 0, .. } => {
-                write!(f, "rewound to its base {}", to.short())
-            }
-            Self::Rewound { to, iteration, .. } => {
-                write!(f, "rewound to {} of iteration {iteration}", to.short())
-            }
+            Self::Rewound { to, iteration, .. } => rewound(f, *to, *iteration),
             Self::QuestionAnswered { effect, n, .. } => write!(f, "{effect} question {n} answered"),
             Self::PauseAsked => f.write_str("asked to pause"),
             Self::ResumeAsked => f.write_str("asked to go on"),
@@ -117,6 +106,23 @@ impl fmt::Display for Event {
             Self::QueueEntered { op } => write!(f, "queued to {op}"),
             Self::QueueLeft { entry, op, end } => write!(f, "q{entry} {op}: {end}"),
         }
+    }
+}
+
+/// A spec that came, and what its type has left out.
+fn added(f: &mut fmt::Formatter<'_>, spec: SpecId, head: &SpecHead) -> fmt::Result {
+    write!(f, "{spec} is {}", head.name)?;
+    for it in &head.left_out {
+        write!(f, ", without `{}`", it.key())?;
+    }
+    write!(f, ": {}", head.title)
+}
+
+/// A loop that was sent back.
+fn rewound(f: &mut fmt::Formatter<'_>, to: Oid, iteration: u32) -> fmt::Result {
+    match iteration {
+        0 => write!(f, "rewound to its base {}", to.short()),
+        n => write!(f, "rewound to {} of iteration {n}", to.short()),
     }
 }
 

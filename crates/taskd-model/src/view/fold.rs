@@ -145,10 +145,7 @@ impl View {
                 it.rest(at);
             }
             Event::NoteAdded { note } => it.note(*note, false, at),
-            Event::Rewound { note, .. } => {
-                it.rewound(at);
-                it.note(*note, false, at);
-            }
+            Event::Rewound { note, .. } => it.rewound(*note, at),
             Event::QuestionAnswered { effect, n, choice } => it.answered(*effect, *n, *choice, at),
             Event::PauseAsked => it.pausing = true,
             Event::ResumeAsked => it.pausing = false,
@@ -412,7 +409,8 @@ impl LoopView {
 
     /// It goes on from an earlier state: what is under way is given up, and one more iteration is
     /// its if it has used all of them.
-    fn rewound(&mut self, at: Time) {
+    fn rewound(&mut self, note: Digest, at: Time) {
+        self.note(note, false, at);
         self.send_back();
         self.trouble = None;
         self.conflicts = 0;

@@ -80,13 +80,7 @@ impl View {
             Event::EffectEnded { effect, outcome } => {
                 self.effect_line(self.effects.get(effect)?, outcome)
             }
-            Event::QueueEntered { op: QueueOp::Land(id) } => {
-                Some(Line::new(&self.loop_name(*id), "in the queue to land"))
-            }
-            Event::QueueEntered { op: QueueOp::Undo(id) } => {
-                Some(Line::new(&self.loop_name(*id), "in the queue to be undone"))
-            }
-            Event::QueueLeft { op: QueueOp::Undo(id), end, .. } => self.undo_line(*id, end),
+            Event::QueueEntered { op } => self.entered_line(*op),
             Event::QueueLeft { op, end, .. } => self.queue_line(*op, end),
             event @ (Event::BudgetSet { .. }
             | Event::TokensSet { .. }
@@ -122,8 +116,7 @@ impl View {
             | Event::IterationEnded { .. }
             | Event::DeferralOver
             | Event::Passed { .. }
-            | Event::ResumeAsked
-            | Event::QueueEntered { .. } => None,
+            | Event::ResumeAsked => None,
         }
     }
 
@@ -259,6 +252,14 @@ impl View {
         }
     }
 
+    fn entered_line(&self, op: QueueOp) -> Option<Line> {
+        match op {
+            QueueOp::Land(id) => Some(Line::new(&self.loop_name(id), "in the queue to land")),
+            QueueOp::Undo(id) => Some(Line::new(&self.loop_name(id), "in the queue to be undone")),
+            QueueOp::Integrate(_) | QueueOp::Refresh(_) => None,
+        }
+    }
+
     fn undo_line(&self, id: LoopId, end: &QueueEnd) -> Option<Line> {
         let it = self.loops.get(&id)?;
         Some(match end {
@@ -279,6 +280,9 @@ impl View {
     }
 
     fn queue_line(&self, op: QueueOp, end: &QueueEnd) -> Option<Line> {
+        if let QueueOp::Undo(id) = op {
+            return self.undo_line(id, end);
+        }
         let plan = self.plans.get(&op.plan())?;
         let (name, place) = match op {
             QueueOp::Land(id) | QueueOp::Undo(id) => (self.loop_name(id), plan.target.clone()),

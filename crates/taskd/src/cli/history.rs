@@ -1,7 +1,7 @@
 //! Going back: saved states, back to one of them, a landing taken off its target, and what is kept of
 //! work that was replaced.
 
-use std::ffi::OsString;
+use std::{collections::BTreeMap, ffi::OsString};
 
 use clap::{Args, Subcommand};
 use taskd_api::{ApiError, codes, v1};
@@ -74,8 +74,7 @@ pub(crate) async fn checkpoints(here: &Here, id: String) -> Done {
 pub(crate) async fn rewind(here: &Here, args: RewindArgs) -> Done {
     let RewindArgs { id, to, message, dry_run } = args;
     let client = here.client().await?;
-    let credentials =
-        if dry_run { Default::default() } else { here.keys(&client.providers().await?) };
+    let credentials = if dry_run { BTreeMap::new() } else { here.keys(&client.providers().await?) };
     let request = v1::RewindRequest { id, to, text: message, dry_run, credentials };
     let answer = client.rewind(request).await?;
     here.skew(&client);
