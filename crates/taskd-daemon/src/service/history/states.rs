@@ -83,7 +83,6 @@ impl States {
         }
     }
 
-    #[expect(clippy::wildcard_enum_match_arm, reason = "most outcomes save nothing")]
     fn ended(&mut self, record: &Record, work: &Work, outcome: &Outcome) {
         self.acted(record.seq, work, outcome);
         match (work, outcome) {
