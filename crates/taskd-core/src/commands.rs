@@ -1,7 +1,7 @@
 //! What people ask for: each command is checked whole before its first event.
 
 use taskd_model::{
-    Actor, CircuitChange, Code, Command, Event, LandPolicy, Limit, LoopId, MAX_EVENT_BYTES,
+    Actor, CircuitChange, Code, Command, Event, LandPolicy, Limit, LoopId, MAX_EVENT_BYTES, Oid,
     PlanHead, PlanId, ProjectId, Purse, Reason, Seq, SpecHead, SpecId, Status, Time, Unit, Worker,
 };
 
@@ -152,6 +152,34 @@ pub enum Rejected {
     /// No call went through this bucket yet.
     #[error("{0} was not called yet, so there is nothing to reset")]
     NoBucket(String),
+    /// It has no earlier state yet.
+    #[error("{name} has not begun its first iteration; there is nothing to go back to")]
+    NothingToRewind {
+        /// What people call it.
+        name: String,
+    },
+    /// Only what is on its target can be taken off it.
+    #[error(
+        "{name} has not landed, so there is nothing to undo; taskd stop or taskd rewind ends or takes back its work"
+    )]
+    NotLanded {
+        /// What people call it.
+        name: String,
+    },
+    /// No commit of ours brought it.
+    #[error("{name} brought no commit of its own: the target had its work already")]
+    NothingToUndo {
+        /// What people call it.
+        name: String,
+    },
+    /// It was undone before.
+    #[error("{name} was undone already by {by}; git revert that commit to have it again")]
+    IsUndone {
+        /// What people call it.
+        name: String,
+        /// The commit, in short.
+        by: String,
+    },
     /// A project with open plans stays.
     #[error("project {} has open plans; stop them first", .0.0)]
     ProjectBusy(ProjectId),
@@ -184,6 +212,9 @@ impl Rejected {
             | Self::NotQueued { .. }
             | Self::HasItsTurn { .. }
             | Self::OtherQueue { .. } => Code::NotWaiting,
+            Self::NothingToRewind { .. } => Code::NothingToRewind,
+            Self::NotLanded { .. } => Code::NotLanded,
+            Self::NothingToUndo { .. } | Self::IsUndone { .. } => Code::NothingToUndo,
             Self::ProjectBusy(_) => Code::ProjectBusy,
         }
     }
@@ -210,7 +241,9 @@ impl Coordinator {
                 if self.state().project_at(&project.git_dir) != Some(*id) {
                     return Err(Rejected::NoProject(*id));
                 }
-                let is_open = |it: &PlanId| self.state().plan(*it).state != PlanState::Ended;
+                let is_open = |it: &PlanId| {
+                    self.state().plan(*it).state != PlanState::Ended || self.has_queued(*it)
+                };
                 if project.plans.iter().any(is_open) {
                     return Err(Rejected::ProjectBusy(*id));
                 }
@@ -242,6 +275,8 @@ impl Coordinator {
                 self.alive(&[*id])?;
                 self.emit(now, actor, Some(*id), Event::NoteAdded { note: *note });
             }
+            Command::Rewind { id, .. } => self.rewind(now, actor, *id, command)?,
+            Command::Undo { id, tip } => self.undo(now, actor, *id, tip)?,
             Command::Answer { question, choice } => self.answer(now, actor, *question, *choice)?,
             Command::SetBudget { of, micros } => {
                 self.set_budget(now, actor, (*of, Unit::Micros), *micros)?;
@@ -297,11 +332,7 @@ impl Coordinator {
         check_sizes(head, specs)?;
         let plan = PlanId(self.state().plans().keys().next_back().map_or(1, |it| it.0 + 1));
         // The tip it was read at is news if the watcher has not come round yet.
-        if let Some(from) = self.is_news(project, &head.target, &head.base) {
-            let (target, from, to) = (head.target.clone(), Some(from), head.base);
-            let event = Event::MainMoved { target, from, to, commits: 0, rewritten: false };
-            self.emit_for(now, Actor::Daemon, Some(project), None, event);
-        }
+        self.target_is_at(now, project, &head.target, &head.base);
         let event = Event::PlanSubmitted { plan, head: Box::new(head.clone()) };
         self.emit(now, actor, None, event);
         for (index, spec) in (0u16..).zip(specs) {
@@ -310,6 +341,15 @@ impl Coordinator {
             self.emit(now, actor, None, event);
         }
         Ok(())
+    }
+
+    /// Somebody has just looked where a target is.
+    pub(crate) fn target_is_at(&mut self, now: Time, project: ProjectId, target: &str, tip: &Oid) {
+        if let Some(from) = self.is_news(project, target, tip) {
+            let (target, from, to) = (target.to_owned(), Some(from), *tip);
+            let event = Event::MainMoved { target, from, to, commits: 0, rewritten: false };
+            self.emit_for(now, Actor::Daemon, Some(project), None, event);
+        }
     }
 
     /// A person says that a provider is well: what rests before it calls it again rests no longer.
@@ -374,35 +414,45 @@ impl Coordinator {
         let engines = self.alive(ids)?;
         for engine in &engines {
             let waits = matches!(engine.status, Status::Paused | Status::Blocked) || engine.pause;
-            let name = self.name_of(engine.id);
             if !waits {
+                let name = self.name_of(engine.id);
                 return Err(Rejected::NotWaiting { name, status: engine.status });
             }
-            let plan = self.state().plan(engine.id.plan());
-            if engine.reason == Some(Reason::NeedFailed)
-                && plan.needs_reach(engine.id) == Reach::Lost
-            {
-                return Err(Rejected::NeedFailed { name });
-            }
-            if matches!(engine.reason, Some(Reason::Limit(_)))
-                && let Some(limit) = money::cannot_pay(self.state(), engine)
-            {
-                return Err(Rejected::NoMoney { name, limit });
-            }
+            self.may_go_on(engine)?;
         }
-        for engine in engines {
-            self.emit(now, actor, Some(engine.id), Event::ResumeAsked);
-            let from = engine.status;
-            // What waits for a person needs no slot; everybody else goes on as soon as one is free.
-            let goes_on = self.state().has_loop_slot() || engine.next == Next::Land;
-            let started = engine.started_at.is_some();
-            let to = if started && goes_on { Status::Running } else { Status::Pending };
-            if matches!(from, Status::Paused | Status::Blocked) {
-                let event = Event::StatusChanged { from, to, reason: Reason::Person };
-                self.emit(now, actor, Some(engine.id), event);
-            }
+        for engine in &engines {
+            self.go_on(now, actor, engine);
         }
         Ok(())
+    }
+
+    /// Refuses what would be blocked again at once.
+    pub(crate) fn may_go_on(&self, engine: &LoopEngine) -> Result<(), Rejected> {
+        let name = self.name_of(engine.id);
+        let plan = self.state().plan(engine.id.plan());
+        if engine.reason == Some(Reason::NeedFailed) && plan.needs_reach(engine.id) == Reach::Lost {
+            return Err(Rejected::NeedFailed { name });
+        }
+        if matches!(engine.reason, Some(Reason::Limit(_)))
+            && let Some(limit) = money::cannot_pay(self.state(), engine)
+        {
+            return Err(Rejected::NoMoney { name, limit });
+        }
+        Ok(())
+    }
+
+    /// A person asked a loop to go on.
+    pub(crate) fn go_on(&mut self, now: Time, actor: Actor, engine: &LoopEngine) {
+        self.emit(now, actor, Some(engine.id), Event::ResumeAsked);
+        let from = engine.status;
+        // What waits for a person needs no slot; everybody else goes on as soon as one is free.
+        let goes_on = self.state().has_loop_slot() || engine.next == Next::Land;
+        let started = engine.started_at.is_some();
+        let to = if started && goes_on { Status::Running } else { Status::Pending };
+        if matches!(from, Status::Paused | Status::Blocked) {
+            let event = Event::StatusChanged { from, to, reason: Reason::Person };
+            self.emit(now, actor, Some(engine.id), event);
+        }
     }
 
     /// Sets what may be spent of a budget from now on.

@@ -199,6 +199,7 @@ impl Coordinator {
             | Event::SyncAsked
             | Event::Rejected { .. }
             | Event::NoteAdded { .. }
+            | Event::Rewound { .. }
             | Event::QuestionAnswered { .. }
             | Event::PauseAsked
             | Event::ResumeAsked
@@ -292,7 +293,7 @@ impl Coordinator {
                 Stage::Publishing { commit, .. } | Stage::Over(QueueEnd::Done { commit, .. })
                     if commit == tip
             );
-            ours && matches!(active.op, QueueOp::Land(_))
+            ours && matches!(active.op, QueueOp::Land(_) | QueueOp::Undo(_))
         });
         it.targets.get(target).copied().filter(|known| known != tip && !publishing)
     }

@@ -308,7 +308,7 @@ fn working_step(state: &State, engine: &LoopEngine) -> Option<Event> {
     if engine.next == Next::Land {
         return land_step(state, engine);
     }
-    if let Some(mode) = engine.prepare {
+    if let Some(mode) = engine.preparation() {
         return Some(prepare_step(state, engine, mode));
     }
     if engine.gives_up_on_conflicts() {
@@ -331,7 +331,7 @@ fn working_step(state: &State, engine: &LoopEngine) -> Option<Event> {
 pub(crate) fn waits_for_need(state: &State, engine: &LoopEngine) -> bool {
     let begins = match engine.next {
         Next::Iterate | Next::Compose => true,
-        Next::Accept => engine.prepare.is_some(),
+        Next::Accept => engine.preparation().is_some(),
         Next::Call { .. } | Next::Tools | Next::Agent { .. } | Next::Gate | Next::Land => false,
     };
     let works = matches!(engine.status, Status::Running | Status::Rebasing);
@@ -370,6 +370,8 @@ fn prepare_step(state: &State, engine: &LoopEngine, mode: PrepareMode) -> Event 
         // Whatever is there stands on an older tip: kept, it would undo what came since.
         let base = state.plan(engine.id.plan()).integration;
         Work::Prepare { base, mode: PrepareMode::Fresh }
+    } else if let Some(it) = engine.rewind {
+        Work::Prepare { base: it.base, mode: PrepareMode::Rewind(it.to) }
     } else {
         Work::Prepare { base: engine.base, mode }
     };
@@ -382,7 +384,7 @@ fn tool_step(engine: &LoopEngine) -> Option<Event> {
     }
     // What runs may end, but nothing joins it: the files are not ready, or it shall rest first.
     let rests = engine.pause || engine.stuck.is_some() || engine.retry_at.is_some();
-    if rests || engine.prepare.is_some() {
+    if rests || engine.preparation().is_some() {
         return None;
     }
     // Only the call of this turn and reads of it may run beside a tool.

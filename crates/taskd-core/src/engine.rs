@@ -34,6 +34,8 @@ pub(crate) struct LoopEngine {
     pub(crate) since: (Time, Seq),
     /// The worktree must be made so first.
     pub(crate) prepare: Option<PrepareMode>,
+    /// A person sent it back to this state of its work; its files become that first.
+    pub(crate) rewind: Option<Rewind>,
     /// Its open effects, also those that are ending.
     pub(crate) open: BTreeSet<EffectId>,
     pub(crate) turn: Turn,
@@ -102,6 +104,8 @@ pub(crate) struct LoopEngine {
     /// Its work is on the integration ref as this commit.
     pub(crate) integrated: Option<Placed>,
     pub(crate) landed: Option<Oid>,
+    /// It was taken off the target again by this commit.
+    pub(crate) undone: Option<Oid>,
     /// The target had its work already.
     pub(crate) already_there: bool,
     /// Why its status last changed.
@@ -184,6 +188,15 @@ pub(crate) struct Placed {
     pub(crate) evidence: Evidence,
 }
 
+/// An earlier state of a loop's work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Rewind {
+    /// The commit with the files.
+    pub(crate) to: Oid,
+    /// The commit that work stood on then.
+    pub(crate) base: Oid,
+}
+
 /// Waits for a provider from which on a loop counts as parked, in milliseconds.
 const PARKED_MS: u64 = 10 * 60 * 1000;
 
@@ -208,6 +221,7 @@ impl LoopEngine {
             next: if accept { Next::Accept } else { Next::Iterate },
             since,
             prepare: Some(PrepareMode::Fresh),
+            rewind: None,
             open: BTreeSet::new(),
             turn: Turn::default(),
             turns: Vec::new(),
@@ -248,6 +262,7 @@ impl LoopEngine {
             refused_on: None,
             integrated: None,
             landed: None,
+            undone: None,
             already_there: false,
             reason: None,
             queued: None,
@@ -271,8 +286,13 @@ impl LoopEngine {
         self.status == Status::Running
             && self.is_quiet()
             && self.retry_at.is_none()
-            && self.prepare.is_none()
+            && self.preparation().is_none()
             && self.ending.is_none()
+    }
+
+    /// How its worktree must be made before anything else is done in it, if it must.
+    pub(crate) fn preparation(&self) -> Option<PrepareMode> {
+        self.rewind.map(|it| PrepareMode::Rewind(it.to)).or(self.prepare)
     }
 
     /// It has a loop slot: it works, or waits for something that will come by itself.

@@ -8,6 +8,7 @@
 
 mod arrange;
 mod asked;
+mod back;
 mod calls;
 mod commands;
 mod coordinator;

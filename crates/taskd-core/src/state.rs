@@ -5,6 +5,7 @@
 //! structure only, so that a log written under other limits still folds.
 
 mod apply;
+mod back;
 mod ends;
 mod keys;
 mod landing;
@@ -313,7 +314,8 @@ impl State {
     pub(crate) fn integration_in_hand(&self, id: PlanId) -> bool {
         let active = self.projects[&self.plan(id).head.project].lane.active.as_ref();
         active.is_some_and(|it| {
-            let ours = it.op.plan() == id && !matches!(it.op, QueueOp::Land(_));
+            let of_target = matches!(it.op, QueueOp::Land(_) | QueueOp::Undo(_));
+            let ours = it.op.plan() == id && !of_target;
             ours && matches!(
                 it.stage,
                 Stage::Publishing { .. } | Stage::Over(QueueEnd::Done { .. })
@@ -325,7 +327,7 @@ impl State {
     pub(crate) fn tip_of(&self, op: QueueOp) -> Oid {
         let plan = self.plan(op.plan());
         match op {
-            QueueOp::Land(_) => self.target_tip(plan),
+            QueueOp::Land(_) | QueueOp::Undo(_) => self.target_tip(plan),
             QueueOp::Integrate(_) | QueueOp::Refresh(_) => plan.integration,
         }
     }
@@ -333,7 +335,9 @@ impl State {
     /// Which gate decides about a queue operation.
     pub(crate) fn gate_of(&self, op: QueueOp) -> Digest {
         let plan = self.plan(op.plan());
-        op.loop_id().map_or(plan.head.gate, |id| plan.spec(id).head.gate)
+        // What a loop's own commands ask for is gone with its work.
+        let own = op.loop_id().filter(|_| !matches!(op, QueueOp::Undo(_)));
+        own.map_or(plan.head.gate, |id| plan.spec(id).head.gate)
     }
 
     /// Green evidence for this tree under this gate.

@@ -146,6 +146,8 @@ pub enum PrepareMode {
     Restore(Oid),
     /// What is there; if the worktree is gone, the checkpoint or else the base.
     Keep(Option<Oid>),
+    /// Exactly the files of this earlier commit; what came after it is kept under a ref.
+    Rewind(Oid),
 }
 
 /// What an effect keeps others from using until it has ended.

@@ -319,6 +319,18 @@ pub enum Event {
         /// The text, as a blob.
         note: Digest,
     },
+    /// A person sent the loop's files back to an earlier state of its work: what runs ends, the files
+    /// become those, and the next iteration begins there.
+    Rewound {
+        /// The commit with the files.
+        to: Oid,
+        /// The commit that work stood on then.
+        base: Oid,
+        /// The iteration it is of; 0 for the base itself.
+        iteration: u32,
+        /// What the next prompt says of it, as a blob.
+        note: Digest,
+    },
     /// A person answered a question of the loop's agent. The first answer counts.
     QuestionAnswered {
         /// The run that asked.
@@ -524,6 +536,7 @@ kinds! {
     SyncAsked => "sync_asked",
     Rejected => "rejected",
     NoteAdded => "note_added",
+    Rewound => "rewound",
     QuestionAnswered => "question_answered",
     PauseAsked => "pause_asked",
     ResumeAsked => "resume_asked",

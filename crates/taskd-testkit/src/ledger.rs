@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use taskd_model::{
     Arranged, CallWanted, CircuitChange, Digest, EffectId, Event, Failure, LandPolicy, Limit,
-    Limits, LoopId, MAX_EVENT_BYTES, Observation, Oid, Outcome, Owner, PlanHead, PlanId, ProjectId,
-    Purse, QueueEnd, QueueOp, Reason, Record, Relay, Seq, SpecHead, Status, Time, Usage, Work,
-    Worker,
+    Limits, LoopId, MAX_EVENT_BYTES, Observation, Oid, Outcome, Owner, PlanHead, PlanId,
+    PrepareMode, ProjectId, Purse, QueueEnd, QueueOp, Reason, Record, Relay, Seq, SpecHead, Status,
+    Time, Usage, Work, Worker,
 };
 
 use crate::{
@@ -38,6 +38,11 @@ pub(crate) struct LoopRow {
     iteration: u32,
     iteration_open: bool,
     landed: bool,
+    /// The commit that brought it onto its target, if one did.
+    pub(crate) landed_as: Option<Oid>,
+    undone: bool,
+    /// It was sent back to this state, which stood on that base, and is not there yet.
+    rewinding: Option<(Oid, Oid)>,
     /// Requests in a row that were larger than the provider takes, and the most tokens since.
     too_large: u32,
     most_tokens: u64,
@@ -210,6 +215,10 @@ impl Ledger {
             let works = matches!(row.status, Status::Running | Status::Rebasing);
             check(works, || format!("{loop_id} starts {work} while {}", row.status))?;
             check(!row.landed, || format!("{loop_id} starts {work} after it landed"))?;
+            let back = row.rewinding.is_none_or(|(to, base)| {
+                *work == Work::Prepare { base, mode: PrepareMode::Rewind(to) }
+            });
+            check(back, || format!("{loop_id} starts {work} before its files are those"))?;
             let released = self.released.contains(&loop_id.plan());
             check(released, || format!("{loop_id} starts {work} before its base was checked"))?;
         }
@@ -360,6 +369,13 @@ impl Ledger {
             let known = self.recesses.entry(self.loops[&of].model.clone()).or_default();
             *known = until.max(*known);
         }
+        if let (Owner::Loop(of), Work::Prepare { mode: PrepareMode::Rewind(_), .. }) =
+            (open.owner, &open.work)
+            && matches!(outcome, Outcome::Prepared { .. })
+            && let Some(row) = self.loops.get_mut(&of)
+        {
+            row.rewinding = None;
+        }
         match (outcome, &open.work) {
             (Outcome::Failed { failure: Failure::OverBudget, .. }, _) => tally.over_budget += 1,
             (Outcome::Failed { .. }, _) => tally.failures += 1,
@@ -413,6 +429,11 @@ impl Ledger {
     }
 
     fn entered(&mut self, op: QueueOp) -> Result<(), String> {
+        if let QueueOp::Undo(id) = op {
+            let row = &self.loops[&id];
+            let may = row.status == Status::Complete && row.landed_as.is_some() && !row.undone;
+            return check(may, || format!("{op} while {}", row.status));
+        }
         check(!self.parked, || format!("{op} is queued while parked"))?;
         let Some(id) = op.loop_id() else { return Ok(()) };
         let (row, plan) = (&self.loops[&id], &self.plans[&id.plan()]);
@@ -469,9 +490,20 @@ impl Ledger {
             return Ok(());
         };
         let row = self.loops.get_mut(&id).expect("added");
+        if matches!(op, QueueOp::Undo(_)) {
+            let done = matches!(end, QueueEnd::Done { .. });
+            check(!done || !row.undone, || format!("{id} is undone twice"))?;
+            row.undone |= done;
+            tally.undone += u64::from(done);
+            tally.not_undone += u64::from(!done);
+            return Ok(());
+        }
         let lands = matches!(op, QueueOp::Land(_));
         match end {
-            QueueEnd::Done { commit, .. } => row.brought.push(Some(*commit)),
+            QueueEnd::Done { commit, .. } => {
+                row.brought.push(Some(*commit));
+                row.landed_as = lands.then_some(*commit).or(row.landed_as);
+            }
             QueueEnd::Empty => row.brought.push(None),
             QueueEnd::Held { .. } => (row.held, tally.held) = (true, tally.held + 1),
             QueueEnd::Red { .. } | QueueEnd::Conflict { .. } => tally.sent_back += 1,
@@ -550,6 +582,7 @@ impl Ledger {
                 (row.passed, row.approved, row.held) = (false, false, false);
                 tally.rejected += 1;
             }
+            Event::Rewound { to, base, .. } => row.sent_to((*to, *base), tally)?,
             Event::ResumeAsked => row.resumed(tally),
             Event::Deferred { .. } => row.deferred = true,
             Event::DeferralOver => row.deferred = false,
@@ -599,6 +632,9 @@ impl LoopRow {
             iteration: 0,
             iteration_open: false,
             landed: false,
+            landed_as: None,
+            undone: false,
+            rewinding: None,
             too_large: 0,
             most_tokens: u64::MAX,
         }
@@ -608,6 +644,18 @@ impl LoopRow {
     fn is_suspect(&mut self, tally: &mut Tally) {
         (self.suspect, self.approved) = (true, false);
         tally.suspected += 1;
+    }
+
+    /// It was sent back to an earlier state, and the base that stood on.
+    fn sent_to(&mut self, state: (Oid, Oid), tally: &mut Tally) -> Result<(), String> {
+        tally.rewound += 1;
+        check(0 < self.iteration, || "a loop goes back before it began".to_owned())?;
+        (self.passed, self.approved, self.held) = (false, false, false);
+        self.suspect = false;
+        (self.iteration_open, self.deferred) = (false, false);
+        self.rewinding = Some(state);
+        self.head.limits.iterations = self.head.limits.iterations.max(self.iteration + 1);
+        Ok(())
     }
 
     fn begins(&mut self, n: u32) {

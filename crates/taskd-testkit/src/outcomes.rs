@@ -139,7 +139,7 @@ fn prepare(world: &mut World, id: EffectId, base: Oid, mode: PrepareMode) -> Out
     let there = world.worktrees.contains_key(&loop_id);
     let at = match mode {
         PrepareMode::Fresh => base,
-        PrepareMode::Restore(at) => at,
+        PrepareMode::Restore(at) | PrepareMode::Rewind(at) => at,
         PrepareMode::Keep(_) if there => return Outcome::Prepared { salvaged: None },
         PrepareMode::Keep(at) => at.unwrap_or(base),
     };
@@ -171,6 +171,7 @@ fn rebase(world: &mut World, id: EffectId, onto: Oid) -> Outcome {
     let (files, conflicts) = world.git.merge(&base, &ours, &theirs);
     let checkpoint = world.git.commit(&[onto], files.clone());
     world.set_files(subject.id, files);
+    world.saved.push((subject.id, checkpoint, onto));
     let names = (conflicts != 0).then(|| Digest::of(b"files"));
     Outcome::Rebased { checkpoint, conflicts, files: names }
 }
@@ -187,6 +188,11 @@ fn build(world: &mut World, id: EffectId, op: QueueOp, onto: Oid, merges: Option
             }
             let base = world.merge_base(onto, target);
             (base, world.git.files(target), vec![onto, target])
+        }
+        None if let QueueOp::Undo(id) = op => {
+            let landed = world.ledger.loops[&id].landed_as.expect("only what landed is undone");
+            let before = *world.git.get(landed).parents.first().expect("built on a tip");
+            (world.git.files(landed), world.git.files(before), vec![onto])
         }
         None => {
             let subject = world.running[&id].subject().clone();
@@ -240,7 +246,7 @@ fn publish(world: &mut World, id: EffectId, op: QueueOp, commit: Oid, expected: 
     if !world.has_green(made.tree, gate_of(world, op)) {
         world.fail("a tree is published that never passed its gate");
     }
-    let QueueOp::Land(loop_id) = op else {
+    let (QueueOp::Land(loop_id) | QueueOp::Undo(loop_id)) = op else {
         // An integration ref is ours alone: it is set, whatever it says.
         return Outcome::Published;
     };
@@ -262,7 +268,7 @@ fn publish(world: &mut World, id: EffectId, op: QueueOp, commit: Oid, expected: 
 }
 
 fn gate_of(world: &World, op: QueueOp) -> Digest {
-    match op.loop_id() {
+    match op.loop_id().filter(|_| !matches!(op, QueueOp::Undo(_))) {
         Some(id) => world.ledger.loops[&id].head.gate,
         None => world.ledger.plans[&op.plan()].gate,
     }

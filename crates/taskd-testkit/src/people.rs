@@ -197,7 +197,7 @@ impl World {
         let Some(id) = self.rng.pick(&ids).copied() else { return false };
         let some: Vec<LoopId> = ids.iter().copied().filter(|_| self.rng.chance(30)).collect();
         let note = Digest::of(b"note");
-        let command = match self.rng.below(32) {
+        let command = match self.rng.below(35) {
             0..=2 => Command::Pause(some),
             3 | 4 => Command::Resume(some),
             5 if self.rng.chance(50) => Command::Stop(vec![id]),
@@ -245,6 +245,12 @@ impl World {
                 let before = self.rng.pick(&ids).copied().filter(|_| self.rng.chance(60));
                 Command::MoveQueue { id, before }
             }
+            31 | 32 => return self.rewind(id),
+            33 => {
+                let plan = &self.ledger.plans[&id.plan()];
+                let tip = self.git.targets[&(plan.project, plan.target.clone())];
+                Command::Undo { id, tip }
+            }
             _ => return false,
         };
         let forgets = matches!(command, Command::ForgetProject(_));
@@ -274,6 +280,16 @@ impl World {
             return false;
         }
         self.command(Command::ReleaseQueue { ids, projects }).expect("it is held");
+        true
+    }
+
+    /// A loop is sent back to something that was once saved of it.
+    fn rewind(&mut self, id: LoopId) -> bool {
+        let saved: Vec<(Oid, Oid)> =
+            self.saved.iter().filter(|it| it.0 == id).map(|it| (it.1, it.2)).collect();
+        let Some((to, base)) = self.rng.pick(&saved).copied() else { return false };
+        let (iteration, note) = (1, Digest::of(b"back"));
+        self.command(Command::Rewind { id, to, base, iteration, note }).ok();
         true
     }
 

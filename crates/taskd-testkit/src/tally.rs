@@ -148,6 +148,12 @@ tally! {
     suspected,
     /// Passed work rejected by a person.
     rejected,
+    /// Loops sent back to an earlier state of their work.
+    rewound,
+    /// Landings taken off their target again.
+    undone,
+    /// Landings that did not come off it.
+    not_undone,
     /// Times everything was parked.
     parked,
     /// Configurations.

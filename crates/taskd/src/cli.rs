@@ -12,6 +12,7 @@ mod follow;
 mod gc;
 mod help;
 mod here;
+mod history;
 mod look;
 mod mcp;
 mod money;
@@ -140,6 +141,10 @@ async fn dispatch(here: &Here, command: Option<Command>) -> Done {
         Command::Doctor { .. } => look::doctor(here).await,
         Command::Daemon(it) => daemon::dispatch(here, it).await,
         Command::Open { id } => open::open(here, &id).await,
+        Command::Checkpoints { id } => history::checkpoints(here, id).await,
+        Command::Rewind(it) => history::rewind(here, it).await,
+        Command::Undo(it) => history::undo(here, it).await,
+        Command::Salvage(it) => history::salvage(here, it).await,
         Command::Path { id } => look::path(here, &id).await,
         Command::Gc(it) => gc::gc(here, it).await,
         Command::Events(it) => stream::events(here, it).await,

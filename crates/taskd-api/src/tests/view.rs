@@ -207,6 +207,7 @@ fn a_loop(n: u16, status: Status, doing: Doing, reason: Option<Reason>) -> LoopV
         passed: full.then(|| passed(change)),
         integrated: full.then(|| oid(7)),
         landed: full.then(|| Landed { commit: oid(8), onto: oid(9), at: Time(8) }),
+        undone: full.then(|| Landed { commit: oid(5), onto: oid(8), at: Time(9) }),
         trouble: full.then(|| Trouble {
             message: "429".to_owned(),
             at: Time(9),
@@ -335,7 +336,7 @@ pub(super) fn everything() -> View {
     let entry = |op| QueueEntry { op, entered_at: Time(5), phase: QueuePhase::Gating };
     let queue = [
         (Seq(4), entry(QueueOp::Land(id(1)))),
-        (Seq(6), entry(QueueOp::Integrate(id(2)))),
+        (Seq(6), entry(QueueOp::Undo(id(2)))),
         (Seq(9), entry(QueueOp::Refresh(PlanId(7)))),
     ];
     View {

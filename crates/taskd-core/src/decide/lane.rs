@@ -79,9 +79,13 @@ fn joins(state: &State, id: ProjectId, lane: &Lane, active: &Active) -> Option<Q
     if batch < 2 || MAX_STACK <= active.stack.len() {
         return None;
     }
-    // What lands beside the changes of a person's checkout does so alone.
-    let beside = |op: QueueOp| op.loop_id().is_some_and(|it| state.loops()[&it].beside);
-    if beside(active.op) {
+    // What lands beside the changes of a person's checkout does so alone, and so does what changes
+    // what decides about it.
+    let alone = |op: QueueOp| {
+        let engine = op.loop_id().map(|it| &state.loops()[&it]);
+        engine.is_some_and(|it| it.beside || it.suspicion.is_some())
+    };
+    if alone(active.op) {
         return None;
     }
     let head = &state.plan(first.plan()).head;
@@ -92,7 +96,7 @@ fn joins(state: &State, id: ProjectId, lane: &Lane, active: &Active) -> Option<Q
             && !lane.is_active(it.seq)
             && !active.apart.contains(&it.seq)
             && !is_on_hold(state, id, it.op)
-            && !beside(it.op)
+            && !alone(it.op)
     };
     let waiting: Vec<&Entry> = lane.entries.iter().filter(fits).collect();
     let enough = batch <= active.stack.len() + waiting.len();
@@ -142,7 +146,7 @@ fn begin_entry(state: &State, id: ProjectId, op: QueueOp) -> Event {
 fn build(state: &State, id: ProjectId, op: QueueOp) -> Event {
     let merges = match op {
         QueueOp::Refresh(plan) => Some(state.target_tip(state.plan(plan))),
-        QueueOp::Integrate(_) | QueueOp::Land(_) => None,
+        QueueOp::Integrate(_) | QueueOp::Land(_) | QueueOp::Undo(_) => None,
     };
     let work = Work::BuildCandidate { op, onto: state.tip_of(op), merges };
     Event::EffectStarted { owner: Owner::Queue(id), work }
@@ -171,6 +175,10 @@ pub(crate) fn is_on_hold(state: &State, id: ProjectId, op: QueueOp) -> bool {
 /// The queue entry still has somebody who wants it.
 pub(crate) fn is_wanted(state: &State, op: QueueOp) -> bool {
     match op.loop_id() {
+        Some(id) if matches!(op, QueueOp::Undo(_)) => {
+            let engine = &state.loops()[&id];
+            engine.landed.is_some() && engine.undone.is_none()
+        }
         Some(id) => {
             let engine = &state.loops()[&id];
             let alive = engine.ending.is_none() && !engine.is_over() && !engine.is_suspect();

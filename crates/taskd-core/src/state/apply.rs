@@ -130,6 +130,7 @@ impl State {
             | Event::SyncAsked
             | Event::Rejected { .. }
             | Event::NoteAdded { .. }
+            | Event::Rewound { .. }
             | Event::QuestionAnswered { .. }
             | Event::PauseAsked
             | Event::ResumeAsked
@@ -179,6 +180,7 @@ impl State {
             }
             Event::QuestionAnswered { effect, n, .. } => self.answered(*effect, *n),
             Event::NoteAdded { note } => self.engine_mut(id).add_note(*note),
+            Event::Rewound { to, base, note, .. } => self.rewind(id, (*to, *base), *note, since),
             Event::PauseAsked => self.engine_mut(id).pause = true,
             Event::ResumeAsked => self.resume(id),
             Event::BudgetSet { of, micros } => self.set_budget(*of, Unit::Micros, *micros),
@@ -551,7 +553,7 @@ impl LoopEngine {
         self.since = since;
     }
 
-    fn add_note(&mut self, note: Digest) {
+    pub(super) fn add_note(&mut self, note: Digest) {
         if self.notes.len() == MAX_NOTES {
             self.notes.remove(0);
         }
@@ -569,7 +571,7 @@ impl LoopEngine {
     }
 
     /// Waits until then, or no longer.
-    fn defer(&mut self, until: Option<(Time, Seq, &String)>) {
+    pub(super) fn defer(&mut self, until: Option<(Time, Seq, &String)>) {
         self.retry_at = until.map(|(until, _, _)| until);
         self.deferral = until.map(|(_, seq, why)| (seq, why.clone()));
     }

@@ -303,7 +303,7 @@ impl State {
         let plan = self.plan(op.plan());
         let (project, target) = (plan.head.project, plan.head.target.clone());
         match op {
-            QueueOp::Land(_) => self.move_target(project, &target, actual),
+            QueueOp::Land(_) | QueueOp::Undo(_) => self.move_target(project, &target, actual),
             QueueOp::Integrate(_) | QueueOp::Refresh(_) => {
                 self.plan_mut(op.plan()).integration = actual;
                 self.touch_whole_plan(op.plan());
@@ -316,9 +316,12 @@ impl LoopEngine {
     /// An effect that was still wanted ended well.
     fn moved_on(&mut self, work: &Work, outcome: &Outcome, since: (Time, Seq), max_turns: u32) {
         match (work, outcome) {
-            (Work::Prepare { base, .. }, Outcome::Prepared { .. }) => {
+            (Work::Prepare { base, mode }, Outcome::Prepared { .. }) => {
                 self.prepare = None;
                 self.base = *base;
+                if let PrepareMode::Rewind(to) = mode {
+                    self.rewound(*to);
+                }
             }
             (Work::AcceptBefore, Outcome::AcceptRan { green, .. }) => {
                 if *green {

@@ -193,6 +193,10 @@ impl State {
         let merges = lane.leave(entry, end).and_then(|it| it.merges);
         match op {
             QueueOp::Refresh(_) => self.refreshed(plan_id, end, merges),
+            QueueOp::Undo(id) => {
+                self.engine_mut(id).queued = None;
+                self.undone(id, end);
+            }
             QueueOp::Integrate(id) => {
                 self.engine_mut(id).queued = None;
                 self.integrated(id, end);

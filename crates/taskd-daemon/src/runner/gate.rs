@@ -53,35 +53,12 @@ impl Job {
         Ok(Outcome::BaseChecked(report))
     }
 
-    pub(super) async fn gate_candidate(
-        &self,
-        commit: taskd_model::Oid,
-    ) -> Result<Outcome, Trouble> {
-        let plan = self.plan_doc()?;
-        let mut accept = Vec::new();
-        for doc in &self.order.beside {
-            accept.extend(self.ctx.doc::<SpecDoc>(doc)?.accept);
-        }
-        let report = if self.order.subject.is_some() {
-            let spec = self.spec_doc()?;
-            accept.extend(spec.accept.iter().cloned());
-            self.gate_work(commit, &plan, &spec, &accept).await?
-        } else {
-            self.gate_commit(commit, &plan, &accept).await?
-        };
-        if !self.is_wanted() {
-            return Ok(cancelled());
-        }
-        Ok(Outcome::CandidateGated(report))
-    }
-
     /// A loop's work as a candidate: what decides about it is what its parent has.
-    async fn gate_work(
+    pub(super) async fn gate_work(
         &self,
         commit: taskd_model::Oid,
         plan: &PlanDoc,
         spec: &SpecDoc,
-        accept: &[String],
     ) -> Result<GateReport, Trouble> {
         let (repo, _) = self.ctx.repo(self.order.project)?;
         let base = self.blocking(move || Ok(repo.first_parent(commit)?)).await?;
@@ -89,9 +66,9 @@ impl Job {
             Some(base) => self.tampering(base, commit, plan, spec).await?,
             None => None,
         };
-        let own = self.gate_commit(commit, plan, accept);
+        let own = self.gate_commit(commit, plan, &spec.accept);
         match found {
-            Some(found) => self.judge_twice(found, plan, accept, own).await,
+            Some(found) => self.judge_twice(found, plan, &spec.accept, own).await,
             None => own.await,
         }
     }
@@ -265,7 +242,7 @@ fn more(sum: TestCounts, found: &findings::Findings) -> TestCounts {
     }
 }
 
-fn cancelled() -> Outcome {
+pub(super) fn cancelled() -> Outcome {
     Outcome::Cancelled { usage: taskd_model::Usage::default(), checkpoint: None }
 }
 

@@ -15,7 +15,7 @@ const PACKAGE: &str = "package.json";
 /// Work that changes protected files.
 pub(super) struct Tampering {
     /// Which.
-    fact: Tampered,
+    pub(super) fact: Tampered,
     /// The work with the base's files, as a commit; nothing where the base has none of them.
     judged: Option<Oid>,
 }

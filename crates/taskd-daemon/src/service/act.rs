@@ -334,6 +334,6 @@ fn done_word(verb: v1::Verb) -> &'static str {
     }
 }
 
-fn refused(rejected: &Rejected) -> ApiError {
+pub(super) fn refused(rejected: &Rejected) -> ApiError {
     ApiError::new(rejected.code(), rejected.to_string())
 }

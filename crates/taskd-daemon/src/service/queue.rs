@@ -183,7 +183,9 @@ fn landing(view: &View, id: ProjectId, rows: &[QueueRow]) -> Option<v1::LandingR
             let (seq, it) = (row.entry, known.get(&row.entry)?);
             let target = view.plans.get(&it.op.plan()).map(|it| it.target.clone());
             let (name, target, refresh) = match it.op {
-                QueueOp::Land(one) => (view.loop_name(one), target.unwrap_or_default(), false),
+                QueueOp::Land(one) | QueueOp::Undo(one) => {
+                    (view.loop_name(one), target.unwrap_or_default(), false)
+                }
                 QueueOp::Integrate(one) => (view.loop_name(one), String::new(), false),
                 QueueOp::Refresh(plan) => (plan.to_string(), String::new(), true),
             };

@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, fmt::Write as _};
 
-use taskd_api::{ApiError, codes, v1};
+use taskd_api::{ApiError, v1};
 use taskd_model::{
     Delta, Digest, Event, LoopId, Oid, Outcome, Part, Record, Reply, Seq, ToolResultDoc, decode_doc,
 };
@@ -166,14 +166,12 @@ impl Service {
             let suspicion = it.suspicion.as_ref().map(ToString::to_string);
             (base, work, plan.project, suspicion.unwrap_or_default())
         };
-        let named = |text: &str, default: Oid| match text {
-            "" => Ok(default),
-            "base" => Ok(base),
-            "work" => Ok(work),
-            other => other.parse::<Oid>().map_err(|_| {
-                let what = format!("{other:?} is neither `base`, `work` nor a whole commit id");
-                ApiError::new(codes::INVALID, what)
-            }),
+        let named = |text: &str, default: Oid| match (text, text.parse::<Oid>()) {
+            ("", _) => Ok::<Oid, ApiError>(default),
+            ("base", _) => Ok(base),
+            ("work", _) => Ok(work),
+            (_, Ok(commit)) => Ok(commit),
+            (other, Err(_)) => self.commit_named(id, other),
         };
         let (from, to) = (named(&request.from, base)?, named(&request.to, work)?);
         let (repo, _) = self.ctx().repo(project).map_err(ApiError::from)?;

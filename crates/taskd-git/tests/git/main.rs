@@ -4,6 +4,7 @@
 mod checkpoints;
 mod follows;
 mod gc;
+mod kept;
 mod landing;
 mod outside;
 mod overlay;

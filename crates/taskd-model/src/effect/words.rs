@@ -49,6 +49,7 @@ impl fmt::Display for QueueOp {
             Self::Integrate(id) => write!(f, "integrate {id}"),
             Self::Land(id) => write!(f, "land {id}"),
             Self::Refresh(plan) => write!(f, "refresh {plan}"),
+            Self::Undo(id) => write!(f, "undo {id}"),
         }
     }
 }
@@ -61,6 +62,7 @@ impl fmt::Display for Work {
                 PrepareMode::Fresh => Ok(()),
                 PrepareMode::Restore(at) => write!(f, ", files of {}", at.short()),
                 PrepareMode::Keep(_) => write!(f, ", as it is"),
+                PrepareMode::Rewind(to) => write!(f, ", back to {}", to.short()),
             },
             Self::CheckBase { base } => write!(f, " {}", base.short()),
             Self::Tool { index, name, .. } => write!(f, " {index} {name}"),

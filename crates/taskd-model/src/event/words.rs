@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{Arranged, ChangeCause, Event, QueueEnd, Record, SpecHead};
-use crate::{Observation, Purse, SpecId, Unit};
+use crate::{Observation, Oid, Purse, SpecId, Unit};
 
 impl fmt::Display for QueueEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -98,6 +98,7 @@ impl fmt::Display for Event {
             Self::SyncAsked => f.write_str("asked to land beside the person's changes"),
             Self::Rejected { .. } => f.write_str("rejected"),
             Self::NoteAdded { .. } => f.write_str("told something"),
+            Self::Rewound { to, iteration, .. } => rewound(f, *to, *iteration),
             Self::QuestionAnswered { effect, n, .. } => write!(f, "{effect} question {n} answered"),
             Self::PauseAsked => f.write_str("asked to pause"),
             Self::ResumeAsked => f.write_str("asked to go on"),
@@ -129,6 +130,14 @@ fn added(f: &mut fmt::Formatter<'_>, spec: SpecId, head: &SpecHead) -> fmt::Resu
         write!(f, ", without `{}`", it.key())?;
     }
     write!(f, ": {}", head.title)
+}
+
+/// A loop that was sent back.
+fn rewound(f: &mut fmt::Formatter<'_>, to: Oid, iteration: u32) -> fmt::Result {
+    match iteration {
+        0 => write!(f, "rewound to its base {}", to.short()),
+        n => write!(f, "rewound to {} of iteration {n}", to.short()),
+    }
 }
 
 /// A budget that is nearly spent.

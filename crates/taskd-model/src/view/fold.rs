@@ -94,6 +94,7 @@ impl View {
             | Event::SyncAsked
             | Event::Rejected { .. }
             | Event::NoteAdded { .. }
+            | Event::Rewound { .. }
             | Event::QuestionAnswered { .. }
             | Event::PauseAsked
             | Event::ResumeAsked
@@ -147,6 +148,7 @@ impl View {
                 it.rest(at);
             }
             Event::NoteAdded { note } => it.note(*note, false, at),
+            Event::Rewound { note, .. } => it.rewound(*note, at),
             Event::QuestionAnswered { effect, n, choice } => it.answered(*effect, *n, *choice, at),
             Event::PauseAsked => it.pausing = true,
             Event::ResumeAsked => it.pausing = false,
@@ -335,6 +337,7 @@ impl LoopView {
             passed: None,
             integrated: None,
             landed: None,
+            undone: None,
             trouble: None,
             counted: None,
             session: None,
@@ -414,6 +417,18 @@ impl LoopView {
             self.iterations.remove(ITERATION_ROWS);
         }
         self.doing(Doing::Idle, at);
+    }
+
+    /// It goes on from an earlier state: what is under way is given up, and one more iteration is
+    /// its if it has used all of them.
+    fn rewound(&mut self, note: Digest, at: Time) {
+        self.note(note, false, at);
+        self.send_back();
+        self.trouble = None;
+        self.conflicts = 0;
+        self.session = None;
+        self.limits.iterations = self.limits.iterations.max(self.iteration.saturating_add(1));
+        self.rest(at);
     }
 
     /// Another model works; an iteration that is given up for it is as if it had not begun.

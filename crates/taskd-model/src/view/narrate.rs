@@ -75,7 +75,7 @@ impl View {
             Event::EffectEnded { effect, outcome } => {
                 self.effect_line(self.effects.get(effect)?, outcome)
             }
-            Event::QueueEntered { op } => self.queued_line(*op),
+            Event::QueueEntered { op } => self.entered_line(*op),
             Event::QueueLeft { op, end, .. } => self.queue_line(*op, end),
             Event::QueueArranged { how } => self.arranged_line(record, *how),
             event @ (Event::BudgetSet { .. }
@@ -97,6 +97,7 @@ impl View {
             | Event::SyncAsked
             | Event::Rejected { .. }
             | Event::NoteAdded { .. }
+            | Event::Rewound { .. }
             | Event::QuestionAnswered { .. }
             | Event::PauseAsked
             | Event::StopAsked) => self.loop_line(self.loops.get(&record.loop_id?)?, event),
@@ -248,11 +249,6 @@ impl View {
         }
     }
 
-    fn queued_line(&self, op: QueueOp) -> Option<Line> {
-        let id = op.loop_id().filter(|_| matches!(op, QueueOp::Land(_)))?;
-        Some(Line::new(&self.loop_name(id), "in the queue to land"))
-    }
-
     fn arranged_line(&self, record: &Record, how: Arranged) -> Option<Line> {
         let name = match record.loop_id {
             Some(id) => self.loop_name(id),
@@ -269,10 +265,40 @@ impl View {
         Some(Line::new(&name, text))
     }
 
+    fn entered_line(&self, op: QueueOp) -> Option<Line> {
+        match op {
+            QueueOp::Land(id) => Some(Line::new(&self.loop_name(id), "in the queue to land")),
+            QueueOp::Undo(id) => Some(Line::new(&self.loop_name(id), "in the queue to be undone")),
+            QueueOp::Integrate(_) | QueueOp::Refresh(_) => None,
+        }
+    }
+
+    fn undo_line(&self, id: LoopId, end: &QueueEnd) -> Option<Line> {
+        let it = self.loops.get(&id)?;
+        Some(match end {
+            QueueEnd::Done { commit, onto, .. } => {
+                Line::new(&it.name, format!("undone by {}", commit.short()))
+                    .detail(format!("gated on {}", onto.short()))
+            }
+            QueueEnd::Empty
+            | QueueEnd::Red { .. }
+            | QueueEnd::Conflict { .. }
+            | QueueEnd::Held { .. }
+            | QueueEnd::Failed { .. }
+            | QueueEnd::Withdrawn => {
+                let why = it.trouble.as_ref().map_or("not undone", |it| it.message.as_str());
+                Line::new(&it.name, why.to_owned())
+            }
+        })
+    }
+
     fn queue_line(&self, op: QueueOp, end: &QueueEnd) -> Option<Line> {
+        if let QueueOp::Undo(id) = op {
+            return self.undo_line(id, end);
+        }
         let plan = self.plans.get(&op.plan())?;
         let (name, place) = match op {
-            QueueOp::Land(id) => (self.loop_name(id), plan.target.clone()),
+            QueueOp::Land(id) | QueueOp::Undo(id) => (self.loop_name(id), plan.target.clone()),
             QueueOp::Integrate(id) => (self.loop_name(id), format!("the work of {}", plan.id)),
             QueueOp::Refresh(id) => (id.to_string(), format!("the new {}", plan.target)),
         };
@@ -294,7 +320,7 @@ impl View {
                 QueueOp::Integrate(_) | QueueOp::Land(_) if plan.specs > 1 => {
                     Some(line(format!("passed, joined {place} as {}", commit.short())))
                 }
-                QueueOp::Integrate(_) | QueueOp::Land(_) => None,
+                QueueOp::Integrate(_) | QueueOp::Land(_) | QueueOp::Undo(_) => None,
             },
             QueueEnd::Empty if landing => Some(line(format!("{place} has it already"))),
             QueueEnd::Empty | QueueEnd::Withdrawn => None,
@@ -337,6 +363,9 @@ impl View {
             Event::Approved => line("approved".to_owned()),
             Event::SyncAsked => line("lands beside your changes".to_owned()),
             Event::Rejected { .. } => line("sent back".to_owned()),
+            event @ Event::Rewound { .. } => {
+                line(event.to_string()).detail("what came after it is kept: taskd salvage ls")
+            }
             Event::NoteAdded { .. } => line("note taken; the next prompt tells it".to_owned()),
             Event::QuestionAnswered { effect, n, choice } => {
                 let of_it = |it: &&QuestionView| it.effect == *effect && it.n == *n;

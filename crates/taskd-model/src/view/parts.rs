@@ -291,6 +291,9 @@ pub struct LoopView {
     pub integrated: Option<Oid>,
     /// It is on the target.
     pub landed: Option<Landed>,
+    /// It was taken off the target again: by this commit, gated on that tip.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undone: Option<Landed>,
     /// What went wrong last, until something goes right.
     pub trouble: Option<Trouble>,
     /// How what its agent uses is counted, once one has run.

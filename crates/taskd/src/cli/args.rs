@@ -13,6 +13,7 @@ pub(crate) use self::{
     amount::Amount,
     work::{Land, PlanArgs, RunArgs, WorkArgs},
 };
+use super::history::{RewindArgs, SalvageCommand, UndoArgs};
 use crate::demo::DemoArgs;
 
 /// Plans in, landed commits out. Alone it lists what goes on, like `taskd ls`.
@@ -143,6 +144,21 @@ pub(crate) enum Command {
         /// A loop that is not at work
         id: String,
     },
+    /// List the saved states of a loop's work
+    #[command(hide = true)]
+    Checkpoints {
+        /// A loop
+        id: String,
+    },
+    /// Send a loop back to a saved state; it goes on from there, and what came after is kept
+    #[command(hide = true)]
+    Rewind(RewindArgs),
+    /// Take landed work off its target: a revert, gated and landed like everything
+    #[command(hide = true)]
+    Undo(UndoArgs),
+    /// List and restore what is kept of work that was replaced
+    #[command(hide = true, subcommand)]
+    Salvage(SalvageCommand),
     /// Print where a loop's worktree is
     #[command(hide = true)]
     Path {
@@ -448,10 +464,10 @@ pub(crate) struct DiffArgs {
     /// Names and counts only
     #[arg(long)]
     pub(crate) stat: bool,
-    /// A commit, `base`, or an iteration
+    /// A number of `taskd checkpoints`, i2 for the end of iteration 2, `base`, `work` or a commit
     #[arg(long)]
     pub(crate) from: Option<String>,
-    /// A commit or an iteration
+    /// The same
     #[arg(long)]
     pub(crate) to: Option<String>,
 }

@@ -18,9 +18,9 @@ macro_rules! schemas {
 }
 
 const SCHEMAS: &[(&str, &str)] = schemas! {
-    "act" "agents" "agents-test" "budget" "costs" "daemon" "diff" "doctor" "error" "event" "gc" "log"
-    "ls" "models" "models-check" "path" "plan" "project" "queue" "receipt" "schema" "show" "submit"
-    "wait" "why"
+    "act" "agents" "agents-test" "budget" "checkpoints" "costs" "daemon" "diff" "doctor" "error"
+    "event" "gc" "log" "ls" "models" "models-check" "path" "plan" "project" "queue" "receipt"
+    "restore" "rewind" "salvage" "schema" "show" "submit" "undo" "wait" "why"
 };
 
 /// What every command may say on stderr instead of an answer.
@@ -66,6 +66,11 @@ const ANSWERS: &[(&str, &[&str])] = &[
     ("daemon start", &["daemon"]),
     ("daemon restart", &["daemon"]),
     ("daemon status", &["daemon"]),
+    ("checkpoints", &["checkpoints"]),
+    ("rewind", &["rewind"]),
+    ("undo", &["undo", "rewind"]),
+    ("salvage ls", &["salvage"]),
+    ("salvage restore", &["restore"]),
     ("path", &["path"]),
     ("gc", &["gc"]),
     ("events", &["event"]),

@@ -56,6 +56,9 @@ pub(crate) struct LoopRow {
     /// The commit on the target.
     #[serde(skip_serializing_if = "Option::is_none")]
     landed: Option<String>,
+    /// The commit that took it off the target again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    undone: Option<String>,
 }
 
 /// `ls --json`: one object.
@@ -374,6 +377,7 @@ fn row(view: &View, it: &LoopView, now: Time) -> LoopRow {
         started: it.started_at.map(time),
         ended: it.ended_at.map(time),
         landed: it.landed.map(|it| it.commit.to_string()),
+        undone: it.undone.map(|it| it.commit.to_string()),
     }
 }
 

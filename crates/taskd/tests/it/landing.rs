@@ -1,6 +1,7 @@
 //! Bringing work home: worktrees, rebases, the landing queue, and the checkout a person works in.
 
 mod ask;
+mod back;
 mod bad;
 mod branch;
 mod canary;
