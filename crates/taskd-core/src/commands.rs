@@ -229,36 +229,12 @@ impl Coordinator {
         command: &Command,
     ) -> Result<(), Rejected> {
         match command {
-            Command::AddProject { git_dir, root } => {
-                if self.state().project_at(git_dir).is_none() {
-                    let id = self.state().next_project();
-                    let (git_dir, root) = (git_dir.clone(), root.clone());
-                    self.emit(now, actor, None, Event::ProjectAdded { id, git_dir, root });
-                }
-            }
-            Command::ForgetProject(id) => {
-                let project = self.state().project(*id).ok_or(Rejected::NoProject(*id))?;
-                if self.state().project_at(&project.git_dir) != Some(*id) {
-                    return Err(Rejected::NoProject(*id));
-                }
-                let is_open = |it: &PlanId| {
-                    self.state().plan(*it).state != PlanState::Ended || self.has_queued(*it)
-                };
-                if project.plans.iter().any(is_open) {
-                    return Err(Rejected::ProjectBusy(*id));
-                }
-                self.emit(now, actor, None, Event::ProjectForgotten { id: *id });
-            }
+            Command::AddProject { git_dir, root } => self.add_project(now, actor, git_dir, root),
+            Command::ForgetProject(id) => self.forget_project(now, actor, *id)?,
             Command::SubmitPlan { head, specs } => self.submit(now, actor, head, specs)?,
             Command::Pause(ids) => self.pause(now, actor, ids)?,
             Command::Resume(ids) => self.resume(now, actor, ids)?,
-            Command::Stop(ids) => {
-                for engine in self.alive(ids)? {
-                    if engine.ending.is_none() {
-                        self.emit(now, actor, Some(engine.id), Event::StopAsked);
-                    }
-                }
-            }
+            Command::Stop(ids) => self.stop(now, actor, ids)?,
             Command::Land(ids) => self.land(now, actor, ids)?,
             Command::Sync(ids) => {
                 for engine in self.passed(ids)? {
@@ -299,6 +275,37 @@ impl Coordinator {
                 self.emit(now, actor, None, Event::WorkUnparked);
             }
             Command::Park | Command::Unpark => {}
+        }
+        Ok(())
+    }
+
+    fn add_project(&mut self, now: Time, actor: Actor, git_dir: &str, root: &str) {
+        if self.state().project_at(git_dir).is_none() {
+            let id = self.state().next_project();
+            let (git_dir, root) = (git_dir.to_owned(), root.to_owned());
+            self.emit(now, actor, None, Event::ProjectAdded { id, git_dir, root });
+        }
+    }
+
+    fn forget_project(&mut self, now: Time, actor: Actor, id: ProjectId) -> Result<(), Rejected> {
+        let project = self.state().project(id).ok_or(Rejected::NoProject(id))?;
+        if self.state().project_at(&project.git_dir) != Some(id) {
+            return Err(Rejected::NoProject(id));
+        }
+        let is_open =
+            |it: &PlanId| self.state().plan(*it).state != PlanState::Ended || self.has_queued(*it);
+        if project.plans.iter().any(is_open) {
+            return Err(Rejected::ProjectBusy(id));
+        }
+        self.emit(now, actor, None, Event::ProjectForgotten { id });
+        Ok(())
+    }
+
+    fn stop(&mut self, now: Time, actor: Actor, ids: &[LoopId]) -> Result<(), Rejected> {
+        for engine in self.alive(ids)? {
+            if engine.ending.is_none() {
+                self.emit(now, actor, Some(engine.id), Event::StopAsked);
+            }
         }
         Ok(())
     }

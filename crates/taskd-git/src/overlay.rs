@@ -7,7 +7,7 @@ use taskd_model::Oid;
 use crate::{
     error::{GitError, git},
     path::RepoPath,
-    repo::{Identity, Repo, commit, from_git, tree, write_commit},
+    repo::{Identity, Repo, commit, tree, write_commit},
 };
 
 /// A path that two trees have differently.
@@ -37,13 +37,6 @@ impl Repo {
         let mut found: Vec<Changed> = diff.deltas().filter_map(changed).collect();
         found.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(found)
-    }
-
-    /// The first parent of a commit, if it has one.
-    pub fn first_parent(&self, of: Oid) -> Result<Option<Oid>, GitError> {
-        let repo = self.open()?;
-        let commit = commit(&repo, of)?;
-        Ok(commit.parent_ids().next().map(from_git))
     }
 
     /// The files of `work`, but with these paths as they are in `base`, as a commit on `base` that

@@ -1,12 +1,13 @@
 //! What must hold of any log, record by record: a second opinion that shares no code with the core.
 
+mod queue;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use taskd_model::{
-    Arranged, CallWanted, CircuitChange, Digest, EffectId, Event, Failure, LandPolicy, Limit,
-    Limits, LoopId, MAX_EVENT_BYTES, Observation, Oid, Outcome, Owner, PlanHead, PlanId,
-    PrepareMode, ProjectId, Purse, QueueEnd, QueueOp, Reason, Record, Relay, Seq, SpecHead, Status,
-    Time, Usage, Work, Worker,
+    Arranged, CallWanted, CircuitChange, Digest, EffectId, Event, Failure, Limit, Limits, LoopId,
+    MAX_EVENT_BYTES, Observation, Oid, Outcome, Owner, PlanHead, PlanId, PrepareMode, ProjectId,
+    Purse, QueueOp, Reason, Record, Relay, Seq, SpecHead, Status, Time, Usage, Work, Worker,
 };
 
 use crate::{
@@ -352,15 +353,10 @@ impl Ledger {
         {
             self.composed(of, [*worst_micros, *worst_tokens]);
         }
-        if let (Owner::Loop(of), Outcome::AgentDone { run, .. }) = (open.owner, outcome)
+        if let Owner::Loop(of) = open.owner
             && let Some(row) = self.loops.get_mut(&of)
         {
-            row.doubted = run.judged;
-        }
-        if let (Owner::Loop(of), Outcome::Gated { .. }) = (open.owner, outcome)
-            && let Some(row) = self.loops.get_mut(&of)
-        {
-            row.suspect = false;
+            row.ended(&open.work, outcome);
         }
         if let (Work::Agent { .. }, Owner::Loop(of)) = (&open.work, open.owner)
             && let Some(Failure::NotBefore(ms)) = outcome.failure()
@@ -368,13 +364,6 @@ impl Ledger {
             let until = record.at.plus_ms(ms);
             let known = self.recesses.entry(self.loops[&of].model.clone()).or_default();
             *known = until.max(*known);
-        }
-        if let (Owner::Loop(of), Work::Prepare { mode: PrepareMode::Rewind(_), .. }) =
-            (open.owner, &open.work)
-            && matches!(outcome, Outcome::Prepared { .. })
-            && let Some(row) = self.loops.get_mut(&of)
-        {
-            row.rewinding = None;
         }
         match (outcome, &open.work) {
             (Outcome::Failed { failure: Failure::OverBudget, .. }, _) => tally.over_budget += 1,
@@ -426,96 +415,6 @@ impl Ledger {
             }
             _ => {}
         }
-    }
-
-    fn entered(&mut self, op: QueueOp) -> Result<(), String> {
-        if let QueueOp::Undo(id) = op {
-            let row = &self.loops[&id];
-            let may = row.status == Status::Complete && row.landed_as.is_some() && !row.undone;
-            return check(may, || format!("{op} while {}", row.status));
-        }
-        check(!self.parked, || format!("{op} is queued while parked"))?;
-        let Some(id) = op.loop_id() else { return Ok(()) };
-        let (row, plan) = (&self.loops[&id], &self.plans[&id.plan()]);
-        let again = row.status == Status::Complete && matches!(op, QueueOp::Integrate(_));
-        check(row.passed, || format!("{op} without having passed"))?;
-        check(row.status == Status::Running || again, || format!("{op} while {}", row.status))?;
-        check(again || !row.suspect || row.approved, || format!("{op} though it is suspect"))?;
-        if matches!(op, QueueOp::Land(_)) {
-            let may = match plan.land {
-                LandPolicy::Never => false,
-                LandPolicy::Ask => row.approved,
-                LandPolicy::OnGate => row.approved || !row.doubted,
-            };
-            check(may && !row.held, || format!("{op} without a person's word"))?;
-            let landed = |need: &u16| {
-                let mut need_id = id;
-                need_id.spec.index = *need;
-                self.loops[&need_id].landed
-            };
-            check(row.head.needs.iter().all(landed), || format!("{op} before what it needs"))?;
-        }
-        Ok(())
-    }
-
-    fn is_on_hold(&self, op: QueueOp) -> bool {
-        let project = self.plans[&op.plan()].project;
-        let of_loop = op.loop_id().is_some_and(|it| self.loops_on_hold.contains(&it));
-        of_loop || self.queues_on_hold.contains(&project)
-    }
-
-    fn gate_of(&self, op: QueueOp) -> Digest {
-        op.loop_id().map_or(self.plans[&op.plan()].gate, |id| self.loops[&id].head.gate)
-    }
-
-    fn left(
-        &mut self,
-        entry: Seq,
-        op: QueueOp,
-        end: &QueueEnd,
-        tally: &mut Tally,
-    ) -> Result<(), String> {
-        if let QueueEnd::Done { evidence, commit, onto, with } = end {
-            tally.evidence_reused += u64::from(evidence.seq < entry);
-            tally.landed_together += u64::from(!with.is_empty());
-            let green = self.green.get(&evidence.seq) == Some(&evidence.tree);
-            check(green, || format!("{op} without evidence for its tree"))?;
-            let passed = self.gates_passed.contains(&(evidence.tree, self.gate_of(op)));
-            check(passed, || format!("{op} on a tree that did not pass its gate"))?;
-            let stands = self.built.get(commit).is_none_or(|it| it == onto);
-            check(stands, || format!("{op} does not stand where it says"))?;
-        }
-        let Some(id) = op.loop_id() else {
-            tally.refreshed += u64::from(matches!(end, QueueEnd::Done { .. }));
-            return Ok(());
-        };
-        let row = self.loops.get_mut(&id).expect("added");
-        if matches!(op, QueueOp::Undo(_)) {
-            let done = matches!(end, QueueEnd::Done { .. });
-            check(!done || !row.undone, || format!("{id} is undone twice"))?;
-            row.undone |= done;
-            tally.undone += u64::from(done);
-            tally.not_undone += u64::from(!done);
-            return Ok(());
-        }
-        let lands = matches!(op, QueueOp::Land(_));
-        match end {
-            QueueEnd::Done { commit, .. } => {
-                row.brought.push(Some(*commit));
-                row.landed_as = lands.then_some(*commit).or(row.landed_as);
-            }
-            QueueEnd::Empty => row.brought.push(None),
-            QueueEnd::Held { .. } => (row.held, tally.held) = (true, tally.held + 1),
-            QueueEnd::Red { .. } | QueueEnd::Conflict { .. } => tally.sent_back += 1,
-            QueueEnd::Failed { .. } | QueueEnd::Withdrawn => {}
-        }
-        if matches!(end, QueueEnd::Done { .. } | QueueEnd::Empty) {
-            check(!lands || !row.landed, || format!("{id} lands twice"))?;
-            row.landed |= lands;
-            tally.landed += u64::from(lands);
-            tally.integrated += u64::from(!lands);
-        }
-        Ok(())
     }
 
     fn of_loop(&mut self, id: LoopId, event: &Event, tally: &mut Tally) -> Result<(), String> {
@@ -637,6 +536,20 @@ impl LoopRow {
             rewinding: None,
             too_large: 0,
             most_tokens: u64::MAX,
+        }
+    }
+
+    /// Work of its own ended.
+    fn ended(&mut self, work: &Work, outcome: &Outcome) {
+        if let Outcome::AgentDone { run, .. } = outcome {
+            self.doubted = run.judged;
+        }
+        if let Outcome::Gated { .. } = outcome {
+            self.suspect = false;
+        }
+        let back = matches!(work, Work::Prepare { mode: PrepareMode::Rewind(_), .. });
+        if back && matches!(outcome, Outcome::Prepared { .. }) {
+            self.rewinding = None;
         }
     }
 

@@ -174,10 +174,7 @@ impl State {
             Event::ApprovalAsked => self.engine_mut(id).asked = true,
             Event::Approved => self.engine_mut(id).approve(),
             Event::SyncAsked => self.engine_mut(id).sync(),
-            Event::Rejected { note } => {
-                self.engine_mut(id).add_note(*note);
-                self.send_back(id, since);
-            }
+            Event::Rejected { note } => self.reject(id, *note, since),
             Event::QuestionAnswered { effect, n, .. } => self.answered(*effect, *n),
             Event::NoteAdded { note } => self.engine_mut(id).add_note(*note),
             Event::Rewound { to, base, note, .. } => self.rewind(id, (*to, *base), *note, since),
@@ -211,6 +208,11 @@ impl State {
             | Event::QueueArranged { .. } => return false,
         }
         true
+    }
+
+    fn reject(&mut self, id: LoopId, note: Digest, since: (Time, Seq)) {
+        self.engine_mut(id).add_note(note);
+        self.send_back(id, since);
     }
 
     fn add_project(&mut self, id: ProjectId, git_dir: &str) {

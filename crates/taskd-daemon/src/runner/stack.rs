@@ -48,7 +48,7 @@ impl Job {
                 let paths = found.fact.paths.join(", ");
                 let summary = short(&format!("{} below it changes {paths}", spec.name));
                 let log = self.ctx.put_blob(summary.clone().into())?;
-                let facts = GateFacts::default();
+                let facts = Box::<GateFacts>::default();
                 let report = GateReport { green: false, summary, log, tests: None, ms: 0, facts };
                 return Ok(Some(report));
             }

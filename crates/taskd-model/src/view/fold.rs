@@ -133,10 +133,7 @@ impl View {
             Event::Passed { checkpoint, evidence, tests } => {
                 it.pass(*checkpoint, *evidence, *tests, at);
             }
-            Event::GateTamperSuspected { suspicion } => {
-                it.suspicion = Some(Suspicion::clone(suspicion));
-                it.asks_to_land(None, at);
-            }
+            Event::GateTamperSuspected { suspicion } => it.is_suspect(suspicion, at),
             Event::ApprovalAsked => it.asks_to_land(Some(at), at),
             Event::Approved | Event::SyncAsked => {
                 (it.approval_asked, it.held) = (None, None);
@@ -382,6 +379,12 @@ impl LoopView {
     fn asks_to_land(&mut self, since: Option<Time>, at: Time) {
         self.approval_asked = since;
         self.rest(at);
+    }
+
+    /// A person looks at it before it goes anywhere, whatever was said before.
+    fn is_suspect(&mut self, suspicion: &Suspicion, at: Time) {
+        self.suspicion = Some(suspicion.clone());
+        self.asks_to_land(None, at);
     }
 
     /// What it passed with counts no longer.

@@ -4,9 +4,9 @@
 //! when it began to look.
 
 use crate::{
-    Arranged, Change, ChangeCause, EffectId, Event, GateReport, LandPolicy, LoopId, Observation,
-    Outcome, Owner, PlanId, Purse, QueueEnd, QueueOp, Reason, Record, Seq, Status, Time, Unit,
-    Usage, Verdict, format_duration_ms, format_micros,
+    Arranged, Change, EffectId, Event, GateReport, LandPolicy, LoopId, Observation, Outcome, Owner,
+    PlanId, Purse, QueueEnd, QueueOp, Reason, Record, Seq, Status, Time, Unit, Usage, Verdict,
+    format_duration_ms, format_micros,
 };
 
 use super::{EffectKind, EffectView, LoopView, QuestionView, View, may_spend, spent_of};
@@ -341,13 +341,7 @@ impl View {
                 line(format!("iteration {n}/{}{}", it.max(), it.told()))
             }
             event @ Event::ModelChanged { cause, .. } => {
-                let until = match cause {
-                    ChangeCause::Window { until, .. } => Some(*until),
-                    ChangeCause::Failing { .. }
-                    | ChangeCause::Refused { .. }
-                    | ChangeCause::Back => None,
-                };
-                Line { until, ..line(event.to_string()) }
+                Line { until: cause.until(), ..line(event.to_string()) }
             }
             Event::Deferred { until, why } => {
                 Line { until: Some(*until), ..line(format!("waits: {why}")) }
