@@ -153,6 +153,16 @@ fn question(answer: Option<u16>) -> QuestionView {
     }
 }
 
+fn suspicion(n: u16) -> Suspicion {
+    let paths = vec!["test.sh".to_owned()];
+    let tampered = Tampered { paths, files: 2, list: digest(9) };
+    let counts = |run, skipped| TestCounts { run, skipped };
+    Suspicion {
+        tampered: n.is_multiple_of(4).then_some(tampered),
+        tests: Some((counts(5, 0), counts(4, 1))),
+    }
+}
+
 fn a_loop(n: u16, status: Status, doing: Doing, reason: Option<Reason>) -> LoopView {
     let full = n.is_multiple_of(2);
     let worker = if full { Worker::Model } else { Worker::Agent };
@@ -185,14 +195,7 @@ fn a_loop(n: u16, status: Status, doing: Doing, reason: Option<Reason>) -> LoopV
         stopping: !full,
         ending: reason.filter(|_| full),
         approval_asked: full.then_some(Time(6)),
-        suspicion: full.then(|| Suspicion {
-            tampered: (n % 4 == 0).then(|| Tampered {
-                paths: vec!["test.sh".to_owned()],
-                files: 2,
-                list: digest(9),
-            }),
-            tests: Some((TestCounts { run: 5, skipped: 0 }, TestCounts { run: 4, skipped: 1 })),
-        }),
+        suspicion: full.then(|| suspicion(n)),
         held: full.then(|| "4 files changed".to_owned()),
         queue_entry: full.then_some(Seq(7)),
         iteration: 2,
