@@ -10,6 +10,7 @@ mod gate;
 mod land;
 mod live;
 mod mcp;
+mod message;
 mod programs;
 mod recent;
 mod relay;

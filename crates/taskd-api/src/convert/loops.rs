@@ -99,7 +99,7 @@ impl From<&model::AgentRun> for v1::AgentRun {
             text: it.text.clone(),
         };
         let remarks = it.remarks.iter().map(remark).collect();
-        Self { processes: it.processes, judged: it.judged, remarks }
+        Self { processes: it.processes, judged: it.judged, remarks, said: it.said.clone() }
     }
 }
 
@@ -111,7 +111,7 @@ impl From<v1::AgentRun> for model::AgentRun {
             text: it.text,
         };
         let remarks = it.remarks.into_iter().map(remark).collect();
-        Self { processes: it.processes, judged: it.judged, remarks }
+        Self { processes: it.processes, judged: it.judged, remarks, said: it.said }
     }
 }
 
@@ -418,24 +418,6 @@ impl TryFrom<v1::PassedWork> for model::PassedView {
             evidence: Seq(it.evidence),
             tests: it.tests,
             change: need(it.change, "PassedWork.change")?.into(),
-            at: Time(it.at),
-        })
-    }
-}
-
-impl From<&model::Landed> for v1::LandedWork {
-    fn from(it: &model::Landed) -> Self {
-        Self { commit: it.commit.to_string(), onto: it.onto.to_string(), at: it.at.0 }
-    }
-}
-
-impl TryFrom<v1::LandedWork> for model::Landed {
-    type Error = WireError;
-
-    fn try_from(it: v1::LandedWork) -> Result<Self, WireError> {
-        Ok(Self {
-            commit: parse(&it.commit, "LandedWork.commit")?,
-            onto: parse(&it.onto, "LandedWork.onto")?,
             at: Time(it.at),
         })
     }

@@ -4,9 +4,19 @@
 use std::{path::Path, time::Duration};
 
 use taskd_git::{Candidate, Follow, Published, Repo, follow_checkout};
-use taskd_model::{Code, Failure, Oid, Outcome, QueueOp};
+use taskd_model::{Code, Event, Failure, LoopId, Oid, Outcome, Part, QueueOp, Record, Reply, Seq};
+use taskd_store::Filter;
+use tokio::task::block_in_place;
 
-use super::{Job, Trouble, identity, lock};
+use super::{
+    Job, Trouble,
+    gate::gate_commands,
+    identity, lock,
+    message::{Message, Proof, Verified},
+};
+
+/// Events read from the store at once.
+const PAGE: usize = 500;
 
 /// How often, and how many times, a lock of somebody else's git is looked at: 5 s in all.
 const LOCK_LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -60,32 +70,72 @@ impl Job {
         })
     }
 
-    /// One clean commit for a spec: its title, its task in short, and where it comes from.
+    /// One clean commit for a spec: what was done, why, how it was verified, where it comes from.
     fn message(&self) -> Result<String, Trouble> {
+        let id = self.subject()?.id;
         let spec = self.spec_doc()?;
         let plan = self.plan_doc()?;
-        let name = {
+        let (name, change, iteration, gate) = {
             let view = self.ctx.hub.view();
-            self.name(&view)
+            let it = view.loops.get(&id);
+            let passed = it.and_then(|it| it.passed.as_ref());
+            let change = passed.map(|it| it.change).unwrap_or_default();
+            let seq = passed.map(|it| it.evidence);
+            let gate = it.and_then(|it| it.gate.clone()).filter(|it| Some(it.seq) == seq);
+            (self.name(&view), change, it.map_or(0, |it| it.iteration), gate)
         };
         let title = spec.title.lines().next().unwrap_or_default();
-        let text = spec.text.trim();
-        let body = if text.is_empty() || text == title {
-            String::new()
-        } else {
-            format!("{}\n\n", text.chars().take(2_000).collect::<String>())
-        };
         let subject = if title.starts_with(&format!("{}:", spec.name)) || plan.title == title {
             title.to_owned()
         } else {
             format!("{}: {title}", spec.name)
         };
-        let gate = plan.gate.run.join(" && ");
-        let gate = if gate.is_empty() { "none".to_owned() } else { gate.replace('\n', " ") };
-        Ok(format!(
-            "{subject}\n\n{body}Taskd-Plan: {} {}\nTaskd-Loop: {name}\nTaskd-Gate: {gate}\n",
-            self.order.plan, plan.title
-        ))
+        let text = spec.text.trim();
+        let why = match (text.is_empty() || text == title, plan.title == title) {
+            (false, _) => text.to_owned(),
+            (true, true) => format!("asked for as {}", self.order.plan),
+            (true, false) => format!("it is part of {}", plan.title),
+        };
+        let proof = gate.as_ref().and_then(|it| Some((it.proof.as_ref()?, it.log)));
+        let red_before = proof.map_or(0, |(it, _)| it.earlier.len());
+        let (summary, ms) = gate.as_ref().map(|it| (it.summary.clone(), it.ms)).unwrap_or_default();
+        Ok(Message {
+            subject: &subject,
+            said: &self.last_word(id)?,
+            change: (change.files, change.added, change.removed),
+            why: &why,
+            verified: Verified { summary, ms, iteration, red_before },
+            plan: &format!("{} {}", self.order.plan, plan.title),
+            loop_name: &name,
+            gate: &gate_commands(&plan.gate, &spec.accept),
+            proof: proof.map(|(it, log)| Proof { gate: it.gate, tree: it.tree, log }),
+        }
+        .text())
+    }
+
+    /// What the loop's agent or model said last of its work: the summary of `finish`, or else its
+    /// last words; empty where that is not known.
+    fn last_word(&self, id: LoopId) -> Result<String, Trouble> {
+        let filter = Filter { loop_id: Some(id), ..Filter::default() };
+        let (mut from, mut reply, mut said) = (Seq(1), None, String::new());
+        loop {
+            let rows = block_in_place(|| self.ctx.store.read(from, PAGE, filter))?;
+            let Some(last) = rows.last() else { break };
+            from = Seq(last.seq.0 + 1);
+            for row in rows.iter().filter(|it| it.kind == "effect_ended") {
+                let Ok(record) = Record::decode(&row.json) else { continue };
+                let Event::EffectEnded { outcome, .. } = record.event else { continue };
+                if let Outcome::Replied { reply: it, .. } = outcome {
+                    reply = Some(it);
+                } else if let Outcome::AgentDone { run, .. } = outcome {
+                    said = run.said;
+                }
+            }
+        }
+        Ok(match reply {
+            Some(reply) => summary_of(&self.ctx.doc::<Reply>(&reply)?),
+            None => said,
+        })
     }
 
     pub(super) async fn publish(
@@ -154,6 +204,27 @@ impl Job {
         })
         .await
     }
+}
+
+/// What a reply says of the work: the summary it calls `finish` with, or else its text.
+fn summary_of(reply: &Reply) -> String {
+    let summary = reply.parts.iter().find_map(|part| match part {
+        Part::ToolUse { name, args, .. } if name == "finish" => {
+            let args: serde_json::Value = serde_json::from_str(args).ok()?;
+            Some(args["summary"].as_str()?.to_owned())
+        }
+        Part::Text { .. }
+        | Part::ToolUse { .. }
+        | Part::ToolResult { .. }
+        | Part::Opaque { .. } => None,
+    });
+    summary.unwrap_or_else(|| {
+        let texts = reply.parts.iter().filter_map(|part| match part {
+            Part::Text { text } => Some(text.as_str()),
+            Part::ToolUse { .. } | Part::ToolResult { .. } | Part::Opaque { .. } => None,
+        });
+        texts.collect::<Vec<_>>().join("\n")
+    })
 }
 
 /// What became of moving a target.

@@ -8,9 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AgentRun, Change, ContextUse, Depth, Digest, EffectId, Fault, LandPolicy, LoopId, LoopLimits,
-    Oid, Owner, PlanId, Priority, ProjectId, QueueOp, Reason, Seq, Status, Time, Usage, Verdict,
-    Worker,
+    AgentRun, Change, ContextUse, Depth, Digest, EffectId, Evidence, Fault, GateProof, LandPolicy,
+    LoopId, LoopLimits, Oid, Owner, PlanId, Priority, ProjectId, QueueOp, Reason, Seq, Status,
+    Time, Usage, Verdict, Worker,
 };
 
 use super::{DayView, Ledger, QuestionView, Spans};
@@ -372,6 +372,9 @@ pub struct GateView {
     pub at: Time,
     /// The event that holds the report: the evidence.
     pub seq: Seq,
+    /// Which gate was run on what, where the report says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof: Option<Box<GateProof>>,
 }
 
 /// Work on which the gate was green.
@@ -400,6 +403,9 @@ pub struct Landed {
     pub onto: Oid,
     /// When.
     pub at: Time,
+    /// The gate that let it land; logs of 0.1 do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<Evidence>,
 }
 
 /// Something that went wrong on the way.

@@ -3,6 +3,7 @@
 mod ask;
 mod checkout;
 mod drift;
+mod evidence;
 mod fifty;
 mod kept;
 mod moved;
