@@ -179,6 +179,44 @@ fn links_that_stay_inside_can_be_read_but_not_written() {
     assert_eq!(tree.get("real/a.txt"), "text\n");
 }
 
+/// A directory that is swapped for a link that leads out, while files are written below it.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_swapped_directory_leads_nobody_out() {
+    use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
+
+    let mut tree = Tree::new();
+    let outside = tree.dir.path().join("outside");
+    fs::create_dir(&outside).unwrap();
+    let root = tree.root();
+    fs::create_dir(root.join("d")).unwrap();
+    symlink(&outside, root.join("link")).unwrap();
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    let order = std::sync::atomic::Ordering::Relaxed;
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let (d, link) = (root.join("d"), root.join("link"));
+            while !stop.load(order) {
+                renameat2(AT_FDCWD, &d, AT_FDCWD, &link, RenameFlags::RENAME_EXCHANGE).unwrap();
+            }
+        });
+        let (mut written, mut refused) = (0, 0);
+        for n in 0..100_000 {
+            let args = json!({"path": format!("d/{n}"), "content": "x"});
+            match tree.call("write", &args).text.starts_with("created") {
+                true => written += 1,
+                false => refused += 1,
+            }
+            if 100 <= written && 100 <= refused {
+                break;
+            }
+        }
+        stop.store(true, order);
+        assert!(100 <= written && 100 <= refused, "{written} and {refused}");
+    });
+    assert_eq!(fs::read_dir(&outside).unwrap().count(), 0);
+}
+
 #[test]
 fn gits_own_files_cannot_be_written() {
     let mut tree = Tree::new();

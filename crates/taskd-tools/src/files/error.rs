@@ -185,6 +185,9 @@ impl ToolError {
             text.push_str(&format!(": {error}"));
             source = error.source();
         }
+        if let Self::Io { doing, path, source } = self {
+            text.push_str(&what_to_do(doing, path, source));
+        }
         text
     }
 
@@ -193,6 +196,58 @@ impl ToolError {
     }
 }
 
+/// What helps against an answer of the operating system, where something does.
+fn what_to_do(doing: &str, path: &str, source: &io::Error) -> String {
+    use io::ErrorKind as Kind;
+    let kind = source.kind();
+    if kind == Kind::PermissionDenied {
+        // A file is replaced in its directory, so it is the directory that must be writable.
+        let directory = path.rsplit_once('/').map_or(".", |(above, _)| above);
+        let chmod = if doing == "write" {
+            format!("chmod u+wx {directory}")
+        } else {
+            format!("chmod u+rX {path}")
+        };
+        format!("; if it is this loop's own: `{chmod}` with run, then try again")
+    } else if kind == Kind::ReadOnlyFilesystem {
+        "; nothing can be written there: work elsewhere, or finish and say so".to_owned()
+    } else if matches!(kind, Kind::StorageFull | Kind::QuotaExceeded) {
+        "; the disk is full: delete what this loop made and does not need, then try again"
+            .to_owned()
+    } else {
+        String::new()
+    }
+}
+
 fn did_you_mean(name: Option<&str>) -> String {
     name.map(|name| format!(" (did you mean `{name}`?)")).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use nix::errno::Errno;
+
+    use super::*;
+
+    /// Proves S-2.2.2.
+    #[test]
+    fn what_the_system_refuses_is_told_with_what_helps() {
+        let told = |doing, errno| {
+            let source = io::Error::from_raw_os_error(errno);
+            let error = ToolError::Io { doing, path: "src/a.rs".to_owned(), source };
+            (error.code(), error.for_model())
+        };
+        for (doing, errno, code, wanted) in [
+            ("write", Errno::EACCES as i32, Code::FileDenied, "`chmod u+wx src`"),
+            ("read", Errno::EACCES as i32, Code::FileDenied, "`chmod u+rX src/a.rs`"),
+            ("write", Errno::EROFS as i32, Code::FileDenied, "work elsewhere, or finish"),
+            ("write", Errno::ENOSPC as i32, Code::DiskFull, "delete what this loop made"),
+        ] {
+            let (got, text) = told(doing, errno);
+            assert!(text.contains(wanted), "{text}");
+            assert_eq!(got, code, "{text}");
+        }
+        let (_, text) = told("read", Errno::EIO as i32);
+        assert!(text.ends_with("(os error 5)"), "{text}");
+    }
 }

@@ -42,10 +42,20 @@ impl Inside {
             path
         };
         let below = below.to_str().expect("part of a str, split at slashes");
-        let names = below.split('/').filter(|name| !matches!(*name, "" | "."));
-        let names: Vec<_> = names.map(str::to_owned).collect();
-        if names.iter().any(|name| name == "..") {
-            return refuse("`..` is not allowed; use a path relative to the worktree");
+        let mut names = Vec::new();
+        for name in below.split('/') {
+            match name {
+                "" | "." => {}
+                // Taken back before anything is opened: no link is followed to find out where it is.
+                ".." => {
+                    if names.pop().is_none() {
+                        return refuse(
+                            "its `..` lead out of the worktree; use a path relative to it",
+                        );
+                    }
+                }
+                name => names.push(name.to_owned()),
+            }
         }
         Ok(Self(names))
     }
@@ -134,7 +144,10 @@ mod tests {
         assert_eq!(parse("/w/tree/a").unwrap(), "a");
         assert_eq!(parse("/w/tree").unwrap(), ".");
         assert_eq!(parse("...").unwrap(), "...");
-        for bad in ["", "a/../b", "..", "/w/treehouse", "/etc/passwd", "a\0b", "/w/tree/../x"] {
+        assert_eq!(parse("a/../b").unwrap(), "b");
+        assert_eq!(parse("a/b/../../c.").unwrap(), "c.");
+        assert_eq!(parse("/w/tree/a/..").unwrap(), ".");
+        for bad in ["", "a/../../b", "..", "/w/treehouse", "/etc/passwd", "a\0b", "/w/tree/../x"] {
             assert!(parse(bad).is_err(), "{bad:?}");
         }
         assert!(parse(&"a/".repeat(3000)).is_err());

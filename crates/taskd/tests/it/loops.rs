@@ -2,6 +2,7 @@
 //! what they leave is what was promised.
 
 mod admission;
+mod files;
 mod money;
 mod outcomes;
 mod prompts;
