@@ -7,9 +7,9 @@ use crate::support::World;
 
 /// The last green report of a loop's own gate.
 fn report(world: &World) -> GateReport {
-    let found = world.events().into_iter().rev().find_map(|it| match it.event {
-        Event::EffectEnded { outcome: Outcome::Gated { report, .. }, .. } => report,
-        _ => None,
+    let found = world.events().into_iter().rev().find_map(|it| {
+        let Event::EffectEnded { outcome, .. } = it.event else { return None };
+        if let Outcome::Gated { report, .. } = outcome { report } else { None }
     });
     found.expect("a gate ran")
 }
