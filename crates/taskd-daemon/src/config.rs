@@ -90,6 +90,8 @@ pub(crate) struct Config {
     pub(crate) worker: Option<AgentDoc>,
     /// `[work] setup`: command run once in every new worktree. Default: none.
     pub(crate) setup: Option<String>,
+    /// `[work] port`: first of the ports that worktrees get, ten each. Default 20000.
+    pub(crate) work_port: u32,
     /// `[work] type`: name of the loop type. Default `ralph`.
     pub(crate) loop_type: String,
     /// `[git] poll`: how often the target is looked at, in milliseconds. Default 5 s.
@@ -208,6 +210,7 @@ impl Config {
             follow: from.flag("land.follow"),
             worker: agent.or_else(model),
             setup: from.text("work.setup"),
+            work_port: from.count("work.port"),
             loop_type: from.text("work.type").unwrap_or_default(),
             git_poll_ms: from.amount("git.poll"),
             git_remote: from.text("git.remote"),

@@ -33,7 +33,10 @@ use crate::{
     hub::Hub,
     log, models,
     paths::Paths,
-    runner::{Context, Runner, Settings, Trouble, chain, lock},
+    runner::{
+        Context, Runner, Settings, Trouble, chain, lock,
+        place::{self, private_dir},
+    },
     service::{Facts, Service},
     watcher,
 };
@@ -82,6 +85,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     let secrets = log::init(level, options.detached.then(|| options.paths.log_file()));
     make_private(&options.paths.state)?;
     make_private(&options.paths.run_dir())?;
+    private_dir(&options.paths.tmp_dir()).context("the place for temporary files")?;
     let stamp = StoreOptions { stamp: build_stamp(), ..StoreOptions::default() };
     let (store, recovered) = match open_store(&options.paths.state, &stamp) {
         Ok(opened) => opened,
@@ -283,7 +287,8 @@ fn start(
     tasks.spawn(async move {
         tokio::select! {
             () = watcher::watch(Arc::clone(&watching), poll) => {}
-            () = watcher::remote::follow(watching) => {}
+            () = watcher::remote::follow(Arc::clone(&watching)) => {}
+            () = place::keep(watching) => {}
             () = stopped.cancelled() => {}
         }
     });
@@ -459,6 +464,7 @@ async fn end(options: &Options, alive: Alive, store: &Store, signals: Signals) {
     if tokio::time::timeout(grace, ctx.end_all()).await.is_err() {
         warn!("{} effects did not end within the grace", ctx.effects_running());
     }
+    tokio::task::block_in_place(|| ctx.sweep_places());
     ctx.handle.input(Input::Stopped).await.ok();
     alive.stop.cancel();
     ctx.handle.close().await;

@@ -65,6 +65,18 @@ impl Paths {
         self.state.join("run")
     }
 
+    /// Directories for temporary files of programs, one for each worktree.
+    #[must_use]
+    pub fn tmp_dir(&self) -> PathBuf {
+        self.state.join("tmp")
+    }
+
+    /// Which worktree has which ports.
+    #[must_use]
+    pub fn ports_file(&self) -> PathBuf {
+        self.state.join("ports")
+    }
+
     /// The daemon's log file.
     #[must_use]
     pub fn log_file(&self) -> PathBuf {

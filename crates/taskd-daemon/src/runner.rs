@@ -11,6 +11,7 @@ mod land;
 mod live;
 mod mcp;
 mod message;
+pub(crate) mod place;
 mod programs;
 mod recent;
 mod relay;
@@ -105,6 +106,8 @@ pub(crate) struct Context {
     pub(crate) secrets: Secrets,
     /// Scratch checkouts in use, by project.
     scratch: Mutex<BTreeSet<(ProjectId, u32)>>,
+    /// What worktrees have besides their files.
+    places: Mutex<place::Blocks>,
     running: Mutex<BTreeMap<EffectId, watch::Sender<bool>>>,
     /// How targets that follow a remote are doing.
     pub(crate) remotes: Remotes,
@@ -154,6 +157,7 @@ impl Context {
             credentials: Mutex::default(),
             secrets,
             scratch: Mutex::default(),
+            places: Mutex::default(),
             remotes: Remotes::default(),
             turns: Mutex::default(),
             running: Mutex::default(),

@@ -46,4 +46,5 @@ pub use probe::{MAX_DIRTY_FILES, Probe, probe};
 pub use refs::Published;
 pub use remote::Fetch;
 pub use repo::{Identity, Repo};
+pub use spot::remove_tree;
 pub use worktree::{Ensure, Prepared, Removed};

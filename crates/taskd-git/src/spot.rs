@@ -292,8 +292,9 @@ pub(crate) fn gone(result: std::io::Result<()>) -> std::io::Result<()> {
     }
 }
 
-/// Removes a directory of ours, read-only directories inside it included (build caches have them).
-pub(crate) fn remove_tree(dir: &Path) -> Result<(), GitError> {
+/// Removes a directory of ours, read-only directories inside it included (build caches have them). A
+/// link is removed itself, not what it leads to; what is not there is removed already.
+pub fn remove_tree(dir: &Path) -> Result<(), GitError> {
     let first = gone(fs::remove_dir_all(dir));
     let Err(e) = first else { return Ok(()) };
     if e.kind() != ErrorKind::PermissionDenied {

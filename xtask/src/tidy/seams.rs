@@ -87,6 +87,7 @@ const SEAMS: &[Seam] = &[
             "crates/taskd-daemon/src/daemon.rs",
             "crates/taskd-daemon/src/gateway.rs",
             "crates/taskd-daemon/src/health.rs",
+            "crates/taskd-daemon/src/runner/place.rs",
             "crates/taskd-llm/src/http/",
             "crates/taskd-mcp/src/http.rs",
             "crates/taskd/src/cli/",

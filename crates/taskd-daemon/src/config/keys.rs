@@ -108,7 +108,7 @@ const MONEY: Kind = Kind::Money { min_micros: CENT, max_micros: 100_000 * DOLLAR
 
 use Scope::{Daemon, Tighten};
 
-static KEYS: [KeyDoc; 42] = [
+static KEYS: [KeyDoc; 43] = [
     by(Daemon, key("limits.loops", count(1, 1_000), "50", "Loops at work at once.")),
     by(
         Daemon,
@@ -251,6 +251,15 @@ static KEYS: [KeyDoc; 42] = [
     unset("work.agent", Kind::Line, "The external agent that works: a preset or a command line."),
     unset("work.model", Kind::Line, "The model that works, as provider/model."),
     unset("work.setup", Kind::Command, "Run once in every new worktree."),
+    by(
+        Daemon,
+        key(
+            "work.port",
+            count(1_024, 60_000),
+            "20000",
+            "First of the ports worktrees get, ten each.",
+        ),
+    ),
     key("work.type", Kind::Name, "ralph", "The loop type."),
     key("work.conflict", Kind::Conflict, "loop(2)", "Who solves conflicts with a moved base."),
     key("git.poll", time(100, 10 * MINUTE), "5s", "How often the target branch is looked at."),

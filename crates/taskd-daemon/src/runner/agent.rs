@@ -256,7 +256,8 @@ impl Job {
         let invocation = Invocation { prompt_path: file, prompt, session, through };
         let argv = preset.argv(&invocation).map_err(|it| Trouble::of(Code::AgentPrompt, &it))?;
         let plan = self.plan_doc()?;
-        let mut env = self.env(&plan);
+        let cwd = self.worktree()?;
+        let mut env = self.env(&plan, &cwd)?;
         env.extend(preset.set.iter().map(|(name, value)| (name.into(), value.into())));
         if let (Some(through), Some(gateway)) = (through, &preset.gateway) {
             // The key stays here.
@@ -273,15 +274,7 @@ impl Job {
         let (_, root) = self.ctx.repo(self.order.project)?;
         let idle = Duration::from_millis(self.ctx.config_of(&root)?.agent_idle_ms);
         let ladder = Ladder::STOP;
-        Ok(Command {
-            argv,
-            cwd: self.worktree()?,
-            env,
-            stdin,
-            timeout: None,
-            idle: Some(idle),
-            ladder,
-        })
+        Ok(Command { argv, cwd, env, stdin, timeout: None, idle: Some(idle), ladder })
     }
 
     /// A consumer of output that reads the agent's own words; what it finds waits in `facts`.

@@ -76,6 +76,19 @@ impl Job {
         accept: &[String],
     ) -> Result<GateReport, Trouble> {
         let scratch = Scratch::take(&self.ctx, self.order.project)?;
+        let report = self.gate_in(&scratch, commit, plan, accept).await;
+        drop(scratch);
+        tokio::task::block_in_place(|| self.ctx.sweep_places());
+        report
+    }
+
+    async fn gate_in(
+        &self,
+        scratch: &Scratch<'_>,
+        commit: Oid,
+        plan: &PlanDoc,
+        accept: &[String],
+    ) -> Result<GateReport, Trouble> {
         let name = format!("gate-{}", scratch.n);
         let (repo, root) = self.ctx.repo(self.order.project)?;
         let commands = self.setup_commands()?;
@@ -199,7 +212,8 @@ impl Job {
         let timeout = gate_timeout(gate);
         let mut ran = Ran { green: true, summary: "no gate command".to_owned(), ..Ran::default() };
         for command in commands {
-            let spec = Command::shell(command, PathBuf::from(dir), self.env(plan), timeout);
+            let env = self.env(plan, dir)?;
+            let spec = Command::shell(command, PathBuf::from(dir), env, timeout);
             let finished = self.run(spec, self.lines_as_noise()).await;
             not_started(&finished)?;
             if !ran.take(command, &finished, timeout) {

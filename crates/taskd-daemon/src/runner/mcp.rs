@@ -219,7 +219,7 @@ impl Job {
 
     /// The loop's own environment, and what the person named of what is held.
     fn server_env(&self, doc: &McpDoc) -> Result<Vec<(OsString, OsString)>, Trouble> {
-        let mut env = self.env(&self.plan_doc()?);
+        let mut env = self.env(&self.plan_doc()?, &self.worktree()?)?;
         let held = lock(&self.ctx.credentials);
         let named = doc.env.iter().filter_map(|it| Some((it.into(), held.get(it)?.into())));
         env.extend(named);

@@ -2,11 +2,8 @@
 
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
-use taskd_model::{Code, Delta, Observation, PlanDoc};
-use taskd_tools::{
-    agents::environment,
-    supervise::{Finished, How, Ladder, ProcessIdentity, Spec, Stdin, Stream},
-};
+use taskd_model::{Code, Delta, Observation};
+use taskd_tools::supervise::{Finished, How, Ladder, ProcessIdentity, Spec, Stdin, Stream};
 
 use super::{Job, Trouble};
 
@@ -64,25 +61,6 @@ impl Command {
 }
 
 impl Job {
-    /// The complete environment of a program of this plan: what the submission brought and what
-    /// taskd says, nothing of the daemon's own.
-    pub(super) fn env(&self, plan: &PlanDoc) -> Vec<(OsString, OsString)> {
-        let loop_name = {
-            let view = self.ctx.hub.view();
-            self.name(&view)
-        };
-        let iteration = self.order.subject.as_ref().map_or(0, |it| it.iteration).to_string();
-        let plan_name = self.order.plan.to_string();
-        let extra = [
-            ("TASKD_PLAN", plan_name.as_str()),
-            ("TASKD_LOOP", &loop_name),
-            ("TASKD_ITERATION", &iteration),
-            ("TASKD_TARGET", &self.order.target),
-        ];
-        let extra = extra.map(|(name, value)| (OsString::from(name), OsString::from(value)));
-        environment(&plan.env, &extra)
-    }
-
     /// Runs a command to its end. It is ended as soon as the effect is no longer wanted.
     pub(super) async fn run(
         &self,

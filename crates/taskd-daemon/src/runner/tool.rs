@@ -139,7 +139,8 @@ impl Job {
         };
         let plan = self.plan_doc()?;
         let dir = self.worktree()?;
-        let command = Command::shell(&asked.command, dir, self.env(&plan), asked.timeout);
+        let env = self.env(&plan, &dir)?;
+        let command = Command::shell(&asked.command, dir, env, asked.timeout);
         let finished = self.run(command, self.lines_as_noise()).await;
         if !self.is_wanted() {
             return Ok(None);

@@ -111,7 +111,8 @@ impl Job {
         }
         let plan = self.plan_doc()?;
         for command in &self.setup_commands()? {
-            let spec = Command::shell(command, dir.to_owned(), self.env(&plan), SETUP_TIMEOUT);
+            let env = self.env(&plan, dir)?;
+            let spec = Command::shell(command, dir.to_owned(), env, SETUP_TIMEOUT);
             let finished = self.run(spec, self.lines_as_noise()).await;
             not_started(&finished)?;
             if let Some(how) = ending(&finished, SETUP_TIMEOUT) {

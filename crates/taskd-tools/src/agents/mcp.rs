@@ -11,7 +11,18 @@ use serde_json::json;
 use taskd_model::McpDoc;
 
 /// What of a run every server is told, also where the agent would keep it to itself.
-const OF_THE_RUN: [&str; 4] = ["TASKD_ITERATION", "TASKD_LOOP", "TASKD_PLAN", "TASKD_TARGET"];
+const OF_THE_RUN: [&str; 10] = [
+    "TASKD_ITERATION",
+    "TASKD_LOOP",
+    "TASKD_PLAN",
+    "TASKD_PORT",
+    "TASKD_PORT_COUNT",
+    "TASKD_PROJECT",
+    "TASKD_TARGET",
+    "TASKD_TMP",
+    "TASKD_WORKTREE",
+    "TMPDIR",
+];
 /// Where the file's name goes.
 const FILE: &str = "{mcp_file}";
 

@@ -7,6 +7,7 @@ mod evidence;
 mod fifty;
 mod kept;
 mod moved;
+mod places;
 mod queue;
 mod repos;
 
