@@ -16,6 +16,7 @@ mod programs;
 mod recent;
 mod relay;
 mod reporter;
+mod summary;
 mod tool;
 mod trouble;
 mod worktree;
@@ -49,7 +50,7 @@ use tokio::{
 use tracing::error;
 
 pub(crate) use self::{
-    land::{Moved, move_target},
+    land::{Following, Moved, move_target},
     programs::ending,
     reporter::Reporter,
     trouble::{Trouble, chain},

@@ -3,20 +3,10 @@
 
 use std::{path::Path, time::Duration};
 
-use taskd_git::{Candidate, Follow, Published, Repo, follow_checkout};
-use taskd_model::{Code, Event, Failure, LoopId, Oid, Outcome, Part, QueueOp, Record, Reply, Seq};
-use taskd_store::Filter;
-use tokio::task::block_in_place;
+use taskd_git::{Candidate, Follow, GitError, Published, Repo, follow_checkout, sync_checkout};
+use taskd_model::{Code, Failure, Oid, Outcome, QueueOp};
 
-use super::{
-    Job, Trouble,
-    gate::gate_commands,
-    identity, lock,
-    message::{Message, Proof, Verified},
-};
-
-/// Events read from the store at once.
-const PAGE: usize = 500;
+use super::{Job, Trouble, identity, lock};
 
 /// How often, and how many times, a lock of somebody else's git is looked at: 5 s in all.
 const LOCK_LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -70,74 +60,6 @@ impl Job {
         })
     }
 
-    /// One clean commit for a spec: what was done, why, how it was verified, where it comes from.
-    fn message(&self) -> Result<String, Trouble> {
-        let id = self.subject()?.id;
-        let spec = self.spec_doc()?;
-        let plan = self.plan_doc()?;
-        let (name, change, iteration, gate) = {
-            let view = self.ctx.hub.view();
-            let it = view.loops.get(&id);
-            let passed = it.and_then(|it| it.passed.as_ref());
-            let change = passed.map(|it| it.change).unwrap_or_default();
-            let seq = passed.map(|it| it.evidence);
-            let gate = it.and_then(|it| it.gate.clone()).filter(|it| Some(it.seq) == seq);
-            (self.name(&view), change, it.map_or(0, |it| it.iteration), gate)
-        };
-        let title = spec.title.lines().next().unwrap_or_default();
-        let subject = if title.starts_with(&format!("{}:", spec.name)) || plan.title == title {
-            title.to_owned()
-        } else {
-            format!("{}: {title}", spec.name)
-        };
-        let text = spec.text.trim();
-        let why = match (text.is_empty() || text == title, plan.title == title) {
-            (false, _) => text.to_owned(),
-            (true, true) => format!("asked for as {}", self.order.plan),
-            (true, false) => format!("it is part of {}", plan.title),
-        };
-        let proof = gate.as_ref().and_then(|it| Some((it.proof.as_ref()?, it.log)));
-        let red_before = proof.map_or(0, |(it, _)| it.earlier.len());
-        let (summary, ms) = gate.as_ref().map(|it| (it.summary.clone(), it.ms)).unwrap_or_default();
-        Ok(Message {
-            subject: &subject,
-            said: &self.last_word(id)?,
-            change: (change.files, change.added, change.removed),
-            why: &why,
-            verified: Verified { summary, ms, iteration, red_before },
-            plan: &format!("{} {}", self.order.plan, plan.title),
-            loop_name: &name,
-            gate: &gate_commands(&plan.gate, &spec.accept),
-            proof: proof.map(|(it, log)| Proof { gate: it.gate, tree: it.tree, log }),
-        }
-        .text())
-    }
-
-    /// What the loop's agent or model said last of its work: the summary of `finish`, or else its
-    /// last words; empty where that is not known.
-    fn last_word(&self, id: LoopId) -> Result<String, Trouble> {
-        let filter = Filter { loop_id: Some(id), ..Filter::default() };
-        let (mut from, mut reply, mut said) = (Seq(1), None, String::new());
-        loop {
-            let rows = block_in_place(|| self.ctx.store.read(from, PAGE, filter))?;
-            let Some(last) = rows.last() else { break };
-            from = Seq(last.seq.0 + 1);
-            for row in rows.iter().filter(|it| it.kind == "effect_ended") {
-                let Ok(record) = Record::decode(&row.json) else { continue };
-                let Event::EffectEnded { outcome, .. } = record.event else { continue };
-                if let Outcome::Replied { reply: it, .. } = outcome {
-                    reply = Some(it);
-                } else if let Outcome::AgentDone { run, .. } = outcome {
-                    said = run.said;
-                }
-            }
-        }
-        Ok(match reply {
-            Some(reply) => summary_of(&self.ctx.doc::<Reply>(&reply)?),
-            None => said,
-        })
-    }
-
     pub(super) async fn publish(
         &self,
         op: QueueOp,
@@ -187,7 +109,8 @@ impl Job {
     async fn try_publish(&self, commit: Oid, expected: Oid) -> Result<Outcome, Trouble> {
         let (repo, root) = self.ctx.repo(self.order.project)?;
         let target = self.order.target.clone();
-        let follow = self.ctx.config_of(&root)?.follow;
+        let beside = self.order.subject.as_ref().is_some_and(|it| it.beside);
+        let follow = Following::of(self.ctx.config_of(&root)?.follow, beside);
         let message = format!("taskd: land {}", self.order.plan);
         let turn = self.ctx.turn_at_targets(self.order.project);
         self.blocking(move || {
@@ -206,25 +129,33 @@ impl Job {
     }
 }
 
-/// What a reply says of the work: the summary it calls `finish` with, or else its text.
-fn summary_of(reply: &Reply) -> String {
-    let summary = reply.parts.iter().find_map(|part| match part {
-        Part::ToolUse { name, args, .. } if name == "finish" => {
-            let args: serde_json::Value = serde_json::from_str(args).ok()?;
-            Some(args["summary"].as_str()?.to_owned())
+/// Whether checkouts of a target move with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Following {
+    /// The configuration forbids it.
+    Never,
+    /// Clean ones do.
+    Clean,
+    /// By a person's word: also beside changes to other files.
+    Beside,
+}
+
+impl Following {
+    /// What the configuration and a person say.
+    pub(crate) fn of(follow: bool, beside: bool) -> Self {
+        match (follow, beside) {
+            (_, true) => Self::Beside,
+            (true, false) => Self::Clean,
+            (false, false) => Self::Never,
         }
-        Part::Text { .. }
-        | Part::ToolUse { .. }
-        | Part::ToolResult { .. }
-        | Part::Opaque { .. } => None,
-    });
-    summary.unwrap_or_else(|| {
-        let texts = reply.parts.iter().filter_map(|part| match part {
-            Part::Text { text } => Some(text.as_str()),
-            Part::ToolUse { .. } | Part::ToolResult { .. } | Part::Opaque { .. } => None,
-        });
-        texts.collect::<Vec<_>>().join("\n")
-    })
+    }
+
+    fn bring(self, root: &Path, target: &str, from: Oid, to: Oid) -> Result<Follow, GitError> {
+        match self {
+            Self::Beside => sync_checkout(root, target, from, to),
+            Self::Never | Self::Clean => follow_checkout(root, target, from, to),
+        }
+    }
 }
 
 /// What became of moving a target.
@@ -243,13 +174,13 @@ pub(crate) enum Moved {
     },
 }
 
-/// Moves a target forward from one commit to another by compare-and-swap, and the clean checkouts
-/// that have it, unless `follow` forbids that. For whoever has the project's turn at targets.
+/// Moves a target forward from one commit to another by compare-and-swap, and the checkouts that
+/// have it, as `follow` says. For whoever has the project's turn at targets.
 pub(crate) fn move_target(
     repo: &Repo,
     target: &str,
     (from, to): (Oid, Oid),
-    follow: bool,
+    follow: Following,
     message: &str,
 ) -> Result<Moved, Trouble> {
     let checkouts = repo.checked_out_at(target)?;
@@ -258,7 +189,7 @@ pub(crate) fn move_target(
         let held = held_by(checkout, target, from, to, follow);
         if !matches!(held, Ok(None)) {
             for moved in &checkouts[..n] {
-                follow_checkout(moved, target, to, from)?;
+                follow.bring(moved, target, to, from)?;
             }
         }
         if let Some(why) = held? {
@@ -268,7 +199,7 @@ pub(crate) fn move_target(
     let published = repo.publish(&format!("refs/heads/{target}"), to, Some(from), message);
     if !matches!(published, Ok(Published::Done | Published::AlreadyThere)) {
         for moved in &checkouts {
-            follow_checkout(moved, target, to, from)?;
+            follow.bring(moved, target, to, from)?;
         }
     }
     Ok(match published? {
@@ -284,13 +215,13 @@ fn held_by(
     target: &str,
     from: Oid,
     to: Oid,
-    follow: bool,
+    follow: Following,
 ) -> Result<Option<String>, Trouble> {
     let place = checkout.display();
-    let why = if !follow {
+    let why = if follow == Following::Never {
         format!("land.follow is off and your checkout {place} is on {target}")
     } else {
-        match follow_checkout(checkout, target, from, to)? {
+        match follow.bring(checkout, target, from, to)? {
             Follow::Followed | Follow::NotOnBranch | Follow::Moved { .. } => return Ok(None),
             Follow::Dirty { files } => {
                 let first = files.first().map(ToString::to_string).unwrap_or_default();
