@@ -57,6 +57,11 @@ fn usage() -> Usage {
     }
 }
 
+fn landed() -> Landed {
+    let evidence = Some(Evidence { seq: Seq(7), tree: oid(6) });
+    Landed { commit: oid(8), onto: oid(9), at: Time(8), evidence }
+}
+
 fn gate() -> GateView {
     GateView {
         green: true,
@@ -206,11 +211,7 @@ fn a_loop(n: u16, status: Status, doing: Doing, reason: Option<Reason>) -> LoopV
         uncounted: full,
         passed: full.then(|| passed(change)),
         integrated: full.then(|| oid(7)),
-        landed: full.then(|| Landed {
-            commit: oid(8),
-            onto: oid(9),
-            at: Time(8),
-            evidence: Some(Evidence { seq: Seq(7), tree: oid(6) }),
+        landed: full.then(landed),
         }),
         trouble: full.then(|| Trouble {
             message: "429".to_owned(),
