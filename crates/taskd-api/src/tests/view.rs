@@ -212,7 +212,6 @@ fn a_loop(n: u16, status: Status, doing: Doing, reason: Option<Reason>) -> LoopV
         passed: full.then(|| passed(change)),
         integrated: full.then(|| oid(7)),
         landed: full.then(landed),
-        }),
         trouble: full.then(|| Trouble {
             message: "429".to_owned(),
             at: Time(9),
