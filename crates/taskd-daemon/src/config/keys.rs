@@ -269,6 +269,15 @@ static KEYS: [KeyDoc; 43] = [
         "The remote whose branch the target follows while plans are open.",
     ),
     key("git.fetch", time(100, DAY), "60s", "How often that branch is fetched."),
+    by(
+        Daemon,
+        key(
+            "gc.keep",
+            time(SECOND, 3_650 * DAY),
+            "7d",
+            "How long clean worktrees of landed work stay, and what else `taskd gc` takes away.",
+        ),
+    ),
     key(
         "agent.idle",
         time(SECOND, DAY),

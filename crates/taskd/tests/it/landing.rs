@@ -6,6 +6,7 @@ mod checkout;
 mod drift;
 mod evidence;
 mod fifty;
+mod gc;
 mod kept;
 mod moved;
 mod places;
