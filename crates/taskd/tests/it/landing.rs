@@ -1,17 +1,20 @@
 //! Bringing work home: worktrees, rebases, the landing queue, and the checkout a person works in.
 
 mod ask;
+mod blame;
 mod branch;
 mod checkout;
 mod drift;
 mod evidence;
 mod fifty;
+mod flakes;
 mod kept;
 mod moved;
 mod places;
 mod queue;
 mod repos;
 mod sync;
+mod verify;
 
 use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt as _, path::Path};
 
