@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{agent, person_commits, plan, until_landed};
+use super::{agent, plan, until_landed};
 use crate::support::World;
 
 fn why(world: &World, place: &str) -> Value {
@@ -26,8 +26,10 @@ fn every_line_that_landed_says_who_wrote_it_and_why() {
       *) mkdir -p deep; printf '%s\n' $n $n > "deep/a file.txt" ;;
     esac"#;
     let run = agent(&world, "agent.sh", body);
+    world.write("shared.txt", "person\n");
+    world.git(&["add", "shared.txt"]);
+    world.git(&["commit", "-q", "-m", "person: shared.txt"]);
     world.start();
-    person_commits(&world, "shared.txt", "person\n");
     let text = plan(
         &format!("agent: {run}\nland: on-gate"),
         &[("one", ""), ("two", "needs: one"), ("three", "needs: two")],
