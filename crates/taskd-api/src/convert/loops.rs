@@ -62,6 +62,7 @@ impl From<&model::LoopView> for v1::Loop {
             calls: it.calls,
             failed_calls: it.failed_calls,
             rebases: it.rebases,
+            flaked: it.flaked,
             context: it.context.as_ref().map(Into::into),
             last_run: (!it.last_run.is_empty()).then(|| (&it.last_run).into()),
         }
@@ -176,6 +177,7 @@ impl TryFrom<v1::Loop> for model::LoopView {
             calls: it.calls,
             failed_calls: it.failed_calls,
             rebases: it.rebases,
+            flaked: it.flaked,
             context: it.context.map(Into::into),
             last_run: it.last_run.map(Into::into).unwrap_or_default(),
         })

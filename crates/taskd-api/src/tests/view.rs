@@ -232,6 +232,7 @@ fn a_loop(n: u16, status: Status, doing: Doing, reason: Option<Reason>) -> LoopV
         calls: 5,
         failed_calls: 6,
         rebases: 7,
+        flaked: 2,
         context: full.then(context),
     }
 }

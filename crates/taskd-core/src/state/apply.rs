@@ -109,6 +109,8 @@ impl State {
             Event::QueueEntered { op } => self.enter_queue(record.seq, *op),
             Event::QueueLeft { entry, op, end } => self.leave_queue(*entry, *op, end),
             Event::DaemonStopped => self.stopped = true,
+            // It is told, and changes nothing.
+            Event::GateFlaked { .. } => {}
             Event::StatusChanged { .. }
             | Event::IterationStarted { .. }
             | Event::ModelChanged { .. }
@@ -197,7 +199,8 @@ impl State {
             | Event::BudgetRenewed { .. }
             | Event::CircuitChanged { .. }
             | Event::QueueEntered { .. }
-            | Event::QueueLeft { .. } => return false,
+            | Event::QueueLeft { .. }
+            | Event::GateFlaked { .. } => return false,
         }
         true
     }

@@ -15,12 +15,14 @@ const MAX_READ_CHARS: usize = 4_000;
 /// A gate of no commands.
 const NO_GATE: &str = "none";
 
+/// Name of the trailer with the plan's number and title.
+pub(crate) const PLAN_TRAILER: &str = "Taskd-Plan";
 /// Name of the trailer with the loop's name.
 pub(crate) const LOOP_TRAILER: &str = "Taskd-Loop";
 /// Name of the trailer with the gate's commands.
 pub(crate) const GATE_TRAILER: &str = "Taskd-Gate";
 /// Name of the trailer with the evidence.
-pub(crate) const EVIDENCE_TRAILER: &str = "Taskd-Evidence";
+const EVIDENCE_TRAILER: &str = "Taskd-Evidence";
 
 /// Everything a message is made of.
 pub(super) struct Message<'a> {
@@ -78,7 +80,7 @@ impl Message<'_> {
         lines.extend(wrapped("Why: ", &prose(self.why), MAX_WHY_LINES));
         lines.extend(wrapped("Verified: ", &self.verified(), 1));
         lines.push(String::new());
-        lines.push(format!("Taskd-Plan: {}", one_line(self.plan)));
+        lines.push(format!("{PLAN_TRAILER}: {}", one_line(self.plan)));
         lines.push(format!("{LOOP_TRAILER}: {}", self.loop_name));
         lines.push(format!("{GATE_TRAILER}: {}", write_gate(self.gate)));
         if let Some(Proof { gate, tree, log }) = &self.proof {
@@ -106,7 +108,7 @@ impl Message<'_> {
 }
 
 /// The commands as one line that can be read back: one plain command as it is, others as JSON.
-pub(crate) fn write_gate(commands: &[String]) -> String {
+fn write_gate(commands: &[String]) -> String {
     match commands {
         [] => NO_GATE.to_owned(),
         [one] if is_plain(one) => one.clone(),
@@ -115,7 +117,6 @@ pub(crate) fn write_gate(commands: &[String]) -> String {
 }
 
 /// The commands of a trailer.
-#[cfg(test)]
 pub(crate) fn read_gate(text: &str) -> Vec<String> {
     match text.trim() {
         NO_GATE => Vec::new(),
@@ -129,8 +130,7 @@ fn is_plain(command: &str) -> bool {
 }
 
 /// The evidence of a trailer; nothing if it is none.
-#[cfg(test)]
-pub(crate) fn read_proof(text: &str) -> Option<Proof> {
+fn read_proof(text: &str) -> Option<Proof> {
     let field = |name: &str| {
         text.split_whitespace().find_map(|it| it.strip_prefix(name)?.strip_prefix('='))
     };
@@ -139,6 +139,17 @@ pub(crate) fn read_proof(text: &str) -> Option<Proof> {
         tree: field("tree")?.parse().ok()?,
         log: field("log")?.parse().ok()?,
     })
+}
+
+/// A trailer of a message: its value, from the last paragraph.
+pub(crate) fn trailer<'a>(message: &'a str, name: &str) -> Option<&'a str> {
+    let last = message.trim_end().rsplit("\n\n").next()?;
+    last.lines().find_map(|it| it.strip_prefix(name)?.strip_prefix(": "))
+}
+
+/// The evidence a message names.
+pub(crate) fn proof_of(message: &str) -> Option<Proof> {
+    read_proof(trailer(message, EVIDENCE_TRAILER)?)
 }
 
 /// What somebody wrote as flowing text: no markup of code, no headings' marks, no line that looks
@@ -245,8 +256,9 @@ mod tests {
             assert_eq!(read_gate(&line), gate, "{line}");
         }
         let text = message("", &["true".into()]);
-        let line = text.lines().last().and_then(|it| it.split_once(": ")).expect("a trailer").1;
-        let proof = read_proof(line).expect("it is one");
+        let proof = proof_of(&text).expect("it names some");
+        assert_eq!(trailer(&text, LOOP_TRAILER), Some("p7.limiter"));
+        assert_eq!(trailer("x\n\nTaskd-Loop: a\n\nno trailer\n", LOOP_TRAILER), None);
         assert_eq!((proof.log, proof.tree), (Digest::of(b"log"), Oid::from_bytes([7; 20])));
         assert!(read_proof("gate=1 tree=2").is_none());
     }

@@ -86,6 +86,10 @@ impl fmt::Display for Event {
             Self::LimitReached { limit } => write!(f, "limit reached: {limit}"),
             Self::InternalError { message } => write!(f, "internal error: {message}"),
             Self::Passed { evidence, .. } => write!(f, "passed on tree {}", evidence.tree.short()),
+            Self::GateFlaked { effect, tests, .. } => {
+                write!(f, "{effect} gate is flaky: red and green on one tree")?;
+                if tests.is_empty() { Ok(()) } else { write!(f, ": {}", tests.join(", ")) }
+            }
             Self::ApprovalAsked => f.write_str("asks to land"),
             Self::Approved => f.write_str("approved"),
             Self::SyncAsked => f.write_str("asked to land beside the person's changes"),

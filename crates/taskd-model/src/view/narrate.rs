@@ -97,6 +97,7 @@ impl View {
             | Event::Deferred { .. }
             | Event::LimitReached { .. }
             | Event::InternalError { .. }
+            | Event::GateFlaked { .. }
             | Event::ApprovalAsked
             | Event::Approved
             | Event::SyncAsked
@@ -308,6 +309,14 @@ impl View {
             Event::LimitReached { limit } => line(format!("limit reached: {limit}")),
             Event::InternalError { message } => {
                 line("a defect of taskd ends it".to_owned()).detail(message)
+            }
+            Event::GateFlaked { tests, .. } => {
+                let of = if tests.is_empty() {
+                    String::new()
+                } else {
+                    format!(": {}", tests.join(", "))
+                };
+                line(format!("the gate is flaky, red and green on one tree{of}"))
             }
             Event::ApprovalAsked => line(format!("ready to land: {}", it.sum())),
             Event::Approved => line("approved".to_owned()),

@@ -319,6 +319,9 @@ pub struct LoopView {
     pub failed_calls: u32,
     /// Times its work was moved onto another base.
     pub rebases: u32,
+    /// Times a gate of it said both red and green of one tree.
+    #[serde(default)]
+    pub flaked: u32,
     /// How full its model's context was when its last request was composed.
     pub context: Option<ContextView>,
     /// What is known of the last run of its agent besides how it ended.

@@ -1,11 +1,13 @@
 //! Bringing work home: worktrees, rebases, the landing queue, and the checkout a person works in.
 
 mod ask;
+mod blame;
 mod branch;
 mod checkout;
 mod drift;
 mod evidence;
 mod fifty;
+mod flakes;
 mod gc;
 mod kept;
 mod moved;
@@ -13,6 +15,7 @@ mod places;
 mod queue;
 mod repos;
 mod sync;
+mod verify;
 
 use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt as _, path::Path};
 

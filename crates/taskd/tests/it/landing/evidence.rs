@@ -14,7 +14,7 @@ fn report(world: &World) -> GateReport {
     found.expect("a gate ran")
 }
 
-/// The report of a gate names the commands, the environment, the tree and
+/// Proves PR-11: the report of a gate names the commands, the environment, the tree and
 /// how each command ended; the commit that lands says what, why and how it was verified in at most
 /// fifteen lines, in the model's own words without any trailer of its own, and names the evidence.
 #[test]
