@@ -264,7 +264,7 @@ impl Service {
                     }
                 }
                 None => {
-                    steps.push(("evidence", Err("no event says which gate let it land".into())))
+                    steps.push(("evidence", Err("no event says which gate let it land".into())));
                 }
             }
             steps.push(("target", verify_target(&repo, commit, &target)));

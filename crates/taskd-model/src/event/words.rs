@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::{ChangeCause, Event, QueueEnd, Record};
-use crate::{Observation, Purse, Unit};
+use super::{ChangeCause, Event, QueueEnd, Record, SpecHead};
+use crate::{EffectId, Observation, Purse, SpecId, Unit};
 
 impl fmt::Display for QueueEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -56,13 +56,7 @@ impl fmt::Display for Event {
             Self::PlanSubmitted { plan, head } => {
                 write!(f, "{plan} submitted, {} specs: {}", head.specs, head.title)
             }
-            Self::SpecAdded { spec, head } => {
-                write!(f, "{spec} is {}", head.name)?;
-                for it in &head.left_out {
-                    write!(f, ", without `{}`", it.key())?;
-                }
-                write!(f, ": {}", head.title)
-            }
+            Self::SpecAdded { spec, head } => spec_added(f, *spec, head),
             Self::PlanReleased { plan, evidence: Some(_), .. } => {
                 write!(f, "{plan} released, base green")
             }
@@ -86,10 +80,7 @@ impl fmt::Display for Event {
             Self::LimitReached { limit } => write!(f, "limit reached: {limit}"),
             Self::InternalError { message } => write!(f, "internal error: {message}"),
             Self::Passed { evidence, .. } => write!(f, "passed on tree {}", evidence.tree.short()),
-            Self::GateFlaked { effect, tests, .. } => {
-                write!(f, "{effect} gate is flaky: red and green on one tree")?;
-                if tests.is_empty() { Ok(()) } else { write!(f, ": {}", tests.join(", ")) }
-            }
+            Self::GateFlaked { effect, tests, .. } => flaked(f, *effect, tests),
             Self::ApprovalAsked => f.write_str("asks to land"),
             Self::Approved => f.write_str("approved"),
             Self::SyncAsked => f.write_str("asked to land beside the person's changes"),
@@ -116,6 +107,19 @@ impl fmt::Display for Event {
             Self::QueueLeft { entry, op, end } => write!(f, "q{entry} {op}: {end}"),
         }
     }
+}
+
+fn spec_added(f: &mut fmt::Formatter<'_>, spec: SpecId, head: &SpecHead) -> fmt::Result {
+    write!(f, "{spec} is {}", head.name)?;
+    for it in &head.left_out {
+        write!(f, ", without `{}`", it.key())?;
+    }
+    write!(f, ": {}", head.title)
+}
+
+fn flaked(f: &mut fmt::Formatter<'_>, effect: EffectId, tests: &[String]) -> fmt::Result {
+    write!(f, "{effect} gate is flaky: red and green on one tree")?;
+    if tests.is_empty() { Ok(()) } else { write!(f, ": {}", tests.join(", ")) }
 }
 
 /// A budget that is nearly spent.
