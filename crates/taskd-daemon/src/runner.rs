@@ -54,6 +54,7 @@ pub(crate) use self::{
     gate::{Ran, environment_digest, gate_commands, gate_timeout},
     land::{Following, Moved, move_target},
     message::{GATE_TRAILER, LOOP_TRAILER, PLAN_TRAILER, proof_of, read_gate, trailer},
+    land::{Following, Moved, filtered, move_target},
     programs::ending,
     reporter::Reporter,
     trouble::{Trouble, chain},
@@ -190,7 +191,7 @@ impl Context {
         let (git_dir, root) = (PathBuf::from(&it.git_dir), PathBuf::from(&it.root));
         drop(view);
         let repo = Repo::new(git_dir, &self.tag, self.paths.worktrees(project.0))?;
-        Ok((repo, root))
+        Ok((repo.with_checkout(&root), root))
     }
 
     /// Whoever moves a target of a project holds this meanwhile: landing and a fetch at once would

@@ -23,6 +23,7 @@ mod blame;
 mod checkpoint;
 mod error;
 mod files;
+mod filters;
 mod follow;
 mod gc;
 mod history;

@@ -2,7 +2,9 @@
 
 mod ask;
 mod blame;
+mod bad;
 mod branch;
+mod canary;
 mod checkout;
 mod drift;
 mod evidence;
