@@ -193,6 +193,7 @@ impl Coordinator {
             | Event::LimitReached { .. }
             | Event::InternalError { .. }
             | Event::Passed { .. }
+            | Event::GateFlaked { .. }
             | Event::ApprovalAsked
             | Event::Approved
             | Event::SyncAsked

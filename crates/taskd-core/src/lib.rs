@@ -14,6 +14,7 @@ mod coordinator;
 mod decide;
 mod engine;
 mod fallback;
+mod flakes;
 mod index;
 mod money;
 mod outcomes;

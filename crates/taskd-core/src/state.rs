@@ -22,6 +22,7 @@ use taskd_model::{
 
 use crate::{
     engine::LoopEngine,
+    flakes::Verdicts,
     index::Index,
     money::DayPurse,
     plan::Plan,
@@ -155,6 +156,9 @@ pub(crate) struct State {
     recesses: BTreeMap<String, Recess>,
     agents: u32,
     gates: u32,
+    /// What gates said lately.
+    #[serde(default)]
+    verdicts: Verdicts,
     #[serde(skip)]
     index: Index,
     /// Changes of the wanted set since they were last taken; no part of the fold.
@@ -193,6 +197,7 @@ impl State {
             recesses: BTreeMap::new(),
             agents: 0,
             gates: 0,
+            verdicts: Verdicts::default(),
             index: Index::default(),
             changes: Changes::default(),
         }
@@ -338,6 +343,11 @@ impl State {
     pub(crate) fn evidence(&self, project: ProjectId, tree: Oid, gate: Digest) -> Option<Seq> {
         let rows = self.projects[&project].evidence.get(&tree)?;
         rows.iter().find(|(it, _)| *it == gate).map(|(_, seq)| *seq)
+    }
+
+    /// What gates said lately.
+    pub(crate) fn verdicts(&self) -> &Verdicts {
+        &self.verdicts
     }
 
     /// Every hold in force, by effect. For the simulator and for `why`.

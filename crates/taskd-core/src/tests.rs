@@ -522,7 +522,7 @@ fn used() -> Usage {
 
 fn report(green: bool) -> GateReport {
     let summary = if green { "12 passed" } else { "1 failed" }.to_owned();
-    GateReport { green, summary, log: Digest::of(b"log"), tests: Some(12), ms: 900 }
+    GateReport { green, summary, log: Digest::of(b"log"), tests: Some(12), ms: 900, proof: None }
 }
 
 /// Names that begin with `r` or `g` (`read`, `grep`) only read; `run` does not.

@@ -10,11 +10,13 @@ mod gate;
 mod land;
 mod live;
 mod mcp;
+mod message;
 pub(crate) mod place;
 mod programs;
 mod recent;
 mod relay;
 mod reporter;
+mod summary;
 mod tenancy;
 mod tool;
 mod trouble;
@@ -49,7 +51,10 @@ use tokio::{
 use tracing::error;
 
 pub(crate) use self::{
+    gate::{Ran, environment_digest, gate_commands, gate_timeout},
     land::{Following, Moved, filtered, move_target},
+    land::{Following, Moved, move_target},
+    message::{GATE_TRAILER, LOOP_TRAILER, PLAN_TRAILER, proof_of, read_gate, trailer},
     programs::ending,
     reporter::Reporter,
     trouble::{Trouble, chain},

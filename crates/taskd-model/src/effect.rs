@@ -4,6 +4,7 @@
 //! [`Outcome`], and everything it [`Hold`]s stays held until that outcome is in the log.
 
 mod outcome;
+mod proof;
 mod queue;
 mod relay;
 mod run;
@@ -14,6 +15,7 @@ pub use run::{AgentRun, Remark};
 use serde::{Deserialize, Serialize};
 
 pub use self::outcome::{ContextUse, Outcome};
+pub use self::proof::{GateProof, RedRun, bounded_names, gate_digest};
 pub use self::queue::QueueOp;
 pub use self::relay::{CallWanted, Depth, Relay, Taken};
 use crate::{Digest, LoopId, Oid, PlanId, ProjectId, RateLevels, Seq, Usage, usage::is_zero};
@@ -221,6 +223,9 @@ pub struct GateReport {
     pub tests: Option<u32>,
     /// How long it took, in milliseconds.
     pub ms: u64,
+    /// Which gate was run on what; nothing where nothing ran, and in logs of 0.1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof: Option<Box<GateProof>>,
 }
 
 /// Something the core must know before an effect ends.

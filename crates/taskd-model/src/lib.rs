@@ -26,9 +26,10 @@ pub use docs::{
     TypeDoc, TypeLimits, decode_doc, encode_doc,
 };
 pub use effect::{
-    AgentRun, CallWanted, Change, ContextUse, Delta, Depth, Evidence, Failure, GateReport, Hold,
-    IterationNote, Observation, Order, Outcome, Owner, PrepareMode, QueueOp, Relay, Remark,
-    Subject, Taken, ToolCall, TurnRef, Verdict, Work,
+    AgentRun, CallWanted, Change, ContextUse, Delta, Depth, Evidence, Failure, GateProof,
+    GateReport, Hold, IterationNote, Observation, Order, Outcome, Owner, PrepareMode, QueueOp,
+    RedRun, Relay, Remark, Subject, Taken, ToolCall, TurnRef, Verdict, Work, bounded_names,
+    gate_digest,
 };
 pub use event::{
     Actor, Arranged, ChangeCause, DecodeError, Event, KINDS, LandPolicy, MAX_EVENT_BYTES, PlanHead,

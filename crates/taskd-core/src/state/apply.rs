@@ -115,6 +115,8 @@ impl State {
             Event::QueueLeft { entry, op, end } => self.leave_queue(*entry, *op, end),
             Event::QueueArranged { how } => self.arrange(record, *how),
             Event::DaemonStopped => self.stopped = true,
+            // It is told, and changes nothing.
+            Event::GateFlaked { .. } => {}
             Event::StatusChanged { .. }
             | Event::IterationStarted { .. }
             | Event::ModelChanged { .. }
@@ -204,7 +206,8 @@ impl State {
             | Event::CircuitChanged { .. }
             | Event::QueueEntered { .. }
             | Event::QueueLeft { .. }
-            | Event::QueueArranged { .. } => return false,
+            | Event::QueueArranged { .. }
+            | Event::GateFlaked { .. } => return false,
         }
         true
     }

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::{Arranged, ChangeCause, Event, QueueEnd, Record};
-use crate::{Observation, Purse, Unit};
+use super::{Arranged, ChangeCause, Event, QueueEnd, Record, SpecHead};
+use crate::{EffectId, Observation, Purse, SpecId, Unit};
 
 impl fmt::Display for QueueEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -68,10 +68,7 @@ impl fmt::Display for Event {
             Self::PlanSubmitted { plan, head } => {
                 write!(f, "{plan} submitted, {} specs: {}", head.specs, head.title)
             }
-            Self::SpecAdded { spec, head } => {
-                let without = head.left_out.iter().map(|it| format!(", without `{}`", it.key()));
-                write!(f, "{spec} is {}{}: {}", head.name, without.collect::<String>(), head.title)
-            }
+            Self::SpecAdded { spec, head } => spec_added(f, *spec, head),
             Self::PlanReleased { plan, evidence: Some(_), .. } => {
                 write!(f, "{plan} released, base green")
             }
@@ -95,6 +92,7 @@ impl fmt::Display for Event {
             Self::LimitReached { limit } => write!(f, "limit reached: {limit}"),
             Self::InternalError { message } => write!(f, "internal error: {message}"),
             Self::Passed { evidence, .. } => write!(f, "passed on tree {}", evidence.tree.short()),
+            Self::GateFlaked { effect, tests, .. } => flaked(f, *effect, tests),
             Self::ApprovalAsked => f.write_str("asks to land"),
             Self::Approved => f.write_str("approved"),
             Self::SyncAsked => f.write_str("asked to land beside the person's changes"),
@@ -122,6 +120,19 @@ impl fmt::Display for Event {
             Self::QueueArranged { how } => write!(f, "{how} in the landing queue"),
         }
     }
+}
+
+fn spec_added(f: &mut fmt::Formatter<'_>, spec: SpecId, head: &SpecHead) -> fmt::Result {
+    write!(f, "{spec} is {}", head.name)?;
+    for it in &head.left_out {
+        write!(f, ", without `{}`", it.key())?;
+    }
+    write!(f, ": {}", head.title)
+}
+
+fn flaked(f: &mut fmt::Formatter<'_>, effect: EffectId, tests: &[String]) -> fmt::Result {
+    write!(f, "{effect} gate is flaky: red and green on one tree")?;
+    if tests.is_empty() { Ok(()) } else { write!(f, ": {}", tests.join(", ")) }
 }
 
 /// A budget that is nearly spent.

@@ -88,6 +88,7 @@ impl View {
             | Event::LimitReached { .. }
             | Event::InternalError { .. }
             | Event::Passed { .. }
+            | Event::GateFlaked { .. }
             | Event::ApprovalAsked
             | Event::Approved
             | Event::SyncAsked
@@ -131,6 +132,7 @@ impl View {
             Event::Passed { checkpoint, evidence, tests } => {
                 it.pass(*checkpoint, *evidence, *tests, at);
             }
+            Event::GateFlaked { .. } => it.flaked = it.flaked.saturating_add(1),
             Event::ApprovalAsked => {
                 it.approval_asked = Some(at);
                 it.rest(at);
@@ -347,6 +349,7 @@ impl LoopView {
             calls: 0,
             failed_calls: 0,
             rebases: 0,
+            flaked: 0,
         }
     }
 

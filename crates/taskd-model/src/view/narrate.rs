@@ -65,10 +65,7 @@ impl View {
                 };
                 Some(Line::new(target, text))
             }
-            Event::PlanReleased { plan, evidence: None, .. } => {
-                let line = Line::new(&plan.to_string(), "released");
-                Some(line.detail("the untouched base need not be green"))
-            }
+            Event::PlanReleased { plan, evidence: None, .. } => Some(released(*plan)),
             Event::PlanEnded { plan } => self.plan_ended(*plan),
             Event::EffectObserved { effect, fact: Observation::Activity(text), .. } => {
                 let open = self.effects.get(effect).filter(|it| it.kind == EffectKind::Agent)?;
@@ -96,6 +93,7 @@ impl View {
             | Event::Deferred { .. }
             | Event::LimitReached { .. }
             | Event::InternalError { .. }
+            | Event::GateFlaked { .. }
             | Event::ApprovalAsked
             | Event::Approved
             | Event::SyncAsked
@@ -319,13 +317,7 @@ impl View {
                 line(format!("iteration {n}/{}{}", it.max(), it.told()))
             }
             event @ Event::ModelChanged { cause, .. } => {
-                let until = match cause {
-                    ChangeCause::Window { until, .. } => Some(*until),
-                    ChangeCause::Failing { .. }
-                    | ChangeCause::Refused { .. }
-                    | ChangeCause::Back => None,
-                };
-                Line { until, ..line(event.to_string()) }
+                Line { until: until_of(cause), ..line(event.to_string()) }
             }
             Event::Deferred { until, why } => {
                 Line { until: Some(*until), ..line(format!("waits: {why}")) }
@@ -334,6 +326,7 @@ impl View {
             Event::InternalError { message } => {
                 line("a defect of taskd ends it".to_owned()).detail(message)
             }
+            Event::GateFlaked { tests, .. } => line(flaky(tests)),
             Event::ApprovalAsked => line(format!("ready to land: {}", it.sum())),
             Event::Approved => line("approved".to_owned()),
             Event::SyncAsked => line("lands beside your changes".to_owned()),
@@ -516,4 +509,22 @@ fn money(spent: &Usage, uncounted: bool) -> String {
         (0, _) => "no price known".to_owned(),
         (_, _) => format!("{told} and calls without a price"),
     }
+}
+
+/// The untouched base was not asked.
+fn released(plan: PlanId) -> Line {
+    Line::new(&plan.to_string(), "released").detail("the untouched base need not be green")
+}
+
+/// Until when another model works, where that is known.
+fn until_of(cause: &ChangeCause) -> Option<Time> {
+    match cause {
+        ChangeCause::Window { until, .. } => Some(*until),
+        ChangeCause::Failing { .. } | ChangeCause::Refused { .. } | ChangeCause::Back => None,
+    }
+}
+
+fn flaky(tests: &[String]) -> String {
+    let of = if tests.is_empty() { String::new() } else { format!(": {}", tests.join(", ")) };
+    format!("the gate is flaky, red and green on one tree{of}")
 }

@@ -18,9 +18,9 @@ macro_rules! schemas {
 }
 
 const SCHEMAS: &[(&str, &str)] = schemas! {
-    "act" "agents" "agents-test" "budget" "costs" "daemon" "diff" "doctor" "error" "event" "gc" "log"
-    "ls" "models" "models-check" "path" "plan" "project" "queue" "receipt" "schema" "show" "submit"
-    "wait" "why"
+    "act" "agents" "agents-test" "blame" "budget" "costs" "daemon" "diff" "doctor" "error" "event"
+    "flakes" "gc" "log" "ls" "models" "models-check" "path" "plan" "project" "queue" "receipt"
+    "schema" "show" "submit" "verify" "wait" "why"
 };
 
 /// What every command may say on stderr instead of an answer.
@@ -36,7 +36,9 @@ const ANSWERS: &[(&str, &[&str])] = &[
     ("plan ls", &["plan"]),
     ("ls", &["ls"]),
     ("show", &["show"]),
-    ("why", &["why"]),
+    ("why", &["why", "blame"]),
+    ("verify", &["verify"]),
+    ("flakes", &["flakes"]),
     ("logs", &["log"]),
     ("diff", &["diff"]),
     ("steer", &["act"]),

@@ -2,11 +2,14 @@
 
 mod ask;
 mod bad;
+mod blame;
 mod branch;
 mod canary;
 mod checkout;
 mod drift;
+mod evidence;
 mod fifty;
+mod flakes;
 mod gc;
 mod kept;
 mod moved;
@@ -15,6 +18,7 @@ mod queue;
 mod repos;
 mod stack;
 mod sync;
+mod verify;
 
 use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt as _, path::Path};
 

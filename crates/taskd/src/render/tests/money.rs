@@ -83,7 +83,8 @@ fn story() -> Story {
     it.after(61).end(call, replied(unpriced));
     let gate = it.start(Owner::Loop(id(8, 0)), Work::Gate);
     let summary = "12 passed".to_owned();
-    let report = GateReport { green: true, summary, log: digest("l"), tests: None, ms: 39_000 };
+    let report =
+        GateReport { green: true, summary, log: digest("l"), tests: None, ms: 39_000, proof: None };
     let change = change(1, 2, 3);
     let (checkpoint, tree) = (oid("50"), oid("51"));
     let report = Some(report);

@@ -34,7 +34,7 @@ fn answer() -> v1::SubmitResponse {
 
 fn report(green: bool, summary: &str, tests: u32) -> GateReport {
     let summary = summary.to_owned();
-    GateReport { green, summary, log: digest("log"), tests: Some(tests), ms: 39_000 }
+    GateReport { green, summary, log: digest("log"), tests: Some(tests), ms: 39_000, proof: None }
 }
 
 /// One iteration: an agent that says something and ends, then the gate.
