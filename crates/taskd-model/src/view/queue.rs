@@ -108,7 +108,7 @@ impl View {
         if entries.is_empty() {
             self.queue.remove(&project);
         }
-        if let QueueEnd::Done { commit, onto, evidence } = end {
+        if let QueueEnd::Done { commit, onto, evidence, .. } = end {
             self.brought(op, (*commit, *onto), *evidence, record.at);
         }
         match op {
