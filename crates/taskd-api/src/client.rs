@@ -102,6 +102,8 @@ impl Client {
         salvage: SalvageRequest => SalvageResponse;
         /// Writes some of it into an empty directory.
         restore: RestoreRequest => RestoreResponse;
+        /// Whose a line is.
+        blame: BlameRequest => BlameResponse;
         /// Where a loop's worktree is.
         path: PathRequest => PathResponse;
         /// Takes away what is not needed any more, or says what would go.
@@ -151,6 +153,19 @@ impl Client {
     /// The daemon refuses, or does not answer.
     pub async fn events(&self, request: v1::EventsRequest) -> Result<Items<v1::Event>, ApiError> {
         let answer = self.inner.clone().events(request).await;
+        Ok(Items(self.taken(answer)?))
+    }
+
+    /// The steps of a proof of what landed.
+    ///
+    /// # Errors
+    ///
+    /// The daemon refuses, or does not answer.
+    pub async fn verify(
+        &self,
+        request: v1::VerifyRequest,
+    ) -> Result<Items<v1::VerifyStep>, ApiError> {
+        let answer = self.inner.clone().verify(request).await;
         Ok(Items(self.taken(answer)?))
     }
 

@@ -6,6 +6,7 @@
 mod effects;
 mod loops;
 mod plans;
+mod proof;
 mod suspicion;
 
 use std::str::FromStr;

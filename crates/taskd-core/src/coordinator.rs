@@ -194,6 +194,7 @@ impl Coordinator {
             | Event::InternalError { .. }
             | Event::Passed { .. }
             | Event::GateTamperSuspected { .. }
+            | Event::GateFlaked { .. }
             | Event::ApprovalAsked
             | Event::Approved
             | Event::SyncAsked

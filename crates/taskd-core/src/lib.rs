@@ -15,6 +15,7 @@ mod coordinator;
 mod decide;
 mod engine;
 mod fallback;
+mod flakes;
 mod index;
 mod money;
 mod outcomes;

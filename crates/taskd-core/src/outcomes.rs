@@ -11,7 +11,7 @@ use taskd_model::{
 use crate::{
     Coordinator,
     coordinator::{MAX_MESSAGE_BYTES, loop_of, truncate},
-    money,
+    flakes, money,
     scheduler::{self, Bucket},
 };
 
@@ -31,9 +31,14 @@ impl Coordinator {
             *fault = fault.take().map(|it| Box::new(it.bounded()));
         }
         let left_alone = self.left_alone(&work);
+        let flake = flakes::flake(self.state(), effect, &outcome);
+        let (project, about) = (open.project, id.or_else(|| queued(&work)));
         let event = Event::EffectEnded { effect, outcome: outcome.clone() };
         self.emit(now, Actor::Runner, id, event);
         let seq = self.head();
+        if let Some(event) = flake {
+            self.emit_for(now, Actor::Core, Some(project), about, event);
+        }
         self.circuit_changed(now, &work, left_alone);
         self.warn_of_budgets(now, id);
         if !was_ending {
@@ -201,4 +206,9 @@ impl Coordinator {
             Event::Deferred { until: now.plus_ms(wait_ms), why: truncate(why, MAX_WHY_BYTES) };
         self.emit(now, Actor::Core, Some(id), event);
     }
+}
+
+/// The loop whose work the landing queue brings.
+fn queued(work: &Work) -> Option<LoopId> {
+    if let Work::GateCandidate { op, .. } = work { op.loop_id() } else { None }
 }

@@ -23,6 +23,7 @@ use taskd_model::{
 
 use crate::{
     engine::LoopEngine,
+    flakes::Verdicts,
     index::Index,
     money::DayPurse,
     plan::Plan,
@@ -158,6 +159,9 @@ pub(crate) struct State {
     recesses: BTreeMap<String, Recess>,
     agents: u32,
     gates: u32,
+    /// What gates said lately.
+    #[serde(default)]
+    verdicts: Verdicts,
     #[serde(skip)]
     index: Index,
     /// Changes of the wanted set since they were last taken; no part of the fold.
@@ -196,6 +200,7 @@ impl State {
             recesses: BTreeMap::new(),
             agents: 0,
             gates: 0,
+            verdicts: Verdicts::default(),
             index: Index::default(),
             changes: Changes::default(),
         }
@@ -356,6 +361,11 @@ impl State {
             counted.iter().find(found).map(|it| it.2)
         };
         on(self.loops[&id].base).or_else(|| on(plan.head.base))
+    }
+
+    /// What gates said lately.
+    pub(crate) fn verdicts(&self) -> &Verdicts {
+        &self.verdicts
     }
 
     /// Every hold in force, by effect. For the simulator and for `why`.

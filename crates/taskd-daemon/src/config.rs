@@ -206,6 +206,7 @@ impl Config {
                 quick: from.text("gate.quick"),
                 run: from.texts("gate.command").unwrap_or_default(),
                 timeout_ms: Some(from.amount("gate.timeout")),
+                retries: Some(from.count("gate.retries")),
                 protect: from.texts("gate.protect"),
             },
             land: from.land("land.policy"),

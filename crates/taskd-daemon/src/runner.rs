@@ -11,12 +11,14 @@ mod judge;
 mod land;
 mod live;
 mod mcp;
+mod message;
 pub(crate) mod place;
 mod programs;
 mod recent;
 mod relay;
 mod reporter;
 mod stack;
+mod summary;
 mod tenancy;
 mod tool;
 mod trouble;
@@ -51,7 +53,9 @@ use tokio::{
 use tracing::error;
 
 pub(crate) use self::{
+    gate::{Ran, environment_digest, gate_commands, gate_timeout},
     land::{Following, Moved, before_landing, filtered, move_target},
+    message::{GATE_TRAILER, LOOP_TRAILER, PLAN_TRAILER, proof_of, read_gate, trailer},
     programs::ending,
     reporter::Reporter,
     trouble::{Trouble, chain},

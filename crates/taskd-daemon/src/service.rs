@@ -6,6 +6,7 @@
 mod act;
 mod answer;
 mod arrange;
+mod blame;
 mod branch;
 mod budget;
 mod gc;
@@ -14,6 +15,7 @@ mod look;
 mod queue;
 mod sync;
 mod texts;
+mod verify;
 mod watch;
 
 use std::{
@@ -188,6 +190,17 @@ impl Taskd for Service {
     async fn diff(&self, request: Request<v1::DiffRequest>) -> Answer<v1::DiffResponse> {
         let this = self.clone();
         answer(blocking(move || this.do_diff(&request.into_inner())).await)
+    }
+
+    type VerifyStream = Items<v1::VerifyStep>;
+
+    async fn verify(&self, request: Request<v1::VerifyRequest>) -> Answer<Self::VerifyStream> {
+        answer(self.do_verify(request.into_inner()).await)
+    }
+
+    async fn blame(&self, request: Request<v1::BlameRequest>) -> Answer<v1::BlameResponse> {
+        let this = self.clone();
+        answer(blocking(move || this.do_blame(&request.into_inner())).await)
     }
 
     async fn path(&self, request: Request<v1::PathRequest>) -> Answer<v1::PathResponse> {

@@ -274,6 +274,7 @@ impl<'a> Look<'a> {
                 quick: merged.quick,
                 run: merged.run,
                 timeout_ms: merged.timeout_ms.unwrap_or_default(),
+                retries: merged.retries.unwrap_or_default(),
                 protect: merged.protect.unwrap_or_default(),
                 origin,
             });

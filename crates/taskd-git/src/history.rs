@@ -131,6 +131,11 @@ impl Repo {
         Ok(Some(blob.content().to_vec()))
     }
 
+    /// The tree of a commit.
+    pub fn tree_of(&self, commit: Oid) -> Result<Oid, GitError> {
+        Ok(from_git(tree(&self.open()?, commit)?.id()))
+    }
+
     /// The last `n` commits from `tip`, newest first.
     pub fn log(&self, tip: Oid, n: usize) -> Result<Vec<CommitLine>, GitError> {
         let repo = self.open()?;

@@ -20,6 +20,7 @@
 //! runs a hook, or touches another ref or worktree it did not make. At most one operation at a time may
 //! run on one worktree: the caller's holds see to that.
 
+mod blame;
 mod checkpoint;
 mod error;
 mod files;
@@ -41,6 +42,7 @@ mod repo;
 mod spot;
 mod worktree;
 
+pub use blame::BlamedLine;
 pub use checkpoint::Checkpoint;
 pub use error::GitError;
 pub use follow::{Follow, could_sync, follow_checkout, sync_checkout};

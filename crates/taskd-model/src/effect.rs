@@ -5,6 +5,7 @@
 
 mod facts;
 mod outcome;
+mod proof;
 mod queue;
 mod relay;
 mod run;
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::facts::{GateFacts, NAMED_PATH_BYTES, NAMED_PATHS, Suspicion, Tampered, TestCounts};
 pub use self::outcome::{ContextUse, Outcome};
+pub use self::proof::{GateProof, RedRun, bounded_names, gate_digest};
 pub use self::queue::QueueOp;
 pub use self::relay::{CallWanted, Depth, Relay, Taken};
 use crate::{Digest, LoopId, Oid, PlanId, ProjectId, RateLevels, Seq, Usage, usage::is_zero};
@@ -228,6 +230,9 @@ pub struct GateReport {
     /// What speaks against trusting that answer alone.
     #[serde(default, skip_serializing_if = "GateFacts::is_empty")]
     pub facts: Box<GateFacts>,
+    /// Which gate was run on what; nothing where nothing ran, and in logs of 0.1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof: Option<Box<GateProof>>,
 }
 
 /// Something the core must know before an effect ends.

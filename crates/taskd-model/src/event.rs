@@ -302,6 +302,21 @@ pub enum Event {
         /// What.
         suspicion: Box<Suspicion>,
     },
+    /// The same gate said both red and green of the same tree. It changes nothing; it is told.
+    GateFlaked {
+        /// The gate that said otherwise than before, or first red and then green.
+        effect: EffectId,
+        /// The tree.
+        tree: Oid,
+        /// Digest of the gate's commands.
+        gate: Digest,
+        /// Tests that failed when it was red, where the output says so.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        tests: Vec<String>,
+        /// The event in which it said otherwise; nothing where both were in this one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        other: Option<Seq>,
+    },
     /// The loop's work waits for a person's word to land.
     ApprovalAsked,
     /// A person said it may land.
@@ -531,6 +546,7 @@ kinds! {
     InternalError => "internal_error",
     Passed => "passed",
     GateTamperSuspected => "gate_tamper_suspected",
+    GateFlaked => "gate_flaked",
     ApprovalAsked => "approval_asked",
     Approved => "approved",
     SyncAsked => "sync_asked",

@@ -27,9 +27,9 @@ pub use docs::{
 };
 pub use effect::{
     AgentRun, CallWanted, Change, ContextUse, Delta, Depth, Evidence, Failure, GateFacts,
-    GateReport, Hold, IterationNote, NAMED_PATH_BYTES, NAMED_PATHS, Observation, Order, Outcome,
-    Owner, PrepareMode, QueueOp, Relay, Remark, Subject, Suspicion, Taken, Tampered, TestCounts,
-    ToolCall, TurnRef, Verdict, Work,
+    GateProof, GateReport, Hold, IterationNote, NAMED_PATH_BYTES, NAMED_PATHS, Observation, Order,
+    Outcome, Owner, PrepareMode, QueueOp, RedRun, Relay, Remark, Subject, Suspicion, Taken,
+    Tampered, TestCounts, ToolCall, TurnRef, Verdict, Work, bounded_names, gate_digest,
 };
 pub use event::{
     Actor, Arranged, ChangeCause, DecodeError, Event, KINDS, LandPolicy, MAX_EVENT_BYTES, PlanHead,

@@ -288,7 +288,15 @@ fn gate_on(world: &mut World, files: &Files, gate: Digest) -> GateReport {
     let run = if world.rng.chance(3) { 6 } else { 7 };
     let counts = Some(TestCounts { run, skipped: 0 });
     let facts = Box::new(GateFacts { tampered: None, counts });
-    GateReport { green, summary: summary.to_owned(), log: hash, tests: Some(run), ms: 900, facts }
+    GateReport {
+        green,
+        summary: summary.to_owned(),
+        log: hash,
+        tests: Some(run),
+        ms: 900,
+        facts,
+        proof: None,
+    }
 }
 
 /// Now and then work changes one of two sets of protected files.

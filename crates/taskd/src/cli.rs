@@ -8,6 +8,7 @@ pub(crate) mod agents;
 mod args;
 mod daemon;
 mod failure;
+mod flakes;
 mod follow;
 mod gc;
 mod help;
@@ -22,6 +23,7 @@ mod schema;
 mod start;
 mod stream;
 mod submit;
+mod verify;
 mod wait;
 
 use std::{ffi::OsString, process::ExitCode};
@@ -103,6 +105,8 @@ async fn dispatch(here: &Here, command: Option<Command>) -> Done {
         Command::Why { id } => look::why(here, &id).await,
         Command::Logs(it) => stream::logs(here, it).await,
         Command::Diff(it) => look::diff(here, it).await,
+        Command::Flakes(it) => flakes::flakes(here, it).await,
+        Command::Verify(it) => verify::verify(here, it).await,
         Command::Steer { id, text } => act::text(here, Verb::Note, vec![id], text.join(" ")).await,
         Command::Answer { question, answer } => {
             act::text(here, Verb::Answer, vec![question.to_string()], answer.join(" ")).await

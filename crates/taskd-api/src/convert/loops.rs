@@ -64,6 +64,7 @@ impl From<&model::LoopView> for v1::Loop {
             calls: it.calls,
             failed_calls: it.failed_calls,
             rebases: it.rebases,
+            flaked: it.flaked,
             context: it.context.as_ref().map(Into::into),
             last_run: (!it.last_run.is_empty()).then(|| (&it.last_run).into()),
         }
@@ -101,7 +102,7 @@ impl From<&model::AgentRun> for v1::AgentRun {
             text: it.text.clone(),
         };
         let remarks = it.remarks.iter().map(remark).collect();
-        Self { processes: it.processes, judged: it.judged, remarks }
+        Self { processes: it.processes, judged: it.judged, remarks, said: it.said.clone() }
     }
 }
 
@@ -113,7 +114,7 @@ impl From<v1::AgentRun> for model::AgentRun {
             text: it.text,
         };
         let remarks = it.remarks.into_iter().map(remark).collect();
-        Self { processes: it.processes, judged: it.judged, remarks }
+        Self { processes: it.processes, judged: it.judged, remarks, said: it.said }
     }
 }
 
@@ -180,6 +181,7 @@ impl TryFrom<v1::Loop> for model::LoopView {
             calls: it.calls,
             failed_calls: it.failed_calls,
             rebases: it.rebases,
+            flaked: it.flaked,
             context: it.context.map(Into::into),
             last_run: it.last_run.map(Into::into).unwrap_or_default(),
         })
@@ -422,24 +424,6 @@ impl TryFrom<v1::PassedWork> for model::PassedView {
             evidence: Seq(it.evidence),
             tests: it.tests,
             change: need(it.change, "PassedWork.change")?.into(),
-            at: Time(it.at),
-        })
-    }
-}
-
-impl From<&model::Landed> for v1::LandedWork {
-    fn from(it: &model::Landed) -> Self {
-        Self { commit: it.commit.to_string(), onto: it.onto.to_string(), at: it.at.0 }
-    }
-}
-
-impl TryFrom<v1::LandedWork> for model::Landed {
-    type Error = WireError;
-
-    fn try_from(it: v1::LandedWork) -> Result<Self, WireError> {
-        Ok(Self {
-            commit: parse(&it.commit, "LandedWork.commit")?,
-            onto: parse(&it.onto, "LandedWork.onto")?,
             at: Time(it.at),
         })
     }

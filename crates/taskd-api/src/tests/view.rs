@@ -2,12 +2,12 @@
 
 use taskd_model::{
     AgentRun, Amount, Base, BodyKind, Change, ClosedView, Code, ContextUse, ContextView, DayView,
-    Depth, Digest, Doing, EffectId, EffectKind, EffectView, Fault, GateView, Integration,
-    IterationRow, LandPolicy, Landed, Ledger, Limit, Limits, LoopId, LoopLimits, LoopView, Note,
-    Oid, OnConflict, Owner, PassedView, PlanId, PlanState, PlanView, Priority, ProjectId,
-    ProjectView, QuestionView, QueueEntry, QueueOp, QueuePhase, Reason, Seq, Spans, SpecId, Status,
-    Suspicion, Tampered, TargetView, TestCounts, Time, Totals, Trouble, Usage, Verdict, View,
-    Worker,
+    Depth, Digest, Doing, EffectId, EffectKind, EffectView, Evidence, Fault, GateProof, GateView,
+    Integration, IterationRow, LandPolicy, Landed, Ledger, Limit, Limits, LoopId, LoopLimits,
+    LoopView, Note, Oid, OnConflict, Owner, PassedView, PlanId, PlanState, PlanView, Priority,
+    ProjectId, ProjectView, QuestionView, QueueEntry, QueueOp, QueuePhase, Reason, RedRun, Seq,
+    Spans, SpecId, Status, Suspicion, Tampered, TargetView, TestCounts, Time, Totals, Trouble,
+    Usage, Verdict, View, Worker,
 };
 
 use crate::{WireError, v1};
@@ -32,6 +32,7 @@ fn passed(change: Change) -> PassedView {
 fn run() -> AgentRun {
     let mut run = AgentRun { processes: 7, judged: true, ..AgentRun::default() };
     run.remark(Code::AgentCommitted, "two commits");
+    run.say("I did it.");
     run
 }
 
@@ -57,6 +58,11 @@ fn usage() -> Usage {
     }
 }
 
+fn landed() -> Landed {
+    let evidence = Some(Evidence { seq: Seq(7), tree: oid(6) });
+    Landed { commit: oid(8), onto: oid(9), at: Time(8), evidence }
+}
+
 fn gate() -> GateView {
     GateView {
         green: true,
@@ -66,6 +72,14 @@ fn gate() -> GateView {
         ms: 39,
         at: Time(4),
         seq: Seq(5),
+        proof: Some(Box::new(GateProof {
+            gate: digest(2),
+            environment: digest(3),
+            tree: oid(4),
+            exits: vec![0, -1],
+            failed: vec!["a::b".to_owned()],
+            earlier: vec![RedRun { log: digest(5), failed: vec!["c".to_owned()] }],
+        })),
     }
 }
 
@@ -209,8 +223,8 @@ fn a_loop(n: u16, status: Status, doing: Doing, reason: Option<Reason>) -> LoopV
         uncounted: full,
         passed: full.then(|| passed(change)),
         integrated: full.then(|| oid(7)),
-        landed: full.then(|| Landed { commit: oid(8), onto: oid(9), at: Time(8) }),
-        undone: full.then(|| Landed { commit: oid(5), onto: oid(8), at: Time(9) }),
+        landed: full.then(landed),
+        undone: full.then(landed),
         trouble: full.then(|| Trouble {
             message: "429".to_owned(),
             at: Time(9),
@@ -231,6 +245,7 @@ fn a_loop(n: u16, status: Status, doing: Doing, reason: Option<Reason>) -> LoopV
         calls: 5,
         failed_calls: 6,
         rebases: 7,
+        flaked: 2,
         context: full.then(context),
     }
 }

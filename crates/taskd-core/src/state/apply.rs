@@ -41,6 +41,19 @@ impl State {
         self.apply_to_rest(record);
     }
 
+    fn release_plan(&mut self, id: PlanId) {
+        self.plan_mut(id).state = PlanState::Open;
+        self.evict_check(id);
+        self.touch_whole_plan(id);
+    }
+
+    fn end_plan(&mut self, id: PlanId) {
+        self.plan_mut(id).state = PlanState::Ended;
+        self.evict_check(id);
+        self.touch_plan(id);
+        self.evict(self.plan(id).head.project);
+    }
+
     fn set_limits(&mut self, limits: &Limits) {
         self.limits = limits.clone();
         self.touch_lanes();
@@ -85,18 +98,9 @@ impl State {
             }
             Event::PlanSubmitted { plan, head } => self.add_plan(*plan, head, record.at),
             Event::SpecAdded { spec, head } => self.add_spec(*spec, head, record),
-            Event::PlanReleased { plan, .. } => {
-                self.plan_mut(*plan).state = PlanState::Open;
-                self.evict_check(*plan);
-                self.touch_whole_plan(*plan);
-            }
+            Event::PlanReleased { plan, .. } => self.release_plan(*plan),
             Event::IntegrationMoved { plan, to } => self.move_integration(*plan, *to),
-            Event::PlanEnded { plan } => {
-                self.plan_mut(*plan).state = PlanState::Ended;
-                self.evict_check(*plan);
-                self.touch_plan(*plan);
-                self.evict(self.plan(*plan).head.project);
-            }
+            Event::PlanEnded { plan } => self.end_plan(*plan),
             Event::EffectStarted { owner, work } => {
                 self.start_effect(EffectId(record.seq), *owner, work, record.at);
             }
@@ -115,6 +119,8 @@ impl State {
             Event::QueueLeft { entry, op, end } => self.leave_queue(*entry, *op, end),
             Event::QueueArranged { how } => self.arrange(record, *how),
             Event::DaemonStopped => self.stopped = true,
+            // It is told, and changes nothing.
+            Event::GateFlaked { .. } => {}
             Event::StatusChanged { .. }
             | Event::IterationStarted { .. }
             | Event::ModelChanged { .. }
@@ -205,7 +211,8 @@ impl State {
             | Event::CircuitChanged { .. }
             | Event::QueueEntered { .. }
             | Event::QueueLeft { .. }
-            | Event::QueueArranged { .. } => return false,
+            | Event::QueueArranged { .. }
+            | Event::GateFlaked { .. } => return false,
         }
         true
     }

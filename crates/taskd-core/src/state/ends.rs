@@ -30,6 +30,7 @@ impl State {
     pub(super) fn end_effect(&mut self, id: EffectId, outcome: &Outcome, record: &Record) {
         let open = self.effects.remove(&id).expect("an effect ends once");
         self.free(id, &open, outcome);
+        self.verdicts.take(record.seq, outcome);
         self.book(open.owner, &open.work, &open.booked, &outcome.usage());
         match open.owner {
             Owner::Loop(loop_id) => self.end_loop_effect(loop_id, id, &open, outcome, record),

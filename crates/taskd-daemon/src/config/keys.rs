@@ -3,6 +3,7 @@
 //! The one list the reader, the environment and `taskd help config` go by.
 
 use super::value::Kind;
+use crate::plan_file::head::MAX_RETRIES;
 
 /// A key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,7 +108,7 @@ const MONEY: Kind = Kind::Money { min_micros: CENT, max_micros: 100_000 * DOLLAR
 
 use Scope::{Daemon, Tighten};
 
-static KEYS: [KeyDoc; 44] = [
+static KEYS: [KeyDoc; 45] = [
     by(Daemon, key("limits.loops", count(1, 1_000), "50", "Loops at work at once.")),
     by(
         Daemon,
@@ -225,6 +226,12 @@ static KEYS: [KeyDoc; 44] = [
     ),
     unset("gate.quick", Kind::Command, "Run before the gate, to fail fast."),
     key("gate.timeout", time(SECOND, DAY), "15m", "Longest run of one command of the gate."),
+    key(
+        "gate.retries",
+        count(0, MAX_RETRIES),
+        "0",
+        "How often a red gate is run again on the same files before it counts as red.",
+    ),
     unset("gate.protect", Kind::Globs, "Files an agent must not change."),
     by(
         Tighten,

@@ -92,6 +92,7 @@ fn every_key_can_be_set_and_is_seen() {
         command = ["cargo fmt --check", "cargo test"]
         quick = "cargo check"
         timeout = "5m"
+        retries = 2
         protect = ["tests/**"]
         [land]
         policy = "on-gate"
@@ -134,7 +135,7 @@ fn every_key_can_be_set_and_is_seen() {
     assert_eq!((config.plan_time_ms, config.plan_budget_micros), (86_400_000, 40_000_000));
     assert_eq!(config.gate.run, ["cargo fmt --check", "cargo test"]);
     assert_eq!(config.gate.quick.as_deref(), Some("cargo check"));
-    assert_eq!(config.gate.timeout_ms, Some(300_000));
+    assert_eq!((config.gate.timeout_ms, config.gate.retries), (Some(300_000), Some(2)));
     assert_eq!(config.gate.protect.as_deref(), Some(&["tests/**".to_owned()][..]));
     assert_eq!((config.land, config.follow), (LandPolicy::OnGate, false));
     let model = AgentDoc::Model { name: "anthropic/claude-sonnet".into() };

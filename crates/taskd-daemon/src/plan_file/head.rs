@@ -123,18 +123,33 @@ pub(crate) fn worker(
 pub(crate) fn read_gate(node: &Node, problems: &mut Problems) -> Option<At<GateSettings>> {
     let mut gate = GateSettings::default();
     if matches!(node.kind, Kind::Map(_)) {
-        let known = ["quick", "run", "timeout", "protect"];
+        let known = ["quick", "run", "timeout", "retries", "protect"];
         let keys = problems.keys(node, "`gate`", &known, &[("command", "run")]);
         let get = |key: &str| keys.get(key).map(|(_, it)| *it);
         gate.quick = text(&keys, "quick", problems).map(|it| it.value);
         gate.run = get("run").map(|it| commands(it, "run", problems)).unwrap_or_default();
         let timeout = get("timeout").and_then(|it| problems.duration_ms(it, "timeout"));
         gate.timeout_ms = timeout.map(|it| it.value);
+        gate.retries = get("retries").and_then(|it| read_retries(it, problems));
         gate.protect = get("protect").map(|it| read_globs(it, "protect", problems));
     } else {
         gate.run = commands(node, "gate", problems);
     }
     Some(At::new(gate, node.at))
+}
+
+/// Most runs of a red gate that are made again on the same tree.
+pub(crate) const MAX_RETRIES: u32 = 3;
+
+/// How often a red gate is run again: none, or a few times.
+fn read_retries(node: &Node, problems: &mut Problems) -> Option<u32> {
+    if let Kind::Integer(it) = node.kind
+        && let Ok(it @ 0..=MAX_RETRIES) = u32::try_from(it)
+    {
+        return Some(it);
+    }
+    problems.add(node.at, format!("`retries` must be a number from 0 to {MAX_RETRIES}"));
+    None
 }
 
 fn commands(node: &Node, key: &str, problems: &mut Problems) -> Vec<String> {

@@ -67,6 +67,8 @@ impl Job {
             log.push_str("[taskd: and with the work's own]\n");
             log.push_str(&self.read(&second.log)?);
             first.ms = first.ms.saturating_add(second.ms);
+            // What lands is the work's own tree.
+            first.proof = second.proof;
             if !second.green {
                 let only = format!("{}, with its own {fact}", second.summary);
                 first.summary = super::gate::short(&only);

@@ -87,34 +87,6 @@ impl Job {
         .await
     }
 
-    /// One clean commit for a spec: its title, its task in short, and where it comes from.
-    fn message(&self) -> Result<String, Trouble> {
-        let spec = self.spec_doc()?;
-        let plan = self.plan_doc()?;
-        let name = {
-            let view = self.ctx.hub.view();
-            self.name(&view)
-        };
-        let title = spec.title.lines().next().unwrap_or_default();
-        let text = spec.text.trim();
-        let body = if text.is_empty() || text == title {
-            String::new()
-        } else {
-            format!("{}\n\n", text.chars().take(2_000).collect::<String>())
-        };
-        let subject = if title.starts_with(&format!("{}:", spec.name)) || plan.title == title {
-            title.to_owned()
-        } else {
-            format!("{}: {title}", spec.name)
-        };
-        let gate = plan.gate.run.join(" && ");
-        let gate = if gate.is_empty() { "none".to_owned() } else { gate.replace('\n', " ") };
-        Ok(format!(
-            "{subject}\n\n{body}Taskd-Plan: {} {}\nTaskd-Loop: {name}\nTaskd-Gate: {gate}\n",
-            self.order.plan, plan.title
-        ))
-    }
-
     pub(super) async fn publish(
         &self,
         op: QueueOp,

@@ -49,7 +49,15 @@ impl Job {
                 let summary = short(&format!("{} below it changes {paths}", spec.name));
                 let log = self.ctx.put_blob(summary.clone().into())?;
                 let facts = Box::<GateFacts>::default();
-                let report = GateReport { green: false, summary, log, tests: None, ms: 0, facts };
+                let report = GateReport {
+                    green: false,
+                    summary,
+                    log,
+                    tests: None,
+                    ms: 0,
+                    facts,
+                    proof: None,
+                };
                 return Ok(Some(report));
             }
             at = work;

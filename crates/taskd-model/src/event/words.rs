@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{Arranged, ChangeCause, Event, QueueEnd, Record, SpecHead};
-use crate::{Observation, Oid, Purse, SpecId, Unit};
+use crate::{EffectId, Observation, Oid, Purse, SpecId, Unit};
 
 impl fmt::Display for QueueEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -93,6 +93,7 @@ impl fmt::Display for Event {
             Self::InternalError { message } => write!(f, "internal error: {message}"),
             Self::Passed { evidence, .. } => write!(f, "passed on tree {}", evidence.tree.short()),
             Self::GateTamperSuspected { suspicion } => write!(f, "suspected: it {suspicion}"),
+            Self::GateFlaked { effect, tests, .. } => flaked(f, *effect, tests),
             Self::ApprovalAsked => f.write_str("asks to land"),
             Self::Approved => f.write_str("approved"),
             Self::SyncAsked => f.write_str("asked to land beside the person's changes"),
@@ -138,6 +139,11 @@ fn rewound(f: &mut fmt::Formatter<'_>, to: Oid, iteration: u32) -> fmt::Result {
         0 => write!(f, "rewound to its base {}", to.short()),
         n => write!(f, "rewound to {} of iteration {n}", to.short()),
     }
+}
+
+fn flaked(f: &mut fmt::Formatter<'_>, effect: EffectId, tests: &[String]) -> fmt::Result {
+    write!(f, "{effect} gate is flaky: red and green on one tree")?;
+    if tests.is_empty() { Ok(()) } else { write!(f, ": {}", tests.join(", ")) }
 }
 
 /// A budget that is nearly spent.

@@ -456,5 +456,6 @@ fn gate_view(report: &GateReport, record: &Record) -> GateView {
         ms: report.ms,
         at: record.at,
         seq: record.seq,
+        proof: report.proof.clone(),
     }
 }

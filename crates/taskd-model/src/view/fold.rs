@@ -56,13 +56,7 @@ impl View {
             }
             Event::PlanSubmitted { plan, head } => self.plan_submitted(*plan, head, at),
             Event::SpecAdded { spec, head } => self.spec_added(*spec, head, record),
-            Event::PlanReleased { plan, tests, .. } => {
-                if let Some(it) = self.plans.get_mut(plan) {
-                    it.state = PlanState::Open;
-                    it.released_at = Some(at);
-                    it.base_tests = tests.or(it.base_tests);
-                }
-            }
+            Event::PlanReleased { plan, tests, .. } => self.plan_released(*plan, *tests, at),
             Event::IntegrationMoved { plan, to } => self.integration_reset(*plan, *to),
             Event::PlanEnded { plan } => self.plan_is_over(*plan, at),
             Event::EffectStarted { owner, work } => self.effect_started(*owner, work, record),
@@ -89,6 +83,7 @@ impl View {
             | Event::InternalError { .. }
             | Event::Passed { .. }
             | Event::GateTamperSuspected { .. }
+            | Event::GateFlaked { .. }
             | Event::ApprovalAsked
             | Event::Approved
             | Event::SyncAsked
@@ -134,6 +129,7 @@ impl View {
                 it.pass(*checkpoint, *evidence, *tests, at);
             }
             Event::GateTamperSuspected { suspicion } => it.is_suspect(suspicion, at),
+            Event::GateFlaked { .. } => it.flaked = it.flaked.saturating_add(1),
             Event::ApprovalAsked => it.asks_to_land(Some(at), at),
             Event::Approved | Event::SyncAsked => {
                 (it.approval_asked, it.held) = (None, None);
@@ -177,6 +173,14 @@ impl View {
             | Event::QueueEntered { .. }
             | Event::QueueLeft { .. }
             | Event::QueueArranged { .. } => {}
+        }
+    }
+
+    fn plan_released(&mut self, plan: PlanId, tests: Option<u32>, at: Time) {
+        if let Some(it) = self.plans.get_mut(&plan) {
+            it.state = PlanState::Open;
+            it.released_at = Some(at);
+            it.base_tests = tests.or(it.base_tests);
         }
     }
 
@@ -350,6 +354,7 @@ impl LoopView {
             calls: 0,
             failed_calls: 0,
             rebases: 0,
+            flaked: 0,
         }
     }
 

@@ -60,10 +60,7 @@ impl View {
             Event::MainMoved { target, commits, rewritten, .. } => {
                 Some(main_line(target, *commits, *rewritten))
             }
-            Event::PlanReleased { plan, evidence: None, .. } => {
-                let line = Line::new(&plan.to_string(), "released");
-                Some(line.detail("the untouched base need not be green"))
-            }
+            Event::PlanReleased { plan, evidence: None, .. } => Some(released(*plan)),
             Event::PlanEnded { plan } => self.plan_ended(*plan),
             Event::EffectObserved { effect, fact: Observation::Activity(text), .. } => {
                 let open = self.effects.get(effect).filter(|it| it.kind == EffectKind::Agent)?;
@@ -92,6 +89,7 @@ impl View {
             | Event::LimitReached { .. }
             | Event::InternalError { .. }
             | Event::GateTamperSuspected { .. }
+            | Event::GateFlaked { .. }
             | Event::ApprovalAsked
             | Event::Approved
             | Event::SyncAsked
@@ -353,6 +351,7 @@ impl View {
             Event::GateTamperSuspected { suspicion } => {
                 line(format!("it {suspicion}")).detail("a person decides, whatever the gate says")
             }
+            Event::GateFlaked { tests, .. } => line(flaky(tests)),
             Event::ApprovalAsked => line(format!("ready to land: {}", it.sum())),
             Event::Approved => line("approved".to_owned()),
             Event::SyncAsked => line("lands beside your changes".to_owned()),
@@ -547,4 +546,15 @@ fn money(spent: &Usage, uncounted: bool) -> String {
         (0, _) => "no price known".to_owned(),
         (_, _) => format!("{told} and calls without a price"),
     }
+}
+
+/// The untouched base was not asked.
+fn released(plan: PlanId) -> Line {
+    Line::new(&plan.to_string(), "released").detail("the untouched base need not be green")
+}
+
+/// Until when another model works, where that is known.
+fn flaky(tests: &[String]) -> String {
+    let of = if tests.is_empty() { String::new() } else { format!(": {}", tests.join(", ")) };
+    format!("the gate is flaky, red and green on one tree{of}")
 }

@@ -8,9 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AgentRun, Change, ContextUse, Depth, Digest, EffectId, Fault, LandPolicy, LoopId, LoopLimits,
-    Oid, Owner, PlanId, Priority, ProjectId, QueueOp, Reason, Seq, Status, Suspicion, Time, Usage,
-    Verdict, Worker,
+    AgentRun, Change, ContextUse, Depth, Digest, EffectId, Evidence, Fault, GateProof, LandPolicy,
+    LoopId, LoopLimits, Oid, Owner, PlanId, Priority, ProjectId, QueueOp, Reason, Seq, Status,
+    Suspicion, Time, Usage, Verdict, Worker,
 };
 
 use super::{DayView, Ledger, QuestionView, Spans};
@@ -325,6 +325,9 @@ pub struct LoopView {
     pub failed_calls: u32,
     /// Times its work was moved onto another base.
     pub rebases: u32,
+    /// Times a gate of it said both red and green of one tree.
+    #[serde(default)]
+    pub flaked: u32,
     /// How full its model's context was when its last request was composed.
     pub context: Option<ContextView>,
     /// What is known of the last run of its agent besides how it ended.
@@ -378,6 +381,9 @@ pub struct GateView {
     pub at: Time,
     /// The event that holds the report: the evidence.
     pub seq: Seq,
+    /// Which gate was run on what, where the report says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof: Option<Box<GateProof>>,
 }
 
 /// Work on which the gate was green.
@@ -406,6 +412,9 @@ pub struct Landed {
     pub onto: Oid,
     /// When.
     pub at: Time,
+    /// The gate that let it land; logs of 0.1 do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<Evidence>,
 }
 
 /// Something that went wrong on the way.

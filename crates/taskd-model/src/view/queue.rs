@@ -3,7 +3,9 @@
 //! Heights count commits and are compared, never tips: how far a base is behind is a difference.
 //! A move is counted once, whichever of its two events comes first.
 
-use crate::{LoopId, Oid, PlanId, ProjectId, QueueEnd, QueueOp, Record, Seq, SpecId, Time};
+use crate::{
+    Evidence, LoopId, Oid, PlanId, ProjectId, QueueEnd, QueueOp, Record, Seq, SpecId, Time,
+};
 
 use super::{Doing, Landed, LoopView, QueueEntry, QueuePhase, TargetView, Trouble, View};
 
@@ -106,8 +108,8 @@ impl View {
         if entries.is_empty() {
             self.queue.remove(&project);
         }
-        if let QueueEnd::Done { commit, onto, .. } = end {
-            self.brought(op, *commit, *onto, record.at);
+        if let QueueEnd::Done { commit, onto, evidence, .. } = end {
+            self.brought(op, (*commit, *onto), *evidence, record.at);
         }
         match op {
             QueueOp::Refresh(plan) => {
@@ -134,7 +136,7 @@ impl View {
     }
 
     /// A ref is at what a queue entry made.
-    fn brought(&mut self, op: QueueOp, commit: Oid, onto: Oid, at: Time) {
+    fn brought(&mut self, op: QueueOp, (commit, onto): (Oid, Oid), evidence: Evidence, at: Time) {
         match op {
             QueueOp::Refresh(plan) => self.integration_moved(plan, commit),
             QueueOp::Integrate(id) => {
@@ -145,7 +147,7 @@ impl View {
             }
             QueueOp::Undo(id) => {
                 let Some(it) = self.loops.get_mut(&id) else { return };
-                it.undone = Some(Landed { commit, onto, at });
+                it.undone = Some(Landed { commit, onto, at, evidence: Some(evidence) });
                 let Some(plan) = self.plans.get(&id.plan()) else { return };
                 let (project, name) = (plan.project, plan.target.clone());
                 self.target_moved(project, &name, commit, 1);
@@ -153,7 +155,9 @@ impl View {
             QueueOp::Land(id) => {
                 let Some(it) = self.loops.get_mut(&id) else { return };
                 let known = it.integrated.is_some();
-                let first = it.landed.replace(Landed { commit, onto, at }).is_none();
+                let first =
+                    it.landed.replace(Landed { commit, onto, at, evidence: Some(evidence) });
+                let first = first.is_none();
                 let Some(plan) = self.plans.get_mut(&id.plan()) else { return };
                 plan.landed += u32::from(first);
                 let (project, name) = (plan.project, plan.target.clone());

@@ -220,6 +220,7 @@ fn green(tests: u32) -> GateReport {
         tests: Some(tests),
         ms: 39_000,
         facts: Box::default(),
+        proof: None,
     }
 }
 
@@ -232,6 +233,7 @@ fn red(summary: &str) -> GateReport {
         tests: Some(219),
         ms: 41_000,
         facts: Box::default(),
+        proof: None,
     }
 }
 

@@ -233,6 +233,7 @@ fn report(green: bool) -> GateReport {
         tests: Some(221),
         ms: 39_000,
         facts: Box::default(),
+        proof: None,
     }
 }
 

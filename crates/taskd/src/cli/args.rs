@@ -58,15 +58,21 @@ pub(crate) enum Command {
         /// p7, p7.limiter, or what is unique of that
         id: String,
     },
-    /// Say why something does not go on
+    /// Say why something does not go on, or who wrote a line: taskd why src/main.rs:7
     Why {
-        /// A loop or plan
+        /// A loop or plan, or FILE:LINE
         id: String,
     },
     /// Print what gates, agents and tools printed
     Logs(LogsArgs),
     /// Print the work of a loop as a patch
     Diff(DiffArgs),
+    /// Prove again what landed: records, tree and gate; 0 if it holds, 1 if not
+    #[command(hide = true)]
+    Verify(VerifyArgs),
+    /// List tests and gates that said both red and green of the same files
+    #[command(hide = true)]
+    Flakes(FlakesArgs),
     /// Tell a loop something: its next prompt says it
     Steer {
         /// A loop or plan
@@ -455,6 +461,30 @@ pub(crate) struct LogsArgs {
     /// Only tools
     #[arg(long, group = "kind")]
     pub(crate) tools: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// A loop, a plan, or a commit
+    pub(crate) id: String,
+    /// Only look at what is written down; run nothing
+    #[arg(long)]
+    pub(crate) recorded: bool,
+    /// End the gate after so long
+    #[arg(long, value_parser = parse_duration_ms, value_name = "10m")]
+    pub(crate) timeout: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FlakesArgs {
+    /// How long one counts after it was last seen
+    #[arg(long, value_parser = parse_duration_ms, default_value = "14d", value_name = "14d")]
+    pub(crate) within: u64,
+    /// Those that count no longer, too
+    #[arg(short, long)]
+    pub(crate) all: bool,
+    #[command(flatten)]
+    pub(crate) scope: ScopeArgs,
 }
 
 #[derive(Debug, Args)]

@@ -18,9 +18,10 @@ macro_rules! schemas {
 }
 
 const SCHEMAS: &[(&str, &str)] = schemas! {
-    "act" "agents" "agents-test" "budget" "checkpoints" "costs" "daemon" "diff" "doctor" "error"
-    "event" "gc" "log" "ls" "models" "models-check" "path" "plan" "project" "queue" "receipt"
-    "restore" "rewind" "salvage" "schema" "show" "submit" "undo" "wait" "why"
+    "act" "agents" "agents-test" "blame" "budget" "checkpoints" "costs" "daemon" "diff" "doctor"
+    "error" "event" "flakes" "gc" "log" "ls" "models" "models-check" "path" "plan" "project"
+    "queue" "receipt" "restore" "rewind" "salvage" "schema" "show" "submit" "undo" "verify" "wait"
+    "why"
 };
 
 /// What every command may say on stderr instead of an answer.
@@ -36,7 +37,9 @@ const ANSWERS: &[(&str, &[&str])] = &[
     ("plan ls", &["plan"]),
     ("ls", &["ls"]),
     ("show", &["show"]),
-    ("why", &["why"]),
+    ("why", &["why", "blame"]),
+    ("verify", &["verify"]),
+    ("flakes", &["flakes"]),
     ("logs", &["log"]),
     ("diff", &["diff"]),
     ("steer", &["act"]),

@@ -9,7 +9,9 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
 use taskd_api::v1;
-use taskd_model::{Depth, Fault, LoopView, PlanView, Status, Suspicion, Time, View, WaitVerdict};
+use taskd_model::{
+    Depth, Fault, GateView, LoopView, PlanView, Status, Suspicion, Time, View, WaitVerdict,
+};
 
 use super::words;
 
@@ -121,6 +123,12 @@ pub(crate) fn show(view: &View, loops: &[&LoopView], more: &v1::ShowResponse, no
         let mut object = serde_json::to_value(row(view, it, now)).unwrap_or_default();
         object["iterations"] = iterations.collect::<Vec<_>>().into();
         object["base"] = it.base.commit.to_string().into();
+        if let Some(it) = &it.gate {
+            object["gate_report"] = gate_report(it);
+        }
+        if let Some(of) = it.landed.and_then(|it| it.evidence) {
+            object["landed_evidence"] = json!({ "event": of.seq, "tree": of.tree.to_string() });
+        }
         let questions = it.open_questions().map(
             |it| json!({ "id": it.id, "text": it.text, "choices": it.choices, "at": time(it.at) }),
         );
@@ -163,6 +171,22 @@ pub(crate) fn show(view: &View, loops: &[&LoopView], more: &v1::ShowResponse, no
         "warnings": more.warnings,
         "loops": loops.collect::<Vec<_>>(),
     })
+}
+
+/// What a gate said last, and what makes it evidence.
+fn gate_report(it: &GateView) -> Value {
+    let mut object = json!({
+        "event": it.seq,
+        "green": it.green,
+        "summary": it.summary,
+        "at": time(it.at),
+        "ms": it.ms,
+        "log": it.log,
+    });
+    if let Some(proof) = &it.proof {
+        object["proof"] = json!(proof);
+    }
+    object
 }
 
 /// `why --json`.

@@ -3,11 +3,14 @@
 mod ask;
 mod back;
 mod bad;
+mod blame;
 mod branch;
 mod canary;
 mod checkout;
 mod drift;
+mod evidence;
 mod fifty;
+mod flakes;
 mod gates;
 mod gc;
 mod kept;
@@ -17,6 +20,7 @@ mod queue;
 mod repos;
 mod stack;
 mod sync;
+mod verify;
 
 use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt as _, path::Path};
 

@@ -90,6 +90,7 @@ fn story() -> Story {
         tests: None,
         ms: 39_000,
         facts: Box::default(),
+        proof: None,
     };
     let change = change(1, 2, 3);
     let (checkpoint, tree) = (oid("50"), oid("51"));

@@ -41,6 +41,7 @@ fn report(green: bool, summary: &str, tests: u32) -> GateReport {
         tests: Some(tests),
         ms: 39_000,
         facts: Box::default(),
+        proof: None,
     }
 }
 

@@ -101,6 +101,10 @@ fn submitting(judge: &mut Judge, world: &World) {
     judge.ends(world, 2, &["plan", "check", &wrong]);
     judge.well(world, &["plan", "submit", &file]);
     until_landed(world, "p3.one");
+    judge.well(world, &["flakes", "-A", "-a"]);
+    judge.well(world, &["verify", "p3.one"]);
+    judge.well(world, &["why", "p3.one.txt:1"]);
+    judge.ends(world, 1, &["verify", "--recorded", "main~1"]);
     judge.well(world, &["undo", "p3.one", "--dry-run"]);
     let task = ["run", "write it", "--agent", &run, "--gate", "sh test.sh", "--land", "ask"];
     judge.ends(world, 4, &task);
