@@ -1,8 +1,8 @@
 //! Bringing work home: worktrees, rebases, the landing queue, and the checkout a person works in.
 
 mod ask;
-mod blame;
 mod bad;
+mod blame;
 mod branch;
 mod canary;
 mod checkout;
