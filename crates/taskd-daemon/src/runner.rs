@@ -53,7 +53,6 @@ use tracing::error;
 pub(crate) use self::{
     gate::{Ran, environment_digest, gate_commands, gate_timeout},
     land::{Following, Moved, filtered, move_target},
-    land::{Following, Moved, move_target},
     message::{GATE_TRAILER, LOOP_TRAILER, PLAN_TRAILER, proof_of, read_gate, trailer},
     programs::ending,
     reporter::Reporter,
