@@ -97,6 +97,7 @@ fn every_key_can_be_set_and_is_seen() {
         [land]
         policy = "on-gate"
         follow = false
+        batch = 7
         [work]
         model = "anthropic/claude-sonnet"
         setup = "npm ci"
@@ -128,6 +129,7 @@ fn every_key_can_be_set_and_is_seen() {
         (2_000, 30_000, 12)
     );
     assert_eq!((limits.call_deadline_ms, limits.silence_max_ms), (1_200_000, 180_000));
+    assert_eq!(limits.batch, 7);
     let run = config.run_limits();
     assert_eq!((run.iterations, run.time_ms, run.budget_micros), (9, 5_400_000, 500_000));
     assert_eq!((run.tokens, config.plan_tokens), (1_500_000, 9_000_000));
@@ -217,7 +219,7 @@ follow = \"yes\"
         ("TASKD_LOG_LEVEL", "not one of ours"),
         ("HOME", "/root"),
     ]);
-    let sections = "limits, retry, run, plan, gate, land, work, git, agent, http, log";
+    let sections = "limits, retry, run, plan, gate, land, work, git, gc, agent, http, log";
     let expected = [
         &format!("user.toml:1:1: unknown section [é]; known: {sections}"),
         "user.toml:2:1: `git` is a section, not a key; write [git] and its keys below",
