@@ -45,13 +45,14 @@ fn files(root: &Path) -> BTreeMap<PathBuf, (bool, Vec<u8>)> {
 /// An agent that copies what it finds and what it leaves, and changes everything there is to
 /// change twice; from the third iteration on it stands at the door and then only mends.
 fn thorough(world: &World, door: &Door) -> String {
+    commit(world, "tool.sh");
     let dir = world.dir.path().display();
     let body = format!(
         "cp -a . {dir}/found-$TASKD_ITERATION
          case $TASKD_ITERATION in
-         1) rm a.txt; chmod +x test.sh; ln -s test.sh link; mkdir d; echo 1 > d/deep
+         1) rm a.txt; chmod +x tool.sh; ln -s tool.sh link; mkdir d; echo 1 > d/deep
             printf x > \"$(printf 'caf\\351\\n.bin')\"; echo x > bad.txt ;;
-         2) rm bad.txt link; echo b > a.txt; chmod -x test.sh; rm -r d; echo 2 > d; echo l > link ;;
+         2) rm bad.txt link; echo b > a.txt; chmod -x tool.sh; rm -r d; echo 2 > d; echo l > link ;;
          *) {}; rm -f bad.txt; echo $TASKD_ITERATION > mended.txt ;;
          esac
          cp -a . {dir}/left-$TASKD_ITERATION",
@@ -124,7 +125,7 @@ fn a_rewind_is_exact_and_loses_nothing() {
     });
     world.taskd(&["land", "p1.one"]).ok();
     until_landed(&world, "p1.one");
-    let link = world.git(&["ls-tree", "main", "link", "test.sh"]);
+    let link = world.git(&["ls-tree", "main", "link", "tool.sh"]);
     assert!(link.contains("120000 blob") && link.contains("100755 blob"), "{link}");
     world.taskd(&["rewind", "p1.one", "--to", "1"]).fails(1);
 }
@@ -191,7 +192,8 @@ fn a_paused_loop_goes_on_where_it_is_sent() {
 #[test]
 fn an_undo_leaves_the_tree_as_it_was() {
     let mut world = World::new();
-    let run = agent(&world, "agent.sh", "echo x > mine.txt; rm a.txt; chmod +x test.sh");
+    commit(&world, "tool.sh");
+    let run = agent(&world, "agent.sh", "echo x > mine.txt; rm a.txt; chmod +x tool.sh");
     let before = world.git(&["rev-parse", "main^{tree}"]);
     world.start();
     let accept = [("one", "accept: test -f mine.txt")];
