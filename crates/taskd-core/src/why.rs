@@ -127,7 +127,9 @@ impl Coordinator {
             Want::Nothing | Want::Step | Want::Slot | Want::Call(_)
                 if engine.next == Next::Land =>
             {
-                let text = if engine.held {
+                let text = if engine.proposed.is_some() {
+                    format!("{name} passed, and its pull request is not on the target yet")
+                } else if engine.held {
                     format!(
                         "{name} passed, but your checkout of the target has changes; \
                          `taskd sync` brings it there if they are to other files"

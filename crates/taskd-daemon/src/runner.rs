@@ -12,6 +12,7 @@ mod live;
 mod mcp;
 pub(crate) mod place;
 mod programs;
+mod propose;
 mod recent;
 mod relay;
 mod reporter;

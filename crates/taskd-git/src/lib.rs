@@ -9,7 +9,7 @@
 //!   - landing: [`Repo::candidate`], [`Repo::merge_into`], [`Repo::publish`],
 //!     [`Repo::checked_out_at`], then [`follow_checkout`] or [`sync_checkout`] for the person's
 //!     checkout; [`Repo::new_branch`] where a person asks for one;
-//!   - a remote: [`Repo::fetch`], [`Repo::remote_tip`];
+//!   - a remote: [`Repo::fetch`], [`Repo::push`], [`Repo::remote_tip`], [`Repo::has_changes_of`];
 //!   - reading: [`Repo::tip`], [`Repo::diff`], [`Repo::log`] and their like.
 //!
 //! What it writes into a repository: `refs/taskd/<tag>/{loops,salvage,before-rebase,agent}/…`,
@@ -45,7 +45,7 @@ pub use outside::{Before, Mark, Trace};
 pub use path::{BadPath, RepoPath};
 pub use probe::{MAX_DIRTY_FILES, Probe, probe};
 pub use refs::Published;
-pub use remote::Fetch;
+pub use remote::Talk;
 pub use repo::{Identity, Repo};
 pub use spot::remove_tree;
 pub use worktree::{Ensure, Prepared, Removed};

@@ -120,6 +120,7 @@ impl State {
             | Event::Passed { .. }
             | Event::ApprovalAsked
             | Event::Approved
+            | Event::LandingSeen { .. }
             | Event::SyncAsked
             | Event::Rejected { .. }
             | Event::NoteAdded { .. }
@@ -164,6 +165,7 @@ impl State {
             }
             Event::ApprovalAsked => self.engine_mut(id).asked = true,
             Event::Approved => self.engine_mut(id).approve(),
+            Event::LandingSeen { commit, .. } => self.has_landed(id, *commit, false),
             Event::SyncAsked => self.engine_mut(id).sync(),
             Event::Rejected { note } => {
                 self.engine_mut(id).add_note(*note);

@@ -92,7 +92,7 @@ impl State {
         engine.passed = None;
         engine.asked = false;
         engine.approved = false;
-        (engine.held, engine.beside) = (false, false);
+        (engine.held, engine.beside, engine.proposed) = (false, false, None);
         engine.refused_on = None;
         engine.integrated = None;
         engine.set_next(Next::Iterate, since);
@@ -181,7 +181,7 @@ impl State {
             QueueEnd::Red { .. } | QueueEnd::Conflict { .. } | QueueEnd::Failed { .. } => {
                 plan.reset |= !complete;
             }
-            QueueEnd::Held { .. } | QueueEnd::Withdrawn => {}
+            QueueEnd::Proposed { .. } | QueueEnd::Held { .. } | QueueEnd::Withdrawn => {}
         }
     }
 
@@ -198,6 +198,7 @@ impl State {
             }
             QueueEnd::Red { .. }
             | QueueEnd::Conflict { .. }
+            | QueueEnd::Proposed { .. }
             | QueueEnd::Held { .. }
             | QueueEnd::Failed { .. }
             | QueueEnd::Withdrawn => return self.not_brought(id, end),
@@ -235,13 +236,19 @@ impl State {
             }
             QueueEnd::Red { .. }
             | QueueEnd::Conflict { .. }
+            | QueueEnd::Proposed { .. }
             | QueueEnd::Held { .. }
             | QueueEnd::Failed { .. }
             | QueueEnd::Withdrawn => return self.not_brought(id, end),
         };
+        self.has_landed(id, commit, *end == QueueEnd::Empty);
+    }
+
+    /// A loop's work is on its target, as this commit.
+    pub(super) fn has_landed(&mut self, id: LoopId, commit: Oid, already_there: bool) {
         let engine = self.engine_mut(id);
         engine.landed = Some(commit);
-        engine.already_there = *end == QueueEnd::Empty;
+        engine.already_there = already_there;
         let was_integrated = engine.integrated.is_some();
         let tip = self.target_tip(self.plan(id.plan()));
         let plan = self.plan_mut(id.plan());
@@ -250,6 +257,7 @@ impl State {
         }
         plan.unlanded.remove(&id);
         plan.spec_mut(id).reach = Reach::Landed;
+        self.touch_whole_plan(id.plan());
     }
 
     /// The queue could not bring a loop's work: the loop mends it, or a person does.
@@ -283,6 +291,7 @@ impl State {
                 engine.note_iteration(note(Verdict::Conflict, summary, None));
                 self.send_back(id, since);
             }
+            QueueEnd::Proposed { commit, .. } => engine.proposed = Some(*commit),
             QueueEnd::Held { .. } => (engine.held, engine.beside) = (true, false),
             QueueEnd::Failed { message } => engine.stuck = Some(Reason::Stuck(message.clone())),
             QueueEnd::Done { .. } | QueueEnd::Empty | QueueEnd::Withdrawn => {}

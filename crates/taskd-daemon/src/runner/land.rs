@@ -61,7 +61,7 @@ impl Job {
     }
 
     /// One clean commit for a spec: its title, its task in short, and where it comes from.
-    fn message(&self) -> Result<String, Trouble> {
+    pub(super) fn message(&self) -> Result<String, Trouble> {
         let spec = self.spec_doc()?;
         let plan = self.plan_doc()?;
         let name = {
@@ -95,6 +95,7 @@ impl Job {
         expected: Oid,
     ) -> Result<Outcome, Trouble> {
         match op {
+            QueueOp::Land(_) if self.is_proposed() => self.propose(commit).await,
             QueueOp::Land(_) => self.publish_to_target(commit, expected).await,
             QueueOp::Integrate(_) | QueueOp::Refresh(_) => {
                 let (repo, _) = self.ctx.repo(self.order.project)?;

@@ -343,6 +343,7 @@ impl LoopView {
             | Outcome::CandidateGated(_)
             | Outcome::Published
             | Outcome::PublishMoved { .. }
+            | Outcome::Proposed { .. }
             | Outcome::PublishHeld { .. } => {}
         }
     }
@@ -377,6 +378,7 @@ impl LoopView {
             | Outcome::CandidateGated(_)
             | Outcome::Published
             | Outcome::PublishMoved { .. }
+            | Outcome::Proposed { .. }
             | Outcome::PublishHeld { .. }
             | Outcome::Failed { .. }
             | Outcome::Cancelled { .. } => None,

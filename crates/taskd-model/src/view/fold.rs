@@ -90,6 +90,7 @@ impl View {
             | Event::Passed { .. }
             | Event::ApprovalAsked
             | Event::Approved
+            | Event::LandingSeen { .. }
             | Event::SyncAsked
             | Event::Rejected { .. }
             | Event::NoteAdded { .. }
@@ -107,6 +108,9 @@ impl View {
     fn apply_to_loop(&mut self, id: LoopId, record: &Record) {
         if let Event::StatusChanged { to, reason, .. } = &record.event {
             return self.status_changed(id, *to, reason, record);
+        }
+        if let Event::LandingSeen { commit, onto } = record.event {
+            return self.landing_seen(id, commit, onto, record.at);
         }
         let at = record.at;
         let Some(it) = self.loops.get_mut(&id) else { return };
@@ -130,13 +134,10 @@ impl View {
             Event::Passed { checkpoint, evidence, tests } => {
                 it.pass(*checkpoint, *evidence, *tests, at);
             }
-            Event::ApprovalAsked => {
-                it.approval_asked = Some(at);
-                it.rest(at);
-            }
+            Event::ApprovalAsked => it.asks_to_land(Some(at), at),
             Event::Approved | Event::SyncAsked => {
-                (it.approval_asked, it.held) = (None, None);
-                it.rest(at);
+                it.held = None;
+                it.asks_to_land(None, at);
             }
             Event::Rejected { note } => {
                 it.send_back();
@@ -165,6 +166,7 @@ impl View {
             | Event::EffectObserved { .. }
             | Event::EffectEnded { .. }
             | Event::StatusChanged { .. }
+            | Event::LandingSeen { .. }
             | Event::BudgetSet { .. }
             | Event::BudgetWarned { .. }
             | Event::TokensSet { .. }
@@ -317,6 +319,7 @@ impl LoopView {
             ending: None,
             approval_asked: None,
             held: None,
+            pull_request: None,
             queue_entry: None,
             iteration: 0,
             iterations: Vec::new(),
@@ -368,6 +371,12 @@ impl LoopView {
             (None, None) => Doing::Idle,
         };
         self.doing(doing, at);
+    }
+
+    /// Whether it waits for a person's word to land.
+    fn asks_to_land(&mut self, since: Option<Time>, at: Time) {
+        self.approval_asked = since;
+        self.rest(at);
     }
 
     /// What it passed with counts no longer.

@@ -58,12 +58,7 @@ impl View {
             Event::WorkParked => Some(Line::new("", "parked: nothing new starts")),
             Event::WorkUnparked => Some(Line::new("", "work goes on")),
             Event::MainMoved { target, commits, rewritten, .. } => {
-                let text = match (rewritten, commits) {
-                    (true, _) => format!("{target} was rewritten"),
-                    (false, 0) => format!("{target} moved"),
-                    (false, n) => format!("{target} moved +{n}"),
-                };
-                Some(Line::new(target, text))
+                Some(Line::new(target, moved(target, *commits, *rewritten)))
             }
             Event::PlanReleased { plan, evidence: None, .. } => {
                 let line = Line::new(&plan.to_string(), "released");
@@ -99,6 +94,7 @@ impl View {
             | Event::InternalError { .. }
             | Event::ApprovalAsked
             | Event::Approved
+            | Event::LandingSeen { .. }
             | Event::SyncAsked
             | Event::Rejected { .. }
             | Event::NoteAdded { .. }
@@ -249,6 +245,7 @@ impl View {
             | Outcome::CandidateGated(_)
             | Outcome::Published
             | Outcome::PublishMoved { .. }
+            | Outcome::Proposed { .. }
             | Outcome::PublishHeld { .. }
             | Outcome::Cancelled { .. } => None,
         }
@@ -279,6 +276,7 @@ impl View {
             QueueEnd::Empty | QueueEnd::Withdrawn => None,
             QueueEnd::Red { .. } => Some(line(format!("gate RED together with {place}"))),
             QueueEnd::Conflict { .. } => Some(line(format!("does not merge with {place}"))),
+            QueueEnd::Proposed { url, .. } => Some(line(format!("pull request {url}"))),
             QueueEnd::Held { why } => Some(line("landing is held".to_owned()).detail(why)),
             QueueEnd::Failed { message } => Some(line("landing failed".to_owned()).detail(message)),
         }
@@ -306,11 +304,12 @@ impl View {
                 Line { until: Some(*until), ..line(format!("waits: {why}")) }
             }
             Event::LimitReached { limit } => line(format!("limit reached: {limit}")),
-            Event::InternalError { message } => {
-                line("a defect of taskd ends it".to_owned()).detail(message)
-            }
+            Event::InternalError { message } => defect(line, message),
             Event::ApprovalAsked => line(format!("ready to land: {}", it.sum())),
             Event::Approved => line("approved".to_owned()),
+            Event::LandingSeen { commit, .. } => {
+                line(format!("landed as {}, seen on its target", commit.short()))
+            }
             Event::SyncAsked => line("lands beside your changes".to_owned()),
             Event::Rejected { .. } => line("sent back".to_owned()),
             Event::NoteAdded { .. } => line("note taken; the next prompt tells it".to_owned()),
@@ -476,6 +475,20 @@ fn tests(n: u32) -> String {
 /// `1 file`, `2 files`.
 fn count(n: u64, thing: &str) -> String {
     format!("{n} {thing}{}", if n == 1 { "" } else { "s" })
+}
+
+/// What became of a target.
+fn moved(target: &str, commits: u32, rewritten: bool) -> String {
+    match (rewritten, commits) {
+        (true, _) => format!("{target} was rewritten"),
+        (false, 0) => format!("{target} moved"),
+        (false, n) => format!("{target} moved +{n}"),
+    }
+}
+
+/// What is told of a defect of ours.
+fn defect(line: impl Fn(String) -> Line, message: &str) -> Line {
+    line("a defect of taskd ends it".to_owned()).detail(message)
 }
 
 /// Cost for people, with what nobody counted, or what has no known price, named.

@@ -126,6 +126,17 @@ impl View {
         }
     }
 
+    /// A remote's branch has what was proposed.
+    pub(super) fn landing_seen(&mut self, id: LoopId, commit: Oid, onto: Oid, at: Time) {
+        let Some(it) = self.loops.get_mut(&id) else { return };
+        let first = it.landed.replace(Landed { commit, onto, at }).is_none();
+        it.held = None;
+        it.rest(at);
+        if let Some(plan) = self.plans.get_mut(&id.plan()) {
+            plan.landed += u32::from(first);
+        }
+    }
+
     /// A ref is at what a queue entry made.
     fn brought(&mut self, op: QueueOp, commit: Oid, onto: Oid, at: Time) {
         match op {
@@ -155,6 +166,10 @@ impl LoopView {
     /// What is in the way of landing it, if the end of its entry names something.
     fn not_brought(&mut self, end: &QueueEnd, record: &Record) {
         match end {
+            QueueEnd::Proposed { url, .. } => {
+                self.held = Some(format!("pull request {url}"));
+                self.pull_request = Some(url.clone());
+            }
             QueueEnd::Held { why } => self.held = Some(why.clone()),
             QueueEnd::Failed { message } => {
                 let message = message.clone();

@@ -56,6 +56,9 @@ pub(crate) struct LoopRow {
     /// The commit on the target.
     #[serde(skip_serializing_if = "Option::is_none")]
     landed: Option<String>,
+    /// Where its pull request is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pull_request: Option<String>,
 }
 
 /// `ls --json`: one object.
@@ -357,6 +360,7 @@ fn row(view: &View, it: &LoopView, now: Time) -> LoopRow {
         started: it.started_at.map(time),
         ended: it.ended_at.map(time),
         landed: it.landed.map(|it| it.commit.to_string()),
+        pull_request: it.pull_request.clone(),
     }
 }
 
@@ -366,6 +370,7 @@ fn land(policy: v1::LandPolicy) -> &'static str {
         v1::LandPolicy::Never => "never",
         v1::LandPolicy::Ask => "ask",
         v1::LandPolicy::OnGate => "on-gate",
+        v1::LandPolicy::Pr => "pr",
     }
 }
 
