@@ -308,7 +308,8 @@ impl Coordinator {
             return Err(Rejected::NeverLands { name: self.name_of(it.id) });
         }
         for engine in engines {
-            if !engine.approved || engine.held {
+            // What a pull request asks for is the remote's to take.
+            if engine.proposed.is_none() && (!engine.approved || engine.held) {
                 self.emit(now, actor, Some(engine.id), Event::Approved);
             }
         }

@@ -117,7 +117,8 @@ fn work_lands_when_the_remote_has_it() {
     let body = fs::read_to_string(world.dir.path().join("body")).expect("written");
     assert!(body.contains("Do one.") && body.contains("gate: green"), "{body}");
     let ls = world.taskd(&["ls"]).ok();
-    assert!(ls.contains(&format!("passed, not yet in origin/main: pull request {URL}")), "{ls}");
+    assert!(ls.contains(&format!("pull request {URL}")) && !ls.contains("landed"), "{ls}");
+    assert!(world.taskd(&["show", "p1.one"]).ok().contains(URL));
     let show = world.taskd(&["show", "p1.one", "--json"]).ok();
     assert!(show.contains(&format!("\"pull_request\":\"{URL}\"")), "{show}");
     assert!(world.row("p1.one").landed.is_none());
