@@ -135,7 +135,7 @@ fn work_lands_when_the_remote_has_it() {
     assert_eq!(until_landed(&world, "p1.two"), second);
     assert_eq!(world.taskd(&["wait", "p1"]).code, 0);
     assert_eq!(branches(&world), before);
-    assert_eq!(world.git(&["status", "--porcelain"]), "M a.txt");
+    assert_eq!(world.git(&["status", "--porcelain"]), " M a.txt");
 }
 
 /// Proves PE-7: work that is sent back comes to the same branch and the same pull request; commits
