@@ -7,6 +7,7 @@ mod act;
 mod answer;
 mod branch;
 mod budget;
+mod edits;
 mod look;
 mod queue;
 mod sync;

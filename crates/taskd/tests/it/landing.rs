@@ -2,6 +2,7 @@
 
 mod ask;
 mod branch;
+mod by_hand;
 mod checkout;
 mod drift;
 mod fifty;
