@@ -6,6 +6,7 @@ mod by_hand;
 mod checkout;
 mod drift;
 mod fifty;
+mod gc;
 mod kept;
 mod moved;
 mod places;
