@@ -1,8 +1,10 @@
 //! Bringing work home: worktrees, rebases, the landing queue, and the checkout a person works in.
 
 mod ask;
+mod bad;
 mod branch;
 mod by_hand;
+mod canary;
 mod checkout;
 mod drift;
 mod fifty;
