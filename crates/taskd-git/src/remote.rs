@@ -31,7 +31,7 @@ pub struct Talk {
     pub env: Vec<(OsString, OsString)>,
 }
 
-impl Fetch {
+impl Talk {
     /// Writes into the log that it has run, and how it ended.
     pub fn ran(&self, how: &str, took: Duration) {
         let args = self.argv.iter().skip(1).map(OsString::as_os_str);

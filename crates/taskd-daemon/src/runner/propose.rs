@@ -9,6 +9,7 @@ use std::{ffi::OsString, fs, path::PathBuf, time::Duration};
 use taskd_git::{Repo, Talk};
 use taskd_model::{Code, LandPolicy, Oid, Outcome};
 use taskd_tools::supervise::{Finished, Ladder, Stdin};
+use tokio::time::Instant;
 
 use super::{
     Job, Trouble,
@@ -159,17 +160,20 @@ impl Job {
     /// Runs a git that talks to the remote to its end.
     async fn ask_remote(&self, talk: Talk, doing: &str) -> Result<Finished, Trouble> {
         let command = Command {
-            argv: talk.argv,
-            cwd: talk.dir,
-            env: talk.env,
+            argv: talk.argv.clone(),
+            cwd: talk.dir.clone(),
+            env: talk.env.clone(),
             stdin: Stdin::Null,
             timeout: Some(PUSH_LIMIT),
             idle: None,
             ladder: Ladder::STOP,
         };
+        let begun = Instant::now();
         let finished = self.run(command, |_, _| ()).await;
+        let how = ending(&finished, PUSH_LIMIT);
+        talk.ran(how.as_deref().unwrap_or("it succeeded"), begun.elapsed());
         not_started(&finished)?;
-        match ending(&finished, PUSH_LIMIT) {
+        match how {
             None => Ok(finished),
             Some(how) => {
                 let said = last_line(&finished.output.text());
