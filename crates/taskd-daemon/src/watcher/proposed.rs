@@ -12,7 +12,10 @@ use taskd_tools::{
 use tracing::{debug, warn};
 
 use super::{Target, measure};
-use crate::{config::Config, runner::Context};
+use crate::{
+    config::Config,
+    runner::{Context, ending},
+};
 
 /// Longest run of the command that asks what checks found.
 const CHECKS_LIMIT: Duration = Duration::from_secs(120);
@@ -85,7 +88,15 @@ async fn check(ctx: &Context, id: LoopId, commit: Oid, command: &str) {
         How::Exited(0 | PENDING) => return debug!(%id, "nothing found yet by checks"),
         How::Exited(_) => finished.output.text(),
         // That says nothing about the work.
-        other => return warn!(%id, "land.pr_checks did not end: {other:?}"),
+        How::Signalled(_)
+        | How::NotStarted { .. }
+        | How::TimedOut
+        | How::Idle
+        | How::Ended
+        | How::Lost => {
+            let how = ending(&finished, CHECKS_LIMIT).unwrap_or_default();
+            return warn!(%id, "land.pr_checks: {how}");
+        }
     };
     let note = format!("Checks of the pull request {url} failed:\n\n{said}");
     let Ok(note) = ctx.put_blob(note.into_bytes()) else { return };
