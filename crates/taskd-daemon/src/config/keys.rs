@@ -110,7 +110,7 @@ const MONEY: Kind = Kind::Money { min_micros: CENT, max_micros: 100_000 * DOLLAR
 
 use Scope::{Daemon, Tighten};
 
-static KEYS: [KeyDoc; 46] = [
+static KEYS: [KeyDoc; 47] = [
     by(Daemon, key("limits.loops", count(1, 1_000), "50", "Loops at work at once.")),
     by(
         Daemon,
@@ -237,6 +237,15 @@ static KEYS: [KeyDoc; 46] = [
             "ask",
             "How passed work lands: not at all, when a person says so, as a pull request, or as soon as \
              it passed.",
+        ),
+    ),
+    by(
+        Daemon,
+        key(
+            "land.batch",
+            count(1, 16),
+            "4",
+            "So many wait to land on one branch until they are gated in one; 1 is never.",
         ),
     ),
     key(

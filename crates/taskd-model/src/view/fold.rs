@@ -4,7 +4,7 @@
 
 use crate::{
     AgentRun, Change, Digest, Event, Evidence, LoopId, Oid, PlanHead, PlanId, Reason, Record, Seq,
-    SpecHead, SpecId, Status, Time, Unit, Usage, Verdict, Worker,
+    SpecHead, SpecId, Status, Suspicion, Time, Unit, Usage, Verdict, Worker,
 };
 
 use super::{
@@ -45,9 +45,7 @@ impl View {
                 (it.git_dir, it.root, it.forgotten) = (git_dir.clone(), root.clone(), false);
             }
             Event::ProjectForgotten { id } => {
-                if let Some(it) = self.projects.get_mut(id) {
-                    it.forgotten = true;
-                }
+                self.projects.entry(*id).and_modify(|it| it.forgotten = true);
             }
             Event::MainMoved { target, to, commits, .. } => {
                 if let Some(project) = record.project {
@@ -78,6 +76,7 @@ impl View {
             Event::BudgetRenewed { of } => self.budget_closed(*of, None),
             Event::QueueEntered { op } => self.queue_entered(seq, *op, at),
             Event::QueueLeft { entry, op, end } => self.queue_left(*entry, *op, end, record),
+            Event::LandingSeen { commit, onto } => self.landing_seen(*commit, *onto, record),
             Event::DaemonStopped
             | Event::StatusChanged { .. }
             | Event::IterationStarted { .. }
@@ -88,19 +87,21 @@ impl View {
             | Event::LimitReached { .. }
             | Event::InternalError { .. }
             | Event::Passed { .. }
+            | Event::GateTamperSuspected { .. }
             | Event::ApprovalAsked
             | Event::Approved
-            | Event::LandingSeen { .. }
             | Event::SyncAsked
             | Event::Rejected { .. }
             | Event::NoteAdded { .. }
+            | Event::Rewound { .. }
             | Event::QuestionAnswered { .. }
             | Event::PauseAsked
             | Event::ResumeAsked
             | Event::StopAsked
             | Event::BudgetWarned { .. }
             | Event::TokensWarned { .. }
-            | Event::CircuitChanged { .. } => {}
+            | Event::CircuitChanged { .. }
+            | Event::QueueArranged { .. } => {}
         }
     }
 
@@ -108,9 +109,6 @@ impl View {
     fn apply_to_loop(&mut self, id: LoopId, record: &Record) {
         if let Event::StatusChanged { to, reason, .. } = &record.event {
             return self.status_changed(id, *to, reason, record);
-        }
-        if let Event::LandingSeen { commit, onto } = record.event {
-            return self.landing_seen(id, commit, onto, record.at);
         }
         let at = record.at;
         let Some(it) = self.loops.get_mut(&id) else { return };
@@ -134,6 +132,7 @@ impl View {
             Event::Passed { checkpoint, evidence, tests } => {
                 it.pass(*checkpoint, *evidence, *tests, at);
             }
+            Event::GateTamperSuspected { suspicion } => it.is_suspect(suspicion, at),
             Event::ApprovalAsked => it.asks_to_land(Some(at), at),
             Event::Approved | Event::SyncAsked => {
                 it.held = None;
@@ -145,6 +144,7 @@ impl View {
                 it.rest(at);
             }
             Event::NoteAdded { note } => it.note(*note, false, at),
+            Event::Rewound { note, .. } => it.rewound(*note, at),
             Event::QuestionAnswered { effect, n, choice } => it.answered(*effect, *n, *choice, at),
             Event::PauseAsked => it.pausing = true,
             Event::ResumeAsked => it.pausing = false,
@@ -175,7 +175,8 @@ impl View {
             | Event::BudgetRenewed { .. }
             | Event::CircuitChanged { .. }
             | Event::QueueEntered { .. }
-            | Event::QueueLeft { .. } => {}
+            | Event::QueueLeft { .. }
+            | Event::QueueArranged { .. } => {}
         }
     }
 
@@ -318,6 +319,7 @@ impl LoopView {
             stopping: false,
             ending: None,
             approval_asked: None,
+            suspicion: None,
             held: None,
             pull_request: None,
             queue_entry: None,
@@ -333,6 +335,7 @@ impl LoopView {
             passed: None,
             integrated: None,
             landed: None,
+            undone: None,
             trouble: None,
             counted: None,
             session: None,
@@ -373,15 +376,22 @@ impl LoopView {
         self.doing(doing, at);
     }
 
-    /// Whether it waits for a person's word to land.
+    /// It waits for a person's word to land since then, or no longer.
     fn asks_to_land(&mut self, since: Option<Time>, at: Time) {
         self.approval_asked = since;
         self.rest(at);
     }
 
+    /// A person looks at it before it goes anywhere, whatever was said before.
+    fn is_suspect(&mut self, suspicion: &Suspicion, at: Time) {
+        self.suspicion = Some(suspicion.clone());
+        self.asks_to_land(None, at);
+    }
+
     /// What it passed with counts no longer.
     fn send_back(&mut self) {
         self.approval_asked = None;
+        self.suspicion = None;
         self.held = None;
         self.passed = None;
         self.integrated = None;
@@ -411,6 +421,18 @@ impl LoopView {
             self.iterations.remove(ITERATION_ROWS);
         }
         self.doing(Doing::Idle, at);
+    }
+
+    /// It goes on from an earlier state: what is under way is given up, and one more iteration is
+    /// its if it has used all of them.
+    fn rewound(&mut self, note: Digest, at: Time) {
+        self.note(note, false, at);
+        self.send_back();
+        self.trouble = None;
+        self.conflicts = 0;
+        self.session = None;
+        self.limits.iterations = self.limits.iterations.max(self.iteration.saturating_add(1));
+        self.rest(at);
     }
 
     /// Another model works; an iteration that is given up for it is as if it had not begun.

@@ -1,6 +1,7 @@
 //! Bringing work home: worktrees, rebases, the landing queue, and the checkout a person works in.
 
 mod ask;
+mod back;
 mod bad;
 mod branch;
 mod by_hand;
@@ -8,6 +9,7 @@ mod canary;
 mod checkout;
 mod drift;
 mod fifty;
+mod gates;
 mod gc;
 mod kept;
 mod moved;
@@ -15,6 +17,7 @@ mod places;
 mod pr;
 mod queue;
 mod repos;
+mod stack;
 mod sync;
 
 use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt as _, path::Path};
