@@ -79,7 +79,7 @@ pairs! {
         Draft = Draft, Pending = Pending, Running = Running, Paused = Paused, Rebasing = Rebasing,
         Blocked = Blocked, Complete = Complete, Failed = Failed, Stopped = Stopped,
     }
-    land: LandPolicy = LandPolicy { Never = Never, Ask = Ask, OnGate = OnGate }
+    land: LandPolicy = LandPolicy { Never = Never, Ask = Ask, OnGate = OnGate, Pr = Pr }
     priority: Priority = Priority { Low = Low, Normal = Normal, High = High, Critical = Critical }
     plan_state: PlanState = PlanState { Checking = Checking, Open = Open, Ended = Ended }
     phase: QueuePhase = QueuePhase {

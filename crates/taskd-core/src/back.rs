@@ -1,7 +1,7 @@
 //! Going back, as people ask for it: a loop to an earlier state of its work, a target to before a
 //! loop's work landed. Each is checked whole before its first event.
 
-use taskd_model::{Actor, Command, Event, LoopId, Oid, PlanId, QueueOp, Status, Time};
+use taskd_model::{Actor, Command, Event, LandPolicy, LoopId, Oid, PlanId, QueueOp, Status, Time};
 
 use crate::{Coordinator, Rejected};
 
@@ -75,7 +75,9 @@ impl Coordinator {
         if let Some(by) = &engine.undone {
             return Err(Rejected::IsUndone { name, by: by.short().to_string() });
         }
-        if engine.already_there {
+        // What a remote took is the remote's to revert.
+        let by_remote = self.state().plan(id.plan()).head.land == LandPolicy::Pr;
+        if engine.already_there || by_remote {
             return Err(Rejected::NothingToUndo { name });
         }
         // What is complete and not yet at rest still leaves the queue.

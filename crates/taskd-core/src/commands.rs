@@ -167,7 +167,9 @@ pub enum Rejected {
         name: String,
     },
     /// No commit of ours brought it.
-    #[error("{name} brought no commit of its own: the target had its work already")]
+    #[error(
+        "{name} brought no commit to its target itself: that had its work already, or a remote took it"
+    )]
     NothingToUndo {
         /// What people call it.
         name: String,
@@ -400,7 +402,8 @@ impl Coordinator {
             return Err(Rejected::NeverLands { name: self.name_of(it.id) });
         }
         for engine in engines {
-            if !engine.approved || engine.held {
+            // What a pull request asks for is the remote's to take.
+            if engine.proposed.is_none() && (!engine.approved || engine.held) {
                 self.emit(now, actor, Some(engine.id), Event::Approved);
             }
         }

@@ -197,6 +197,7 @@ impl Coordinator {
             | Event::GateFlaked { .. }
             | Event::ApprovalAsked
             | Event::Approved
+            | Event::LandingSeen { .. }
             | Event::SyncAsked
             | Event::Rejected { .. }
             | Event::NoteAdded { .. }
@@ -268,6 +269,15 @@ impl Coordinator {
                         rewritten: *rewritten,
                     };
                     self.emit_for(now, Actor::Daemon, Some(*project), None, event);
+                }
+            }
+            Input::LandingSeen { id, proposed, commit, onto } => {
+                let waits = |it: &crate::engine::LoopEngine| {
+                    it.proposed == Some(*proposed) && it.queued.is_none() && !it.is_over()
+                };
+                if self.state.engine(*id).is_some_and(waits) {
+                    let event = Event::LandingSeen { commit: *commit, onto: *onto };
+                    self.emit(now, Actor::Daemon, Some(*id), event);
                 }
             }
             Input::Panicked { id, message } => {

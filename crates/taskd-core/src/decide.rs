@@ -404,18 +404,23 @@ fn land_step(state: &State, engine: &LoopEngine) -> Option<Event> {
         return None;
     }
     let policy = match plan.head.land {
-        LandPolicy::OnGate if engine.doubted => LandPolicy::Ask,
-        policy @ (LandPolicy::Never | LandPolicy::Ask | LandPolicy::OnGate) => policy,
+        LandPolicy::OnGate | LandPolicy::Pr if engine.doubted => LandPolicy::Ask,
+        policy @ (LandPolicy::Never | LandPolicy::Ask | LandPolicy::OnGate | LandPolicy::Pr) => {
+            policy
+        }
     };
     if engine.is_suspect() {
         // Not even others of its plan build on a gate that nobody has looked at.
         return (!engine.asked).then_some(Event::ApprovalAsked);
     }
-    let may_land = match policy {
-        LandPolicy::OnGate => true,
+    // Who needs it starts on the integration ref; what a remote does with it takes its time.
+    let first = plan.head.land == LandPolicy::Pr && engine.integrated.is_none();
+    let by_itself = match policy {
+        LandPolicy::OnGate | LandPolicy::Pr => true,
         LandPolicy::Ask => engine.approved,
         LandPolicy::Never => false,
     };
+    let may_land = by_itself && !first && engine.proposed.is_none();
     let needs_landed = plan.needs_reach(id) == Reach::Landed;
     let alone = engine.refused_on != Some(state.target_tip(plan)) || !plan.has_unlanded_beside(id);
     if may_land && !engine.held && needs_landed && alone {

@@ -99,6 +99,8 @@ pub(crate) struct LoopEngine {
     pub(crate) on_hold: Option<OnHold>,
     /// A person wants it to land beside the changes of that checkout.
     pub(crate) beside: bool,
+    /// A pull request asks for this commit.
+    pub(crate) proposed: Option<Oid>,
     /// It does not go onto this tip of the target alone: it waits for what was integrated before.
     pub(crate) refused_on: Option<Oid>,
     /// Its work is on the integration ref as this commit.
@@ -259,6 +261,7 @@ impl LoopEngine {
             held: false,
             on_hold: None,
             beside: false,
+            proposed: None,
             refused_on: None,
             integrated: None,
             landed: None,

@@ -1,8 +1,8 @@
 //! Questions to the coordinator: bounded and read-only.
 
 use taskd_model::{
-    Digest, EffectId, Hold, LoopId, Order, Owner, PlanId, ProjectId, QueueOp, Seq, Subject, Time,
-    Work,
+    Digest, EffectId, Hold, LoopId, Oid, Order, Owner, PlanId, ProjectId, QueueOp, Seq, Subject,
+    Time, Work,
 };
 
 use crate::{
@@ -131,6 +131,17 @@ impl Coordinator {
     #[must_use]
     pub fn project_at(&self, git_dir: &str) -> Option<ProjectId> {
         self.state().project_at(git_dir)
+    }
+
+    /// Work that pull requests ask for: whose, on which target, as which commit.
+    #[must_use]
+    pub fn proposed(&self) -> Vec<(LoopId, ProjectId, String, Oid)> {
+        let row = |it: &crate::engine::LoopEngine| {
+            let head = &self.state().plan(it.id.plan()).head;
+            let commit = it.proposed.filter(|_| !it.is_over() && it.landed.is_none())?;
+            Some((it.id, head.project, head.target.clone(), commit))
+        };
+        self.state().loops().values().filter_map(row).collect()
     }
 
     /// Targets to watch: those of open plans.

@@ -306,6 +306,9 @@ impl Active {
             (Stage::Publishing { commit, onto, evidence }, Outcome::Published) => {
                 Stage::Over(QueueEnd::Done { commit, onto, evidence, with: Vec::new() })
             }
+            (Stage::Publishing { commit, .. }, Outcome::Proposed { url }) => {
+                Stage::Over(QueueEnd::Proposed { commit, url: url.clone() })
+            }
             (Stage::Publishing { .. }, Outcome::PublishMoved { .. }) => Stage::Fresh,
             (_, Outcome::PublishHeld { why }) => Stage::Over(QueueEnd::Held { why: why.clone() }),
             (stage @ Stage::Publishing { .. }, _) if was_ending => stage,

@@ -127,8 +127,9 @@ impl Coordinator {
             Want::Nothing | Want::Step | Want::Slot | Want::Call(_)
                 if engine.next == Next::Land =>
             {
-                let text = if let Some(it) = engine.suspicion.as_ref().filter(|_| !engine.approved)
-                {
+                let text = if engine.proposed.is_some() {
+                    format!("{name} passed, and its pull request is not on the target yet")
+                } else if let Some(it) = engine.suspicion.as_ref().filter(|_| !engine.approved) {
                     format!("{name} passed and asks you, because it {it}: `taskd land {name}`")
                 } else if engine.held {
                     format!(

@@ -86,6 +86,12 @@ pub(crate) struct Config {
     pub(crate) land: LandPolicy,
     /// `[land] follow`: a clean checkout of the target follows it. Default: true.
     pub(crate) follow: bool,
+    /// `[land] pr_branch`: what branches for pull requests begin with. Default `taskd/`.
+    pub(crate) pr_branch: String,
+    /// `[land] pr_command`: opens or updates a pull request. Default: with `gh`.
+    pub(crate) pr_command: String,
+    /// `[land] pr_checks`: what a remote found. Default: none, nobody is asked.
+    pub(crate) pr_checks: Option<String>,
     /// `[work] agent` or `model`: who works, if anything says so. No default: never guessed.
     pub(crate) worker: Option<AgentDoc>,
     /// `[work] setup`: command run once in every new worktree. Default: none.
@@ -211,6 +217,9 @@ impl Config {
             },
             land: from.land("land.policy"),
             follow: from.flag("land.follow"),
+            pr_branch: from.text("land.pr_branch").unwrap_or_default(),
+            pr_command: from.text("land.pr_command").unwrap_or_default(),
+            pr_checks: from.text("land.pr_checks"),
             worker: agent.or_else(model),
             setup: from.text("work.setup"),
             work_port: from.count("work.port"),

@@ -448,6 +448,7 @@ fn concerned(input: &Input, core: &Coordinator) -> Option<LoopId> {
         | Input::Limits(_)
         | Input::Command { .. }
         | Input::MainSeen { .. }
+        | Input::LandingSeen { .. }
         | Input::Tick => None,
     }
 }

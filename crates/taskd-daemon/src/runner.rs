@@ -14,6 +14,7 @@ mod mcp;
 mod message;
 pub(crate) mod place;
 mod programs;
+mod propose;
 mod recent;
 mod relay;
 mod reporter;

@@ -9,6 +9,7 @@ mod arrange;
 mod blame;
 mod branch;
 mod budget;
+mod edits;
 mod gc;
 mod history;
 mod look;

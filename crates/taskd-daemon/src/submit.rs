@@ -5,6 +5,7 @@
 
 mod accept;
 mod agents;
+mod remote;
 mod types;
 mod worker;
 
@@ -179,9 +180,19 @@ impl<'a> Look<'a> {
         let types = types::load(&self.ctx.paths.config, &probe.root, &mut self.problems);
         self.agents = self.ctx.agents(Some(&probe.root));
         self.problems.extend(agents::remarks(&self.agents));
-        let target = self.target(&probe, &plan.head);
         let repo = Repo::new(&probe.git_dir, &self.ctx.tag, "/nonexistent")
             .map_err(|it| ApiError::of(it.code(), &it))?;
+        let target = self.target(&probe, &plan.head);
+        let target = match self.land(&plan.head, &config) {
+            LandPolicy::Pr => match remote::target(&repo, &config, &target) {
+                Ok(target) => target,
+                Err((what, hint)) => {
+                    self.problem(what, hint);
+                    return self.answer();
+                }
+            },
+            LandPolicy::Never | LandPolicy::Ask | LandPolicy::OnGate => target,
+        };
         let base = match repo.tip(&target) {
             Ok(Some(base)) => base,
             Ok(None) => {
@@ -228,6 +239,13 @@ impl<'a> Look<'a> {
             }
         }
         None
+    }
+
+    /// How its work lands: flag, then plan, then configuration.
+    fn land(&self, head: &PlanKeys, config: &Config) -> LandPolicy {
+        let asked = self.options.land.and_then(|it| v1::LandPolicy::try_from(it).ok());
+        let asked = asked.and_then(v1::LandPolicy::model);
+        asked.or(head.land.as_ref().map(|it| it.value)).unwrap_or(config.land)
     }
 
     fn target(&self, probe: &Probe, head: &PlanKeys) -> String {
@@ -373,11 +391,7 @@ impl<'a> Look<'a> {
 
     fn finish(self, found: Found) -> Draft {
         let Found { probe, base, target, plan, single, config, gate, specs } = found;
-        let asked = self
-            .options
-            .land
-            .and_then(|it| v1::LandPolicy::try_from(it).ok().and_then(v1::LandPolicy::model));
-        let land = asked.or(plan.head.land.as_ref().map(|it| it.value)).unwrap_or(config.land);
+        let land = self.land(&plan.head, &config);
         // Work without a gate never lands by itself.
         let land =
             if gate.run.is_empty() && land == LandPolicy::OnGate { LandPolicy::Ask } else { land };

@@ -88,6 +88,41 @@ impl Repo {
         ancestor(&self.open()?, old, new)
     }
 
+    /// The commit of a branch at `tip` that has the changes of `commit`: that one itself, or since
+    /// both parted one that makes the same changes, as a squash or a rebase leaves it, with what it
+    /// stands on. Of at most 500 commits, newest first.
+    pub fn has_changes_of(&self, commit_id: Oid, tip: Oid) -> Result<Option<(Oid, Oid)>, GitError> {
+        const MOST: usize = 500;
+        let repo = self.open()?;
+        let doing = "looking for the changes of";
+        let wrong = || git(doing, commit_id);
+        let parent = |id: git2::Oid| -> Result<Option<git2::Oid>, GitError> {
+            Ok(repo.find_commit(id).map_err(git(doing, commit_id))?.parent_ids().next())
+        };
+        if ancestor(&repo, commit_id, tip)? {
+            let onto = parent(to_git(commit_id))?.map_or(commit_id, from_git);
+            return Ok(Some((commit_id, onto)));
+        }
+        let changes = |id: git2::Oid, onto: git2::Oid| -> Result<git2::Oid, GitError> {
+            let (old, new) = (tree(&repo, from_git(onto))?, tree(&repo, from_git(id))?);
+            let diff = repo.diff_tree_to_tree(Some(&old), Some(&new), None);
+            diff.and_then(|it| it.patchid(None)).map_err(git(doing, commit_id))
+        };
+        let Some(onto) = parent(to_git(commit_id))? else { return Ok(None) };
+        let ours = changes(to_git(commit_id), onto)?;
+        let mut walk = repo.revwalk().map_err(wrong())?;
+        walk.push(to_git(tip)).and_then(|()| walk.hide(onto)).map_err(wrong())?;
+        for id in walk.take(MOST) {
+            let id = id.map_err(wrong())?;
+            if let Some(onto) = parent(id)?
+                && changes(id, onto)? == ours
+            {
+                return Ok(Some((from_git(id), from_git(onto))));
+            }
+        }
+        Ok(None)
+    }
+
     /// How many commits `a` has that `b` has not, and the other way round.
     pub fn ahead_behind(&self, a: Oid, b: Oid) -> Result<(usize, usize), GitError> {
         self.open()?

@@ -10,7 +10,7 @@
 //!     [`Repo::checked_out_at`], then [`follow_checkout`] or [`sync_checkout`] for the person's
 //!     checkout; [`Repo::new_branch`] where a person asks for one;
 //!   - what may go: [`Repo::places`], [`Repo::proof`], [`Repo::retire`];
-//!   - a remote: [`Repo::fetch`], [`Repo::remote_tip`];
+//!   - a remote: [`Repo::fetch`], [`Repo::push`], [`Repo::remote_tip`], [`Repo::has_changes_of`];
 //!   - judging: [`Repo::changed`], [`Repo::with_files_of`];
 //!   - reading: [`Repo::tip`], [`Repo::diff`], [`Repo::log`] and their like.
 //!
@@ -56,7 +56,7 @@ pub use overlay::Changed;
 pub use path::{BadPath, RepoPath};
 pub use probe::{MAX_DIRTY_FILES, Probe, probe};
 pub use refs::Published;
-pub use remote::Fetch;
+pub use remote::Talk;
 pub use repo::{Identity, Repo};
 pub use spot::remove_tree;
 pub use worktree::{Ensure, Prepared, Removed};

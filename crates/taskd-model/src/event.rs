@@ -93,6 +93,13 @@ pub enum QueueEnd {
         /// The files, one a line, as a blob.
         files: Digest,
     },
+    /// It is on a branch of the remote, and a pull request asks for it.
+    Proposed {
+        /// The commit on that branch.
+        commit: Oid,
+        /// Where the pull request is; at most 300 characters.
+        url: String,
+    },
     /// The person has the target checked out with changes; at most 200 characters.
     Held {
         /// What is in the way.
@@ -321,6 +328,13 @@ pub enum Event {
     ApprovalAsked,
     /// A person said it may land.
     Approved,
+    /// Proposed work was seen on its target.
+    LandingSeen {
+        /// The commit that has it there: the one that was proposed, or one with the same changes.
+        commit: Oid,
+        /// What that commit stands on.
+        onto: Oid,
+    },
     /// A person wants work that is held by changes in a checkout on its target now, beside those
     /// changes.
     SyncAsked,
@@ -549,6 +563,7 @@ kinds! {
     GateFlaked => "gate_flaked",
     ApprovalAsked => "approval_asked",
     Approved => "approved",
+    LandingSeen => "landing_seen",
     SyncAsked => "sync_asked",
     Rejected => "rejected",
     NoteAdded => "note_added",

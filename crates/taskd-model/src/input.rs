@@ -171,6 +171,17 @@ pub enum Input {
         /// The old tip is not among the ancestors of the new one.
         rewritten: bool,
     },
+    /// The main watcher found proposed work on its target.
+    LandingSeen {
+        /// The loop.
+        id: LoopId,
+        /// What was proposed; of something older it says nothing.
+        proposed: Oid,
+        /// The commit that has it there.
+        commit: Oid,
+        /// What that stands on.
+        onto: Oid,
+    },
     /// A bug in deciding about this loop: fail it rather than the rest.
     Panicked {
         /// The loop that was being decided about.

@@ -485,7 +485,7 @@ impl World {
         let by_itself = match plan.land {
             LandPolicy::Never => true,
             LandPolicy::Ask => false,
-            LandPolicy::OnGate => !row.doubted,
+            LandPolicy::OnGate | LandPolicy::Pr => !row.doubted,
         };
         let may = (by_itself && !row.suspect) || row.approved;
         let beside = self

@@ -211,6 +211,7 @@ fn a_loop(n: u16, status: Status, doing: Doing, reason: Option<Reason>) -> LoopV
         approval_asked: full.then_some(Time(6)),
         suspicion: full.then(|| suspicion(n)),
         held: full.then(|| "4 files changed".to_owned()),
+        pull_request: full.then(|| "https://x/1".to_owned()),
         queue_entry: full.then_some(Seq(7)),
         iteration: 2,
         iterations: rows.map(|(n, verdict)| row(n, verdict)).collect(),

@@ -1,7 +1,7 @@
 //! What follows by itself in a landing queue: whose turn it is, what is built, gated and published,
 //! and who leaves.
 
-use taskd_model::{Event, Oid, Owner, PlanId, ProjectId, QueueEnd, QueueOp, Work};
+use taskd_model::{Event, LandPolicy, Oid, Owner, PlanId, ProjectId, QueueEnd, QueueOp, Work};
 
 use crate::{
     engine::Next,
@@ -80,10 +80,11 @@ fn joins(state: &State, id: ProjectId, lane: &Lane, active: &Active) -> Option<Q
         return None;
     }
     // What lands beside the changes of a person's checkout does so alone, and so does what changes
-    // what decides about it.
+    // what decides about it, and what has a pull request of its own.
     let alone = |op: QueueOp| {
         let engine = op.loop_id().map(|it| &state.loops()[&it]);
-        engine.is_some_and(|it| it.beside || it.suspicion.is_some())
+        let pr = state.plan(op.plan()).head.land == LandPolicy::Pr;
+        pr || engine.is_some_and(|it| it.beside || it.suspicion.is_some())
     };
     if alone(active.op) {
         return None;

@@ -84,11 +84,7 @@ impl State {
             Event::WorkUnparked => self.parked = false,
             Event::LimitsSet { limits } => self.set_limits(limits),
             Event::ProjectAdded { id, git_dir, .. } => self.add_project(*id, git_dir),
-            Event::ProjectForgotten { id } => {
-                // Its number stays taken; only its repository may come back under a new one.
-                let git_dir = self.projects[id].git_dir.clone();
-                self.by_git_dir.remove(&git_dir);
-            }
+            Event::ProjectForgotten { id } => self.forget_project(*id),
             Event::MainMoved { target, to, rewritten, .. } => {
                 let project = record.project.expect("main belongs to a project");
                 self.move_target(project, target, *to);
@@ -133,6 +129,7 @@ impl State {
             | Event::GateTamperSuspected { .. }
             | Event::ApprovalAsked
             | Event::Approved
+            | Event::LandingSeen { .. }
             | Event::SyncAsked
             | Event::Rejected { .. }
             | Event::NoteAdded { .. }
@@ -179,6 +176,7 @@ impl State {
             Event::GateTamperSuspected { suspicion } => self.suspect(id, suspicion),
             Event::ApprovalAsked => self.engine_mut(id).asked = true,
             Event::Approved => self.engine_mut(id).approve(),
+            Event::LandingSeen { commit, .. } => self.has_landed(id, *commit, false),
             Event::SyncAsked => self.engine_mut(id).sync(),
             Event::Rejected { note } => self.reject(id, *note, since),
             Event::QuestionAnswered { effect, n, .. } => self.answered(*effect, *n),
@@ -226,6 +224,12 @@ impl State {
         let known = self.by_git_dir.insert(git_dir.to_owned(), id);
         assert!(known.is_none(), "project {} added twice", id.0);
         self.projects.insert(id, Project::new(git_dir.to_owned()));
+    }
+
+    /// Its number stays taken; only its repository may come back under a new one.
+    fn forget_project(&mut self, id: ProjectId) {
+        let git_dir = self.projects[&id].git_dir.clone();
+        self.by_git_dir.remove(&git_dir);
     }
 
     fn add_plan(&mut self, id: PlanId, head: &PlanHead, at: Time) {

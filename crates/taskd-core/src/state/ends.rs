@@ -498,6 +498,7 @@ fn checkpoint_in(outcome: &Outcome) -> Option<Oid> {
         | Outcome::CandidateGated(_)
         | Outcome::Published
         | Outcome::PublishMoved { .. }
+        | Outcome::Proposed { .. }
         | Outcome::PublishHeld { .. }
         | Outcome::Failed { .. } => None,
     }

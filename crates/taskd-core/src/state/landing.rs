@@ -93,7 +93,7 @@ impl State {
         engine.asked = false;
         engine.approved = false;
         engine.suspicion = None;
-        (engine.held, engine.beside) = (false, false);
+        (engine.held, engine.beside, engine.proposed) = (false, false, None);
         engine.refused_on = None;
         engine.integrated = None;
         engine.set_next(Next::Iterate, since);
@@ -226,7 +226,7 @@ impl State {
             QueueEnd::Red { .. } | QueueEnd::Conflict { .. } | QueueEnd::Failed { .. } => {
                 plan.reset |= !complete;
             }
-            QueueEnd::Held { .. } | QueueEnd::Withdrawn => {}
+            QueueEnd::Proposed { .. } | QueueEnd::Held { .. } | QueueEnd::Withdrawn => {}
         }
     }
 
@@ -243,6 +243,7 @@ impl State {
             }
             QueueEnd::Red { .. }
             | QueueEnd::Conflict { .. }
+            | QueueEnd::Proposed { .. }
             | QueueEnd::Held { .. }
             | QueueEnd::Failed { .. }
             | QueueEnd::Withdrawn => return self.not_brought(id, end),
@@ -280,13 +281,19 @@ impl State {
             }
             QueueEnd::Red { .. }
             | QueueEnd::Conflict { .. }
+            | QueueEnd::Proposed { .. }
             | QueueEnd::Held { .. }
             | QueueEnd::Failed { .. }
             | QueueEnd::Withdrawn => return self.not_brought(id, end),
         };
+        self.has_landed(id, commit, *end == QueueEnd::Empty);
+    }
+
+    /// A loop's work is on its target, as this commit.
+    pub(super) fn has_landed(&mut self, id: LoopId, commit: Oid, already_there: bool) {
         let engine = self.engine_mut(id);
         engine.landed = Some(commit);
-        engine.already_there = *end == QueueEnd::Empty;
+        engine.already_there = already_there;
         let was_integrated = engine.integrated.is_some();
         let tip = self.target_tip(self.plan(id.plan()));
         let plan = self.plan_mut(id.plan());
@@ -295,6 +302,7 @@ impl State {
         }
         plan.unlanded.remove(&id);
         plan.spec_mut(id).reach = Reach::Landed;
+        self.touch_whole_plan(id.plan());
     }
 
     /// The queue could not bring a loop's work: the loop mends it, or a person does.
@@ -328,6 +336,7 @@ impl State {
                 engine.note_iteration(note(Verdict::Conflict, summary, None));
                 self.send_back(id, since);
             }
+            QueueEnd::Proposed { commit, .. } => engine.proposed = Some(*commit),
             QueueEnd::Held { .. } => (engine.held, engine.beside) = (true, false),
             QueueEnd::Failed { message } => engine.stuck = Some(Reason::Stuck(message.clone())),
             QueueEnd::Done { .. } | QueueEnd::Empty | QueueEnd::Withdrawn => {}

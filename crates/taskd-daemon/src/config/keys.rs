@@ -69,7 +69,7 @@ pub(super) const MEANT: [(&str, &str); 6] = [
 ];
 
 /// Values of `land.policy`, from strict to loose.
-pub(super) const LAND: [&str; 3] = ["never", "ask", "on-gate"];
+pub(super) const LAND: [&str; 4] = ["never", "ask", "pr", "on-gate"];
 
 /// Values of `agent.billing`.
 const BILLING: [&str; 3] = ["login", "key", "either"];
@@ -83,6 +83,9 @@ const DAY: u64 = 24 * HOUR;
 
 const CENT: u64 = 10_000;
 const DOLLAR: u64 = 100 * CENT;
+
+/// `land.pr_command` unless something else is said: with GitHub's program.
+const PULL_REQUEST: &str = r#"if url=$(gh pr view "$TASKD_PR_BRANCH" --json url --jq .url 2>/dev/null); then gh pr edit "$url" --title "$TASKD_PR_TITLE" --body-file "$TASKD_PR_BODY" >/dev/null && echo "$url"; else gh pr create --head "$TASKD_PR_BRANCH" --base "$TASKD_PR_TARGET" --title "$TASKD_PR_TITLE" --body-file "$TASKD_PR_BODY"; fi"#;
 
 const fn key(key: &'static str, kind: Kind, default: &'static str, doc: &'static str) -> KeyDoc {
     KeyDoc { key, kind, default: Some(default), scope: Scope::Any, doc }
@@ -108,7 +111,7 @@ const MONEY: Kind = Kind::Money { min_micros: CENT, max_micros: 100_000 * DOLLAR
 
 use Scope::{Daemon, Tighten};
 
-static KEYS: [KeyDoc; 45] = [
+static KEYS: [KeyDoc; 48] = [
     by(Daemon, key("limits.loops", count(1, 1_000), "50", "Loops at work at once.")),
     by(
         Daemon,
@@ -239,7 +242,8 @@ static KEYS: [KeyDoc; 45] = [
             "land.policy",
             Kind::Word(&LAND),
             "ask",
-            "How passed work lands: not at all, when a person says so, or as soon as it passed.",
+            "How passed work lands: not at all, when a person says so, as a pull request, or as soon as \
+             it passed.",
         ),
     ),
     by(
@@ -256,6 +260,24 @@ static KEYS: [KeyDoc; 45] = [
         Kind::Flag,
         "true",
         "A clean checkout of the target follows it; otherwise `taskd sync` moves it.",
+    ),
+    key(
+        "land.pr_branch",
+        Kind::Line,
+        "taskd/",
+        "What the names of branches begin with that work is pushed to for a pull request.",
+    ),
+    key(
+        "land.pr_command",
+        Kind::Command,
+        PULL_REQUEST,
+        "Opens a pull request, or brings the one there is up to date, and prints its address.",
+    ),
+    unset(
+        "land.pr_checks",
+        Kind::Command,
+        "Asks a remote what it found about a pull request: ends with 0 for nothing, 8 for not yet, \
+         anything else sends the work back with what it printed.",
     ),
     unset("work.agent", Kind::Line, "The external agent that works: a preset or a command line."),
     unset("work.model", Kind::Line, "The model that works, as provider/model."),

@@ -98,6 +98,9 @@ fn every_key_can_be_set_and_is_seen() {
         policy = "on-gate"
         follow = false
         batch = 7
+        pr_branch = "work/"
+        pr_command = "open-it"
+        pr_checks = "check-it"
         [work]
         model = "anthropic/claude-sonnet"
         setup = "npm ci"
@@ -140,6 +143,8 @@ fn every_key_can_be_set_and_is_seen() {
     assert_eq!((config.gate.timeout_ms, config.gate.retries), (Some(300_000), Some(2)));
     assert_eq!(config.gate.protect.as_deref(), Some(&["tests/**".to_owned()][..]));
     assert_eq!((config.land, config.follow), (LandPolicy::OnGate, false));
+    assert_eq!((config.pr_branch.as_str(), config.pr_command.as_str()), ("work/", "open-it"));
+    assert_eq!(config.pr_checks.as_deref(), Some("check-it"));
     let model = AgentDoc::Model { name: "anthropic/claude-sonnet".into() };
     assert_eq!(config.worker, Some(model));
     assert_eq!((config.setup.as_deref(), config.loop_type.as_str()), (Some("npm ci"), "mine"));

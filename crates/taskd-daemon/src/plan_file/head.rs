@@ -63,8 +63,12 @@ pub(crate) fn read_plan_keys<'n>(
     (head, keys)
 }
 
-const LAND: [(&str, LandPolicy); 3] =
-    [("never", LandPolicy::Never), ("ask", LandPolicy::Ask), ("on-gate", LandPolicy::OnGate)];
+const LAND: [(&str, LandPolicy); 4] = [
+    ("never", LandPolicy::Never),
+    ("ask", LandPolicy::Ask),
+    ("on-gate", LandPolicy::OnGate),
+    ("pr", LandPolicy::Pr),
+];
 
 const PRIORITY: [(&str, Priority); 4] = [
     ("low", Priority::Low),
@@ -74,7 +78,7 @@ const PRIORITY: [(&str, Priority); 4] = [
 ];
 
 /// Values that are planned but not served yet.
-const NOT_YET: [(&str, &str); 2] = [("land", "pr"), ("land-unit", "plan")];
+const NOT_YET: [(&str, &str); 1] = [("land-unit", "plan")];
 
 fn read_limits(node: &Node, head: &mut PlanKeys, problems: &mut Problems) {
     let known = ["budget", "tokens", "time", "iterations"];

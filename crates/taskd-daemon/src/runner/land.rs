@@ -94,6 +94,7 @@ impl Job {
         expected: Oid,
     ) -> Result<Outcome, Trouble> {
         match op {
+            QueueOp::Land(_) if self.is_proposed() => self.propose(commit).await,
             QueueOp::Land(_) | QueueOp::Undo(_) => {
                 self.publish_to_target(op, commit, expected).await
             }

@@ -84,6 +84,9 @@ impl Service {
             self.command(actor, Command::Unpark).await?;
         }
         let ids: Vec<LoopId> = picked.iter().map(|it| it.2).collect();
+        if matches!(verb, v1::Verb::Resume | v1::Verb::Reject) {
+            self.tell_edits(actor, &ids).await;
+        }
         let mut seq = self.ctx().hub.head().0;
         for command in self.commands(verb, ids, &request.text)? {
             seq = self.command(actor, command).await?;

@@ -311,6 +311,12 @@ catalogue! {
     BranchGone "branch_gone" UserFixable Asks NotFound 1
         "The target branch does not exist any more"
         "create it again, then `taskd resume ID`"
+    PushFailed "push_failed" UserFixable Asks Unavailable 1
+        "Work could not be pushed to the remote"
+        "push something yourself to see why, then `taskd resume ID`"
+    PullRequestFailed "pull_request_failed" UserFixable Asks FailedPrecondition 1
+        "The command that opens a pull request failed, or printed no address"
+        "set `land.pr_command` right, then `taskd resume ID`"
     NothingToLand "nothing_to_land" Permanent Asks FailedPrecondition 1
         "There is no work to bring to the target"
         "`taskd show ID` says what the loop has done"

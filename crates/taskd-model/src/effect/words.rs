@@ -127,6 +127,7 @@ impl fmt::Display for Outcome {
             Self::CandidateGated(report) => write!(f, "candidate {}", colour(report.green)),
             Self::Published => write!(f, "published"),
             Self::PublishMoved { actual } => write!(f, "not moved, ref at {}", actual.short()),
+            Self::Proposed { url } => write!(f, "proposed at {url}"),
             Self::PublishHeld { .. } => write!(f, "not moved, checkout has changes"),
             Self::Failed { failure, .. } => match failure {
                 Failure::NotBefore(ms) => write!(f, "failed, not before {ms} ms"),

@@ -17,6 +17,9 @@ pub enum LandPolicy {
     Ask,
     /// As soon as the gate is green.
     OnGate,
+    /// Never by us: it is proposed to a remote as a pull request, and has landed when the remote's
+    /// branch has it. The plan's target is that branch, as in `origin/main`.
+    Pr,
 }
 
 /// Priority classes of model calls, from last to first.

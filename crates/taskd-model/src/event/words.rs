@@ -15,11 +15,20 @@ impl fmt::Display for QueueEnd {
             Self::Empty => f.write_str("nothing left to bring"),
             Self::Red { .. } => f.write_str("gate red"),
             Self::Conflict { .. } => f.write_str("conflict"),
+            Self::Proposed { commit, url } => write!(f, "proposed: {} at {url}", commit.short()),
             Self::Held { why } => write!(f, "held: {why}"),
             Self::Failed { message } => write!(f, "failed: {message}"),
             Self::Withdrawn => f.write_str("withdrawn"),
         }
     }
+}
+
+/// Another model works.
+fn changed(f: &mut fmt::Formatter<'_>, from: &str, to: &str, cause: &ChangeCause) -> fmt::Result {
+    if *cause == ChangeCause::Back {
+        return write!(f, "calls {to} again instead of {from}");
+    }
+    write!(f, "calls {to} instead of {from}: {cause}")
 }
 
 impl fmt::Display for Arranged {
@@ -80,12 +89,7 @@ impl fmt::Display for Event {
             Self::EffectEnded { effect, outcome } => write!(f, "{effect} {outcome}"),
             Self::StatusChanged { from, to, reason } => write!(f, "{from} -> {to}: {reason}"),
             Self::IterationStarted { n } => write!(f, "iteration {n}"),
-            Self::ModelChanged { from, to, cause: ChangeCause::Back, .. } => {
-                write!(f, "calls {to} again instead of {from}")
-            }
-            Self::ModelChanged { from, to, cause, .. } => {
-                write!(f, "calls {to} instead of {from}: {cause}")
-            }
+            Self::ModelChanged { from, to, cause, .. } => changed(f, from, to, cause),
             Self::IterationEnded { n, verdict, .. } => write!(f, "iteration {n} ended: {verdict}"),
             Self::Deferred { until, why } => write!(f, "waits until {}: {why}", until.0),
             Self::DeferralOver => f.write_str("waited long enough"),
@@ -96,6 +100,7 @@ impl fmt::Display for Event {
             Self::GateFlaked { effect, tests, .. } => flaked(f, *effect, tests),
             Self::ApprovalAsked => f.write_str("asks to land"),
             Self::Approved => f.write_str("approved"),
+            Self::LandingSeen { commit, .. } => write!(f, "seen on its target: {}", commit.short()),
             Self::SyncAsked => f.write_str("asked to land beside the person's changes"),
             Self::Rejected { .. } => f.write_str("rejected"),
             Self::NoteAdded { .. } => f.write_str("told something"),

@@ -362,6 +362,7 @@ impl LoopView {
             | Outcome::CandidateGated(_)
             | Outcome::Published
             | Outcome::PublishMoved { .. }
+            | Outcome::Proposed { .. }
             | Outcome::PublishHeld { .. } => {}
         }
     }
@@ -396,6 +397,7 @@ impl LoopView {
             | Outcome::CandidateGated(_)
             | Outcome::Published
             | Outcome::PublishMoved { .. }
+            | Outcome::Proposed { .. }
             | Outcome::PublishHeld { .. }
             | Outcome::Failed { .. }
             | Outcome::Cancelled { .. } => None,

@@ -45,9 +45,7 @@ impl View {
                 (it.git_dir, it.root, it.forgotten) = (git_dir.clone(), root.clone(), false);
             }
             Event::ProjectForgotten { id } => {
-                if let Some(it) = self.projects.get_mut(id) {
-                    it.forgotten = true;
-                }
+                self.projects.entry(*id).and_modify(|it| it.forgotten = true);
             }
             Event::MainMoved { target, to, commits, .. } => {
                 if let Some(project) = record.project {
@@ -72,6 +70,7 @@ impl View {
             Event::BudgetRenewed { of } => self.budget_closed(*of, None),
             Event::QueueEntered { op } => self.queue_entered(seq, *op, at),
             Event::QueueLeft { entry, op, end } => self.queue_left(*entry, *op, end, record),
+            Event::LandingSeen { commit, onto } => self.landing_seen(*commit, *onto, record),
             Event::DaemonStopped
             | Event::StatusChanged { .. }
             | Event::IterationStarted { .. }
@@ -132,8 +131,8 @@ impl View {
             Event::GateFlaked { .. } => it.flaked = it.flaked.saturating_add(1),
             Event::ApprovalAsked => it.asks_to_land(Some(at), at),
             Event::Approved | Event::SyncAsked => {
-                (it.approval_asked, it.held) = (None, None);
-                it.rest(at);
+                it.held = None;
+                it.asks_to_land(None, at);
             }
             Event::Rejected { note } => {
                 it.send_back();
@@ -163,6 +162,7 @@ impl View {
             | Event::EffectObserved { .. }
             | Event::EffectEnded { .. }
             | Event::StatusChanged { .. }
+            | Event::LandingSeen { .. }
             | Event::BudgetSet { .. }
             | Event::BudgetWarned { .. }
             | Event::TokensSet { .. }
@@ -325,6 +325,7 @@ impl LoopView {
             approval_asked: None,
             suspicion: None,
             held: None,
+            pull_request: None,
             queue_entry: None,
             iteration: 0,
             iterations: Vec::new(),

@@ -92,6 +92,7 @@ impl View {
             | Event::GateFlaked { .. }
             | Event::ApprovalAsked
             | Event::Approved
+            | Event::LandingSeen { .. }
             | Event::SyncAsked
             | Event::Rejected { .. }
             | Event::NoteAdded { .. }
@@ -242,6 +243,7 @@ impl View {
             | Outcome::CandidateGated(_)
             | Outcome::Published
             | Outcome::PublishMoved { .. }
+            | Outcome::Proposed { .. }
             | Outcome::PublishHeld { .. }
             | Outcome::Cancelled { .. } => None,
         }
@@ -281,6 +283,7 @@ impl View {
             QueueEnd::Empty
             | QueueEnd::Red { .. }
             | QueueEnd::Conflict { .. }
+            | QueueEnd::Proposed { .. }
             | QueueEnd::Held { .. }
             | QueueEnd::Failed { .. }
             | QueueEnd::Withdrawn => {
@@ -324,6 +327,7 @@ impl View {
             QueueEnd::Empty | QueueEnd::Withdrawn => None,
             QueueEnd::Red { .. } => Some(line(format!("gate RED together with {place}"))),
             QueueEnd::Conflict { .. } => Some(line(format!("does not merge with {place}"))),
+            QueueEnd::Proposed { url, .. } => Some(line(format!("pull request {url}"))),
             QueueEnd::Held { why } => Some(line("landing is held".to_owned()).detail(why)),
             QueueEnd::Failed { message } => Some(line("landing failed".to_owned()).detail(message)),
         }
@@ -345,15 +349,16 @@ impl View {
                 Line { until: Some(*until), ..line(format!("waits: {why}")) }
             }
             Event::LimitReached { limit } => line(format!("limit reached: {limit}")),
-            Event::InternalError { message } => {
-                line("a defect of taskd ends it".to_owned()).detail(message)
-            }
+            Event::InternalError { message } => defect(line, message),
             Event::GateTamperSuspected { suspicion } => {
                 line(format!("it {suspicion}")).detail("a person decides, whatever the gate says")
             }
             Event::GateFlaked { tests, .. } => line(flaky(tests)),
             Event::ApprovalAsked => line(format!("ready to land: {}", it.sum())),
             Event::Approved => line("approved".to_owned()),
+            Event::LandingSeen { commit, .. } => {
+                line(format!("landed as {}, seen on its target", commit.short()))
+            }
             Event::SyncAsked => line("lands beside your changes".to_owned()),
             Event::Rejected { .. } => line("sent back".to_owned()),
             event @ Event::Rewound { .. } => {
@@ -532,6 +537,11 @@ fn tests(n: u32) -> String {
 /// `1 file`, `2 files`.
 fn count(n: u64, thing: &str) -> String {
     format!("{n} {thing}{}", if n == 1 { "" } else { "s" })
+}
+
+/// What is told of a defect of ours.
+fn defect(line: impl Fn(String) -> Line, message: &str) -> Line {
+    line("a defect of taskd ends it".to_owned()).detail(message)
 }
 
 /// Cost for people, with what nobody counted, or what has no known price, named.

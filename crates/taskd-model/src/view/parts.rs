@@ -265,6 +265,9 @@ pub struct LoopView {
     pub suspicion: Option<Suspicion>,
     /// A person's checkout is in the way of landing it.
     pub held: Option<String>,
+    /// Where its pull request is, once there was one.
+    #[serde(default)]
+    pub pull_request: Option<String>,
     /// Its entry in the landing queue.
     pub queue_entry: Option<Seq>,
     /// Iteration, from 1; 0 before the first.

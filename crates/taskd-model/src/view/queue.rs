@@ -135,6 +135,18 @@ impl View {
         }
     }
 
+    /// A remote's branch has what was proposed.
+    pub(super) fn landing_seen(&mut self, commit: Oid, onto: Oid, record: &Record) {
+        let (Some(id), at) = (record.loop_id, record.at) else { return };
+        let Some(it) = self.loops.get_mut(&id) else { return };
+        let first = it.landed.replace(Landed { commit, onto, at }).is_none();
+        it.held = None;
+        it.rest(at);
+        if let Some(plan) = self.plans.get_mut(&id.plan()) {
+            plan.landed += u32::from(first);
+        }
+    }
+
     /// A ref is at what a queue entry made.
     fn brought(&mut self, op: QueueOp, (commit, onto): (Oid, Oid), evidence: Evidence, at: Time) {
         match op {
@@ -177,7 +189,7 @@ impl LoopView {
                 self.trouble = None;
                 return;
             }
-            QueueEnd::Withdrawn => return,
+            QueueEnd::Withdrawn | QueueEnd::Proposed { .. } => return,
             QueueEnd::Empty => "nothing of it is left on the target".to_owned(),
             QueueEnd::Red { .. } => "the gate is red without it".to_owned(),
             QueueEnd::Conflict { .. } => "later work changed the same lines".to_owned(),
@@ -191,6 +203,10 @@ impl LoopView {
     /// What is in the way of landing it, if the end of its entry names something.
     fn not_brought(&mut self, end: &QueueEnd, record: &Record) {
         match end {
+            QueueEnd::Proposed { url, .. } => {
+                self.held = Some(format!("pull request {url}"));
+                self.pull_request = Some(url.clone());
+            }
             QueueEnd::Held { why } => self.held = Some(why.clone()),
             QueueEnd::Failed { message } => {
                 let message = message.clone();

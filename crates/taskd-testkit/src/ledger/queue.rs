@@ -23,7 +23,7 @@ impl Ledger {
             let may = match plan.land {
                 LandPolicy::Never => false,
                 LandPolicy::Ask => row.approved,
-                LandPolicy::OnGate => row.approved || !row.doubted,
+                LandPolicy::OnGate | LandPolicy::Pr => row.approved || !row.doubted,
             };
             check(may && !row.held, || format!("{op} without a person's word"))?;
             let landed = |need: &u16| {
@@ -83,6 +83,7 @@ impl Ledger {
                 row.landed_as = lands.then_some(*commit).or(row.landed_as);
             }
             QueueEnd::Empty => row.brought.push(None),
+            QueueEnd::Proposed { .. } => row.held = true,
             QueueEnd::Held { .. } => (row.held, tally.held) = (true, tally.held + 1),
             QueueEnd::Red { .. } | QueueEnd::Conflict { .. } => tally.sent_back += 1,
             QueueEnd::Failed { .. } | QueueEnd::Withdrawn => {}

@@ -61,6 +61,9 @@ pub(crate) struct LoopRow {
     /// The commit that took it off the target again.
     #[serde(skip_serializing_if = "Option::is_none")]
     undone: Option<String>,
+    /// Where its pull request is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pull_request: Option<String>,
 }
 
 /// `ls --json`: one object.
@@ -402,6 +405,7 @@ fn row(view: &View, it: &LoopView, now: Time) -> LoopRow {
         ended: it.ended_at.map(time),
         landed: it.landed.map(|it| it.commit.to_string()),
         undone: it.undone.map(|it| it.commit.to_string()),
+        pull_request: it.pull_request.clone(),
     }
 }
 
@@ -411,6 +415,7 @@ fn land(policy: v1::LandPolicy) -> &'static str {
         v1::LandPolicy::Never => "never",
         v1::LandPolicy::Ask => "ask",
         v1::LandPolicy::OnGate => "on-gate",
+        v1::LandPolicy::Pr => "pr",
     }
 }
 

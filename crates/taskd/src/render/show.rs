@@ -61,6 +61,9 @@ pub(crate) fn one(view: &View, id: LoopId, more: &v1::ShowResponse, scene: &Scen
     }
     out.push(limits(it, scene));
     out.extend(it.context.as_ref().and_then(context));
+    if let Some(url) = &it.pull_request {
+        out.push(pair("asked for", &clean(url), ""));
+    }
     if let Some(landed) = &it.landed {
         let text = format!("{} on {}", landed.commit.short(), landed.onto.short());
         out.push(pair("landed", &text, &format!("{} ago", scene.age(landed.at))));

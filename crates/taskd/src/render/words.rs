@@ -64,6 +64,8 @@ pub(crate) fn doing(view: &View, it: &LoopView, now: Time) -> String {
         Doing::Rebasing => "moving onto the new base".to_owned(),
         Doing::ReadyToLand => ready(it),
         Doing::InQueue { landing, phase } => queue(view, it, *landing, *phase),
+        // Its row has no room for more.
+        Doing::Held(why) if it.pull_request.is_some() => clean(why),
         Doing::Held(why) => {
             let plan = view.plans.get(&it.id.plan());
             let target = plan.map_or("the target", |it| it.target.as_str());
