@@ -1,7 +1,7 @@
 //! Checkpoints: the files of a worktree as a commit under a ref of ours. Disturbs neither the
 //! worktree's index nor its HEAD; what the agent committed, staged or left in a merge is just files.
 
-use git2::{Delta, Repository, Tree};
+use git2::{Delta, DiffOptions, Repository, Tree};
 use serde::{Deserialize, Serialize};
 use taskd_model::Oid;
 
@@ -10,6 +10,10 @@ use crate::files::Files;
 use crate::path::RepoPath;
 use crate::repo::{Identity, Repo, commit, from_git, to_git, tree, write_commit};
 use crate::spot::Kind;
+use crate::tree::changed;
+
+/// So many paths are named to a comparison; with more of them it looks at all.
+const MAX_NAMED: usize = 1_000;
 
 /// A saved state of a worktree's files.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -82,8 +86,17 @@ fn compare(
     files: &Tree<'_>,
 ) -> Result<(git2::DiffStats, Vec<RepoPath>), GitError> {
     let doing = "comparing the checkpoint with the tree";
-    let diff =
-        repo.diff_tree_to_tree(Some(base), Some(files), None).map_err(git(doing, base.id()))?;
+    let changes = changed(repo, Some(base), files)?;
+    let mut options = DiffOptions::new();
+    if changes.len() <= MAX_NAMED {
+        // Named, because otherwise both trees are walked to the end. No name at all would be every
+        // name; no tree has this one.
+        options.disable_pathspec_match(true).pathspec(".git");
+        changes.iter().for_each(|it| _ = options.pathspec(it.path.as_path()));
+    }
+    let diff = repo
+        .diff_tree_to_tree(Some(base), Some(files), Some(&mut options))
+        .map_err(git(doing, base.id()))?;
     let mut marked = Vec::new();
     for delta in diff.deltas().filter(|delta| delta.status() != Delta::Deleted) {
         let file = delta.new_file();

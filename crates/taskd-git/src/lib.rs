@@ -20,6 +20,7 @@
 mod checkpoint;
 mod error;
 mod files;
+mod fill;
 mod follow;
 mod history;
 mod include;
@@ -32,6 +33,7 @@ mod refs;
 mod remote;
 mod repo;
 mod spot;
+mod tree;
 mod worktree;
 
 pub use checkpoint::Checkpoint;

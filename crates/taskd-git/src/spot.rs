@@ -7,6 +7,7 @@
 //!
 //! - `taskd`: the marker. Written first, removed last.
 //! - `taskd-ready`: the files are whole. Absent while they are being set.
+//! - `taskd-filling`: what is in the directory was put there by us, and nobody has worked there yet.
 //! - `taskd-removing`: the worktree is proven to be removable and is being removed.
 //! - `taskd-index`: the stat cache of our snapshots; the worktree's own `index` is the agent's.
 
