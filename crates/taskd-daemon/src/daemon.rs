@@ -36,6 +36,7 @@ use crate::{
     runner::{
         Context, Runner, Settings, Trouble, chain, lock,
         place::{self, private_dir},
+        pool,
     },
     service::{Facts, Service},
     watcher,
@@ -288,7 +289,8 @@ fn start(
         tokio::select! {
             () = watcher::watch(Arc::clone(&watching), poll) => {}
             () = watcher::remote::follow(Arc::clone(&watching)) => {}
-            () = place::keep(watching) => {}
+            () = place::keep(Arc::clone(&watching)) => {}
+            () = pool::keep(watching) => {}
             () = stopped.cancelled() => {}
         }
     });

@@ -11,6 +11,7 @@ mod land;
 mod live;
 mod mcp;
 pub(crate) mod place;
+pub(crate) mod pool;
 mod programs;
 mod recent;
 mod relay;
@@ -107,6 +108,8 @@ pub(crate) struct Context {
     scratch: Mutex<BTreeSet<(ProjectId, u32)>>,
     /// What worktrees have besides their files.
     places: Mutex<place::Blocks>,
+    /// Spare worktrees.
+    pool: pool::Pool,
     running: Mutex<BTreeMap<EffectId, watch::Sender<bool>>>,
     /// How targets that follow a remote are doing.
     pub(crate) remotes: Remotes,
@@ -157,6 +160,7 @@ impl Context {
             secrets,
             scratch: Mutex::default(),
             places: Mutex::default(),
+            pool: pool::Pool::default(),
             remotes: Remotes::default(),
             turns: Mutex::default(),
             running: Mutex::default(),

@@ -60,7 +60,7 @@ fn changes_bytes(attributes: &[u8]) -> bool {
 }
 
 /// No part of the path leads out of the worktree or into git's own files.
-fn is_safe(path: &RepoPath) -> bool {
+pub(crate) fn is_safe(path: &RepoPath) -> bool {
     path.as_bytes().split(|byte| *byte == b'/').all(|part| {
         !part.is_empty() && part != b"." && part != b".." && !part.eq_ignore_ascii_case(b".git")
     })
@@ -159,7 +159,7 @@ pub(crate) fn entry(
     found: Option<&fs::Metadata>,
 ) -> IndexEntry {
     // Indexes hold the low 32 bits of everything.
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "as git does")]
+    #[expect(clippy::cast_possible_truncation, reason = "as git does")]
     let low = |it: u64| it as u32;
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "as git does")]
     let time = |s: i64, ns: i64| IndexTime::new(s as i32, ns as u32);

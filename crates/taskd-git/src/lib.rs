@@ -3,8 +3,8 @@
 //! - [`probe`] looks at a path and refuses repositories taskd cannot work with.
 //! - [`Repo`] is one repository as one store sees it:
 //!   - worktrees: [`Repo::ensure_worktree`], [`Repo::checkout_scratch`], [`Repo::remove_worktree`],
-//!     [`Repo::copy_included`];
-//!   - work: [`Repo::checkpoint`], [`Repo::rebase`];
+//!     [`Repo::copy_included`], [`Repo::make_spare`];
+//!   - work: [`Repo::checkpoint`], [`Repo::checkpoint_paths`], [`Repo::rebase`];
 //!   - a program that worked there: [`Repo::before`], [`Repo::mend`], [`Repo::after`];
 //!   - landing: [`Repo::candidate`], [`Repo::merge_into`], [`Repo::publish`],
 //!     [`Repo::checked_out_at`], then [`follow_checkout`] for the person's checkout;
@@ -27,6 +27,7 @@ mod include;
 mod merge;
 mod outside;
 mod path;
+mod pool;
 mod probe;
 mod program;
 mod refs;
@@ -44,6 +45,7 @@ pub use include::{Included, MAX_INCLUDED_BYTES, MAX_INCLUDED_FILES, Skipped};
 pub use merge::{Candidate, Rebased};
 pub use outside::{Before, Mark, Trace};
 pub use path::{BadPath, RepoPath};
+pub use pool::MAX_SPARES;
 pub use probe::{MAX_DIRTY_FILES, Probe, probe};
 pub use refs::Published;
 pub use remote::Fetch;

@@ -11,6 +11,7 @@ use taskd_model::Oid;
 use crate::error::{GitError, git, io};
 use crate::files::{Files, write_own_index};
 use crate::fill::fill;
+use crate::pool::go_on;
 use crate::repo::{Repo, commit, from_git, to_git, tree, write_commit};
 use crate::spot::{Found, Kind, Spot};
 
@@ -46,6 +47,8 @@ pub struct Prepared {
     pub path: PathBuf,
     /// It was not there before.
     pub created: bool,
+    /// It was made from a spare.
+    pub from_spare: bool,
     /// The files that were there have been kept.
     pub kept: bool,
     /// Where differing files were saved before they were replaced.
@@ -60,7 +63,7 @@ pub struct Removed {
 }
 
 /// The files are being written into a worktree that was empty: nothing in it is anybody's work.
-const FILLING: &str = "taskd-filling";
+pub(crate) const FILLING: &str = "taskd-filling";
 
 /// Claims a worktree; one that was being filled when we were killed begins anew.
 fn claim_whole(spot: &Spot) -> Result<Found, GitError> {
@@ -100,13 +103,29 @@ impl Repo {
         let found = claim_whole(&spot)?;
         spot.reset_state(base)?;
         let kept = keep && found == Found::There && spot.flag("taskd-ready");
-        let salvaged = if kept { None } else { self.set_files(&spot, base, target, found)? };
+        let spare = if found == Found::New { self.take_spare(&spot)? } else { None };
+        let salvaged = match spare {
+            Some(from) => {
+                spot.reset_state(target)?;
+                go_on(&spot, from, &tree(&repo, target)?)?;
+                spot.reset_state(base)?;
+                None
+            }
+            None if kept => None,
+            None => self.set_files(&spot, base, target, found)?,
+        };
         let repo = spot.open()?;
         let now = if kept { None } else { Some(tree(&repo, target)?) };
         write_own_index(&repo, &spot, &tree(&repo, base)?, now.as_ref())?;
         spot.set("taskd-ready")?;
         spot.unset(FILLING)?;
-        Ok(Prepared { path: spot.dir, created: found == Found::New, kept, salvaged })
+        Ok(Prepared {
+            path: spot.dir,
+            created: found == Found::New,
+            from_spare: spare.is_some(),
+            kept,
+            salvaged,
+        })
     }
 
     /// Makes a reusable detached checkout of exactly this commit's files, for a gate. Ignored files

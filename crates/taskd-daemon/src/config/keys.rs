@@ -107,7 +107,7 @@ const MONEY: Kind = Kind::Money { min_micros: CENT, max_micros: 100_000 * DOLLAR
 
 use Scope::{Daemon, Tighten};
 
-static KEYS: [KeyDoc; 42] = [
+static KEYS: [KeyDoc; 43] = [
     by(Daemon, key("limits.loops", count(1, 1_000), "50", "Loops at work at once.")),
     by(
         Daemon,
@@ -252,6 +252,12 @@ static KEYS: [KeyDoc; 42] = [
             "20000",
             "First of the ports worktrees get, ten each.",
         ),
+    ),
+    key(
+        "work.pool",
+        count(0, 16),
+        "2",
+        "Spare worktrees of a project with a thousand files or more.",
     ),
     key("work.type", Kind::Name, "ralph", "The loop type."),
     key("work.conflict", Kind::Conflict, "loop(2)", "Who solves conflicts with a moved base."),
