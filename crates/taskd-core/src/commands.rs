@@ -189,17 +189,11 @@ impl Coordinator {
                     }
                 }
             }
-            Command::Land(ids) => {
-                let engines = self.passed(ids)?;
-                let never = |it: &&LoopEngine| {
-                    self.state().plan(it.id.plan()).head.land == LandPolicy::Never
-                };
-                if let Some(it) = engines.iter().find(never) {
-                    return Err(Rejected::NeverLands { name: self.name_of(it.id) });
-                }
-                for engine in engines {
-                    if !engine.approved || engine.held {
-                        self.emit(now, actor, Some(engine.id), Event::Approved);
+            Command::Land(ids) => self.land(now, actor, ids)?,
+            Command::Sync(ids) => {
+                for engine in self.passed(ids)? {
+                    if engine.held {
+                        self.emit(now, actor, Some(engine.id), Event::SyncAsked);
                     }
                 }
             }
@@ -302,6 +296,21 @@ impl Coordinator {
             self.state().loops().values().filter(rests).map(|it| it.id).collect();
         for id in resting {
             self.emit(now, Actor::Core, Some(id), Event::DeferralOver);
+        }
+        Ok(())
+    }
+
+    fn land(&mut self, now: Time, actor: Actor, ids: &[LoopId]) -> Result<(), Rejected> {
+        let engines = self.passed(ids)?;
+        let never =
+            |it: &&LoopEngine| self.state().plan(it.id.plan()).head.land == LandPolicy::Never;
+        if let Some(it) = engines.iter().find(never) {
+            return Err(Rejected::NeverLands { name: self.name_of(it.id) });
+        }
+        for engine in engines {
+            if !engine.approved || engine.held {
+                self.emit(now, actor, Some(engine.id), Event::Approved);
+            }
         }
         Ok(())
     }

@@ -195,6 +195,7 @@ impl Coordinator {
             | Event::Passed { .. }
             | Event::ApprovalAsked
             | Event::Approved
+            | Event::SyncAsked
             | Event::Rejected { .. }
             | Event::NoteAdded { .. }
             | Event::QuestionAnswered { .. }

@@ -91,6 +91,8 @@ pub(crate) struct LoopEngine {
     pub(crate) doubted: bool,
     /// Landing was refused by the person's checkout.
     pub(crate) held: bool,
+    /// A person wants it to land beside the changes of that checkout.
+    pub(crate) beside: bool,
     /// It does not go onto this tip of the target alone: it waits for what was integrated before.
     pub(crate) refused_on: Option<Oid>,
     /// Its work is on the integration ref as this commit.
@@ -236,6 +238,7 @@ impl LoopEngine {
             approved: false,
             doubted: false,
             held: false,
+            beside: false,
             refused_on: None,
             integrated: None,
             landed: None,

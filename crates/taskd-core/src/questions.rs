@@ -103,6 +103,7 @@ impl Coordinator {
             }),
             attempt: engine.sends.saturating_sub(1),
             session: engine.session.clone(),
+            beside: engine.beside,
         }
     }
 

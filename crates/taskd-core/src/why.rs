@@ -128,7 +128,10 @@ impl Coordinator {
                 if engine.next == Next::Land =>
             {
                 let text = if engine.held {
-                    format!("{name} passed, but your checkout of the target has changes")
+                    format!(
+                        "{name} passed, but your checkout of the target has changes; \
+                         `taskd sync` brings it there if they are to other files"
+                    )
                 } else if engine.refused_on.is_some() {
                     format!("{name} lands after what passed before it, which is not landed yet")
                 } else if engine.approved {

@@ -49,7 +49,7 @@ use tokio::{
 use tracing::error;
 
 pub(crate) use self::{
-    land::{Moved, move_target},
+    land::{Following, Moved, move_target},
     programs::ending,
     reporter::Reporter,
     trouble::{Trouble, chain},

@@ -5,9 +5,11 @@
 
 mod act;
 mod answer;
+mod branch;
 mod budget;
 mod look;
 mod queue;
+mod sync;
 mod texts;
 mod watch;
 

@@ -47,10 +47,50 @@ pub enum Follow {
     },
 }
 
+/// What a checkout's changes are to a move of its branch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Manner {
+    /// Any change stops it.
+    Clean,
+    /// Changes to other files than those that move stay, like in a fast-forward of git's.
+    Beside,
+}
+
 /// Moves the files and index of the checkout at `root` from one commit to the other, if `branch` is
 /// checked out there and everything is clean. Call it after the branch has moved (before works too);
 /// running it again after a crash finishes what was begun.
 pub fn follow_checkout(root: &Path, branch: &str, from: Oid, to: Oid) -> Result<Follow, GitError> {
+    bring(root, branch, (from, to), Manner::Clean)
+}
+
+/// The same beside changes of the person's, staged or not, to files that both commits have alike:
+/// those stay as they are. A changed or untracked file that would have to be written stops it.
+pub fn sync_checkout(root: &Path, branch: &str, from: Oid, to: Oid) -> Result<Follow, GitError> {
+    bring(root, branch, (from, to), Manner::Beside)
+}
+
+/// What [`sync_checkout`] would say. No file and no entry of the index changes.
+pub fn could_sync(root: &Path, branch: &str, from: Oid, to: Oid) -> Result<Follow, GitError> {
+    let repo = Repository::open(root).map_err(git("opening the checkout", root.display()))?;
+    if let Some(not_now) = not_now(&repo, root, branch, from, to)? {
+        return Ok(not_now);
+    }
+    let index = Index { root, lock: repo.path().join("index.lock") };
+    if !index.refresh()? {
+        return Ok(index.busy());
+    }
+    Ok(match look(&repo, root, (from, to), Manner::Beside)? {
+        Look::Dirty(files) => Follow::Dirty { files: files.into_iter().collect() },
+        Look::There | Look::Free(_) => Follow::Followed,
+    })
+}
+
+fn bring(
+    root: &Path,
+    branch: &str,
+    (from, to): (Oid, Oid),
+    manner: Manner,
+) -> Result<Follow, GitError> {
     let repo = Repository::open(root).map_err(git("opening the checkout", root.display()))?;
     if let Some(not_now) = not_now(&repo, root, branch, from, to)? {
         return Ok(not_now);
@@ -60,43 +100,11 @@ pub fn follow_checkout(root: &Path, branch: &str, from: Oid, to: Oid) -> Result<
     if !index.refresh()? {
         return Ok(index.busy());
     }
-    let staged = ["diff-index", "--cached", "--name-only", "-z", "--ignore-submodules"];
-    let staged = |commit: &str| -> Result<BTreeSet<RepoPath>, GitError> {
-        let [a, b, c, d, e] = staged;
-        Ok(paths(&run_ok(root, &args([a, b, c, d, e, commit, "--"]), b"")?).into_iter().collect())
+    let done = match look(&repo, root, (from, to), manner)? {
+        Look::There => return Ok(Follow::Followed),
+        Look::Dirty(files) => return Ok(Follow::Dirty { files: files.into_iter().collect() }),
+        Look::Free(done) => done,
     };
-    let unstaged = args(["diff-files", "--name-only", "-z", "--ignore-submodules"]);
-    let unstaged: BTreeSet<_> = paths(&run_ok(root, &unstaged, b"")?).into_iter().collect();
-    let (not_from, not_to) = (staged(&from_text)?, staged(&to_text)?);
-    if not_to.is_empty() && unstaged.is_empty() {
-        return Ok(Follow::Followed);
-    }
-    let moves = moves(&repo, from, to)?;
-    let mut dirty = BTreeSet::new();
-    let mut done = Vec::new();
-    for path in not_from.iter().filter(|path| not_to.contains(path)) {
-        dirty.insert(path.clone());
-    }
-    for path in &unstaged {
-        match moves.get(path) {
-            Some(target) if is_there(root, path, target)? => done.push((path, target)),
-            _ => drop(dirty.insert(path.clone())),
-        }
-    }
-    // Staged for the new commit by nobody but us, or an addition of a file that is not tracked.
-    for (path, target) in moves.iter().filter(|(path, _)| !unstaged.contains(path)) {
-        let tracked = not_from.contains(path) || target.was_there;
-        if !tracked && let Some(in_way) = in_the_way(root, path, &moves) {
-            if in_way == *path && is_there(root, path, target)? {
-                done.push((path, target));
-            } else if !moves.get(&in_way).is_some_and(|m| m.was_there) {
-                dirty.insert(in_way);
-            }
-        }
-    }
-    if !dirty.is_empty() {
-        return Ok(Follow::Dirty { files: dirty.into_iter().collect() });
-    }
     if !index.stage(&done)? {
         return Ok(index.busy());
     }
@@ -109,6 +117,68 @@ pub fn follow_checkout(root: &Path, branch: &str, from: Oid, to: Oid) -> Result<
     }
     let moved = index.write(&args(["read-tree", "-m", "-u", &from_text, &to_text]), b"")?;
     Ok(if moved { Follow::Followed } else { index.busy() })
+}
+
+/// What was found in a checkout that shall move.
+enum Look {
+    /// It is there.
+    There,
+    /// These of the person's changes are in the way.
+    Dirty(BTreeSet<RepoPath>),
+    /// It can move; these files are already what they shall be, and the index does not know.
+    Free(Vec<(RepoPath, Target)>),
+}
+
+/// Compares index and files with both commits. The index knows the times of all files.
+fn look(
+    repo: &Repository,
+    root: &Path,
+    (from, to): (Oid, Oid),
+    manner: Manner,
+) -> Result<Look, GitError> {
+    let staged = |commit: Oid| -> Result<BTreeSet<RepoPath>, GitError> {
+        let commit = commit.to_string();
+        let how = ["diff-index", "--cached", "--name-only", "-z", "--ignore-submodules"];
+        let [a, b, c, d, e] = how;
+        Ok(paths(&run_ok(root, &args([a, b, c, d, e, &commit, "--"]), b"")?).into_iter().collect())
+    };
+    let unstaged = args(["diff-files", "--name-only", "-z", "--ignore-submodules"]);
+    let mut unstaged: BTreeSet<_> = paths(&run_ok(root, &unstaged, b"")?).into_iter().collect();
+    let (not_from, mut not_to) = (staged(from)?, staged(to)?);
+    let mut moves = moves(repo, from, to)?;
+    if manner == Manner::Beside {
+        unstaged.retain(|path| moves.contains_key(path));
+        not_to.retain(|path| moves.contains_key(path));
+    }
+    if not_to.is_empty() && unstaged.is_empty() {
+        return Ok(Look::There);
+    }
+    let mut dirty = BTreeSet::new();
+    let mut done = Vec::new();
+    for path in not_from.iter().filter(|path| not_to.contains(path)) {
+        dirty.insert(path.clone());
+    }
+    for path in &unstaged {
+        match moves.get(path) {
+            Some(target) if is_there(root, path, target)? => done.push(path.clone()),
+            _ => drop(dirty.insert(path.clone())),
+        }
+    }
+    // Staged for the new commit by nobody but us, or an addition of a file that is not tracked.
+    for (path, target) in moves.iter().filter(|(path, _)| !unstaged.contains(path)) {
+        let tracked = not_from.contains(path) || target.was_there;
+        if !tracked && let Some(in_way) = in_the_way(root, path, &moves) {
+            if in_way == *path && is_there(root, path, target)? {
+                done.push(path.clone());
+            } else if !moves.get(&in_way).is_some_and(|m| m.was_there) {
+                dirty.insert(in_way);
+            }
+        }
+    }
+    if !dirty.is_empty() {
+        return Ok(Look::Dirty(dirty));
+    }
+    Ok(Look::Free(done.into_iter().filter_map(|path| moves.remove_entry(&path)).collect()))
 }
 
 /// The index of a checkout, written by the git program. Another git may take its lock at any time,
@@ -148,7 +218,7 @@ impl Index<'_> {
     }
 
     /// Tells the index of files that are already those of the new commit; false if it is locked.
-    fn stage(&self, done: &[(&RepoPath, &Target)]) -> Result<bool, GitError> {
+    fn stage(&self, done: &[(RepoPath, Target)]) -> Result<bool, GitError> {
         if done.is_empty() {
             return Ok(true);
         }

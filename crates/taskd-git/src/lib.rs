@@ -7,7 +7,8 @@
 //!   - work: [`Repo::checkpoint`], [`Repo::checkpoint_paths`], [`Repo::rebase`];
 //!   - a program that worked there: [`Repo::before`], [`Repo::mend`], [`Repo::after`];
 //!   - landing: [`Repo::candidate`], [`Repo::merge_into`], [`Repo::publish`],
-//!     [`Repo::checked_out_at`], then [`follow_checkout`] for the person's checkout;
+//!     [`Repo::checked_out_at`], then [`follow_checkout`] or [`sync_checkout`] for the person's
+//!     checkout; [`Repo::new_branch`] where a person asks for one;
 //!   - a remote: [`Repo::fetch`], [`Repo::remote_tip`];
 //!   - reading: [`Repo::tip`], [`Repo::diff`], [`Repo::log`] and their like.
 //!
@@ -39,7 +40,7 @@ mod worktree;
 
 pub use checkpoint::Checkpoint;
 pub use error::GitError;
-pub use follow::{Follow, follow_checkout};
+pub use follow::{Follow, could_sync, follow_checkout, sync_checkout};
 pub use history::{CommitLine, Diff, FileStat};
 pub use include::{Included, MAX_INCLUDED_BYTES, MAX_INCLUDED_FILES, Skipped};
 pub use merge::{Candidate, Rebased};

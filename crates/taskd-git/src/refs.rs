@@ -87,6 +87,28 @@ impl Repo {
         Ok(Published::Done)
     }
 
+    /// Makes a branch where there is none. An existing one is never moved, wherever it is: then
+    /// nothing is written.
+    ///
+    /// # Errors
+    ///
+    /// There is a branch of this name, or the name cannot be one.
+    pub fn new_branch(&self, name: &str, at: Oid, log_message: &str) -> Result<(), GitError> {
+        let bad = |why| GitError::BadName { what: "branch", name: name.to_owned(), why };
+        if !git2::Branch::name_is_valid(name).unwrap_or(false) {
+            return Err(bad("git takes no branch of this name"));
+        }
+        if self.tip(name)?.is_some() {
+            return Err(bad("there is one already; name another"));
+        }
+        match self.publish(&format!("refs/heads/{name}"), at, None, log_message)? {
+            Published::Done => Ok(()),
+            Published::AlreadyThere | Published::Moved { .. } => {
+                Err(bad("there is one already; name another"))
+            }
+        }
+    }
+
     /// The person's checkouts, the main one and linked worktrees, that have this branch checked out
     /// or are rebasing it. Worktrees of ours are left out: they are detached.
     pub fn checked_out_at(&self, branch: &str) -> Result<Vec<PathBuf>, GitError> {

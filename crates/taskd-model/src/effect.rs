@@ -338,6 +338,8 @@ pub struct Subject {
     pub attempt: u32,
     /// The external agent's session, if one is known.
     pub session: Option<String>,
+    /// A person wants it on its target beside the changes of a checkout that has that.
+    pub beside: bool,
 }
 
 /// One finished turn: the reply and the results of the tools it asked for.

@@ -282,6 +282,9 @@ pub enum Event {
     ApprovalAsked,
     /// A person said it may land.
     Approved,
+    /// A person wants work that is held by changes in a checkout on its target now, beside those
+    /// changes.
+    SyncAsked,
     /// A person sent passed work back.
     Rejected {
         /// What is wrong, as a blob.
@@ -487,6 +490,7 @@ kinds! {
     Passed => "passed",
     ApprovalAsked => "approval_asked",
     Approved => "approved",
+    SyncAsked => "sync_asked",
     Rejected => "rejected",
     NoteAdded => "note_added",
     QuestionAnswered => "question_answered",

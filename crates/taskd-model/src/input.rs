@@ -32,6 +32,8 @@ pub enum Command {
     Stop(Vec<LoopId>),
     /// These loops' passed work may land.
     Land(Vec<LoopId>),
+    /// Bring what checkouts hold of these loops to its target now, beside the person's changes.
+    Sync(Vec<LoopId>),
     /// Send passed work back with a note.
     Reject {
         /// The loop.

@@ -485,14 +485,12 @@ impl Ledger {
                 (row.passed, row.approved, row.held) = (true, false, false);
             }
             Event::Approved => (row.approved, row.held) = (true, false),
+            Event::SyncAsked => row.held = false,
             Event::Rejected { .. } => {
                 (row.passed, row.approved, row.held) = (false, false, false);
                 tally.rejected += 1;
             }
-            Event::ResumeAsked => {
-                row.forget_measures();
-                (row.deferred, tally.resumed) = (false, tally.resumed + 1);
-            }
+            Event::ResumeAsked => row.resumed(tally),
             Event::Deferred { .. } => row.deferred = true,
             Event::DeferralOver => row.deferred = false,
             _ => {}
@@ -548,6 +546,12 @@ impl LoopRow {
     fn begins(&mut self, n: u32) {
         (self.iteration, self.iteration_open, self.too_large) = (n, true, 0);
         (self.passed, self.approved, self.held) = (false, false, false);
+    }
+
+    /// A person let it go on.
+    fn resumed(&mut self, tally: &mut Tally) {
+        self.forget_measures();
+        (self.deferred, tally.resumed) = (false, tally.resumed + 1);
     }
 
     /// Nothing is known of how large a request may be.

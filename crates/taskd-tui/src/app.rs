@@ -57,6 +57,8 @@ impl Act {
             | Verb::Forget
             | Verb::Budget
             | Verb::Answer
+            | Verb::Sync
+            | Verb::Branch
             | Verb::Reset => "act on",
         }
     }
@@ -327,6 +329,8 @@ impl App {
             | Verb::Forget
             | Verb::Budget
             | Verb::Answer
+            | Verb::Sync
+            | Verb::Branch
             | Verb::Reset => None,
         }
     }

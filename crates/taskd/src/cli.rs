@@ -107,6 +107,10 @@ async fn dispatch(here: &Here, command: Option<Command>) -> Done {
         }
         Command::Approve(it) | Command::Land(it) => act::verb(here, Verb::Land, it).await,
         Command::Reject(it) => act::text(here, Verb::Reject, it.ids, it.message).await,
+        Command::Sync(it) => act::sync(here, it).await,
+        Command::Branch { id, name } => {
+            act::text(here, Verb::Branch, vec![id], name.unwrap_or_default()).await
+        }
         Command::Pause(it) => act::verb(here, Verb::Pause, it).await,
         Command::Resume(it) => act::verb(here, Verb::Resume, it).await,
         Command::Stop(it) => act::verb(here, Verb::Stop, it).await,

@@ -65,11 +65,7 @@ impl State {
             Event::WorkParked => self.parked = true,
             Event::WorkUnparked => self.parked = false,
             Event::LimitsSet { limits } => self.limits = limits.clone(),
-            Event::ProjectAdded { id, git_dir, .. } => {
-                let known = self.by_git_dir.insert(git_dir.clone(), *id);
-                assert!(known.is_none(), "project {} added twice", id.0);
-                self.projects.insert(*id, Project::new(git_dir.clone()));
-            }
+            Event::ProjectAdded { id, git_dir, .. } => self.add_project(*id, git_dir),
             Event::ProjectForgotten { id } => {
                 // Its number stays taken; only its repository may come back under a new one.
                 let git_dir = self.projects[id].git_dir.clone();
@@ -124,6 +120,7 @@ impl State {
             | Event::Passed { .. }
             | Event::ApprovalAsked
             | Event::Approved
+            | Event::SyncAsked
             | Event::Rejected { .. }
             | Event::NoteAdded { .. }
             | Event::QuestionAnswered { .. }
@@ -147,8 +144,8 @@ impl State {
                 self.engine_mut(id).change_model(to, gives_up.is_some(), since);
             }
             Event::IterationEnded { n, verdict, summary, log, .. } => {
-                let note =
-                    IterationNote { n: *n, verdict: *verdict, summary: summary.clone(), log: *log };
+                let (n, verdict, summary, log) = (*n, *verdict, summary.clone(), *log);
+                let note = IterationNote { n, verdict, summary, log };
                 self.engine_mut(id).iteration_ended(note, since);
             }
             Event::Deferred { until, why } => {
@@ -167,6 +164,7 @@ impl State {
             }
             Event::ApprovalAsked => self.engine_mut(id).asked = true,
             Event::Approved => self.engine_mut(id).approve(),
+            Event::SyncAsked => self.engine_mut(id).sync(),
             Event::Rejected { note } => {
                 self.engine_mut(id).add_note(*note);
                 self.send_back(id, since);
@@ -202,6 +200,12 @@ impl State {
             | Event::QueueLeft { .. } => return false,
         }
         true
+    }
+
+    fn add_project(&mut self, id: ProjectId, git_dir: &str) {
+        let known = self.by_git_dir.insert(git_dir.to_owned(), id);
+        assert!(known.is_none(), "project {} added twice", id.0);
+        self.projects.insert(id, Project::new(git_dir.to_owned()));
     }
 
     fn add_plan(&mut self, id: PlanId, head: &PlanHead, at: Time) {
@@ -534,6 +538,11 @@ impl LoopEngine {
     fn approve(&mut self) {
         self.approved = true;
         self.held = false;
+    }
+
+    /// What a checkout holds shall come to the target beside the changes there.
+    fn sync(&mut self) {
+        (self.held, self.beside) = (false, true);
     }
 
     /// Waits until then, or no longer.

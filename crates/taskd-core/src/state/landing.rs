@@ -92,7 +92,7 @@ impl State {
         engine.passed = None;
         engine.asked = false;
         engine.approved = false;
-        engine.held = false;
+        (engine.held, engine.beside) = (false, false);
         engine.refused_on = None;
         engine.integrated = None;
         engine.set_next(Next::Iterate, since);
@@ -283,7 +283,7 @@ impl State {
                 engine.note_iteration(note(Verdict::Conflict, summary, None));
                 self.send_back(id, since);
             }
-            QueueEnd::Held { .. } => engine.held = true,
+            QueueEnd::Held { .. } => (engine.held, engine.beside) = (true, false),
             QueueEnd::Failed { message } => engine.stuck = Some(Reason::Stuck(message.clone())),
             QueueEnd::Done { .. } | QueueEnd::Empty | QueueEnd::Withdrawn => {}
         }

@@ -3,7 +3,7 @@
 
 use std::{path::Path, time::Duration};
 
-use taskd_git::{Candidate, Follow, Published, Repo, follow_checkout};
+use taskd_git::{Candidate, Follow, GitError, Published, Repo, follow_checkout, sync_checkout};
 use taskd_model::{Code, Failure, Oid, Outcome, QueueOp};
 
 use super::{Job, Trouble, identity, lock};
@@ -137,7 +137,8 @@ impl Job {
     async fn try_publish(&self, commit: Oid, expected: Oid) -> Result<Outcome, Trouble> {
         let (repo, root) = self.ctx.repo(self.order.project)?;
         let target = self.order.target.clone();
-        let follow = self.ctx.config_of(&root)?.follow;
+        let beside = self.order.subject.as_ref().is_some_and(|it| it.beside);
+        let follow = Following::of(self.ctx.config_of(&root)?.follow, beside);
         let message = format!("taskd: land {}", self.order.plan);
         let turn = self.ctx.turn_at_targets(self.order.project);
         self.blocking(move || {
@@ -153,6 +154,35 @@ impl Job {
             }
         })
         .await
+    }
+}
+
+/// Whether checkouts of a target move with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Following {
+    /// The configuration forbids it.
+    Never,
+    /// Clean ones do.
+    Clean,
+    /// By a person's word: also beside changes to other files.
+    Beside,
+}
+
+impl Following {
+    /// What the configuration and a person say.
+    pub(crate) fn of(follow: bool, beside: bool) -> Self {
+        match (follow, beside) {
+            (_, true) => Self::Beside,
+            (true, false) => Self::Clean,
+            (false, false) => Self::Never,
+        }
+    }
+
+    fn bring(self, root: &Path, target: &str, from: Oid, to: Oid) -> Result<Follow, GitError> {
+        match self {
+            Self::Beside => sync_checkout(root, target, from, to),
+            Self::Never | Self::Clean => follow_checkout(root, target, from, to),
+        }
     }
 }
 
@@ -172,13 +202,13 @@ pub(crate) enum Moved {
     },
 }
 
-/// Moves a target forward from one commit to another by compare-and-swap, and the clean checkouts
-/// that have it, unless `follow` forbids that. For whoever has the project's turn at targets.
+/// Moves a target forward from one commit to another by compare-and-swap, and the checkouts that
+/// have it, as `follow` says. For whoever has the project's turn at targets.
 pub(crate) fn move_target(
     repo: &Repo,
     target: &str,
     (from, to): (Oid, Oid),
-    follow: bool,
+    follow: Following,
     message: &str,
 ) -> Result<Moved, Trouble> {
     let checkouts = repo.checked_out_at(target)?;
@@ -187,7 +217,7 @@ pub(crate) fn move_target(
         let held = held_by(checkout, target, from, to, follow);
         if !matches!(held, Ok(None)) {
             for moved in &checkouts[..n] {
-                follow_checkout(moved, target, to, from)?;
+                follow.bring(moved, target, to, from)?;
             }
         }
         if let Some(why) = held? {
@@ -197,7 +227,7 @@ pub(crate) fn move_target(
     let published = repo.publish(&format!("refs/heads/{target}"), to, Some(from), message);
     if !matches!(published, Ok(Published::Done | Published::AlreadyThere)) {
         for moved in &checkouts {
-            follow_checkout(moved, target, to, from)?;
+            follow.bring(moved, target, to, from)?;
         }
     }
     Ok(match published? {
@@ -213,13 +243,13 @@ fn held_by(
     target: &str,
     from: Oid,
     to: Oid,
-    follow: bool,
+    follow: Following,
 ) -> Result<Option<String>, Trouble> {
     let place = checkout.display();
-    let why = if !follow {
+    let why = if follow == Following::Never {
         format!("land.follow is off and your checkout {place} is on {target}")
     } else {
-        match follow_checkout(checkout, target, from, to)? {
+        match follow.bring(checkout, target, from, to)? {
             Follow::Followed | Follow::NotOnBranch | Follow::Moved { .. } => return Ok(None),
             Follow::Dirty { files } => {
                 let first = files.first().map(ToString::to_string).unwrap_or_default();

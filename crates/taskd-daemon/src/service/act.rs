@@ -26,6 +26,8 @@ impl Service {
             v1::Verb::Budget => self.budget(actor, &request).await,
             v1::Verb::Reset => self.reset(actor, &request).await,
             v1::Verb::Answer => self.answer(actor, &request).await,
+            v1::Verb::Sync => self.sync(actor, &request).await,
+            v1::Verb::Branch => self.branch(&request).await,
             v1::Verb::Pause
             | v1::Verb::Resume
             | v1::Verb::Stop
@@ -115,6 +117,8 @@ impl Service {
             | v1::Verb::Forget
             | v1::Verb::Budget
             | v1::Verb::Reset
+            | v1::Verb::Sync
+            | v1::Verb::Branch
             | v1::Verb::Answer => Vec::new(),
         })
     }
@@ -267,6 +271,8 @@ fn applies(verb: v1::Verb, it: &LoopView) -> bool {
         | v1::Verb::Forget
         | v1::Verb::Budget
         | v1::Verb::Reset
+        | v1::Verb::Sync
+        | v1::Verb::Branch
         | v1::Verb::Answer => false,
     }
 }
@@ -286,6 +292,8 @@ fn promise(verb: v1::Verb) -> &'static str {
         | v1::Verb::Forget
         | v1::Verb::Budget
         | v1::Verb::Reset
+        | v1::Verb::Sync
+        | v1::Verb::Branch
         | v1::Verb::Answer => done_word(verb),
     }
 }
@@ -304,6 +312,8 @@ fn done_word(verb: v1::Verb) -> &'static str {
         | v1::Verb::Forget
         | v1::Verb::Budget
         | v1::Verb::Reset
+        | v1::Verb::Sync
+        | v1::Verb::Branch
         | v1::Verb::Answer => "done",
     }
 }

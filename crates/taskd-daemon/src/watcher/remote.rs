@@ -21,7 +21,7 @@ use tokio::{
 use tracing::{error, info, warn};
 
 use super::Target;
-use crate::runner::{Context, Moved, Trouble, chain, ending, lock, move_target};
+use crate::runner::{Context, Following, Moved, Trouble, chain, ending, lock, move_target};
 
 /// Longest rest after fetches that failed, unless they are further apart anyway.
 const LONGEST_REST: Duration = Duration::from_secs(600);
@@ -215,7 +215,7 @@ fn advance(
         )));
     }
     let message = format!("taskd: follow {remote}");
-    Ok(match move_target(repo, branch, (ours, theirs), follow, &message)? {
+    Ok(match move_target(repo, branch, (ours, theirs), Following::of(follow, false), &message)? {
         // Whoever moved it meanwhile is seen at the next fetch.
         Moved::Done | Moved::Elsewhere { .. } => None,
         Moved::Held { why } => Some(format!("{branch} cannot follow {remote}: {why}")),

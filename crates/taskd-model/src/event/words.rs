@@ -88,6 +88,7 @@ impl fmt::Display for Event {
             Self::Passed { evidence, .. } => write!(f, "passed on tree {}", evidence.tree.short()),
             Self::ApprovalAsked => f.write_str("asks to land"),
             Self::Approved => f.write_str("approved"),
+            Self::SyncAsked => f.write_str("asked to land beside the person's changes"),
             Self::Rejected { .. } => f.write_str("rejected"),
             Self::NoteAdded { .. } => f.write_str("told something"),
             Self::QuestionAnswered { effect, n, .. } => write!(f, "{effect} question {n} answered"),

@@ -90,6 +90,7 @@ impl View {
             | Event::Passed { .. }
             | Event::ApprovalAsked
             | Event::Approved
+            | Event::SyncAsked
             | Event::Rejected { .. }
             | Event::NoteAdded { .. }
             | Event::QuestionAnswered { .. }
@@ -133,7 +134,7 @@ impl View {
                 it.approval_asked = Some(at);
                 it.rest(at);
             }
-            Event::Approved => {
+            Event::Approved | Event::SyncAsked => {
                 (it.approval_asked, it.held) = (None, None);
                 it.rest(at);
             }

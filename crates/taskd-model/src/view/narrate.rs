@@ -99,6 +99,7 @@ impl View {
             | Event::InternalError { .. }
             | Event::ApprovalAsked
             | Event::Approved
+            | Event::SyncAsked
             | Event::Rejected { .. }
             | Event::NoteAdded { .. }
             | Event::QuestionAnswered { .. }
@@ -310,6 +311,7 @@ impl View {
             }
             Event::ApprovalAsked => line(format!("ready to land: {}", it.sum())),
             Event::Approved => line("approved".to_owned()),
+            Event::SyncAsked => line("lands beside your changes".to_owned()),
             Event::Rejected { .. } => line("sent back".to_owned()),
             Event::NoteAdded { .. } => line("note taken; the next prompt tells it".to_owned()),
             Event::QuestionAnswered { effect, n, choice } => {

@@ -3,7 +3,7 @@
 use taskd_api::{ApiError, codes, v1};
 
 use super::{
-    args::{Amount, ScopeArgs, VerbArgs},
+    args::{Amount, ScopeArgs, SyncArgs, VerbArgs},
     failure::Done,
     here::Here,
 };
@@ -25,6 +25,19 @@ pub(crate) async fn verb(here: &Here, verb: v1::Verb, args: VerbArgs) -> Done {
 /// A verb that says something.
 pub(crate) async fn text(here: &Here, verb: v1::Verb, ids: Vec<String>, text: String) -> Done {
     act(here, v1::ActRequest { verb: verb.into(), ids, text, ..v1::ActRequest::default() }).await
+}
+
+/// What checkouts hold.
+pub(crate) async fn sync(here: &Here, args: SyncArgs) -> Done {
+    let request = v1::ActRequest {
+        verb: v1::Verb::Sync.into(),
+        scope: here.scope(args.scope)?,
+        all: args.ids.is_empty(),
+        ids: args.ids,
+        dry_run: args.dry_run,
+        ..v1::ActRequest::default()
+    };
+    act(here, request).await
 }
 
 /// What may be spent, in all or each day.

@@ -88,6 +88,17 @@ pub(crate) enum Command {
     Reject(RejectArgs),
     /// Bring passed work to its target
     Land(VerbArgs),
+    /// Bring work that changes in your checkout hold to its target, if they are to other files
+    #[command(hide = true)]
+    Sync(SyncArgs),
+    /// Make a branch of a loop's work, as one clean commit
+    #[command(hide = true)]
+    Branch {
+        /// A loop
+        id: String,
+        /// What to call it; otherwise taskd/ID. An existing branch is never moved
+        name: Option<String>,
+    },
     /// Pause at the next safe point
     Pause(VerbArgs),
     /// Go on: after a pause, a question, or a stop of the daemon (--all)
@@ -414,6 +425,17 @@ pub(crate) struct VerbArgs {
     #[command(flatten)]
     pub(crate) scope: ScopeArgs,
     /// Say what would happen, and do nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SyncArgs {
+    /// Loops or plans; otherwise everything a checkout of this project holds
+    pub(crate) ids: Vec<String>,
+    #[command(flatten)]
+    pub(crate) scope: ScopeArgs,
+    /// Say what would land and what is in the way, and do nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
 }

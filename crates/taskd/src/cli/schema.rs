@@ -44,6 +44,8 @@ const ANSWERS: &[(&str, &[&str])] = &[
     ("approve", &["act"]),
     ("reject", &["act"]),
     ("land", &["act"]),
+    ("sync", &["act"]),
+    ("branch", &["act"]),
     ("pause", &["act"]),
     ("resume", &["act"]),
     ("stop", &["act"]),

@@ -1,6 +1,7 @@
 //! Bringing work home: worktrees, rebases, the landing queue, and the checkout a person works in.
 
 mod ask;
+mod branch;
 mod checkout;
 mod drift;
 mod fifty;
@@ -9,6 +10,7 @@ mod moved;
 mod places;
 mod queue;
 mod repos;
+mod sync;
 
 use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt as _, path::Path};
 

@@ -114,6 +114,9 @@ fn acting(judge: &mut Judge, world: &World, door: &Door) {
     judge.well(world, &["reject", "p1.again", "-m", "once more"]);
     judge.ends(world, 5, &["land", "p1.ready", "p1.nothing"]);
     judge.ends(world, 1, &["land", "p1.ready", "p1.works"]);
+    judge.well(world, &["sync", "--dry-run", "p1.ready"]);
+    judge.well(world, &["branch", "p1.works"]);
+    judge.ends(world, 1, &["branch", "p1.works"]);
     judge.well(world, &["approve", "p4"]);
     judge.well(world, &["pause", "p1.later"]);
     judge.well(world, &["resume", "p1.later"]);
