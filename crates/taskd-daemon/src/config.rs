@@ -90,6 +90,8 @@ pub(crate) struct Config {
     pub(crate) worker: Option<AgentDoc>,
     /// `[work] setup`: command run once in every new worktree. Default: none.
     pub(crate) setup: Option<String>,
+    /// `[work] teardown`: command run in a worktree when its loop is over. Default: none.
+    pub(crate) teardown: Option<String>,
     /// `[work] port`: first of the ports that worktrees get, ten each. Default 20000.
     pub(crate) work_port: u32,
     /// `[work] pool`: spare worktrees of a project. Default 2.
@@ -211,6 +213,7 @@ impl Config {
             follow: from.flag("land.follow"),
             worker: agent.or_else(model),
             setup: from.text("work.setup"),
+            teardown: from.text("work.teardown"),
             work_port: from.count("work.port"),
             work_pool: from.count("work.pool"),
             loop_type: from.text("work.type").unwrap_or_default(),

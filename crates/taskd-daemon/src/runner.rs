@@ -16,6 +16,7 @@ mod programs;
 mod recent;
 mod relay;
 mod reporter;
+mod teardown;
 mod tool;
 mod trouble;
 mod worktree;
@@ -108,6 +109,8 @@ pub(crate) struct Context {
     scratch: Mutex<BTreeSet<(ProjectId, u32)>>,
     /// What worktrees have besides their files.
     places: Mutex<place::Blocks>,
+    /// Worktrees in which teardown runs.
+    tearing: Mutex<BTreeSet<String>>,
     /// Spare worktrees.
     pool: pool::Pool,
     running: Mutex<BTreeMap<EffectId, watch::Sender<bool>>>,
@@ -160,6 +163,7 @@ impl Context {
             secrets,
             scratch: Mutex::default(),
             places: Mutex::default(),
+            tearing: Mutex::default(),
             pool: pool::Pool::default(),
             remotes: Remotes::default(),
             turns: Mutex::default(),

@@ -35,19 +35,18 @@ pub(crate) fn is_plain(repo: &Repository, attributes: &[git2::Oid]) -> bool {
     {
         return false;
     }
-    // Attributes of the person or the machine: where they are depends on much, so only their absence
-    // is taken for a yes.
-    let own = match config.get_path("core.attributesfile") {
-        Ok(path) => path.exists(),
-        Err(_) => {
-            let base = std::env::var_os("XDG_CONFIG_HOME")
-                .map(PathBuf::from)
-                .or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".config")));
-            base.is_some_and(|it| it.join("git/attributes").exists())
-        }
+    let theirs = config.get_path("core.attributesfile").ok().or_else(|| {
+        let home = std::env::var_os("HOME").map(|it| Path::new(&it).join(".config"));
+        let base = std::env::var_os("XDG_CONFIG_HOME").map(PathBuf::from).or(home);
+        base.map(|it| it.join("git/attributes"))
+    });
+    let machine = Some(PathBuf::from("/etc/gitattributes"));
+    let files = [theirs, machine, Some(repo.commondir().join("info/attributes"))];
+    let says_otherwise = |path: &PathBuf| match fs::read(path) {
+        Ok(text) => changes_bytes(&text),
+        Err(error) => error.kind() != ErrorKind::NotFound,
     };
-    let info = repo.commondir().join("info/attributes").exists();
-    if own || info || Path::new("/etc/gitattributes").exists() {
+    if files.iter().flatten().any(says_otherwise) {
         return false;
     }
     attributes.iter().all(|id| repo.find_blob(*id).is_ok_and(|it| !changes_bytes(it.content())))

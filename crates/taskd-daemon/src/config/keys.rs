@@ -107,7 +107,7 @@ const MONEY: Kind = Kind::Money { min_micros: CENT, max_micros: 100_000 * DOLLAR
 
 use Scope::{Daemon, Tighten};
 
-static KEYS: [KeyDoc; 43] = [
+static KEYS: [KeyDoc; 44] = [
     by(Daemon, key("limits.loops", count(1, 1_000), "50", "Loops at work at once.")),
     by(
         Daemon,
@@ -244,6 +244,7 @@ static KEYS: [KeyDoc; 43] = [
     unset("work.agent", Kind::Line, "The external agent that works: a preset or a command line."),
     unset("work.model", Kind::Line, "The model that works, as provider/model."),
     unset("work.setup", Kind::Command, "Run once in every new worktree."),
+    unset("work.teardown", Kind::Command, "Run in a worktree when its loop is over."),
     by(
         Daemon,
         key(

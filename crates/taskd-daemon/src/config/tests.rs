@@ -98,6 +98,7 @@ fn every_key_can_be_set_and_is_seen() {
         [work]
         model = "anthropic/claude-sonnet"
         setup = "npm ci"
+        teardown = "npm run drop"
         port = 30000
         pool = 4
         type = "mine"
@@ -138,6 +139,7 @@ fn every_key_can_be_set_and_is_seen() {
     let model = AgentDoc::Model { name: "anthropic/claude-sonnet".into() };
     assert_eq!(config.worker, Some(model));
     assert_eq!((config.setup.as_deref(), config.loop_type.as_str()), (Some("npm ci"), "mine"));
+    assert_eq!(config.teardown.as_deref(), Some("npm run drop"));
     assert_eq!((config.git_poll_ms, config.agent_idle_ms), (100, 60_000));
     assert_eq!((config.git_remote.as_deref(), config.git_fetch_ms), (Some("upstream"), 2_000));
     assert_eq!((config.agent_processes, config.work_port, config.work_pool), (99, 30_000, 4));

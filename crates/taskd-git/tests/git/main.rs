@@ -5,6 +5,7 @@ mod checkpoints;
 mod follows;
 mod landing;
 mod outside;
+mod pool;
 mod probing;
 mod properties;
 mod rebasing;

@@ -8,6 +8,7 @@ mod fifty;
 mod kept;
 mod moved;
 mod places;
+mod pool;
 mod queue;
 mod repos;
 mod sync;
