@@ -94,6 +94,8 @@ impl Client {
         diff: DiffRequest => DiffResponse;
         /// Where a loop's worktree is.
         path: PathRequest => PathResponse;
+        /// Takes away what is not needed any more, or says what would go.
+        gc: GcRequest => GcResponse;
         /// Lists, adds or forgets repositories.
         projects: ProjectsRequest => ProjectsResponse;
         /// Facts about the daemon.

@@ -144,6 +144,7 @@ service! {
     queue: QueueRequest => QueueResponse;
     diff: DiffRequest => DiffResponse;
     path: PathRequest => PathResponse;
+    gc: GcRequest => GcResponse;
     projects: ProjectsRequest => ProjectsResponse;
     models: ModelsRequest => ModelsResponse;
     doctor: DoctorRequest => DoctorResponse;

@@ -104,6 +104,8 @@ pub(crate) struct Config {
     pub(crate) git_remote: Option<String>,
     /// `[git] fetch`: how often it is fetched, in milliseconds. Default 60 s.
     pub(crate) git_fetch_ms: u64,
+    /// `[gc] keep`: how long clean worktrees of landed work stay, in milliseconds. Default 7 d.
+    pub(crate) gc_keep_ms: u64,
     /// `[agent] idle`: silence, without a file changed, after which an external agent is stopped,
     /// in milliseconds. Default 15 min.
     pub(crate) agent_idle_ms: u64,
@@ -220,6 +222,7 @@ impl Config {
             git_poll_ms: from.amount("git.poll"),
             git_remote: from.text("git.remote"),
             git_fetch_ms: from.amount("git.fetch"),
+            gc_keep_ms: from.amount("gc.keep"),
             agent_idle_ms: from.amount("agent.idle"),
             agent_processes: from.count("agent.processes"),
             agent_billing: match from.text("agent.billing").as_deref() {

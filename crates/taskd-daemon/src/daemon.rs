@@ -29,7 +29,7 @@ use tracing::{error, info, warn};
 use crate::{
     config::{self, Config},
     driver::{Driver, Inbox, Replayed, replay},
-    gateway, health,
+    gateway, gc, health,
     hub::Hub,
     log, models,
     paths::Paths,
@@ -289,6 +289,7 @@ fn start(
         tokio::select! {
             () = watcher::watch(Arc::clone(&watching), poll) => {}
             () = watcher::remote::follow(Arc::clone(&watching)) => {}
+            () = gc::now_and_then(Arc::clone(&watching)) => {}
             () = place::keep(Arc::clone(&watching)) => {}
             () = pool::keep(watching) => {}
             () = stopped.cancelled() => {}

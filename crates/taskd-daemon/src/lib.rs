@@ -9,6 +9,7 @@ mod detect;
 mod driver;
 mod findings;
 mod gateway;
+mod gc;
 mod health;
 mod hub;
 mod log;

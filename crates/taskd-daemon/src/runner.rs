@@ -17,6 +17,7 @@ mod recent;
 mod relay;
 mod reporter;
 mod teardown;
+mod tenancy;
 mod tool;
 mod trouble;
 mod worktree;
@@ -116,6 +117,8 @@ pub(crate) struct Context {
     running: Mutex<BTreeMap<EffectId, watch::Sender<bool>>>,
     /// How targets that follow a remote are doing.
     pub(crate) remotes: Remotes,
+    /// Who is in loops' worktrees.
+    tenancies: tenancy::Tenancies,
     /// Who may move targets of a project, and the checkouts that have them.
     turns: Mutex<BTreeMap<ProjectId, Arc<Mutex<()>>>>,
     /// `plan check` tries `accept` commands one plan at a time.
@@ -167,6 +170,7 @@ impl Context {
             pool: pool::Pool::default(),
             remotes: Remotes::default(),
             turns: Mutex::default(),
+            tenancies: tenancy::Tenancies::default(),
             running: Mutex::default(),
             checking: tokio::sync::Mutex::default(),
             tidying: tokio::sync::Mutex::default(),
@@ -316,6 +320,7 @@ pub(crate) struct Job {
 
 impl Job {
     async fn perform(&self) -> Outcome {
+        let _tenant = self.moves_in().await;
         if let Err(trouble) = self.ensure_worktree().await {
             return trouble.outcome(Usage::default());
         }

@@ -7,6 +7,7 @@ mod act;
 mod answer;
 mod branch;
 mod budget;
+mod gc;
 mod look;
 mod queue;
 mod sync;
@@ -190,6 +191,11 @@ impl Taskd for Service {
     async fn path(&self, request: Request<v1::PathRequest>) -> Answer<v1::PathResponse> {
         let this = self.clone();
         answer(blocking(move || this.do_path(&request.into_inner().id)).await)
+    }
+
+    async fn gc(&self, request: Request<v1::GcRequest>) -> Answer<v1::GcResponse> {
+        let this = self.clone();
+        answer(blocking(move || this.do_gc(&request.into_inner())).await)
     }
 
     async fn projects(

@@ -9,6 +9,7 @@
 //!   - landing: [`Repo::candidate`], [`Repo::merge_into`], [`Repo::publish`],
 //!     [`Repo::checked_out_at`], then [`follow_checkout`] or [`sync_checkout`] for the person's
 //!     checkout; [`Repo::new_branch`] where a person asks for one;
+//!   - what may go: [`Repo::places`], [`Repo::proof`], [`Repo::retire`];
 //!   - a remote: [`Repo::fetch`], [`Repo::remote_tip`];
 //!   - reading: [`Repo::tip`], [`Repo::diff`], [`Repo::log`] and their like.
 //!
@@ -23,6 +24,7 @@ mod error;
 mod files;
 mod fill;
 mod follow;
+mod gc;
 mod history;
 mod include;
 mod merge;
@@ -41,6 +43,7 @@ mod worktree;
 pub use checkpoint::Checkpoint;
 pub use error::GitError;
 pub use follow::{Follow, could_sync, follow_checkout, sync_checkout};
+pub use gc::{Place, PlaceKind, Proof};
 pub use history::{CommitLine, Diff, FileStat};
 pub use include::{Included, MAX_INCLUDED_BYTES, MAX_INCLUDED_FILES, Skipped};
 pub use merge::{Candidate, Rebased};

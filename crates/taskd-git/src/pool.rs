@@ -35,7 +35,7 @@ impl Repo {
             {
                 let _hands = HANDS.lock().unwrap_or_else(PoisonError::into_inner);
                 if spot.claimed()? {
-                    if spot.flag("taskd-ready") {
+                    if spot.flag("taskd-ready") && spot.existing().is_ok() {
                         continue;
                     }
                     // Of a life that was killed while it made or took this one.

@@ -9,6 +9,7 @@ mod args;
 mod daemon;
 mod failure;
 mod follow;
+mod gc;
 mod help;
 mod here;
 mod look;
@@ -135,6 +136,7 @@ async fn dispatch(here: &Here, command: Option<Command>) -> Done {
         Command::Daemon(it) => daemon::dispatch(here, it).await,
         Command::Open { id } => open::open(here, &id).await,
         Command::Path { id } => look::path(here, &id).await,
+        Command::Gc(it) => gc::gc(here, it).await,
         Command::Events(it) => stream::events(here, it).await,
         Command::Projects(ProjectsCommand::Ls) => look::projects(here).await,
         Command::Projects(ProjectsCommand::Add { path }) => look::project_add(here, path).await,

@@ -9,6 +9,7 @@ pub(crate) mod checks;
 pub(crate) mod costs;
 pub(crate) mod daemon;
 mod depth;
+pub(crate) mod gc;
 pub(crate) mod json;
 pub(crate) mod lines;
 pub(crate) mod ls;

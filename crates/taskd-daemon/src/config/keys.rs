@@ -107,7 +107,7 @@ const MONEY: Kind = Kind::Money { min_micros: CENT, max_micros: 100_000 * DOLLAR
 
 use Scope::{Daemon, Tighten};
 
-static KEYS: [KeyDoc; 44] = [
+static KEYS: [KeyDoc; 45] = [
     by(Daemon, key("limits.loops", count(1, 1_000), "50", "Loops at work at once.")),
     by(
         Daemon,
@@ -269,6 +269,15 @@ static KEYS: [KeyDoc; 44] = [
         "The remote whose branch the target follows while plans are open.",
     ),
     key("git.fetch", time(100, DAY), "60s", "How often that branch is fetched."),
+    by(
+        Daemon,
+        key(
+            "gc.keep",
+            time(SECOND, 3_650 * DAY),
+            "7d",
+            "How long clean worktrees of landed work stay, and what else `taskd gc` takes away.",
+        ),
+    ),
     key(
         "agent.idle",
         time(SECOND, DAY),

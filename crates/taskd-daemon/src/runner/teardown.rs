@@ -39,6 +39,8 @@ impl Context {
         let due = self.due();
         lock(&self.tearing).extend(due.iter().map(|it| name_of(&it.dir)));
         let all = due.iter().map(async |it| {
+            // A loop that is resumed just now waits for the end of it.
+            let _alone = self.tenancy(it.id).write_owned().await;
             if let Err(why) = self.run_teardown(it).await {
                 warn!(id = %it.id, "teardown: {}", why.told());
             }
@@ -74,7 +76,8 @@ impl Context {
         let (doc, whose) = {
             let view = self.hub.view();
             let (row, plan) = (view.loops.get(&it.id), view.plans.get(&it.id.plan()));
-            let Some((row, plan)) = row.zip(plan) else { return Ok(()) };
+            let over = row.filter(|it| it.status.is_over()).zip(plan);
+            let Some((row, plan)) = over else { return Ok(()) };
             let whose = Whose {
                 plan: plan.id,
                 project: plan.project,

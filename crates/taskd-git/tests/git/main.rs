@@ -3,6 +3,7 @@
 
 mod checkpoints;
 mod follows;
+mod gc;
 mod landing;
 mod outside;
 mod pool;

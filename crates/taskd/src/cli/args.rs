@@ -149,6 +149,9 @@ pub(crate) enum Command {
         /// A loop
         id: String,
     },
+    /// Take away worktrees, checkouts and refs that nothing needs any more, with the reason for each
+    #[command(hide = true)]
+    Gc(GcArgs),
     /// Print stored events
     #[command(hide = true)]
     Events(EventsArgs),
@@ -354,6 +357,18 @@ pub(crate) struct ScopeArgs {
     /// Every project
     #[arg(short = 'A', long)]
     pub(crate) all_projects: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GcArgs {
+    /// Say what would go, and take nothing away
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Only what is over, or was not used, for so long
+    #[arg(long, value_parser = parse_duration_ms, value_name = "7d")]
+    pub(crate) older: Option<u64>,
+    #[command(flatten)]
+    pub(crate) scope: ScopeArgs,
 }
 
 #[derive(Debug, Args)]

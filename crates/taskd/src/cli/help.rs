@@ -158,7 +158,7 @@ const EXIT: &str = "\
 
 const JSON: &str = "\
 --json answers with one object, or with one a line (run, plan ls, wait, events, logs, verbs, budget,
-projects, doctor). `taskd help schema` says which, and prints the JSON Schema of each. Every object
+projects, doctor, gc). `taskd help schema` says which, and prints the JSON Schema of each. Every object
 but events and errors has `schema_version`. Times are RFC 3339 in UTC, durations `_ms`, money
 `_micros` (a millionth of a dollar), ids text. Fields are added, never changed; take what you do not
 know as not there. Errors go to stderr as {\"error\": {\"code\", \"message\", \"hint\", \"causes\"}};
@@ -175,6 +175,7 @@ fault   code, provider, model, status, type, body, attempt (from 1), elapsed_ms,
         failed call or step leaves in its event too
 why     chain[]: subject, sentence, until, since, seq, details[], evidence, evidence_at, fault;
         not_the_cause[], next
+gc      one a thing: what, place, bytes, fate (removed, would, kept, failed), reason, saved[]
 queue   buckets[]: name, in_flight, limit, waiting, state (open, refused, left_alone, ramping),
         until, seq, slots, faults, looked_at, rooms[]: kind, left, per_minute, of_provider;
         next[]: name, priority, since; landing[]: root, entries[]: name, target, refresh, phase

@@ -18,7 +18,7 @@ macro_rules! schemas {
 }
 
 const SCHEMAS: &[(&str, &str)] = schemas! {
-    "act" "agents" "agents-test" "budget" "costs" "daemon" "diff" "doctor" "error" "event" "log"
+    "act" "agents" "agents-test" "budget" "costs" "daemon" "diff" "doctor" "error" "event" "gc" "log"
     "ls" "models" "models-check" "path" "plan" "project" "queue" "receipt" "schema" "show" "submit"
     "wait" "why"
 };
@@ -64,6 +64,7 @@ const ANSWERS: &[(&str, &[&str])] = &[
     ("daemon restart", &["daemon"]),
     ("daemon status", &["daemon"]),
     ("path", &["path"]),
+    ("gc", &["gc"]),
     ("events", &["event"]),
     ("projects ls", &["project"]),
     ("projects add", &["project"]),

@@ -90,7 +90,7 @@ fn health(it: &v1::DriverHealth) -> String {
 }
 
 /// `212 GB`.
-fn bytes(n: u64) -> String {
+pub(super) fn bytes(n: u64) -> String {
     const UNITS: [(&str, u64); 3] = [("GB", 1 << 30), ("MB", 1 << 20), ("kB", 1 << 10)];
     let unit = UNITS.iter().find(|(_, size)| *size <= n);
     unit.map_or_else(|| format!("{n} B"), |(name, size)| format!("{} {name}", n / size))

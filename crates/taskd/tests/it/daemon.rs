@@ -10,6 +10,7 @@ mod reload;
 mod remote;
 mod serving;
 mod state;
+mod tidy;
 mod waits;
 
 use std::{

@@ -5,6 +5,7 @@ mod branch;
 mod checkout;
 mod drift;
 mod fifty;
+mod gc;
 mod kept;
 mod moved;
 mod places;

@@ -120,6 +120,7 @@ fn acting(judge: &mut Judge, world: &World, door: &Door) {
     judge.well(world, &["approve", "p4"]);
     judge.well(world, &["pause", "p1.later"]);
     judge.well(world, &["resume", "p1.later"]);
+    judge.well(world, &["gc", "--dry-run"]);
     judge.well(world, &["stop", "p1", "--dry-run"]);
     judge.well(world, &["queue"]);
     let model = format!("scripted:{}", world.dir.path().join("m.yaml").display());
