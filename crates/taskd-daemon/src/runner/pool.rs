@@ -19,8 +19,8 @@ use super::{Context, Trouble, lock};
 
 /// With fewer files a worktree is made in no time.
 const MIN_FILES: usize = 1_000;
-/// Spares are made while at least one block in so many is free.
-const FREE_ONE_IN: u64 = 10;
+/// Spares are made while so much of the disk is free, in bytes.
+const MIN_FREE_BYTES: u64 = 5 << 30;
 
 /// Whose spares are to be looked at, and whether now is the time.
 #[derive(Debug, Default)]
@@ -97,5 +97,6 @@ impl Context {
 }
 
 fn has_room(place: &Path) -> bool {
-    statvfs(place).is_ok_and(|it| it.blocks() / FREE_ONE_IN <= it.blocks_available())
+    let free = |it: nix::sys::statvfs::Statvfs| it.blocks_available() * it.fragment_size();
+    statvfs(place).is_ok_and(|it| MIN_FREE_BYTES <= free(it))
 }
