@@ -23,6 +23,7 @@ mod checkpoint;
 mod error;
 mod files;
 mod fill;
+mod filters;
 mod follow;
 mod gc;
 mod history;
