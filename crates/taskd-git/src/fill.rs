@@ -12,6 +12,7 @@ use git2::{Index, IndexEntry, IndexTime, Repository, Tree};
 
 use crate::error::{GitError, git, io};
 use crate::path::RepoPath;
+use crate::program::usual_attributes;
 use crate::spot::Spot;
 use crate::tree::{Changed, changed};
 
@@ -35,11 +36,7 @@ pub(crate) fn is_plain(repo: &Repository, attributes: &[git2::Oid]) -> bool {
     {
         return false;
     }
-    let theirs = config.get_path("core.attributesfile").ok().or_else(|| {
-        let home = std::env::var_os("HOME").map(|it| Path::new(&it).join(".config"));
-        let base = std::env::var_os("XDG_CONFIG_HOME").map(PathBuf::from).or(home);
-        base.map(|it| it.join("git/attributes"))
-    });
+    let theirs = config.get_path("core.attributesfile").ok().or_else(usual_attributes);
     let machine = Some(PathBuf::from("/etc/gitattributes"));
     let files = [theirs, machine, Some(repo.commondir().join("info/attributes"))];
     let says_otherwise = |path: &PathBuf| match fs::read(path) {
