@@ -92,6 +92,16 @@ impl Client {
         queue: QueueRequest => QueueResponse;
         /// The work of a loop as a patch.
         diff: DiffRequest => DiffResponse;
+        /// The saved states of a loop's work.
+        checkpoints: CheckpointsRequest => CheckpointsResponse;
+        /// Sends a loop back to one of them.
+        rewind: RewindRequest => RewindResponse;
+        /// Takes landed work off its target again.
+        undo: UndoRequest => UndoResponse;
+        /// What is kept of work that was replaced.
+        salvage: SalvageRequest => SalvageResponse;
+        /// Writes some of it into an empty directory.
+        restore: RestoreRequest => RestoreResponse;
         /// Where a loop's worktree is.
         path: PathRequest => PathResponse;
         /// Takes away what is not needed any more, or says what would go.

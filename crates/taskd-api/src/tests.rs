@@ -139,6 +139,11 @@ macro_rules! service {
 
 service! {
     submit: SubmitRequest => SubmitResponse;
+    checkpoints: CheckpointsRequest => CheckpointsResponse;
+    rewind: RewindRequest => RewindResponse;
+    undo: UndoRequest => UndoResponse;
+    salvage: SalvageRequest => SalvageResponse;
+    restore: RestoreRequest => RestoreResponse;
     act: ActRequest => ActResponse;
     why: WhyRequest => WhyResponse;
     queue: QueueRequest => QueueResponse;

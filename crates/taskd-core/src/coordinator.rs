@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 use taskd_model::{
-    Actor, EffectId, Event, Input, LoopId, Oid, Owner, PlanId, ProjectId, Purse, QueueOp, Record,
-    Seq, SpecId, Time,
+    Actor, EffectId, Event, Input, LoopId, Oid, Owner, PlanId, ProjectId, Purse, QueueEnd, QueueOp,
+    Record, Seq, SpecId, Time,
 };
 
 use crate::{
@@ -193,16 +193,19 @@ impl Coordinator {
             | Event::LimitReached { .. }
             | Event::InternalError { .. }
             | Event::Passed { .. }
+            | Event::GateTamperSuspected { .. }
             | Event::ApprovalAsked
             | Event::Approved
             | Event::SyncAsked
             | Event::Rejected { .. }
             | Event::NoteAdded { .. }
+            | Event::Rewound { .. }
             | Event::QuestionAnswered { .. }
             | Event::PauseAsked
             | Event::ResumeAsked
             | Event::StopAsked
-            | Event::CircuitChanged { .. } => None,
+            | Event::CircuitChanged { .. }
+            | Event::QueueArranged { .. } => None,
         }
     }
 
@@ -285,8 +288,12 @@ impl Coordinator {
     pub(crate) fn is_news(&self, project: ProjectId, target: &str, tip: &Oid) -> Option<Oid> {
         let it = self.state.project(project)?;
         let publishing = it.lane.active.as_ref().is_some_and(|active| {
-            let ours = matches!(&active.stage, Stage::Publishing { commit, .. } if commit == tip);
-            ours && matches!(active.op, QueueOp::Land(_))
+            let ours = matches!(
+                &active.stage,
+                Stage::Publishing { commit, .. } | Stage::Over(QueueEnd::Done { commit, .. })
+                    if commit == tip
+            );
+            ours && matches!(active.op, QueueOp::Land(_) | QueueOp::Undo(_))
         });
         it.targets.get(target).copied().filter(|known| known != tip && !publishing)
     }

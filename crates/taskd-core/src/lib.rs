@@ -6,7 +6,9 @@
 //!
 //! Invariants: no clock, no randomness, no IO, no async; same log, same state; integers only.
 
+mod arrange;
 mod asked;
+mod back;
 mod calls;
 mod commands;
 mod coordinator;
@@ -30,5 +32,6 @@ pub use calls::{BucketRow, CallWait, Place, WaitingCall, WantedCall};
 pub use commands::Rejected;
 pub use coordinator::{Coordinator, Decided, Snapshot};
 pub use questions::{Evidence, QueueRow, WhyRow};
+pub use queue::OnHold;
 pub use scheduler::{BucketState, CallCounts, Room, RoomKind};
 pub use state::Want;

@@ -192,6 +192,7 @@ impl Config {
                 call_attempts: from.count("retry.attempts"),
                 call_deadline_ms: from.amount("retry.deadline"),
                 silence_max_ms: from.amount("retry.silence"),
+                batch: from.count("land.batch"),
                 ..Limits::default()
             },
             run: LoopLimits {

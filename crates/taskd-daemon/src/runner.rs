@@ -7,6 +7,7 @@ mod agent;
 mod call;
 mod fault;
 mod gate;
+mod judge;
 mod land;
 mod live;
 mod mcp;
@@ -16,6 +17,7 @@ mod programs;
 mod recent;
 mod relay;
 mod reporter;
+mod stack;
 mod teardown;
 mod tenancy;
 mod tool;
@@ -51,7 +53,7 @@ use tokio::{
 use tracing::error;
 
 pub(crate) use self::{
-    land::{Following, Moved, filtered, move_target},
+    land::{Following, Moved, before_landing, filtered, move_target},
     programs::ending,
     reporter::Reporter,
     trouble::{Trouble, chain},
@@ -343,7 +345,7 @@ impl Job {
             Work::Gate => self.gate().await,
             Work::Rebase { onto } => self.rebase(*onto).await,
             Work::BuildCandidate { op, onto, merges } => self.build(*op, *onto, *merges).await,
-            Work::GateCandidate { commit, .. } => self.gate_candidate(*commit).await,
+            Work::GateCandidate { op, commit, .. } => self.gate_candidate(*op, *commit).await,
             Work::Publish { op, commit, expected } => self.publish(*op, *commit, *expected).await,
         };
         result.unwrap_or_else(|trouble| trouble.outcome(Usage::default()))

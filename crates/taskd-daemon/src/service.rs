@@ -5,9 +5,11 @@
 
 mod act;
 mod answer;
+mod arrange;
 mod branch;
 mod budget;
 mod gc;
+mod history;
 mod look;
 mod queue;
 mod sync;
@@ -191,6 +193,34 @@ impl Taskd for Service {
     async fn path(&self, request: Request<v1::PathRequest>) -> Answer<v1::PathResponse> {
         let this = self.clone();
         answer(blocking(move || this.do_path(&request.into_inner().id)).await)
+    }
+
+    async fn checkpoints(
+        &self,
+        request: Request<v1::CheckpointsRequest>,
+    ) -> Answer<v1::CheckpointsResponse> {
+        let this = self.clone();
+        answer(blocking(move || this.do_checkpoints(&request.into_inner().id)).await)
+    }
+
+    async fn rewind(&self, request: Request<v1::RewindRequest>) -> Answer<v1::RewindResponse> {
+        let actor = Self::actor(&request);
+        answer(self.do_rewind(actor, request.into_inner()).await)
+    }
+
+    async fn undo(&self, request: Request<v1::UndoRequest>) -> Answer<v1::UndoResponse> {
+        let actor = Self::actor(&request);
+        answer(self.do_undo(actor, request.into_inner()).await)
+    }
+
+    async fn salvage(&self, request: Request<v1::SalvageRequest>) -> Answer<v1::SalvageResponse> {
+        let this = self.clone();
+        answer(blocking(move || this.do_salvage(&request.into_inner().id)).await)
+    }
+
+    async fn restore(&self, request: Request<v1::RestoreRequest>) -> Answer<v1::RestoreResponse> {
+        let this = self.clone();
+        answer(blocking(move || this.do_restore(&request.into_inner())).await)
     }
 
     async fn gc(&self, request: Request<v1::GcRequest>) -> Answer<v1::GcResponse> {

@@ -25,6 +25,7 @@ use crate::{
     models,
     plan_file::{self, Document, PlanFile, PlanKeys, PlanSpec, REQUEST_REFUSED},
     problem::Problem,
+    protect,
     runner::{Context, chain},
 };
 
@@ -262,6 +263,12 @@ impl<'a> Look<'a> {
             config.origin("gate.command").unwrap_or("configuration").to_owned()
         };
         let merged = flag.unwrap_or_default().over(of_plan.unwrap_or_default()).over(of_config);
+        for glob in merged.protect.iter().flatten() {
+            if let Some(wrong) = protect::wrong(glob) {
+                let what = format!("`{glob}` in `protect` is no glob: {wrong}");
+                self.problem(what, "write globs from the repository's root, as `tests/**`");
+            }
+        }
         if !merged.run.is_empty() {
             return Some(GateDoc {
                 quick: merged.quick,

@@ -106,6 +106,18 @@ impl Repo {
         Ok(line(&commit(&repo, oid)?))
     }
 
+    /// A commit's whole message.
+    pub fn message(&self, oid: Oid) -> Result<String, GitError> {
+        let repo = self.open()?;
+        Ok(String::from_utf8_lossy(commit(&repo, oid)?.message_bytes()).into_owned())
+    }
+
+    /// The commit before this one, on the branch it was made on; none before the first.
+    pub fn first_parent(&self, oid: Oid) -> Result<Option<Oid>, GitError> {
+        let repo = self.open()?;
+        Ok(commit(&repo, oid)?.parent_id(0).ok().map(from_git))
+    }
+
     /// A file as it was in a commit; none if it was not there or was no file.
     pub fn file_at(&self, commit_id: Oid, path: &Path) -> Result<Option<Vec<u8>>, GitError> {
         let repo = self.open()?;

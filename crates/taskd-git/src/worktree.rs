@@ -11,6 +11,7 @@ use taskd_model::Oid;
 use crate::error::{GitError, git, io};
 use crate::files::{Files, write_own_index};
 use crate::fill::fill;
+use crate::kept::{KINDS, KeptFor};
 use crate::pool::go_on;
 use crate::repo::{Repo, commit, from_git, to_git, tree, write_commit};
 use crate::spot::{Found, Kind, Spot};
@@ -222,7 +223,7 @@ impl Repo {
             return Err(GitError::CannotSave { name: spot.name.clone(), paths: snapshot.left_out });
         }
         let mut known = vec![target, from_git(parent.tree_id()), from_git(seed.id())];
-        for kind in ["salvage", "before-rebase"] {
+        for kind in ["salvage", "before-rebase", "before-rewind"] {
             if let Some((_, last)) = self.kept_refs(&repo, kind, &spot.name)?.pop() {
                 known.push(from_git(tree(&repo, last)?.id()));
             }
@@ -302,7 +303,7 @@ impl Repo {
     pub(crate) fn clear_ref_locks(&self, name: &str) -> Result<(), GitError> {
         let own = self.git_dir().join(self.own_ref(""));
         let mut stale = vec![own.join(format!("loops/{name}.lock"))];
-        for kind in ["salvage", "before-rebase", "agent"] {
+        for kind in KINDS.map(KeptFor::word) {
             let Ok(entries) = fs::read_dir(own.join(kind).join(name)) else { continue };
             let paths = entries.filter_map(|entry| entry.ok().map(|entry| entry.path()));
             stale.extend(paths.filter(|path| path.extension().is_some_and(|e| e == "lock")));

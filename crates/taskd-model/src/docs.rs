@@ -92,7 +92,15 @@ impl GateSettings {
             quick: self.quick.or(under.quick),
             run: if self.run.is_empty() { under.run } else { self.run },
             timeout_ms: self.timeout_ms.or(under.timeout_ms),
-            protect: self.protect.or(under.protect),
+            // Who protects a file does so whatever others protect.
+            protect: match (self.protect, under.protect) {
+                (Some(mut own), Some(theirs)) => {
+                    own.extend(theirs);
+                    own.dedup();
+                    Some(own)
+                }
+                (own, theirs) => own.or(theirs),
+            },
         }
     }
 }

@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Change, CircuitChange, Digest, EffectId, Evidence, Limit, Limits, LoopId, Observation, Oid,
-    Outcome, Owner, PlanId, ProjectId, Purse, QueueOp, Reason, Seq, SpecId, Status, Time, Verdict,
-    Work,
+    Outcome, Owner, PlanId, ProjectId, Purse, QueueOp, Reason, Seq, SpecId, Status, Suspicion,
+    Time, Verdict, Work,
 };
 
 pub use self::heads::{ChangeCause, LandPolicy, PlanHead, Priority, SpecHead, Worker};
@@ -75,8 +75,11 @@ pub enum QueueEnd {
         commit: Oid,
         /// The tip it was built and gated on.
         onto: Oid,
-        /// The gate's evidence.
+        /// The gate's evidence. Of several commits that were gated in one it is the last one's.
         evidence: Evidence,
+        /// Loops whose work was gated and published in one with it.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        with: Vec<LoopId>,
     },
     /// The ref has it already.
     Empty,
@@ -102,6 +105,21 @@ pub enum QueueEnd {
     },
     /// Its loop no longer wants it.
     Withdrawn,
+}
+
+/// What a person arranges in a landing queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Arranged {
+    /// It is not begun, built or gated until it is released.
+    Held,
+    /// It has its turn again.
+    Released,
+    /// Its turn comes earlier or later.
+    Moved {
+        /// The loop before whose entry it goes; nothing for the first place.
+        before: Option<LoopId>,
+    },
 }
 
 /// A fact.
@@ -278,6 +296,12 @@ pub enum Event {
         /// Tests, where the output says so.
         tests: Option<u32>,
     },
+    /// The loop's tree changes what decides about it, or its tests are fewer than the base's: it
+    /// goes nowhere until a person says so. Said once for each gate that finds it.
+    GateTamperSuspected {
+        /// What.
+        suspicion: Box<Suspicion>,
+    },
     /// The loop's work waits for a person's word to land.
     ApprovalAsked,
     /// A person said it may land.
@@ -293,6 +317,18 @@ pub enum Event {
     /// A person wants the loop to know something in its next prompt.
     NoteAdded {
         /// The text, as a blob.
+        note: Digest,
+    },
+    /// A person sent the loop's files back to an earlier state of its work: what runs ends, the files
+    /// become those, and the next iteration begins there.
+    Rewound {
+        /// The commit with the files.
+        to: Oid,
+        /// The commit that work stood on then.
+        base: Oid,
+        /// The iteration it is of; 0 for the base itself.
+        iteration: u32,
+        /// What the next prompt says of it, as a blob.
         note: Digest,
     },
     /// A person answered a question of the loop's agent. The first answer counts.
@@ -375,6 +411,12 @@ pub enum Event {
         op: QueueOp,
         /// How.
         end: QueueEnd,
+    },
+    /// A person arranged what the landing queue does with a loop's work; of no loop, with all of
+    /// the project's.
+    QueueArranged {
+        /// What.
+        how: Arranged,
     },
 }
 
@@ -488,11 +530,13 @@ kinds! {
     LimitReached => "limit_reached",
     InternalError => "internal_error",
     Passed => "passed",
+    GateTamperSuspected => "gate_tamper_suspected",
     ApprovalAsked => "approval_asked",
     Approved => "approved",
     SyncAsked => "sync_asked",
     Rejected => "rejected",
     NoteAdded => "note_added",
+    Rewound => "rewound",
     QuestionAnswered => "question_answered",
     PauseAsked => "pause_asked",
     ResumeAsked => "resume_asked",
@@ -506,4 +550,5 @@ kinds! {
     BudgetRenewed => "budget_renewed",
     QueueEntered => "queue_entered",
     QueueLeft => "queue_left",
+    QueueArranged => "queue_arranged",
 }

@@ -10,6 +10,7 @@ pub(crate) mod costs;
 pub(crate) mod daemon;
 mod depth;
 pub(crate) mod gc;
+pub(crate) mod history;
 pub(crate) mod json;
 pub(crate) mod lines;
 pub(crate) mod ls;

@@ -6,7 +6,8 @@ use taskd_model::{
     IterationRow, LandPolicy, Landed, Ledger, Limit, Limits, LoopId, LoopLimits, LoopView, Note,
     Oid, OnConflict, Owner, PassedView, PlanId, PlanState, PlanView, Priority, ProjectId,
     ProjectView, QuestionView, QueueEntry, QueueOp, QueuePhase, Reason, Seq, Spans, SpecId, Status,
-    TargetView, Time, Totals, Trouble, Usage, Verdict, View, Worker,
+    Suspicion, Tampered, TargetView, TestCounts, Time, Totals, Trouble, Usage, Verdict, View,
+    Worker,
 };
 
 use crate::{WireError, v1};
@@ -152,6 +153,16 @@ fn question(answer: Option<u16>) -> QuestionView {
     }
 }
 
+fn suspicion(n: u16) -> Suspicion {
+    let paths = vec!["test.sh".to_owned()];
+    let tampered = Tampered { paths, files: 2, list: digest(9) };
+    let counts = |run, skipped| TestCounts { run, skipped };
+    Suspicion {
+        tampered: n.is_multiple_of(4).then_some(tampered),
+        tests: Some((counts(5, 0), counts(4, 1))),
+    }
+}
+
 fn a_loop(n: u16, status: Status, doing: Doing, reason: Option<Reason>) -> LoopView {
     let full = n.is_multiple_of(2);
     let worker = if full { Worker::Model } else { Worker::Agent };
@@ -184,6 +195,7 @@ fn a_loop(n: u16, status: Status, doing: Doing, reason: Option<Reason>) -> LoopV
         stopping: !full,
         ending: reason.filter(|_| full),
         approval_asked: full.then_some(Time(6)),
+        suspicion: full.then(|| suspicion(n)),
         held: full.then(|| "4 files changed".to_owned()),
         queue_entry: full.then_some(Seq(7)),
         iteration: 2,
@@ -198,6 +210,7 @@ fn a_loop(n: u16, status: Status, doing: Doing, reason: Option<Reason>) -> LoopV
         passed: full.then(|| passed(change)),
         integrated: full.then(|| oid(7)),
         landed: full.then(|| Landed { commit: oid(8), onto: oid(9), at: Time(8) }),
+        undone: full.then(|| Landed { commit: oid(5), onto: oid(8), at: Time(9) }),
         trouble: full.then(|| Trouble {
             message: "429".to_owned(),
             at: Time(9),
@@ -326,7 +339,7 @@ pub(super) fn everything() -> View {
     let entry = |op| QueueEntry { op, entered_at: Time(5), phase: QueuePhase::Gating };
     let queue = [
         (Seq(4), entry(QueueOp::Land(id(1)))),
-        (Seq(6), entry(QueueOp::Integrate(id(2)))),
+        (Seq(6), entry(QueueOp::Undo(id(2)))),
         (Seq(9), entry(QueueOp::Refresh(PlanId(7)))),
     ];
     View {

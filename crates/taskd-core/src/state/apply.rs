@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use taskd_model::{
-    Amount, CircuitChange, Digest, EffectId, Event, Evidence, IterationNote, Limit, LoopId,
+    Amount, CircuitChange, Digest, EffectId, Event, Evidence, IterationNote, Limit, Limits, LoopId,
     Observation, Oid, Owner, PlanHead, PlanId, ProjectId, Reason, Record, Seq, SpecHead, SpecId,
-    Status, Time, Unit, Usage, Verdict, Work, Worker,
+    Status, Suspicion, Time, Unit, Usage, Verdict, Work, Worker,
 };
 
 use super::{Asked, Open, Project, State, WantedChange, bucket_of};
@@ -41,6 +41,11 @@ impl State {
         self.apply_to_rest(record);
     }
 
+    fn set_limits(&mut self, limits: &Limits) {
+        self.limits = limits.clone();
+        self.touch_lanes();
+    }
+
     /// Keeps how long a loop has been blocked for want of money, which is not its time.
     fn note_want_of_money(&mut self, id: LoopId) {
         let now = self.now;
@@ -64,7 +69,7 @@ impl State {
             Event::DaemonStarted { .. } => self.lose_place(record.at),
             Event::WorkParked => self.parked = true,
             Event::WorkUnparked => self.parked = false,
-            Event::LimitsSet { limits } => self.limits = limits.clone(),
+            Event::LimitsSet { limits } => self.set_limits(limits),
             Event::ProjectAdded { id, git_dir, .. } => self.add_project(*id, git_dir),
             Event::ProjectForgotten { id } => {
                 // Its number stays taken; only its repository may come back under a new one.
@@ -108,6 +113,7 @@ impl State {
             }
             Event::QueueEntered { op } => self.enter_queue(record.seq, *op),
             Event::QueueLeft { entry, op, end } => self.leave_queue(*entry, *op, end),
+            Event::QueueArranged { how } => self.arrange(record, *how),
             Event::DaemonStopped => self.stopped = true,
             Event::StatusChanged { .. }
             | Event::IterationStarted { .. }
@@ -118,11 +124,13 @@ impl State {
             | Event::LimitReached { .. }
             | Event::InternalError { .. }
             | Event::Passed { .. }
+            | Event::GateTamperSuspected { .. }
             | Event::ApprovalAsked
             | Event::Approved
             | Event::SyncAsked
             | Event::Rejected { .. }
             | Event::NoteAdded { .. }
+            | Event::Rewound { .. }
             | Event::QuestionAnswered { .. }
             | Event::PauseAsked
             | Event::ResumeAsked
@@ -162,15 +170,14 @@ impl State {
             Event::Passed { checkpoint, evidence, .. } => {
                 self.pass(id, *checkpoint, *evidence, since);
             }
+            Event::GateTamperSuspected { suspicion } => self.suspect(id, suspicion),
             Event::ApprovalAsked => self.engine_mut(id).asked = true,
             Event::Approved => self.engine_mut(id).approve(),
             Event::SyncAsked => self.engine_mut(id).sync(),
-            Event::Rejected { note } => {
-                self.engine_mut(id).add_note(*note);
-                self.send_back(id, since);
-            }
+            Event::Rejected { note } => self.reject(id, *note, since),
             Event::QuestionAnswered { effect, n, .. } => self.answered(*effect, *n),
             Event::NoteAdded { note } => self.engine_mut(id).add_note(*note),
+            Event::Rewound { to, base, note, .. } => self.rewind(id, (*to, *base), *note, since),
             Event::PauseAsked => self.engine_mut(id).pause = true,
             Event::ResumeAsked => self.resume(id),
             Event::BudgetSet { of, micros } => self.set_budget(*of, Unit::Micros, *micros),
@@ -197,9 +204,15 @@ impl State {
             | Event::BudgetRenewed { .. }
             | Event::CircuitChanged { .. }
             | Event::QueueEntered { .. }
-            | Event::QueueLeft { .. } => return false,
+            | Event::QueueLeft { .. }
+            | Event::QueueArranged { .. } => return false,
         }
         true
+    }
+
+    fn reject(&mut self, id: LoopId, note: Digest, since: (Time, Seq)) {
+        self.engine_mut(id).add_note(note);
+        self.send_back(id, since);
     }
 
     fn add_project(&mut self, id: ProjectId, git_dir: &str) {
@@ -469,8 +482,22 @@ impl State {
         engine.set_next(Next::Land, since);
         let plan = self.plan(id.plan());
         let (project, gate) = (plan.head.project, plan.spec(id).head.gate);
+        if self.loops[&id].suspicion.is_some() {
+            // What was green is green beside this base only; another base has other files to keep.
+            return;
+        }
         let project = self.projects.get_mut(&project).expect("known");
         project.remember_evidence(evidence.tree, gate, evidence.seq);
+    }
+
+    /// A gate found something against the tree: whatever was said of it before was said without
+    /// knowing that.
+    fn suspect(&mut self, id: LoopId, suspicion: &Suspicion) {
+        let engine = self.engine_mut(id);
+        engine.suspicion = Some(suspicion.clone());
+        engine.approved = false;
+        engine.asked = false;
+        self.evict(self.plan(id.plan()).head.project);
     }
 
     fn resume(&mut self, id: LoopId) {
@@ -528,7 +555,7 @@ impl LoopEngine {
         self.since = since;
     }
 
-    fn add_note(&mut self, note: Digest) {
+    pub(super) fn add_note(&mut self, note: Digest) {
         if self.notes.len() == MAX_NOTES {
             self.notes.remove(0);
         }
@@ -546,7 +573,7 @@ impl LoopEngine {
     }
 
     /// Waits until then, or no longer.
-    fn defer(&mut self, until: Option<(Time, Seq, &String)>) {
+    pub(super) fn defer(&mut self, until: Option<(Time, Seq, &String)>) {
         self.retry_at = until.map(|(until, _, _)| until);
         self.deferral = until.map(|(_, seq, why)| (seq, why.clone()));
     }

@@ -107,7 +107,7 @@ const MONEY: Kind = Kind::Money { min_micros: CENT, max_micros: 100_000 * DOLLAR
 
 use Scope::{Daemon, Tighten};
 
-static KEYS: [KeyDoc; 45] = [
+static KEYS: [KeyDoc; 46] = [
     by(Daemon, key("limits.loops", count(1, 1_000), "50", "Loops at work at once.")),
     by(
         Daemon,
@@ -233,6 +233,15 @@ static KEYS: [KeyDoc; 45] = [
             Kind::Word(&LAND),
             "ask",
             "How passed work lands: not at all, when a person says so, or as soon as it passed.",
+        ),
+    ),
+    by(
+        Daemon,
+        key(
+            "land.batch",
+            count(1, 16),
+            "4",
+            "So many wait to land on one branch until they are gated in one; 1 is never.",
         ),
     ),
     key(

@@ -5,7 +5,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use taskd_model::{Change, Code, GateDoc, GateReport, Outcome, PlanDoc};
+use taskd_model::{
+    Change, Code, GateDoc, GateFacts, GateReport, Outcome, PlanDoc, SpecDoc, TestCounts,
+};
 use taskd_tools::supervise::How;
 
 use super::{
@@ -51,24 +53,28 @@ impl Job {
         Ok(Outcome::BaseChecked(report))
     }
 
-    pub(super) async fn gate_candidate(
+    /// A loop's work as a candidate: what decides about it is what its parent has.
+    pub(super) async fn gate_work(
         &self,
         commit: taskd_model::Oid,
-    ) -> Result<Outcome, Trouble> {
-        let plan = self.plan_doc()?;
-        let accept = match &self.order.subject {
-            Some(_) => self.spec_doc()?.accept,
-            None => Vec::new(),
+        plan: &PlanDoc,
+        spec: &SpecDoc,
+    ) -> Result<GateReport, Trouble> {
+        let (repo, _) = self.ctx.repo(self.order.project)?;
+        let base = self.blocking(move || Ok(repo.first_parent(commit)?)).await?;
+        let found = match base {
+            Some(base) => self.tampering(base, commit, plan, spec).await?,
+            None => None,
         };
-        let report = self.gate_commit(commit, &plan, &accept).await?;
-        if !self.is_wanted() {
-            return Ok(cancelled());
+        let own = self.gate_commit(commit, plan, &spec.accept);
+        match found {
+            Some(found) => self.judge_twice(found, plan, &spec.accept, own).await,
+            None => own.await,
         }
-        Ok(Outcome::CandidateGated(report))
     }
 
     /// Gates a commit in a scratch checkout: exactly its files, and the caches of earlier gates.
-    async fn gate_commit(
+    pub(super) async fn gate_commit(
         &self,
         commit: taskd_model::Oid,
         plan: &PlanDoc,
@@ -146,12 +152,19 @@ impl Job {
             let text = format!("Conflict markers are left in: {}", names.join(", "));
             let summary = short(&text);
             let log = self.ctx.put_blob(text.into())?;
-            return Ok(gated(Some(GateReport { green: false, summary, log, tests: None, ms: 0 })));
+            let facts = Box::default();
+            let report = GateReport { green: false, summary, log, tests: None, ms: 0, facts };
+            return Ok(gated(Some(report)));
         }
         let plan = self.plan_doc()?;
         let spec = self.spec_doc()?;
         let dir = self.worktree()?;
-        let report = self.run_gate(&dir, &plan, &plan.gate, &spec.accept).await?;
+        let found = self.tampering(subject.base, checkpoint, &plan, &spec).await?;
+        let own = self.run_gate(&dir, &plan, &plan.gate, &spec.accept);
+        let report = match found {
+            Some(found) => self.judge_twice(found, &plan, &spec.accept, own).await?,
+            None => own.await?,
+        };
         if !self.is_wanted() {
             return Ok(cancelled());
         }
@@ -174,9 +187,12 @@ impl Job {
         let mut log = String::new();
         let mut tests = None;
         let mut summary = String::from("no gate command");
-        let commands = gate.quick.iter().chain(&gate.run).chain(accept);
+        let of_gate = gate.quick.iter().chain(&gate.run).map(|it| (it, true));
+        let commands = of_gate.chain(accept.iter().map(|it| (it, false)));
+        // What `accept` adds says nothing about tests that are gone.
+        let mut counts = (!gate.run.is_empty()).then_some(TestCounts { run: 0, skipped: 0 });
         let mut green = true;
-        for command in commands {
+        for (command, is_gate) in commands {
             let env = self.env(plan, dir)?;
             let spec = Command::shell(command, PathBuf::from(dir), env, timeout);
             let finished = self.run(spec, self.lines_as_noise()).await;
@@ -191,6 +207,10 @@ impl Job {
             let found = findings::read(output.as_bytes(), code);
             if let Some(n) = found.tests {
                 tests = Some(tests.unwrap_or(0) + n);
+            }
+            if is_gate {
+                // Half an output has half the counts.
+                counts = counts.filter(|_| !finished.output.truncated).map(|it| more(it, &found));
             }
             summary = match (tests, how.is_some()) {
                 // All commands together are the gate; the last one alone is not.
@@ -209,16 +229,25 @@ impl Job {
         }
         let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         let log = self.ctx.put_blob(log.into())?;
-        Ok(GateReport { green, summary: short(&summary), log, tests, ms })
+        let facts = Box::new(GateFacts { tampered: None, counts });
+        Ok(GateReport { green, summary: short(&summary), log, tests, ms, facts })
     }
 }
 
-fn cancelled() -> Outcome {
+/// What a command counted, added to what those before it did.
+fn more(sum: TestCounts, found: &findings::Findings) -> TestCounts {
+    TestCounts {
+        run: sum.run.saturating_add(found.tests.unwrap_or(0)),
+        skipped: sum.skipped.saturating_add(found.skipped),
+    }
+}
+
+pub(super) fn cancelled() -> Outcome {
     Outcome::Cancelled { usage: taskd_model::Usage::default(), checkpoint: None }
 }
 
 /// At most 200 bytes, on a character boundary.
-fn short(text: &str) -> String {
+pub(super) fn short(text: &str) -> String {
     let end = (0..=text.len().min(200)).rev().find(|at| text.is_char_boundary(*at));
     text[..end.unwrap_or(0)].to_owned()
 }

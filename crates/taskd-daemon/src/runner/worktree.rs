@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use taskd_git::{Checkpoint, Ensure, RepoPath};
+use taskd_git::{Checkpoint, Ensure, Repo, RepoPath};
 use taskd_model::{Code, Digest, Observation, Oid, Outcome, PrepareMode, Work};
 
 use super::{
@@ -52,16 +52,21 @@ impl Job {
     pub(super) async fn prepare(&self, base: Oid, mode: PrepareMode) -> Result<Outcome, Trouble> {
         let (repo, root) = self.ctx.repo(self.order.project)?;
         let name = self.worktree_name()?;
-        let how = match mode {
-            PrepareMode::Fresh => Ensure::Fresh { base },
-            PrepareMode::Restore(checkpoint) => Ensure::Restore { base, checkpoint },
-            PrepareMode::Keep(checkpoint) => Ensure::Keep { base, checkpoint },
+        let make = move |repo: &Repo, name: &str| match mode {
+            PrepareMode::Fresh => repo.ensure_worktree(name, Ensure::Fresh { base }),
+            PrepareMode::Restore(checkpoint) => {
+                repo.ensure_worktree(name, Ensure::Restore { base, checkpoint })
+            }
+            PrepareMode::Keep(checkpoint) => {
+                repo.ensure_worktree(name, Ensure::Keep { base, checkpoint })
+            }
+            PrepareMode::Rewind(to) => repo.rewind(name, base, to),
         };
         let commands = self.setup_commands()?;
         let making = self.ctx.pool.making(self.order.project, base);
         let (prepared, set_up) = self
             .blocking(move || {
-                let prepared = repo.ensure_worktree(&name, how)?;
+                let prepared = make(&repo, &name)?;
                 let set_up = SetUp::of(&prepared.path, &commands, prepared.created);
                 if !set_up.is_done() {
                     repo.copy_included(&root, &name, INCLUDE_FILE.as_ref())?;

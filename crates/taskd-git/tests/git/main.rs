@@ -4,8 +4,10 @@
 mod checkpoints;
 mod follows;
 mod gc;
+mod kept;
 mod landing;
 mod outside;
+mod overlay;
 mod pool;
 mod probing;
 mod properties;

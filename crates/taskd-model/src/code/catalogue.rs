@@ -404,6 +404,18 @@ catalogue! {
     NeverLands "never_lands" UserFixable Refuses FailedPrecondition 1
         "The plan says that its work never lands"
         "submit it with another `land:`"
+    NothingToRewind "nothing_to_rewind" UserFixable Refuses FailedPrecondition 1
+        "The loop has no earlier state of its work to go back to"
+        "`taskd checkpoints ID` lists what there is"
+    NotLanded "not_landed" UserFixable Refuses FailedPrecondition 1
+        "The work is not on its target, so nothing of it can be undone there"
+        "`taskd stop ID` ends it, `taskd rewind ID` takes its work back"
+    NothingToUndo "nothing_to_undo" UserFixable Refuses FailedPrecondition 1
+        "No commit of the loop is on the target any more, or none ever was"
+        "`taskd show ID` says what landed and what undid it"
+    UndoConflicts "undo_conflicts" UserFixable Refuses FailedPrecondition 1
+        "Later commits changed what the landing changed, so it does not come off by itself"
+        "revert it by hand, or submit a task that takes it out"
     NeedFailed "need_failed" UserFixable Refuses FailedPrecondition 1
         "It needs work that did not pass"
         "run that again first, or stop this"

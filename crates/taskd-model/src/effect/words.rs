@@ -49,6 +49,7 @@ impl fmt::Display for QueueOp {
             Self::Integrate(id) => write!(f, "integrate {id}"),
             Self::Land(id) => write!(f, "land {id}"),
             Self::Refresh(plan) => write!(f, "refresh {plan}"),
+            Self::Undo(id) => write!(f, "undo {id}"),
         }
     }
 }
@@ -61,12 +62,16 @@ impl fmt::Display for Work {
                 PrepareMode::Fresh => Ok(()),
                 PrepareMode::Restore(at) => write!(f, ", files of {}", at.short()),
                 PrepareMode::Keep(_) => write!(f, ", as it is"),
+                PrepareMode::Rewind(to) => write!(f, ", back to {}", to.short()),
             },
             Self::CheckBase { base } => write!(f, " {}", base.short()),
             Self::Tool { index, name, .. } => write!(f, " {index} {name}"),
             Self::Rebase { onto } => write!(f, " onto {}", onto.short()),
             Self::BuildCandidate { op, onto, .. } => write!(f, " to {op} on {}", onto.short()),
-            Self::GateCandidate { op, commit, .. } => write!(f, " to {op} {}", commit.short()),
+            Self::GateCandidate { op, commit, with, .. } => {
+                write!(f, " to {op} {}", commit.short())?;
+                if with.is_empty() { Ok(()) } else { write!(f, " and {} below", with.len()) }
+            }
             Self::Publish { op, commit, .. } => write!(f, " {op} {}", commit.short()),
             Self::Relay(it) => write!(f, " {} of {}", it.call, it.agent),
             Self::AcceptBefore

@@ -144,6 +144,17 @@ pub enum ChangeCause {
     Back,
 }
 
+impl ChangeCause {
+    /// When it is over, where that is known.
+    #[must_use]
+    pub fn until(&self) -> Option<Time> {
+        match self {
+            Self::Window { until, .. } => Some(*until),
+            Self::Failing { .. } | Self::Refused { .. } | Self::Back => None,
+        }
+    }
+}
+
 impl fmt::Display for ChangeCause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -2,14 +2,15 @@
 
 use std::fmt;
 
-use super::{ChangeCause, Event, QueueEnd, Record};
-use crate::{Observation, Purse, Unit};
+use super::{Arranged, ChangeCause, Event, QueueEnd, Record, SpecHead};
+use crate::{Observation, Oid, Purse, SpecId, Unit};
 
 impl fmt::Display for QueueEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Done { commit, onto, .. } => {
-                write!(f, "done: {} on {}", commit.short(), onto.short())
+            Self::Done { commit, onto, with, .. } => {
+                write!(f, "done: {} on {}", commit.short(), onto.short())?;
+                if with.is_empty() { Ok(()) } else { write!(f, ", gated with {} more", with.len()) }
             }
             Self::Empty => f.write_str("nothing left to bring"),
             Self::Red { .. } => f.write_str("gate red"),
@@ -17,6 +18,17 @@ impl fmt::Display for QueueEnd {
             Self::Held { why } => write!(f, "held: {why}"),
             Self::Failed { message } => write!(f, "failed: {message}"),
             Self::Withdrawn => f.write_str("withdrawn"),
+        }
+    }
+}
+
+impl fmt::Display for Arranged {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Held => f.write_str("held"),
+            Self::Released => f.write_str("released"),
+            Self::Moved { before: None } => f.write_str("first"),
+            Self::Moved { before: Some(other) } => write!(f, "before {other}"),
         }
     }
 }
@@ -56,13 +68,7 @@ impl fmt::Display for Event {
             Self::PlanSubmitted { plan, head } => {
                 write!(f, "{plan} submitted, {} specs: {}", head.specs, head.title)
             }
-            Self::SpecAdded { spec, head } => {
-                write!(f, "{spec} is {}", head.name)?;
-                for it in &head.left_out {
-                    write!(f, ", without `{}`", it.key())?;
-                }
-                write!(f, ": {}", head.title)
-            }
+            Self::SpecAdded { spec, head } => added(f, *spec, head),
             Self::PlanReleased { plan, evidence: Some(_), .. } => {
                 write!(f, "{plan} released, base green")
             }
@@ -86,11 +92,13 @@ impl fmt::Display for Event {
             Self::LimitReached { limit } => write!(f, "limit reached: {limit}"),
             Self::InternalError { message } => write!(f, "internal error: {message}"),
             Self::Passed { evidence, .. } => write!(f, "passed on tree {}", evidence.tree.short()),
+            Self::GateTamperSuspected { suspicion } => write!(f, "suspected: it {suspicion}"),
             Self::ApprovalAsked => f.write_str("asks to land"),
             Self::Approved => f.write_str("approved"),
             Self::SyncAsked => f.write_str("asked to land beside the person's changes"),
             Self::Rejected { .. } => f.write_str("rejected"),
             Self::NoteAdded { .. } => f.write_str("told something"),
+            Self::Rewound { to, iteration, .. } => rewound(f, *to, *iteration),
             Self::QuestionAnswered { effect, n, .. } => write!(f, "{effect} question {n} answered"),
             Self::PauseAsked => f.write_str("asked to pause"),
             Self::ResumeAsked => f.write_str("asked to go on"),
@@ -110,7 +118,25 @@ impl fmt::Display for Event {
             Self::CircuitChanged { bucket, change } => write!(f, "{bucket} {change}"),
             Self::QueueEntered { op } => write!(f, "queued to {op}"),
             Self::QueueLeft { entry, op, end } => write!(f, "q{entry} {op}: {end}"),
+            Self::QueueArranged { how } => write!(f, "{how} in the landing queue"),
         }
+    }
+}
+
+/// A spec, and what its loop leaves out.
+fn added(f: &mut fmt::Formatter<'_>, spec: SpecId, head: &SpecHead) -> fmt::Result {
+    write!(f, "{spec} is {}", head.name)?;
+    for it in &head.left_out {
+        write!(f, ", without `{}`", it.key())?;
+    }
+    write!(f, ": {}", head.title)
+}
+
+/// A loop that was sent back.
+fn rewound(f: &mut fmt::Formatter<'_>, to: Oid, iteration: u32) -> fmt::Result {
+    match iteration {
+        0 => write!(f, "rewound to its base {}", to.short()),
+        n => write!(f, "rewound to {} of iteration {n}", to.short()),
     }
 }
 

@@ -4,7 +4,7 @@
 
 use crate::{
     AgentRun, Change, Digest, Event, Evidence, LoopId, Oid, PlanHead, PlanId, Reason, Record, Seq,
-    SpecHead, SpecId, Status, Time, Unit, Usage, Verdict, Worker,
+    SpecHead, SpecId, Status, Suspicion, Time, Unit, Usage, Verdict, Worker,
 };
 
 use super::{
@@ -88,18 +88,21 @@ impl View {
             | Event::LimitReached { .. }
             | Event::InternalError { .. }
             | Event::Passed { .. }
+            | Event::GateTamperSuspected { .. }
             | Event::ApprovalAsked
             | Event::Approved
             | Event::SyncAsked
             | Event::Rejected { .. }
             | Event::NoteAdded { .. }
+            | Event::Rewound { .. }
             | Event::QuestionAnswered { .. }
             | Event::PauseAsked
             | Event::ResumeAsked
             | Event::StopAsked
             | Event::BudgetWarned { .. }
             | Event::TokensWarned { .. }
-            | Event::CircuitChanged { .. } => {}
+            | Event::CircuitChanged { .. }
+            | Event::QueueArranged { .. } => {}
         }
     }
 
@@ -130,10 +133,8 @@ impl View {
             Event::Passed { checkpoint, evidence, tests } => {
                 it.pass(*checkpoint, *evidence, *tests, at);
             }
-            Event::ApprovalAsked => {
-                it.approval_asked = Some(at);
-                it.rest(at);
-            }
+            Event::GateTamperSuspected { suspicion } => it.is_suspect(suspicion, at),
+            Event::ApprovalAsked => it.asks_to_land(Some(at), at),
             Event::Approved | Event::SyncAsked => {
                 (it.approval_asked, it.held) = (None, None);
                 it.rest(at);
@@ -144,6 +145,7 @@ impl View {
                 it.rest(at);
             }
             Event::NoteAdded { note } => it.note(*note, false, at),
+            Event::Rewound { note, .. } => it.rewound(*note, at),
             Event::QuestionAnswered { effect, n, choice } => it.answered(*effect, *n, *choice, at),
             Event::PauseAsked => it.pausing = true,
             Event::ResumeAsked => it.pausing = false,
@@ -173,7 +175,8 @@ impl View {
             | Event::BudgetRenewed { .. }
             | Event::CircuitChanged { .. }
             | Event::QueueEntered { .. }
-            | Event::QueueLeft { .. } => {}
+            | Event::QueueLeft { .. }
+            | Event::QueueArranged { .. } => {}
         }
     }
 
@@ -316,6 +319,7 @@ impl LoopView {
             stopping: false,
             ending: None,
             approval_asked: None,
+            suspicion: None,
             held: None,
             queue_entry: None,
             iteration: 0,
@@ -330,6 +334,7 @@ impl LoopView {
             passed: None,
             integrated: None,
             landed: None,
+            undone: None,
             trouble: None,
             counted: None,
             session: None,
@@ -370,9 +375,22 @@ impl LoopView {
         self.doing(doing, at);
     }
 
+    /// It waits for a person's word to land since then, or no longer.
+    fn asks_to_land(&mut self, since: Option<Time>, at: Time) {
+        self.approval_asked = since;
+        self.rest(at);
+    }
+
+    /// A person looks at it before it goes anywhere, whatever was said before.
+    fn is_suspect(&mut self, suspicion: &Suspicion, at: Time) {
+        self.suspicion = Some(suspicion.clone());
+        self.asks_to_land(None, at);
+    }
+
     /// What it passed with counts no longer.
     fn send_back(&mut self) {
         self.approval_asked = None;
+        self.suspicion = None;
         self.held = None;
         self.passed = None;
         self.integrated = None;
@@ -402,6 +420,18 @@ impl LoopView {
             self.iterations.remove(ITERATION_ROWS);
         }
         self.doing(Doing::Idle, at);
+    }
+
+    /// It goes on from an earlier state: what is under way is given up, and one more iteration is
+    /// its if it has used all of them.
+    fn rewound(&mut self, note: Digest, at: Time) {
+        self.note(note, false, at);
+        self.send_back();
+        self.trouble = None;
+        self.conflicts = 0;
+        self.session = None;
+        self.limits.iterations = self.limits.iterations.max(self.iteration.saturating_add(1));
+        self.rest(at);
     }
 
     /// Another model works; an iteration that is given up for it is as if it had not begun.

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     AgentRun, Change, ContextUse, Depth, Digest, EffectId, Fault, LandPolicy, LoopId, LoopLimits,
-    Oid, Owner, PlanId, Priority, ProjectId, QueueOp, Reason, Seq, Status, Time, Usage, Verdict,
-    Worker,
+    Oid, Owner, PlanId, Priority, ProjectId, QueueOp, Reason, Seq, Status, Suspicion, Time, Usage,
+    Verdict, Worker,
 };
 
 use super::{DayView, Ledger, QuestionView, Spans};
@@ -260,6 +260,9 @@ pub struct LoopView {
     pub ending: Option<Reason>,
     /// It waits for a person's word to land since then.
     pub approval_asked: Option<Time>,
+    /// What its last gate found against its tree: a person says whether that is all right.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suspicion: Option<Suspicion>,
     /// A person's checkout is in the way of landing it.
     pub held: Option<String>,
     /// Its entry in the landing queue.
@@ -288,6 +291,9 @@ pub struct LoopView {
     pub integrated: Option<Oid>,
     /// It is on the target.
     pub landed: Option<Landed>,
+    /// It was taken off the target again: by this commit, gated on that tip.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undone: Option<Landed>,
     /// What went wrong last, until something goes right.
     pub trouble: Option<Trouble>,
     /// How what its agent uses is counted, once one has run.

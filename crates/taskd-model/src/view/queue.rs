@@ -64,7 +64,7 @@ impl View {
         self.queue.entry(plan.project).or_default().insert(seq, entry);
         match op {
             QueueOp::Refresh(_) => plan.refreshing = Some(seq),
-            QueueOp::Integrate(id) | QueueOp::Land(id) => {
+            QueueOp::Integrate(id) | QueueOp::Land(id) | QueueOp::Undo(id) => {
                 if let Some(it) = self.loops.get_mut(&id) {
                     it.queue_entry = Some(seq);
                     if matches!(op, QueueOp::Land(_)) {
@@ -82,7 +82,7 @@ impl View {
         let (project, refreshing) = (plan.project, plan.refreshing);
         let entry = match op {
             QueueOp::Refresh(_) => refreshing,
-            QueueOp::Integrate(id) | QueueOp::Land(id) => {
+            QueueOp::Integrate(id) | QueueOp::Land(id) | QueueOp::Undo(id) => {
                 let Some(it) = self.loops.get_mut(&id) else { return };
                 if it.queue_entry.is_some() && !it.status.is_over() {
                     let landing = matches!(op, QueueOp::Land(_));
@@ -115,6 +115,13 @@ impl View {
                     plan.refreshing.take_if(|it| *it == entry);
                 }
             }
+            QueueOp::Undo(id) => {
+                if let Some(it) = self.loops.get_mut(&id) {
+                    it.queue_entry.take_if(|it| *it == entry);
+                    it.not_undone(end, record);
+                }
+                self.touch(id, record);
+            }
             QueueOp::Integrate(id) | QueueOp::Land(id) => {
                 if let Some(it) = self.loops.get_mut(&id) {
                     it.queue_entry.take_if(|it| *it == entry);
@@ -136,6 +143,13 @@ impl View {
                 }
                 self.integration_moved(id.plan(), commit);
             }
+            QueueOp::Undo(id) => {
+                let Some(it) = self.loops.get_mut(&id) else { return };
+                it.undone = Some(Landed { commit, onto, at });
+                let Some(plan) = self.plans.get(&id.plan()) else { return };
+                let (project, name) = (plan.project, plan.target.clone());
+                self.target_moved(project, &name, commit, 1);
+            }
             QueueOp::Land(id) => {
                 let Some(it) = self.loops.get_mut(&id) else { return };
                 let known = it.integrated.is_some();
@@ -152,6 +166,24 @@ impl View {
 }
 
 impl LoopView {
+    /// Why its landed work is still on the target, if taking it off again did not work.
+    fn not_undone(&mut self, end: &QueueEnd, record: &Record) {
+        let why = match end {
+            QueueEnd::Done { .. } => {
+                self.trouble = None;
+                return;
+            }
+            QueueEnd::Withdrawn => return,
+            QueueEnd::Empty => "nothing of it is left on the target".to_owned(),
+            QueueEnd::Red { .. } => "the gate is red without it".to_owned(),
+            QueueEnd::Conflict { .. } => "later work changed the same lines".to_owned(),
+            QueueEnd::Held { why } => why.clone(),
+            QueueEnd::Failed { message } => message.clone(),
+        };
+        let (message, at, seq) = (format!("not undone: {why}"), record.at, record.seq);
+        self.trouble = Some(Trouble { message, at, seq, fault: None });
+    }
+
     /// What is in the way of landing it, if the end of its entry names something.
     fn not_brought(&mut self, end: &QueueEnd, record: &Record) {
         match end {

@@ -13,6 +13,7 @@ pub(crate) use self::{
     amount::Amount,
     work::{Land, PlanArgs, RunArgs, WorkArgs},
 };
+use super::history::{RewindArgs, SalvageCommand, UndoArgs};
 use crate::demo::DemoArgs;
 
 /// Plans in, landed commits out. Alone it lists what goes on, like `taskd ls`.
@@ -120,7 +121,7 @@ pub(crate) enum Command {
     Models(ModelsArgs),
     /// Say who waits for what: model calls by model, and landing queues
     #[command(hide = true)]
-    Queue,
+    Queue(QueueArgs),
     /// Watch everything, full screen
     Tui(ScopeArgs),
     /// Be an MCP server, so that an interactive agent can drive the fleet; read-only by itself
@@ -143,6 +144,21 @@ pub(crate) enum Command {
         /// A loop that is not at work
         id: String,
     },
+    /// List the saved states of a loop's work
+    #[command(hide = true)]
+    Checkpoints {
+        /// A loop
+        id: String,
+    },
+    /// Send a loop back to a saved state; it goes on from there, and what came after is kept
+    #[command(hide = true)]
+    Rewind(RewindArgs),
+    /// Take landed work off its target: a revert, gated and landed like everything
+    #[command(hide = true)]
+    Undo(UndoArgs),
+    /// List and restore what is kept of work that was replaced
+    #[command(hide = true, subcommand)]
+    Salvage(SalvageCommand),
     /// Print where a loop's worktree is
     #[command(hide = true)]
     Path {
@@ -202,6 +218,33 @@ pub(crate) enum ModelsCommand {
         /// End a silence after refusals too
         #[arg(long)]
         refusals: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct QueueArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<QueueCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum QueueCommand {
+    /// Bring nothing of these loops until they are released; others go on
+    Hold(VerbArgs),
+    /// Give what is held its turn again
+    Release(VerbArgs),
+    /// Give an entry of the landing queue another turn
+    #[command(group = clap::ArgGroup::new("place").required(true).args(["first", "before"]))]
+    Move {
+        /// A loop
+        id: String,
+        /// Its turn comes next
+        #[arg(long)]
+        first: bool,
+        /// Its turn comes before that of this loop
+        #[arg(long, value_name = "ID2")]
+        before: Option<String>,
     },
 }
 
@@ -421,10 +464,10 @@ pub(crate) struct DiffArgs {
     /// Names and counts only
     #[arg(long)]
     pub(crate) stat: bool,
-    /// A commit, `base`, or an iteration
+    /// A number of `taskd checkpoints`, i2 for the end of iteration 2, `base`, `work` or a commit
     #[arg(long)]
     pub(crate) from: Option<String>,
-    /// A commit or an iteration
+    /// The same
     #[arg(long)]
     pub(crate) to: Option<String>,
 }

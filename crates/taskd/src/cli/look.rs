@@ -112,6 +112,9 @@ pub(crate) async fn diff(here: &Here, args: DiffArgs) -> Done {
         stat: args.stat,
     };
     let answer = client.diff(request).await?;
+    if !answer.suspicion.is_empty() {
+        here.out.remark(&format!("it {}", text::clean(&answer.suspicion)));
+    }
     if here.out.json {
         here.out.object(&json::diff(&answer))?;
     } else if here.out.terminal {

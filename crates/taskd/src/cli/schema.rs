@@ -18,9 +18,9 @@ macro_rules! schemas {
 }
 
 const SCHEMAS: &[(&str, &str)] = schemas! {
-    "act" "agents" "agents-test" "budget" "costs" "daemon" "diff" "doctor" "error" "event" "gc" "log"
-    "ls" "models" "models-check" "path" "plan" "project" "queue" "receipt" "schema" "show" "submit"
-    "wait" "why"
+    "act" "agents" "agents-test" "budget" "checkpoints" "costs" "daemon" "diff" "doctor" "error"
+    "event" "gc" "log" "ls" "models" "models-check" "path" "plan" "project" "queue" "receipt"
+    "restore" "rewind" "salvage" "schema" "show" "submit" "undo" "wait" "why"
 };
 
 /// What every command may say on stderr instead of an answer.
@@ -59,10 +59,18 @@ const ANSWERS: &[(&str, &[&str])] = &[
     ("models", &["models", "models-check"]),
     ("models reset", &["act"]),
     ("queue", &["queue"]),
+    ("queue hold", &["act"]),
+    ("queue release", &["act"]),
+    ("queue move", &["act"]),
     ("doctor", &["doctor"]),
     ("daemon start", &["daemon"]),
     ("daemon restart", &["daemon"]),
     ("daemon status", &["daemon"]),
+    ("checkpoints", &["checkpoints"]),
+    ("rewind", &["rewind"]),
+    ("undo", &["undo", "rewind"]),
+    ("salvage ls", &["salvage"]),
+    ("salvage restore", &["restore"]),
     ("path", &["path"]),
     ("gc", &["gc"]),
     ("events", &["event"]),

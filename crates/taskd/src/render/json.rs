@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
 use taskd_api::v1;
-use taskd_model::{Depth, Fault, LoopView, PlanView, Status, Time, View, WaitVerdict};
+use taskd_model::{Depth, Fault, LoopView, PlanView, Status, Suspicion, Time, View, WaitVerdict};
 
 use super::words;
 
@@ -56,6 +56,9 @@ pub(crate) struct LoopRow {
     /// The commit on the target.
     #[serde(skip_serializing_if = "Option::is_none")]
     landed: Option<String>,
+    /// The commit that took it off the target again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    undone: Option<String>,
 }
 
 /// `ls --json`: one object.
@@ -130,6 +133,9 @@ pub(crate) fn show(view: &View, loops: &[&LoopView], more: &v1::ShowResponse, no
                 "outputs_left_out": context.of.outputs_left_out,
                 "bytes_left_out": context.of.bytes_left_out,
             });
+        }
+        if let Some(suspicion) = &it.suspicion {
+            object["suspicion"] = self::suspicion(suspicion);
         }
         if !it.last_run.is_empty() {
             object["last_run"] = json!(it.last_run);
@@ -312,6 +318,19 @@ pub(crate) fn check(it: &v1::CheckRow) -> Value {
     })
 }
 
+/// What speaks against work.
+fn suspicion(it: &Suspicion) -> Value {
+    let mut object = json!({ "text": it.to_string() });
+    if let Some(it) = &it.tampered {
+        object["paths"] = json!(it.paths);
+        object["files"] = it.files.into();
+    }
+    if let Some((before, now)) = &it.tests {
+        (object["before"], object["now"]) = (json!(before), json!(now));
+    }
+    object
+}
+
 /// `diff --json`.
 pub(crate) fn diff(it: &v1::DiffResponse) -> Value {
     let change = it.change.unwrap_or_default();
@@ -323,6 +342,7 @@ pub(crate) fn diff(it: &v1::DiffResponse) -> Value {
         "added": change.added,
         "removed": change.removed,
         "truncated": it.truncated,
+        "suspicion": it.suspicion,
         "text": it.text,
     })
 }
@@ -357,6 +377,7 @@ fn row(view: &View, it: &LoopView, now: Time) -> LoopRow {
         started: it.started_at.map(time),
         ended: it.ended_at.map(time),
         landed: it.landed.map(|it| it.commit.to_string()),
+        undone: it.undone.map(|it| it.commit.to_string()),
     }
 }
 

@@ -1,12 +1,14 @@
 //! Bringing work home: worktrees, rebases, the landing queue, and the checkout a person works in.
 
 mod ask;
+mod back;
 mod bad;
 mod branch;
 mod canary;
 mod checkout;
 mod drift;
 mod fifty;
+mod gates;
 mod gc;
 mod kept;
 mod moved;
@@ -14,6 +16,7 @@ mod places;
 mod pool;
 mod queue;
 mod repos;
+mod stack;
 mod sync;
 
 use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt as _, path::Path};

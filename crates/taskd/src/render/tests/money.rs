@@ -83,7 +83,14 @@ fn story() -> Story {
     it.after(61).end(call, replied(unpriced));
     let gate = it.start(Owner::Loop(id(8, 0)), Work::Gate);
     let summary = "12 passed".to_owned();
-    let report = GateReport { green: true, summary, log: digest("l"), tests: None, ms: 39_000 };
+    let report = GateReport {
+        green: true,
+        summary,
+        log: digest("l"),
+        tests: None,
+        ms: 39_000,
+        facts: Box::default(),
+    };
     let change = change(1, 2, 3);
     let (checkpoint, tree) = (oid("50"), oid("51"));
     let report = Some(report);
@@ -93,7 +100,8 @@ fn story() -> Story {
     let op = QueueOp::Land(id(8, 0));
     let entry = it.of(id(8, 0), Event::QueueEntered { op });
     let evidence = taskd_model::Evidence { seq: entry, tree };
-    let end = QueueEnd::Done { commit: oid("9c1e2ab"), onto: oid("7aa0c15"), evidence };
+    let (commit, onto) = (oid("9c1e2ab"), oid("7aa0c15"));
+    let end = QueueEnd::Done { commit, onto, evidence, with: Vec::new() };
     it.of(id(8, 0), Event::QueueLeft { entry, op, end });
     it.status(id(8, 0), Status::Complete, Reason::Done);
     it
