@@ -96,8 +96,12 @@ pub(crate) struct Config {
     pub(crate) worker: Option<AgentDoc>,
     /// `[work] setup`: command run once in every new worktree. Default: none.
     pub(crate) setup: Option<String>,
+    /// `[work] teardown`: command run in a worktree when its loop is over. Default: none.
+    pub(crate) teardown: Option<String>,
     /// `[work] port`: first of the ports that worktrees get, ten each. Default 20000.
     pub(crate) work_port: u32,
+    /// `[work] pool`: spare worktrees of a project. Default 2.
+    pub(crate) work_pool: u32,
     /// `[work] type`: name of the loop type. Default `ralph`.
     pub(crate) loop_type: String,
     /// `[git] poll`: how often the target is looked at, in milliseconds. Default 5 s.
@@ -222,7 +226,9 @@ impl Config {
             pr_checks: from.text("land.pr_checks"),
             worker: agent.or_else(model),
             setup: from.text("work.setup"),
+            teardown: from.text("work.teardown"),
             work_port: from.count("work.port"),
+            work_pool: from.count("work.pool"),
             loop_type: from.text("work.type").unwrap_or_default(),
             git_poll_ms: from.amount("git.poll"),
             git_remote: from.text("git.remote"),

@@ -36,6 +36,7 @@ use crate::{
     runner::{
         Context, Runner, Settings, Trouble, chain, lock,
         place::{self, private_dir},
+        pool,
     },
     service::{Facts, Service},
     watcher,
@@ -289,7 +290,8 @@ fn start(
             () = watcher::watch(Arc::clone(&watching), poll) => {}
             () = watcher::remote::follow(Arc::clone(&watching)) => {}
             () = gc::now_and_then(Arc::clone(&watching)) => {}
-            () = place::keep(watching) => {}
+            () = place::keep(Arc::clone(&watching)) => {}
+            () = pool::keep(watching) => {}
             () = stopped.cancelled() => {}
         }
     });

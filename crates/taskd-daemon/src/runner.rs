@@ -13,6 +13,7 @@ mod live;
 mod mcp;
 mod message;
 pub(crate) mod place;
+pub(crate) mod pool;
 mod programs;
 mod propose;
 mod recent;
@@ -20,6 +21,7 @@ mod relay;
 mod reporter;
 mod stack;
 mod summary;
+mod teardown;
 mod tenancy;
 mod tool;
 mod trouble;
@@ -115,6 +117,10 @@ pub(crate) struct Context {
     scratch: Mutex<BTreeSet<(ProjectId, u32)>>,
     /// What worktrees have besides their files.
     places: Mutex<place::Blocks>,
+    /// Worktrees in which teardown runs.
+    tearing: Mutex<BTreeSet<String>>,
+    /// Spare worktrees.
+    pool: pool::Pool,
     running: Mutex<BTreeMap<EffectId, watch::Sender<bool>>>,
     /// How targets that follow a remote are doing.
     pub(crate) remotes: Remotes,
@@ -167,6 +173,8 @@ impl Context {
             secrets,
             scratch: Mutex::default(),
             places: Mutex::default(),
+            tearing: Mutex::default(),
+            pool: pool::Pool::default(),
             remotes: Remotes::default(),
             turns: Mutex::default(),
             tenancies: tenancy::Tenancies::default(),

@@ -3,8 +3,9 @@
 //! - [`probe`] looks at a path and refuses repositories taskd cannot work with.
 //! - [`Repo`] is one repository as one store sees it:
 //!   - worktrees: [`Repo::ensure_worktree`], [`Repo::checkout_scratch`], [`Repo::remove_worktree`],
-//!     [`Repo::copy_included`];
-//!   - work: [`Repo::checkpoint`], [`Repo::rebase`], [`Repo::rewind`], [`Repo::kept`], [`Repo::write_out`];
+//!     [`Repo::copy_included`], [`Repo::make_spare`];
+//!   - work: [`Repo::checkpoint`], [`Repo::checkpoint_paths`], [`Repo::rebase`], [`Repo::rewind`],
+//!     [`Repo::kept`], [`Repo::write_out`];
 //!   - a program that worked there: [`Repo::before`], [`Repo::mend`], [`Repo::after`];
 //!   - landing: [`Repo::candidate`], [`Repo::merge_into`], [`Repo::publish`],
 //!     [`Repo::checked_out_at`], then [`follow_checkout`] or [`sync_checkout`] for the person's
@@ -24,6 +25,7 @@ mod blame;
 mod checkpoint;
 mod error;
 mod files;
+mod fill;
 mod filters;
 mod follow;
 mod gc;
@@ -34,12 +36,14 @@ mod merge;
 mod outside;
 mod overlay;
 mod path;
+mod pool;
 mod probe;
 mod program;
 mod refs;
 mod remote;
 mod repo;
 mod spot;
+mod tree;
 mod worktree;
 
 pub use blame::BlamedLine;
@@ -54,6 +58,7 @@ pub use merge::{Candidate, Rebased};
 pub use outside::{Before, Mark, Trace};
 pub use overlay::Changed;
 pub use path::{BadPath, RepoPath};
+pub use pool::MAX_SPARES;
 pub use probe::{MAX_DIRTY_FILES, Probe, probe};
 pub use refs::Published;
 pub use remote::Talk;

@@ -111,7 +111,7 @@ const MONEY: Kind = Kind::Money { min_micros: CENT, max_micros: 100_000 * DOLLAR
 
 use Scope::{Daemon, Tighten};
 
-static KEYS: [KeyDoc; 48] = [
+static KEYS: [KeyDoc; 50] = [
     by(Daemon, key("limits.loops", count(1, 1_000), "50", "Loops at work at once.")),
     by(
         Daemon,
@@ -282,6 +282,7 @@ static KEYS: [KeyDoc; 48] = [
     unset("work.agent", Kind::Line, "The external agent that works: a preset or a command line."),
     unset("work.model", Kind::Line, "The model that works, as provider/model."),
     unset("work.setup", Kind::Command, "Run once in every new worktree."),
+    unset("work.teardown", Kind::Command, "Run in a worktree when its loop is over."),
     by(
         Daemon,
         key(
@@ -290,6 +291,12 @@ static KEYS: [KeyDoc; 48] = [
             "20000",
             "First of the ports worktrees get, ten each.",
         ),
+    ),
+    key(
+        "work.pool",
+        count(0, 16),
+        "2",
+        "Spare worktrees of a project with a thousand files or more.",
     ),
     key("work.type", Kind::Name, "ralph", "The loop type."),
     key("work.conflict", Kind::Conflict, "loop(2)", "Who solves conflicts with a moved base."),

@@ -52,7 +52,7 @@ fn without_any_file_the_defaults_of_the_model_are_in_effect() {
     assert_eq!((config.git_poll_ms, config.agent_idle_ms), (5_000, 900_000));
     assert_eq!((config.git_remote.as_deref(), config.git_fetch_ms), (None, 60_000));
     assert_eq!(config.gc_keep_ms, 604_800_000);
-    assert_eq!((config.agent_processes, config.work_port), (500, 20_000));
+    assert_eq!((config.agent_processes, config.work_port, config.work_pool), (500, 20_000, 2));
     assert_eq!(config.http_listen, None);
     assert_eq!(config.origin("limits.gates"), Some("built in"));
     assert_eq!(config.origin("gate.command"), None);
@@ -104,7 +104,9 @@ fn every_key_can_be_set_and_is_seen() {
         [work]
         model = "anthropic/claude-sonnet"
         setup = "npm ci"
+        teardown = "npm run drop"
         port = 30000
+        pool = 4
         type = "mine"
         conflict = "block"
         [git]
@@ -148,10 +150,11 @@ fn every_key_can_be_set_and_is_seen() {
     let model = AgentDoc::Model { name: "anthropic/claude-sonnet".into() };
     assert_eq!(config.worker, Some(model));
     assert_eq!((config.setup.as_deref(), config.loop_type.as_str()), (Some("npm ci"), "mine"));
+    assert_eq!(config.teardown.as_deref(), Some("npm run drop"));
     assert_eq!((config.git_poll_ms, config.agent_idle_ms), (100, 60_000));
     assert_eq!((config.git_remote.as_deref(), config.git_fetch_ms), (Some("upstream"), 2_000));
     assert_eq!(config.gc_keep_ms, 2_592_000_000);
-    assert_eq!((config.agent_processes, config.work_port), (99, 30_000));
+    assert_eq!((config.agent_processes, config.work_port, config.work_pool), (99, 30_000, 4));
     assert_eq!(config.agent_billing, Some(Billing::Login));
     assert_eq!(config.http_listen.map(|it| it.port()), Some(7777));
     assert_eq!(config.log_level, "debug");

@@ -8,6 +8,7 @@ mod kept;
 mod landing;
 mod outside;
 mod overlay;
+mod pool;
 mod probing;
 mod properties;
 mod rebasing;

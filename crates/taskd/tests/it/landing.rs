@@ -17,6 +17,7 @@ mod gc;
 mod kept;
 mod moved;
 mod places;
+mod pool;
 mod pr;
 mod queue;
 mod repos;
