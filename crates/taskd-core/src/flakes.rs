@@ -80,6 +80,7 @@ fn report(outcome: &Outcome) -> Option<(Digest, &GateReport)> {
         | Outcome::Published
         | Outcome::PublishMoved { .. }
         | Outcome::PublishHeld { .. }
+        | Outcome::Proposed { .. }
         | Outcome::Failed { .. }
         | Outcome::Cancelled { .. } => return None,
     };

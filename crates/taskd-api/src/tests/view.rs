@@ -177,6 +177,11 @@ fn suspicion(n: u16) -> Suspicion {
     }
 }
 
+fn trouble() -> Trouble {
+    let message = "429".to_owned();
+    Trouble { message, at: Time(9), seq: Seq(9), fault: Some(Box::new(fault())) }
+}
+
 fn a_loop(n: u16, status: Status, doing: Doing, reason: Option<Reason>) -> LoopView {
     let full = n.is_multiple_of(2);
     let worker = if full { Worker::Model } else { Worker::Agent };
@@ -226,12 +231,7 @@ fn a_loop(n: u16, status: Status, doing: Doing, reason: Option<Reason>) -> LoopV
         integrated: full.then(|| oid(7)),
         landed: full.then(landed),
         undone: full.then(landed),
-        trouble: full.then(|| Trouble {
-            message: "429".to_owned(),
-            at: Time(9),
-            seq: Seq(9),
-            fault: Some(Box::new(fault())),
-        }),
+        trouble: full.then(trouble),
         counted: full.then_some(Depth::ByCall),
         session: full.then(|| "s1".to_owned()),
         questions: vec![question(full.then_some(1))],

@@ -134,11 +134,7 @@ impl View {
                 it.held = None;
                 it.asks_to_land(None, at);
             }
-            Event::Rejected { note } => {
-                it.send_back();
-                it.note(*note, true, at);
-                it.rest(at);
-            }
+            Event::Rejected { note } => it.reject(*note, at),
             Event::NoteAdded { note } => it.note(*note, false, at),
             Event::Rewound { note, .. } => it.rewound(*note, at),
             Event::QuestionAnswered { effect, n, choice } => it.answered(*effect, *n, *choice, at),
@@ -391,6 +387,12 @@ impl LoopView {
     fn is_suspect(&mut self, suspicion: &Suspicion, at: Time) {
         self.suspicion = Some(suspicion.clone());
         self.asks_to_land(None, at);
+    }
+
+    fn reject(&mut self, note: Digest, at: Time) {
+        self.send_back();
+        self.note(note, true, at);
+        self.rest(at);
     }
 
     /// What it passed with counts no longer.

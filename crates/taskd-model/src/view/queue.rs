@@ -139,7 +139,9 @@ impl View {
     pub(super) fn landing_seen(&mut self, commit: Oid, onto: Oid, record: &Record) {
         let (Some(id), at) = (record.loop_id, record.at) else { return };
         let Some(it) = self.loops.get_mut(&id) else { return };
-        let first = it.landed.replace(Landed { commit, onto, at }).is_none();
+        // What the remote merged is its own tree, of which no gate of ours said anything.
+        let landed = Landed { commit, onto, at, evidence: None };
+        let first = it.landed.replace(landed).is_none();
         it.held = None;
         it.rest(at);
         if let Some(plan) = self.plans.get_mut(&id.plan()) {
