@@ -240,7 +240,7 @@ follow = \"yes\"
         ".taskd/config.toml:11:1: unknown key `run` in [gate]; write `command`",
         ".taskd/config.toml:12:11: `gate.command` is []; it must be a command in double quotes or a list of commands",
         ".taskd/config.toml:13:11: `gate.protect` is [\"../x\"]; it must be a list of globs below the repository's root, as [\"tests/**\"]",
-        ".taskd/config.toml:15:10: `land.policy` is \"sometimes\"; it must be one of \"never\", \"ask\", \"on-gate\"",
+        ".taskd/config.toml:15:10: `land.policy` is \"sometimes\"; it must be one of \"never\", \"ask\", \"pr\", \"on-gate\"",
         ".taskd/config.toml:16:10: `land.follow` is \"yes\"; it must be true or false",
         "TASKD_GIT__POLL: `git.poll` is \"1ms\"; it must be a duration from 100ms to 10m, written as \"90s\" or \"1h 30m\"",
         "TASKD_GIT__PULL: unknown key `pull` in [git]; did you mean `poll`?",

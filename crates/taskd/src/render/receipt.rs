@@ -168,9 +168,7 @@ impl Receipt {
         object["calls"] = self.calls.into();
         object["failed_calls"] = self.failed_calls.into();
         object["rebases"] = self.rebases.into();
-        if 0 < self.flaked {
-            object["flaky_gates"] = self.flaked.into();
-        }
+        object["flaky_gates"] = self.flaked.into();
         object["wall_ms"] = self.wall_ms.into();
         object["iterations"] = self.iterations.into();
         object["landed"] = self.landed.clone().into();

@@ -127,6 +127,8 @@ fn acting(judge: &mut Judge, world: &World, door: &Door) {
     judge.well(world, &["branch", "p1.ready"]);
     judge.ends(world, 1, &["branch", "p1.ready"]);
     judge.well(world, &["approve", "p4"]);
+    until_landed(world, "p4");
+    judge.well(world, &["why", "p4.txt:1"]);
     judge.well(world, &["rewind", "p1.again", "--to", "i1"]);
     world.until("the work to be kept", |_| {
         world.taskd(&["salvage", "ls"]).ok().contains("p1-again-1/before-rewind/1")
