@@ -13,9 +13,9 @@ use crate::{
 };
 
 /// Most specs of one plan: a submission is one batch.
-const MAX_SPECS: usize = 2_000;
+pub(crate) const MAX_SPECS: usize = 2_000;
 /// Room an event's envelope takes beside its payload, in bytes.
-const ENVELOPE_BYTES: usize = 256;
+pub(crate) const ENVELOPE_BYTES: usize = 256;
 
 /// Why a command was refused. A refused command has changed nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -396,7 +396,7 @@ impl Coordinator {
         let never = |it: &&LoopEngine| {
             // What is suspect waits for this word all the same.
             let never = self.state().plan(it.id.plan()).head.land == LandPolicy::Never;
-            never && !it.is_suspect()
+            never && !it.is_suspect() && it.document.is_none()
         };
         if let Some(it) = engines.iter().find(never) {
             return Err(Rejected::NeverLands { name: self.name_of(it.id) });

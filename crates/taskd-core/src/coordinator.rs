@@ -193,6 +193,7 @@ impl Coordinator {
             | Event::LimitReached { .. }
             | Event::InternalError { .. }
             | Event::Passed { .. }
+            | Event::Reviewed { .. }
             | Event::GateTamperSuspected { .. }
             | Event::GateFlaked { .. }
             | Event::ApprovalAsked

@@ -10,6 +10,7 @@ use taskd_model::{
 };
 
 use crate::{
+    document::document_step,
     engine::{LoopEngine, Next},
     fallback,
     money::{self, Cap, Money},
@@ -265,7 +266,9 @@ pub(crate) fn loop_step(state: &State, engine: &LoopEngine) -> Option<Event> {
 
 /// Landed work is complete, and a loop that shall end does so when its last effect has ended.
 fn ending_step(engine: &LoopEngine) -> Option<Option<Event>> {
-    if engine.landed.is_some() && engine.status == Status::Running && engine.is_quiet() {
+    let taken_apart = engine.document.as_ref().is_some_and(|it| it.artifact.is_some());
+    let done = engine.landed.is_some() || taken_apart;
+    if done && engine.status == Status::Running && engine.is_quiet() {
         let reason = if engine.already_there { Reason::AlreadyThere } else { Reason::Done };
         return Some(Some(status(Status::Running, Status::Complete, reason)));
     }
@@ -306,7 +309,10 @@ fn working_step(state: &State, engine: &LoopEngine) -> Option<Event> {
     }
     // Passed work is brought from its checkpoint; it needs no worktree until it is sent back.
     if engine.next == Next::Land {
-        return land_step(state, engine);
+        return match &engine.document {
+            Some(document) => document_step(engine, document),
+            None => land_step(state, engine),
+        };
     }
     if let Some(mode) = engine.preparation() {
         return Some(prepare_step(state, engine, mode));

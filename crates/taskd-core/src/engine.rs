@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use crate::{money::Told, queue::OnHold, relay::WantedRelay};
+use crate::{document::Document, money::Told, queue::OnHold, relay::WantedRelay};
 use serde::{Deserialize, Serialize};
 use taskd_model::{
     Amount, Digest, EffectId, Evidence, IterationNote, Limit, LoopId, LoopLimits, Oid, OnConflict,
@@ -84,6 +84,8 @@ pub(crate) struct LoopEngine {
     pub(crate) pause: bool,
     /// It ends so as soon as nothing of it runs.
     pub(crate) ending: Option<(Status, Reason)>,
+    /// It writes this instead of work that lands.
+    pub(crate) document: Option<Document>,
     /// What the gate said yes to.
     pub(crate) passed: Option<PassedWork>,
     pub(crate) asked: bool,
@@ -207,7 +209,7 @@ pub(crate) const FINISH: &str = "finish";
 
 impl LoopEngine {
     pub(crate) fn new(id: LoopId, head: &SpecHead, base: Oid, since: (Time, Seq)) -> Self {
-        let SpecHead { worker, fallback, limits, accept, .. } = head.clone();
+        let SpecHead { worker, fallback, limits, accept, writes, .. } = head.clone();
         let first = match &worker {
             Worker::Model(name) => Some(name.clone()),
             Worker::Agent(_) => None,
@@ -253,6 +255,7 @@ impl LoopEngine {
             restarts: 0,
             pause: false,
             ending: None,
+            document: writes.map(Document::new),
             passed: None,
             asked: false,
             approved: false,

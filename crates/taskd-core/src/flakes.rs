@@ -73,6 +73,7 @@ fn report(outcome: &Outcome) -> Option<(Digest, &GateReport)> {
         | Outcome::Relayed { .. }
         | Outcome::ToolDone { .. }
         | Outcome::AgentDone { .. }
+        | Outcome::Decomposed { .. }
         | Outcome::Rebased { .. }
         | Outcome::Built { .. }
         | Outcome::BuiltEmpty

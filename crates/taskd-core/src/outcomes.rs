@@ -30,6 +30,7 @@ impl Coordinator {
             *message = truncate(message.replace(char::is_control, " "), MAX_MESSAGE_BYTES);
             *fault = fault.take().map(|it| Box::new(it.bounded()));
         }
+        let specs = if was_ending { Vec::new() } else { self.taken_apart(effect, &mut outcome) };
         let left_alone = self.left_alone(&work);
         let flake = flakes::flake(self.state(), effect, &outcome);
         let (project, about) = (open.project, id.or_else(|| queued(&work)));
@@ -45,6 +46,7 @@ impl Coordinator {
             self.candidate_gated(now, &work, &outcome);
         }
         let Some(id) = id.filter(|_| !was_ending) else { return };
+        self.add_children(now, id, specs);
         self.gated(now, id, seq, &outcome);
         self.agent_failed(now, id, seq, &outcome);
         self.failed(now, id, effect, &work, &outcome);
@@ -100,7 +102,7 @@ impl Coordinator {
         if let Some(report) = report {
             self.suspected(now, id, verdict, &report.facts);
         }
-        if verdict == Verdict::Green {
+        if verdict == Verdict::Green && self.reviewed(now, id, *tree) {
             let evidence = Evidence { seq, tree: *tree };
             let tests = report.as_ref().and_then(|it| it.tests);
             let event = Event::Passed { checkpoint: *checkpoint, evidence, tests };

@@ -65,6 +65,8 @@ pub(crate) struct Plan {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Spec {
     pub(crate) head: SpecHead,
+    /// Specs it needs besides, because documents it needs have named them.
+    pub(crate) also_needs: Vec<u16>,
     /// Specs that need this one.
     pub(crate) dependents: Vec<u16>,
     /// Its latest loop.
@@ -99,16 +101,34 @@ impl Plan {
         self.unlanded.iter().any(|it| *it != id)
     }
 
+    /// Everything `id` needs, by place.
+    pub(crate) fn needs_of(&self, id: LoopId) -> Vec<u16> {
+        let spec = self.spec(id);
+        spec.head.needs.iter().chain(&spec.also_needs).copied().collect()
+    }
+
+    /// Whoever needs the spec `parent` needs `child` as well, which its document names. Says who
+    /// that is.
+    pub(crate) fn wait_also_for(&mut self, parent: u16, child: u16) -> Vec<u16> {
+        let dependents = self.specs[usize::from(parent)].dependents.clone();
+        for it in &dependents {
+            self.specs[usize::from(*it)].also_needs.push(child);
+        }
+        dependents
+    }
+
     /// How far the least advanced need of `id` has come; `Landed` without needs.
     pub(crate) fn needs_reach(&self, id: LoopId) -> Reach {
-        let needs = self.spec(id).head.needs.iter();
+        let spec = self.spec(id);
+        let needs = spec.head.needs.iter().chain(&spec.also_needs);
         needs.map(|n| self.specs[usize::from(*n)].reach).min().unwrap_or(Reach::Landed)
     }
 
     /// Everything `id` needs is on the integration ref.
     pub(crate) fn needs_are_there(&self, id: LoopId) -> bool {
-        let needs = &self.spec(id).head.needs;
-        Reach::Integrated <= self.needs_reach(id) && !needs.iter().any(|it| self.ahead.contains(it))
+        let spec = self.spec(id);
+        let mut needs = spec.head.needs.iter().chain(&spec.also_needs);
+        Reach::Integrated <= self.needs_reach(id) && !needs.any(|it| self.ahead.contains(it))
     }
 
     /// What people call a loop of this plan: `p7.limiter`, or `p7` if it came as one sentence.

@@ -5,6 +5,7 @@
 //! `q`. `a to call` finishes what runs of `a`, well, until a call is open (or `gate`, `land`).
 
 mod agents;
+mod documents;
 mod fallback;
 mod landing;
 mod log;
@@ -20,10 +21,10 @@ mod tools;
 mod why;
 
 use taskd_model::{
-    Actor, AgentRun, Change, Code, Command, Digest, EffectId, Event, Failure, GateReport, Input,
-    LandPolicy, Limits, LoopId, LoopLimits, Observation, Oid, OnConflict, Outcome, Owner, PlanHead,
-    PlanId, Priority, ProjectId, Purse, Record, SpecHead, SpecId, Status, Tampered, Time, ToolCall,
-    Usage, Work, Worker,
+    Actor, AgentRun, Change, Code, Command, Digest, DocumentHead, EffectId, Event, Failure,
+    GateReport, Input, LandPolicy, Limits, LoopId, LoopLimits, Observation, Oid, OnConflict,
+    Outcome, Owner, PlanHead, PlanId, Priority, ProjectId, Purse, Record, SpecHead, SpecId, Status,
+    Tampered, Time, ToolCall, Usage, Work, Worker,
 };
 
 use crate::{Coordinator, Decided, Rejected};
@@ -158,7 +159,9 @@ impl Play {
             text.push_str(&format!("    open: {work}{}\n", if ending { ", ending" } else { "" }));
         }
         for (name, id) in &self.names {
-            text.push_str(&format!("    {name} is {}\n", self.core.state().loops()[id].status));
+            if let Some(engine) = self.core.state().engine(*id) {
+                text.push_str(&format!("    {name} is {}\n", engine.status));
+            }
         }
         text
     }
@@ -230,9 +233,23 @@ impl Play {
                         && (*verb != "tool" || it.1.to_string().ends_with(args[0]))
                 });
                 let effect = open.last().unwrap_or_else(|| panic!("nothing open: {words:?}")).0;
-                Input::Ended { effect, outcome: outcome(verb, args) }
+                let outcome = outcome(verb, args);
+                if let Outcome::Decomposed { specs, .. } = &outcome {
+                    self.learn(name, specs);
+                }
+                Input::Ended { effect, outcome }
             }
             other => panic!("unknown line {other:?}"),
+        }
+    }
+
+    /// What a document names can be spoken of by its name.
+    fn learn(&mut self, document: &str, specs: &[SpecHead]) {
+        let plan = self.id(document).plan();
+        let first = self.core.state().plan(plan).specs.len() as u16;
+        for (index, it) in (first..).zip(specs) {
+            let id = LoopId { spec: SpecId { plan, index }, run: 1 };
+            self.names.push((it.name.clone(), id));
         }
     }
 
@@ -291,7 +308,10 @@ impl Play {
         let names: Vec<&str> = words
             .iter()
             .copied()
-            .filter(|it| !it.contains('=') && !["accept", "agent", "red-ok"].contains(it))
+            .filter(|it| {
+                let flags = ["accept", "agent", "red-ok", "document", "approve"];
+                !it.contains('=') && !flags.contains(it)
+            })
             .collect();
         let places: Vec<&str> = names.iter().map(|it| it.split('<').next().unwrap()).collect();
         let place = |name: &str| places.iter().position(|it| *it == name).unwrap() as u16;
@@ -315,6 +335,12 @@ impl Play {
                 type_name: "ralph".to_owned(),
                 left_out: Vec::new(),
                 limits,
+                writes: (flag("document") && index == 0).then(|| DocumentHead {
+                    approve: flag("approve"),
+                    reviews: number("reviews").unwrap_or(0) as u8,
+                    repairs: number("repairs").unwrap_or(1) as u8,
+                }),
+                parent: None,
             });
             let id = LoopId { spec: SpecId { plan, index }, run: 1 };
             self.names.push((places[usize::from(index)].to_owned(), id));
@@ -466,6 +492,7 @@ fn outcome(verb: &str, args: &[&str]) -> Outcome {
         "conflicts" => {
             Outcome::Rebased { checkpoint: tree("4eba"), conflicts: 2, files: Some(blob) }
         }
+        "names" => Outcome::Decomposed { artifact: blob, children: 0, specs: children(args) },
         "agent" => agent_done(args),
         "built" => Outcome::Built { commit: oid(args[0]), tree: oid(args[1]) },
         "empty" => Outcome::BuiltEmpty,
@@ -487,6 +514,32 @@ fn outcome(verb: &str, args: &[&str]) -> Outcome {
     }
 }
 
+/// Specs that a document names: `x y<x z<y,document`.
+fn children(names: &[&str]) -> Vec<SpecHead> {
+    let places: Vec<&str> = names.iter().map(|it| it.split('<').next().unwrap()).collect();
+    let place = |name: &str| places.iter().position(|it| *it == name).map(|it| it as u16);
+    let spec = |(name, said): (&&str, &&str)| {
+        let said = said.split_once('<').map(|it| it.1).into_iter().flat_map(|it| it.split(','));
+        let said: Vec<&str> = said.collect();
+        SpecHead {
+            name: (*name).to_owned(),
+            title: "named".to_owned(),
+            needs: said.iter().filter_map(|it| place(it)).collect(),
+            doc: Digest::of(b"spec"),
+            gate: Digest::of(b"gate"),
+            accept: false,
+            worker: Worker::Model("fast".to_owned()),
+            fallback: Vec::new(),
+            type_name: "ralph".to_owned(),
+            left_out: Vec::new(),
+            limits: loop_limits(&[]),
+            writes: said.contains(&"document").then(DocumentHead::default),
+            parent: None,
+        }
+    };
+    places.iter().zip(names).map(spec).collect()
+}
+
 /// With the milliseconds that were named, if any were.
 fn refused(args: &[&str]) -> Failure {
     args.first().map_or(Failure::RateLimited, |ms| Failure::NotBefore(ms.parse().unwrap()))
@@ -505,6 +558,7 @@ fn good(work: &Work) -> Outcome {
         Work::Agent { .. } => outcome("agent", &[]),
         Work::Relay(_) => Outcome::Relayed { usage: used() },
         Work::Gate => outcome("green", &[]),
+        Work::Decompose { .. } => outcome("names", &["x"]),
         Work::Rebase { .. } => outcome("rebased", &[]),
         Work::BuildCandidate { .. } => outcome("built", &["c1", "7ee1"]),
         Work::GateCandidate { .. } => outcome("candidate-green", &[]),

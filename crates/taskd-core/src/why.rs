@@ -169,8 +169,8 @@ impl Coordinator {
 
     fn missing_need(&self, id: LoopId) -> Option<LoopId> {
         let plan = self.state().plan(id.plan());
-        let needs = plan.spec(id).head.needs.iter();
-        let missing = needs.map(|n| &plan.specs[usize::from(*n)]);
+        let needs = plan.needs_of(id).into_iter();
+        let missing = needs.map(|n| &plan.specs[usize::from(n)]);
         let not_there =
             |it: &&Spec| it.reach < Reach::Integrated || plan.ahead.contains(&it.latest.spec.index);
         missing.filter(not_there).map(|it| it.latest).next()

@@ -101,6 +101,11 @@ pub enum Work {
     Relay(Relay),
     /// Checkpoint the worktree and run the gate on exactly that tree.
     Gate,
+    /// Take the document apart that a loop wrote: its text as a blob, and the specs it names.
+    Decompose {
+        /// The commit with the document.
+        from: Oid,
+    },
     /// Move the worktree's work onto another commit.
     Rebase {
         /// The commit to move to.
@@ -411,6 +416,7 @@ impl Work {
             Self::Agent { .. } => "agent",
             Self::Relay(_) => "relay",
             Self::Gate => "gate",
+            Self::Decompose { .. } => "decompose",
             Self::Rebase { .. } => "rebase",
             Self::BuildCandidate { .. } => "build candidate",
             Self::GateCandidate { .. } => "gate candidate",
@@ -432,6 +438,7 @@ impl Work {
             Self::Prepare { .. } | Self::Rebase { .. } => [worktree(true), None],
             Self::AcceptBefore | Self::Gate => [worktree(true), Some(Hold::GateSlot)],
             Self::Compose => [worktree(false), None],
+            Self::Decompose { .. } => [None, None],
             Self::Call { bucket, .. } | Self::Relay(Relay { bucket, .. }) => {
                 [None, Some(Hold::CallSlot(bucket.clone()))]
             }

@@ -15,7 +15,9 @@ use crate::{
     Time, Verdict, Work,
 };
 
-pub use self::heads::{ChangeCause, LandPolicy, PlanHead, Priority, SpecHead, Worker};
+pub use self::heads::{
+    ChangeCause, DocumentHead, LandPolicy, PlanHead, Priority, SpecHead, Worker,
+};
 
 /// Largest encoded event, in bytes.
 pub const MAX_EVENT_BYTES: usize = 4096;
@@ -303,6 +305,17 @@ pub enum Event {
         /// Tests, where the output says so.
         tests: Option<u32>,
     },
+    /// A document that is right was looked through once more; the draft counts as the first time.
+    Reviewed {
+        /// Which time, from 0 for the draft.
+        n: u8,
+        /// The tree with the document.
+        tree: Oid,
+        /// It was not changed.
+        unchanged: bool,
+        /// It is done: there is no further time.
+        done: bool,
+    },
     /// The loop's tree changes what decides about it, or its tests are fewer than the base's: it
     /// goes nowhere until a person says so. Said once for each gate that finds it.
     GateTamperSuspected {
@@ -559,6 +572,7 @@ kinds! {
     LimitReached => "limit_reached",
     InternalError => "internal_error",
     Passed => "passed",
+    Reviewed => "reviewed",
     GateTamperSuspected => "gate_tamper_suspected",
     GateFlaked => "gate_flaked",
     ApprovalAsked => "approval_asked",

@@ -32,8 +32,8 @@ pub use effect::{
     Tampered, TestCounts, ToolCall, TurnRef, Verdict, Work, bounded_names, gate_digest,
 };
 pub use event::{
-    Actor, Arranged, ChangeCause, DecodeError, Event, KINDS, LandPolicy, MAX_EVENT_BYTES, PlanHead,
-    Priority, QueueEnd, Record, SpecHead, Worker,
+    Actor, Arranged, ChangeCause, DecodeError, DocumentHead, Event, KINDS, LandPolicy,
+    MAX_EVENT_BYTES, PlanHead, Priority, QueueEnd, Record, SpecHead, Worker,
 };
 pub use fault::{BodyKind, Fault, causes};
 pub use ids::{Digest, EffectId, LoopId, Oid, ParseIdError, PlanId, ProjectId, Seq, SpecId, Time};
@@ -48,9 +48,9 @@ pub use units::{
 };
 pub use usage::{Level, RateLevels, Usage};
 pub use view::{
-    Base, BudgetView, ClosedView, ContextView, DayView, Doing, EffectKind, EffectView, GateView,
-    Group, ITERATION_ROWS, Integration, IterationRow, Landed, Ledger, Line, LoopView, NOTES, Note,
-    PassedView, PlanState, PlanView, ProjectView, QuestionView, QueueEntry, QueuePhase,
-    ResolveError, Spans, Target, TargetView, Totals, Trouble, View, WaitVerdict, may_spend, nears,
-    spent_of,
+    Base, BudgetView, ClosedView, ContextView, DayView, DocumentView, Doing, EffectKind,
+    EffectView, GateView, Group, ITERATION_ROWS, Integration, IterationRow, Landed, Ledger, Line,
+    LoopView, NOTES, Note, PassedView, PlanState, PlanView, ProjectView, QuestionView, QueueEntry,
+    QueuePhase, ResolveError, Spans, Target, TargetView, Totals, Trouble, View, WaitVerdict,
+    may_spend, nears, spent_of,
 };

@@ -145,6 +145,8 @@ pub enum Reason {
     NeedFailed,
     /// The plan's base does not pass its own gate.
     BaseRed,
+    /// Its document is still wrong after the repairs its type allows.
+    Malformed,
     /// One of its limits was reached.
     Limit(Limit),
     /// Something only a person can mend; at most 500 characters.
@@ -200,6 +202,7 @@ impl fmt::Display for Reason {
             Self::AcceptGreen => f.write_str("accept is green before any work"),
             Self::NeedFailed => f.write_str("a need of it did not pass"),
             Self::BaseRed => f.write_str("the base does not pass its own gate"),
+            Self::Malformed => f.write_str("its document is still wrong"),
             Self::Limit(it) => write!(f, "limit reached: {it}"),
             Self::Stuck(it) => f.write_str(it),
             Self::Done => f.write_str("done"),

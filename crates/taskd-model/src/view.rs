@@ -27,9 +27,9 @@ pub use ledger::{Ledger, Spans};
 pub use money::{BudgetView, ClosedView, DayView, may_spend, nears, spent_of};
 pub use narrate::Line;
 pub use parts::{
-    Base, ContextView, Doing, EffectKind, EffectView, GateView, Integration, IterationRow, Landed,
-    LoopView, Note, PassedView, PlanState, PlanView, ProjectView, QueueEntry, QueuePhase,
-    TargetView, Totals, Trouble,
+    Base, ContextView, DocumentView, Doing, EffectKind, EffectView, GateView, Integration,
+    IterationRow, Landed, LoopView, Note, PassedView, PlanState, PlanView, ProjectView, QueueEntry,
+    QueuePhase, TargetView, Totals, Trouble,
 };
 pub use question::QuestionView;
 pub use resolve::{ResolveError, Target};

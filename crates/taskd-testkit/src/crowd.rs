@@ -80,6 +80,8 @@ fn plan(n: u32) -> Input {
         fallback: Vec::new(),
         type_name: "ralph".to_owned(),
         left_out: Vec::new(),
+        writes: None,
+        parent: None,
         limits: LoopLimits::default(),
     };
     person(Command::SubmitPlan { head: Box::new(head), specs: (0..PER_PLAN).map(spec).collect() })

@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use taskd_model::{
     Arranged, CallWanted, CircuitChange, Digest, EffectId, Event, Failure, Limit, Limits, LoopId,
     MAX_EVENT_BYTES, Observation, Oid, Outcome, Owner, PlanHead, PlanId, PrepareMode, ProjectId,
-    Purse, QueueOp, Reason, Record, Relay, Seq, SpecHead, Status, Time, Usage, Work, Worker,
+    Purse, QueueOp, Reason, Record, Relay, Seq, SpecHead, SpecId, Status, Time, Usage, Work,
+    Worker,
 };
 
 use crate::{
@@ -38,6 +39,8 @@ pub(crate) struct LoopRow {
     model: String,
     iteration: u32,
     iteration_open: bool,
+    /// Its document named further specs.
+    named: bool,
     landed: bool,
     /// The commit that brought it onto its target, if one did.
     pub(crate) landed_as: Option<Oid>,
@@ -124,6 +127,7 @@ impl Ledger {
                 self.plans.insert(*plan, head.as_ref().clone());
             }
             (Event::SpecAdded { spec, head }, _) => {
+                self.named(*spec, head, tally)?;
                 let id = LoopId { spec: *spec, run: 1 };
                 self.loops.insert(id, LoopRow::new(head.as_ref().clone()));
             }
@@ -436,6 +440,8 @@ impl Ledger {
                 (row.status, row.reason) = (*to, Some(reason.clone()));
                 count(tally, *to, reason);
                 if *to == Status::Complete {
+                    let (document, named) = (row.head.writes.is_some(), row.named);
+                    check(document == named, || format!("{id} is complete, and named nothing"))?;
                     check(row.passed || row.landed, || format!("{id} never passed"))?;
                 }
             }
@@ -512,6 +518,39 @@ impl Ledger {
     }
 }
 
+impl Ledger {
+    /// A document may only name specs where a person said so, if one was asked, once, and after
+    /// everything its own spec needed.
+    fn named(&mut self, spec: SpecId, head: &SpecHead, tally: &mut Tally) -> Result<(), String> {
+        let Some(index) = head.parent else { return Ok(()) };
+        let parent = LoopId { spec: SpecId { plan: spec.plan, index }, run: 1 };
+        let row = self.loops.get_mut(&parent).ok_or_else(|| format!("{spec} has no parent"))?;
+        let document = row.head.writes.ok_or_else(|| format!("{parent} writes no document"))?;
+        check(row.approved || !document.approve, || format!("{parent}: nobody said yes"))?;
+        check(row.passed && !row.status.is_over(), || format!("{parent} did not pass"))?;
+        let kept = row.head.needs.iter().all(|it| head.needs.contains(it));
+        check(kept, || format!("{spec} forgets what {parent} needed"))?;
+        let before = head.needs.iter().all(|it| *it < spec.index);
+        check(before, || format!("{spec} needs what comes after it"))?;
+        row.named = true;
+        tally.named += 1;
+        Ok(())
+    }
+
+    /// Whether everything that a document named, and so on below, is as `leaf` says.
+    pub(crate) fn came_of(&self, id: LoopId, leaf: fn(&LoopRow) -> bool) -> bool {
+        let row = &self.loops[&id];
+        if row.head.writes.is_none() {
+            return leaf(row);
+        }
+        let of_it = |it: &(&LoopId, &LoopRow)| {
+            it.0.plan() == id.plan() && it.1.head.parent == Some(id.spec.index)
+        };
+        let mut children = self.loops.iter().filter(of_it);
+        row.named && children.all(|it| self.came_of(*it.0, leaf))
+    }
+}
+
 impl LoopRow {
     fn new(head: SpecHead) -> Self {
         Self {
@@ -533,6 +572,7 @@ impl LoopRow {
             landed: false,
             landed_as: None,
             undone: false,
+            named: false,
             rewinding: None,
             too_large: 0,
             most_tokens: u64::MAX,

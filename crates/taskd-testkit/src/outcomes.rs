@@ -127,6 +127,12 @@ fn done(world: &mut World, id: EffectId) -> Outcome {
             Outcome::AgentDone { exit, summary, usage, checkpoint, log: blob, run: Box::new(run) }
         }
         Work::Gate => gate(world, id),
+        Work::Decompose { .. } => {
+            let gate = world.ledger.plans[&order.plan].gate;
+            let specs = world.named(gate);
+            let children = u16::try_from(specs.len()).unwrap_or(u16::MAX);
+            Outcome::Decomposed { artifact: blob, children, specs }
+        }
         Work::Rebase { onto } => rebase(world, id, *onto),
         Work::BuildCandidate { op, onto, merges } => build(world, id, *op, *onto, *merges),
         Work::GateCandidate { op, commit, with, .. } => gate_candidate(world, *op, *commit, with),

@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 
 use taskd_model::{
-    Command, Digest, Input, LandPolicy, Limit, Limits, LoopId, LoopLimits, Oid, OnConflict,
-    PlanHead, Priority, ProjectId, Purse, Reason, Seq, SpecHead, Status, Worker,
+    Command, Digest, DocumentHead, Input, LandPolicy, Limit, Limits, LoopId, LoopLimits, Oid,
+    OnConflict, PlanHead, Priority, ProjectId, Purse, Reason, Seq, SpecHead, Status, Worker,
 };
 
 use crate::{
@@ -75,6 +75,20 @@ impl World {
         (head, specs)
     }
 
+    /// What a spec's document asks for, where it writes one.
+    fn document(&mut self, percent: u64) -> Option<DocumentHead> {
+        let reviews = u8::try_from(self.rng.below(3)).unwrap_or(0);
+        let repairs = u8::try_from(self.rng.below(3)).unwrap_or(0);
+        let approve = self.rng.chance(40);
+        self.rng.chance(percent).then_some(DocumentHead { approve, reviews, repairs })
+    }
+
+    /// What a document names; now and then too much.
+    pub(crate) fn named(&mut self, gate: Digest) -> Vec<SpecHead> {
+        let count = if self.rng.chance(3) { 101 } else { self.rng.small(0, 4) };
+        (0..u16::try_from(count).unwrap_or(0)).map(|at| self.spec(at, gate)).collect()
+    }
+
     fn spec(&mut self, at: u16, gate: Digest) -> SpecHead {
         let means = u64::from(self.scale.means);
         let needs = (0..at).filter(|_| self.rng.chance(self.scale.needs)).collect();
@@ -100,6 +114,8 @@ impl World {
             fallback: fallback.into_iter().collect(),
             type_name: "ralph".to_owned(),
             left_out: Vec::new(),
+            writes: self.document(10),
+            parent: None,
             limits: LoopLimits {
                 iterations: self.rng.small(1, 12) * self.scale.means,
                 time_ms: self.rng.between(60_000, 7_200_000) * means,
@@ -410,7 +426,8 @@ impl World {
                 Status::Running => {
                     let row = &self.ledger.loops[&it.0];
                     let suspect = row.suspect && !row.approved;
-                    suspect || self.ledger.plans[&it.0.plan()].land != LandPolicy::Never
+                    let document = row.head.writes.is_some_and(|it| it.approve && !row.approved);
+                    suspect || document || self.ledger.plans[&it.0.plan()].land != LandPolicy::Never
                 }
                 status => matches!(status, Status::Paused | Status::Blocked),
             })
@@ -483,6 +500,7 @@ impl World {
     fn waits_for_a_reason(&self, id: LoopId) {
         let (row, plan) = (&self.ledger.loops[&id], &self.ledger.plans[&id.plan()]);
         let by_itself = match plan.land {
+            _ if row.head.writes.is_some() => !row.head.writes.is_some_and(|it| it.approve),
             LandPolicy::Never => true,
             LandPolicy::Ask => false,
             LandPolicy::OnGate | LandPolicy::Pr => !row.doubted,

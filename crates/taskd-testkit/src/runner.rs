@@ -195,7 +195,9 @@ impl World {
         if let Work::Prepare { base, mode: PrepareMode::Fresh } = &order.work {
             return self.needs_are_there(id, *base);
         }
-        if matches!(order.work, Work::Prepare { .. } | Work::Call { .. } | Work::Relay(_)) {
+        let elsewhere =
+            matches!(order.work, Work::Call { .. } | Work::Relay(_) | Work::Decompose { .. });
+        if elsewhere || matches!(order.work, Work::Prepare { .. }) {
             return Ok(());
         }
         let tree = self.worktrees.get(&id).ok_or("there is no worktree")?;
@@ -218,6 +220,11 @@ impl World {
         for need in &row.head.needs {
             let mut need_id = id;
             need_id.spec.index = *need;
+            if self.ledger.loops[&need_id].head.writes.is_some() {
+                let brought = self.ledger.came_of(need_id, |it| !it.brought.is_empty());
+                check(brought, || format!("what {need_id} named was never brought anywhere"))?;
+                continue;
+            }
             let brought = &self.ledger.loops[&need_id].brought;
             check(!brought.is_empty(), || format!("{need_id} was never brought anywhere"))?;
             let there = |it: &Option<Oid>| it.is_none_or(|it| self.git.is_ancestor(it, base));

@@ -80,6 +80,8 @@ tally! {
     conflicts,
     /// Loops whose work came onto an integration ref.
     integrated,
+    /// Specs that documents named.
+    named,
     /// Loops whose work landed.
     landed,
     /// Times a person held, released or moved something in a landing queue.

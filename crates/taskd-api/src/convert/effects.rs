@@ -82,6 +82,7 @@ pub(super) fn write(id: EffectId, it: &model::EffectView) -> v1::RunningEffect {
         EffectKind::GateCandidate(_) => Kind::GateCandidate,
         EffectKind::Publish(_) => Kind::Publish,
         EffectKind::Relay(_) => Kind::Relay,
+        EffectKind::Decompose => Kind::Decompose,
     };
     v1::RunningEffect {
         id: id.0.0,
@@ -118,6 +119,7 @@ pub(super) fn read(it: v1::RunningEffect) -> Result<(EffectId, model::EffectView
         Kind::Build => EffectKind::Build(op()?),
         Kind::GateCandidate => EffectKind::GateCandidate(op()?),
         Kind::Publish => EffectKind::Publish(op()?),
+        Kind::Decompose => EffectKind::Decompose,
         Kind::Relay => EffectKind::Relay(need(it.model, "RunningEffect.model")?),
         Kind::Unspecified => {
             let problem = format!("is unknown: {}", it.kind);

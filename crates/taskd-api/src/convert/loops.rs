@@ -66,6 +66,9 @@ impl From<&model::LoopView> for v1::Loop {
             failed_calls: it.failed_calls,
             rebases: it.rebases,
             flaked: it.flaked,
+            writes: it.writes,
+            parent: it.parent.map(Into::into),
+            document: it.document.as_ref().map(Into::into),
             context: it.context.as_ref().map(Into::into),
             last_run: (!it.last_run.is_empty()).then(|| (&it.last_run).into()),
         }
@@ -116,6 +119,23 @@ impl From<v1::AgentRun> for model::AgentRun {
         };
         let remarks = it.remarks.into_iter().map(remark).collect();
         Self { processes: it.processes, judged: it.judged, remarks, said: it.said }
+    }
+}
+
+impl From<&model::DocumentView> for v1::Document {
+    fn from(it: &model::DocumentView) -> Self {
+        Self { artifact: it.artifact.to_string(), children: it.children.into() }
+    }
+}
+
+impl TryFrom<v1::Document> for model::DocumentView {
+    type Error = WireError;
+
+    fn try_from(it: v1::Document) -> Result<Self, WireError> {
+        Ok(Self {
+            artifact: parse(&it.artifact, "Document.artifact")?,
+            children: narrow(it.children, "Document.children")?,
+        })
     }
 }
 
@@ -184,6 +204,9 @@ impl TryFrom<v1::Loop> for model::LoopView {
             failed_calls: it.failed_calls,
             rebases: it.rebases,
             flaked: it.flaked,
+            writes: it.writes,
+            parent: it.parent.map(|it| narrow(it, "Loop.parent")).transpose()?,
+            document: it.document.map(TryInto::try_into).transpose()?,
             context: it.context.map(Into::into),
             last_run: it.last_run.map(Into::into).unwrap_or_default(),
         })
@@ -251,6 +274,7 @@ impl From<&Reason> for v1::Reason {
             Reason::Person => (K::Person, None, None),
             Reason::Conflict => (K::Conflict, None, None),
             Reason::AcceptGreen => (K::AcceptGreen, None, None),
+            Reason::Malformed => (K::Malformed, None, None),
             Reason::NeedFailed => (K::NeedFailed, None, None),
             Reason::BaseRed => (K::BaseRed, None, None),
             Reason::Limit(limit) => (K::Limit, Some(v1::LimitKind::from(*limit).into()), None),
@@ -276,6 +300,7 @@ impl TryFrom<v1::Reason> for Reason {
             K::Person => Self::Person,
             K::Conflict => Self::Conflict,
             K::AcceptGreen => Self::AcceptGreen,
+            K::Malformed => Self::Malformed,
             K::NeedFailed => Self::NeedFailed,
             K::BaseRed => Self::BaseRed,
             K::Limit => Self::Limit(limit(need(it.limit, "Reason.limit")?)?),

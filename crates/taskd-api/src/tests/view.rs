@@ -2,12 +2,12 @@
 
 use taskd_model::{
     AgentRun, Amount, Base, BodyKind, Change, ClosedView, Code, ContextUse, ContextView, DayView,
-    Depth, Digest, Doing, EffectId, EffectKind, EffectView, Evidence, Fault, GateProof, GateView,
-    Integration, IterationRow, LandPolicy, Landed, Ledger, Limit, Limits, LoopId, LoopLimits,
-    LoopView, Note, Oid, OnConflict, Owner, PassedView, PlanId, PlanState, PlanView, Priority,
-    ProjectId, ProjectView, QuestionView, QueueEntry, QueueOp, QueuePhase, Reason, RedRun, Seq,
-    Spans, SpecId, Status, Suspicion, Tampered, TargetView, TestCounts, Time, Totals, Trouble,
-    Usage, Verdict, View, Worker,
+    Depth, Digest, DocumentView, Doing, EffectId, EffectKind, EffectView, Evidence, Fault,
+    GateProof, GateView, Integration, IterationRow, LandPolicy, Landed, Ledger, Limit, Limits,
+    LoopId, LoopLimits, LoopView, Note, Oid, OnConflict, Owner, PassedView, PlanId, PlanState,
+    PlanView, Priority, ProjectId, ProjectView, QuestionView, QueueEntry, QueueOp, QueuePhase,
+    Reason, RedRun, Seq, Spans, SpecId, Status, Suspicion, Tampered, TargetView, TestCounts, Time,
+    Totals, Trouble, Usage, Verdict, View, Worker,
 };
 
 use crate::{WireError, v1};
@@ -247,6 +247,9 @@ fn a_loop(n: u16, status: Status, doing: Doing, reason: Option<Reason>) -> LoopV
         failed_calls: 6,
         rebases: 7,
         flaked: 2,
+        writes: true,
+        parent: Some(3),
+        document: Some(DocumentView { artifact: digest(9), children: 4 }),
         context: full.then(context),
     }
 }
@@ -297,6 +300,7 @@ fn reasons() -> Vec<Reason> {
         Reason::Person,
         Reason::Conflict,
         Reason::AcceptGreen,
+        Reason::Malformed,
         Reason::NeedFailed,
         Reason::BaseRed,
         Reason::Stuck("why".to_owned()),
@@ -320,6 +324,7 @@ fn effects() -> impl Iterator<Item = (EffectId, EffectView)> {
         EffectKind::Agent,
         EffectKind::Relay("anthropic/claude-haiku-4-5".to_owned()),
         EffectKind::Gate,
+        EffectKind::Decompose,
         EffectKind::Rebase(Base { commit: oid(1), height: 2 }),
         EffectKind::Build(op),
         EffectKind::GateCandidate(QueueOp::Integrate(id(2))),

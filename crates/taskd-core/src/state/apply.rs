@@ -126,6 +126,7 @@ impl State {
             | Event::LimitReached { .. }
             | Event::InternalError { .. }
             | Event::Passed { .. }
+            | Event::Reviewed { .. }
             | Event::GateTamperSuspected { .. }
             | Event::ApprovalAsked
             | Event::Approved
@@ -172,6 +173,9 @@ impl State {
             Event::StopAsked => self.end_loop(id, Status::Stopped, Reason::Person),
             Event::Passed { checkpoint, evidence, .. } => {
                 self.pass(id, *checkpoint, *evidence, since);
+            }
+            Event::Reviewed { tree, unchanged, done, .. } => {
+                self.engine_mut(id).reviewed(*tree, *unchanged, *done, since);
             }
             Event::GateTamperSuspected { suspicion } => self.suspect(id, suspicion),
             Event::ApprovalAsked => self.engine_mut(id).asked = true,
@@ -269,17 +273,20 @@ impl State {
         for need in &head.needs {
             plan.specs[usize::from(*need)].dependents.push(spec.index);
         }
+        let waiting = head.parent.map(|it| plan.wait_also_for(it, spec.index)).unwrap_or_default();
         let base = plan.integration;
         plan.open_loops += 1;
         plan.specs.push(Spec {
             head: head.clone(),
-            dependents: Vec::new(),
+            also_needs: Vec::new(),
+            dependents: waiting.clone(),
             latest: id,
             reach: Reach::Open,
         });
         let since = (record.at, record.seq);
         self.loops.insert(id, LoopEngine::new(id, head, base, since));
         self.touch_loop(id);
+        self.touch_dependents(id);
         self.touch_plan(spec.plan);
     }
 
@@ -314,6 +321,7 @@ impl State {
             Work::Prepare { .. }
             | Work::Compose
             | Work::Tool { .. }
+            | Work::Decompose { .. }
             | Work::Rebase { .. }
             | Work::BuildCandidate { .. }
             | Work::Publish { .. } => {}
@@ -616,9 +624,20 @@ impl LoopEngine {
     fn iteration_ended(&mut self, note: IterationNote, since: (Time, Seq)) {
         let verdict = note.verdict;
         self.note_iteration(note);
+        self.document_judged(verdict);
         self.turns.clear();
         self.turn = Turn::default();
         if verdict != Verdict::Green {
+            self.set_next(Next::Iterate, since);
+        }
+    }
+
+    /// Its document was looked through, perhaps not for the last time.
+    fn reviewed(&mut self, tree: Oid, unchanged: bool, done: bool, since: (Time, Seq)) {
+        if let Some(document) = &mut self.document {
+            document.reviewed(tree, unchanged);
+        }
+        if !done {
             self.set_next(Next::Iterate, since);
         }
     }
@@ -640,6 +659,7 @@ impl LoopEngine {
             | Work::Agent { .. }
             | Work::Relay(_)
             | Work::Gate
+            | Work::Decompose { .. }
             | Work::Rebase { .. }
             | Work::BuildCandidate { .. }
             | Work::GateCandidate { .. }

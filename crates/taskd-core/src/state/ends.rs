@@ -12,7 +12,7 @@ use super::{BaseCheck, Open, State};
 use crate::{
     coordinator::loop_of,
     engine::{LoopEngine, Next, ToolSlot, ToolState, Turn},
-    plan::PlanState,
+    plan::{PlanState, Reach},
     scheduler::{Cost, Recess},
 };
 
@@ -63,6 +63,7 @@ impl State {
             Work::Prepare { .. }
             | Work::Compose
             | Work::Tool { .. }
+            | Work::Decompose { .. }
             | Work::Rebase { .. }
             | Work::BuildCandidate { .. }
             | Work::Publish { .. } => {}
@@ -182,6 +183,11 @@ impl State {
             engine.failing_since = None;
         }
         engine.moved_on(&open.work, outcome, since, max_turns);
+        if matches!(outcome, Outcome::Decomposed { .. }) {
+            // What it named takes its place for whoever needs it.
+            self.plan_mut(id.plan()).spec_mut(id).reach = Reach::Landed;
+            self.touch_dependents(id);
+        }
     }
 
     /// A call failed: what its stream asked for so far is void, and what runs of it ends.
@@ -376,6 +382,11 @@ impl LoopEngine {
                     self.set_next(Next::Compose, since);
                 }
             }
+            (Work::Decompose { .. }, Outcome::Decomposed { artifact, .. }) => {
+                if let Some(document) = &mut self.document {
+                    document.artifact = Some(*artifact);
+                }
+            }
             (work, outcome) => unreachable!("{work} cannot end in {outcome}"),
         }
     }
@@ -459,6 +470,7 @@ impl LoopEngine {
             | Work::Call { .. }
             | Work::Relay(_)
             | Work::Gate
+            | Work::Decompose { .. }
             | Work::BuildCandidate { .. }
             | Work::GateCandidate { .. }
             | Work::Publish { .. } => {}
@@ -492,6 +504,7 @@ fn checkpoint_in(outcome: &Outcome) -> Option<Oid> {
         | Outcome::Composed { .. }
         | Outcome::Replied { .. }
         | Outcome::Relayed { .. }
+        | Outcome::Decomposed { .. }
         | Outcome::Built { .. }
         | Outcome::BuiltEmpty
         | Outcome::BuildConflict { .. }

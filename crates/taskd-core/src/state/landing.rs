@@ -96,6 +96,9 @@ impl State {
         (engine.held, engine.beside, engine.proposed) = (false, false, None);
         engine.refused_on = None;
         engine.integrated = None;
+        if let Some(document) = &mut engine.document {
+            document.sent_back();
+        }
         engine.set_next(Next::Iterate, since);
         let plan = self.plan_mut(id.plan());
         let project = plan.head.project;

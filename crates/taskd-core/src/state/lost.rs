@@ -93,6 +93,7 @@ impl LoopEngine {
             | Work::Relay(_)
             | Work::Prepare { .. }
             | Work::Compose
+            | Work::Decompose { .. }
             | Work::BuildCandidate { .. }
             | Work::GateCandidate { .. }
             | Work::Publish { .. } => {}

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{AgentRun, Change, Failure, GateReport, ToolCall};
-use crate::{Code, Digest, Fault, Oid, Usage, usage::is_zero};
+use crate::{Code, Digest, Fault, Oid, SpecHead, Usage, usage::is_zero};
 
 /// How an effect ended. Exactly one for each.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -97,6 +97,17 @@ pub enum Outcome {
         /// `None` when there was nothing to gate.
         report: Option<GateReport>,
     },
+    /// The document is taken apart.
+    Decomposed {
+        /// The document, as a blob.
+        artifact: Digest,
+        /// How many specs it names.
+        children: u16,
+        /// They themselves, `needs` by place among them. Facts of their own in the log, so never
+        /// there in this one.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        specs: Vec<SpecHead>,
+    },
     /// The work stands on the new base.
     Rebased {
         /// The moved work.
@@ -183,6 +194,7 @@ impl Outcome {
             | Self::Composed { .. }
             | Self::ToolDone { .. }
             | Self::Gated { .. }
+            | Self::Decomposed { .. }
             | Self::Rebased { .. }
             | Self::Built { .. }
             | Self::BuiltEmpty

@@ -121,6 +121,7 @@ impl Work {
             | Self::Tool { .. }
             | Self::Agent { .. }
             | Self::Gate
+            | Self::Decompose { .. }
             | Self::Rebase { .. }
             | Self::BuildCandidate { .. }
             | Self::GateCandidate { .. }

@@ -66,6 +66,7 @@ impl fmt::Display for Work {
             },
             Self::CheckBase { base } => write!(f, " {}", base.short()),
             Self::Tool { index, name, .. } => write!(f, " {index} {name}"),
+            Self::Decompose { from } => write!(f, " {}", from.short()),
             Self::Rebase { onto } => write!(f, " onto {}", onto.short()),
             Self::BuildCandidate { op, onto, .. } => write!(f, " to {op} on {}", onto.short()),
             Self::GateCandidate { op, commit, with, .. } => {
@@ -119,6 +120,7 @@ impl fmt::Display for Outcome {
             }
             Self::Gated { report: None, .. } => write!(f, "nothing to gate"),
             Self::Gated { report: Some(it), .. } => write!(f, "gate {}", colour(it.green)),
+            Self::Decomposed { children, .. } => write!(f, "taken apart, names {children} specs"),
             Self::Rebased { conflicts: 0, .. } => write!(f, "rebased, clean"),
             Self::Rebased { conflicts, .. } => write!(f, "rebased, {conflicts} conflicts"),
             Self::Built { commit, .. } => write!(f, "built {}", commit.short()),

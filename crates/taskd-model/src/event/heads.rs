@@ -100,6 +100,23 @@ pub struct SpecHead {
     /// What the loop type sets and its worker does not take: left out, as the type says.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<Param>,
+    /// Its loop writes a document that names further specs, instead of work that lands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub writes: Option<DocumentHead>,
+    /// The spec whose document named it, by place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<u16>,
+}
+
+/// What becomes of the document that a loop writes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DocumentHead {
+    /// A person says whether its specs are worked on.
+    pub approve: bool,
+    /// Times it is looked through again after the draft, unless two in a row change nothing.
+    pub reviews: u8,
+    /// Wrong documents in a row, after the first, before a person is asked.
+    pub repairs: u8,
 }
 
 /// What works on a spec.

@@ -96,6 +96,7 @@ impl fmt::Display for Event {
             Self::LimitReached { limit } => write!(f, "limit reached: {limit}"),
             Self::InternalError { message } => write!(f, "internal error: {message}"),
             Self::Passed { evidence, .. } => write!(f, "passed on tree {}", evidence.tree.short()),
+            Self::Reviewed { n, unchanged, done, .. } => reviewed(f, *n, *unchanged, *done),
             Self::GateTamperSuspected { suspicion } => write!(f, "suspected: it {suspicion}"),
             Self::GateFlaked { effect, tests, .. } => flaked(f, *effect, tests),
             Self::ApprovalAsked => f.write_str("asks to land"),
@@ -127,6 +128,16 @@ impl fmt::Display for Event {
             Self::QueueArranged { how } => write!(f, "{how} in the landing queue"),
         }
     }
+}
+
+/// A document was looked through once more.
+fn reviewed(f: &mut fmt::Formatter<'_>, n: u8, unchanged: bool, done: bool) -> fmt::Result {
+    match n {
+        0 => f.write_str("document drafted")?,
+        n => write!(f, "document reviewed, time {n}")?,
+    }
+    f.write_str(if unchanged { ", unchanged" } else { "" })?;
+    f.write_str(if done { ", done" } else { "" })
 }
 
 /// A spec, and what its loop leaves out.

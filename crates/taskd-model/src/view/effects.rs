@@ -11,8 +11,8 @@ use crate::{
 };
 
 use super::{
-    Base, ContextView, Doing, EffectKind, EffectView, GateView, LoopView, QuestionView, QueuePhase,
-    Trouble, View,
+    Base, ContextView, DocumentView, Doing, EffectKind, EffectView, GateView, LoopView,
+    QuestionView, QueuePhase, Trouble, View,
 };
 
 /// The tool that ends an iteration's turns; it is no effect.
@@ -79,6 +79,7 @@ impl View {
             Work::Agent { .. } => EffectKind::Agent,
             Work::Relay(it) => EffectKind::Relay(it.bucket.clone()),
             Work::Gate => EffectKind::Gate,
+            Work::Decompose { .. } => EffectKind::Decompose,
             Work::Rebase { onto } => {
                 let height = match owner {
                     Owner::Loop(id) => self.height_of(id.plan(), *onto),
@@ -266,6 +267,7 @@ impl LoopView {
             EffectKind::Rebase(_) => Doing::Rebasing,
             EffectKind::CheckBase
             | EffectKind::Relay(_)
+            | EffectKind::Decompose
             | EffectKind::Build(_)
             | EffectKind::GateCandidate(_)
             | EffectKind::Publish(_) => return None,
@@ -351,6 +353,9 @@ impl LoopView {
                 }
                 self.in_trouble(message, fault.clone(), record);
             }
+            Outcome::Decomposed { artifact, children, .. } => {
+                self.document = Some(DocumentView { artifact: *artifact, children: *children });
+            }
             Outcome::Composed { tokens, context, .. } => {
                 self.context = context.map(|of| ContextView { tokens: *tokens, of });
             }
@@ -390,6 +395,7 @@ impl LoopView {
             | Outcome::ToolDone { .. }
             | Outcome::AgentDone { .. }
             | Outcome::Gated { .. }
+            | Outcome::Decomposed { .. }
             | Outcome::Rebased { .. }
             | Outcome::Built { .. }
             | Outcome::BuiltEmpty
@@ -427,6 +433,7 @@ fn op(kind: &EffectKind) -> Option<QueueOp> {
         | EffectKind::Agent
         | EffectKind::Relay(_)
         | EffectKind::Gate
+        | EffectKind::Decompose
         | EffectKind::Rebase(_) => None,
     }
 }
@@ -445,6 +452,7 @@ fn phase(kind: &EffectKind) -> Option<QueuePhase> {
         | EffectKind::Agent
         | EffectKind::Relay(_)
         | EffectKind::Gate
+        | EffectKind::Decompose
         | EffectKind::Rebase(_) => None,
     }
 }

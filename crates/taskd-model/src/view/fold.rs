@@ -83,6 +83,7 @@ impl View {
             | Event::Passed { .. }
             | Event::GateTamperSuspected { .. }
             | Event::GateFlaked { .. }
+            | Event::Reviewed { .. }
             | Event::ApprovalAsked
             | Event::Approved
             | Event::SyncAsked
@@ -129,6 +130,7 @@ impl View {
             }
             Event::GateTamperSuspected { suspicion } => it.is_suspect(suspicion, at),
             Event::GateFlaked { .. } => it.flaked = it.flaked.saturating_add(1),
+            Event::Reviewed { .. } => it.rest(at),
             Event::ApprovalAsked => it.asks_to_land(Some(at), at),
             Event::Approved | Event::SyncAsked => {
                 it.held = None;
@@ -248,6 +250,12 @@ impl View {
         let name = if run > 1 { format!("{name}.{run}") } else { name };
         let base = Base { commit: plan.integration.tip, height: plan.integration.height };
         let it = LoopView::new(id, name, head, base, record);
+        // A document lands nowhere; what it names was not counted when the plan came.
+        match (head.writes.is_some(), head.parent) {
+            (true, None) => plan.specs = plan.specs.saturating_sub(1),
+            (false, Some(_)) => plan.specs = plan.specs.saturating_add(1),
+            (true, Some(_)) | (false, None) => {}
+        }
         plan.totals.moved(None, it.status);
         self.totals.moved(None, it.status);
         self.loops.insert(id, it);
@@ -304,6 +312,9 @@ impl LoopView {
             context: None,
             last_run: AgentRun::default(),
             needs: head.needs.clone(),
+            writes: head.writes.is_some(),
+            parent: head.parent,
+            document: None,
             limits: head.limits.clone(),
             doc: head.doc,
             gate_key: head.gate,

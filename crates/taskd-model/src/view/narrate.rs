@@ -90,6 +90,7 @@ impl View {
             | Event::InternalError { .. }
             | Event::GateTamperSuspected { .. }
             | Event::GateFlaked { .. }
+            | Event::Reviewed { .. }
             | Event::ApprovalAsked
             | Event::Approved
             | Event::LandingSeen { .. }
@@ -229,6 +230,10 @@ impl View {
                 };
                 Some(line(format!("rebased onto {}, {how}", onto.commit.short())).within())
             }
+            Outcome::Decomposed { children, .. } => {
+                let text = format!("names {}", count(u64::from(*children), "spec"));
+                Some(line(text))
+            }
             // A loop's failure is told by what follows from it: a wait, a question, another model.
             Outcome::Failed { .. } if matches!(open.owner, Owner::Loop(_)) => None,
             Outcome::Failed { message, .. } => {
@@ -354,6 +359,11 @@ impl View {
                 line(format!("it {suspicion}")).detail("a person decides, whatever the gate says")
             }
             Event::GateFlaked { tests, .. } => line(flaky(tests)),
+            Event::Reviewed { n: 0, .. } => line("its document is right".to_owned()).within(),
+            event @ Event::Reviewed { .. } => line(event.to_string()).within(),
+            Event::ApprovalAsked if it.writes => {
+                line("its document waits for your word".to_owned())
+            }
             Event::ApprovalAsked => line(format!("ready to land: {}", it.sum())),
             Event::Approved => line("approved".to_owned()),
             Event::LandingSeen { commit, .. } => {
@@ -429,7 +439,7 @@ impl View {
                     .plans
                     .get(&it.id.plan())
                     .is_some_and(|plan| plan.land == LandPolicy::Never);
-                if !never {
+                if !never || it.writes {
                     return None;
                 }
                 line(format!("passed, and lands nowhere: {}", it.sum()))
@@ -482,6 +492,7 @@ impl EffectKind {
             Self::Agent => "agent",
             Self::Relay(_) => "agent's call",
             Self::Gate => "gate",
+            Self::Decompose => "document",
             Self::Rebase(_) => "rebase",
             Self::Build(_) => "candidate",
             Self::GateCandidate(_) => "gate of the candidate",

@@ -211,6 +211,15 @@ pub enum QueuePhase {
     Publishing,
 }
 
+/// A document that was taken apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DocumentView {
+    /// Its text, as a blob.
+    pub artifact: Digest,
+    /// How many specs it named.
+    pub children: u16,
+}
+
 /// A loop.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LoopView {
@@ -230,6 +239,15 @@ pub struct LoopView {
     pub instead_of: Option<String>,
     /// Specs it needs, by place in the plan.
     pub needs: Vec<u16>,
+    /// It writes a document that names further specs.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub writes: bool,
+    /// The spec whose document named it, by place in the plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<u16>,
+    /// What its document has become, once it was taken apart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub document: Option<DocumentView>,
     /// Its limits; `iterations` is the most it may take.
     pub limits: LoopLimits,
     /// The spec's document.
@@ -493,6 +511,8 @@ pub enum EffectKind {
     Relay(String),
     /// Gates a loop's tree.
     Gate,
+    /// Takes a loop's document apart.
+    Decompose,
     /// Moves a loop's work.
     Rebase(Base),
     /// Builds a candidate.

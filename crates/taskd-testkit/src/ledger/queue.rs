@@ -29,7 +29,7 @@ impl Ledger {
             let landed = |need: &u16| {
                 let mut need_id = id;
                 need_id.spec.index = *need;
-                self.loops[&need_id].landed
+                self.came_of(need_id, |it| it.landed)
             };
             check(row.head.needs.iter().all(landed), || format!("{op} before what it needs"))?;
         }
