@@ -6,6 +6,7 @@
 mod accept;
 mod agents;
 mod remote;
+mod render;
 mod types;
 mod worker;
 
@@ -29,6 +30,8 @@ use crate::{
     protect,
     runner::{Context, chain},
 };
+
+pub(crate) use render::render;
 
 /// The spec of a plan that came as one sentence.
 const SINGLE_SPEC: &str = "task";
