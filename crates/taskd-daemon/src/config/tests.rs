@@ -3,7 +3,7 @@
 use std::fs;
 
 use proptest::prelude::*;
-use taskd_model::{AgentDoc, Billing, LandPolicy, Limits, LoopLimits, OnConflict};
+use taskd_model::{AgentDoc, Billing, LandMode, LandPolicy, Limits, LoopLimits, OnConflict};
 
 use super::*;
 
@@ -47,6 +47,7 @@ fn without_any_file_the_defaults_of_the_model_are_in_effect() {
     assert_eq!((config.plan_time_ms, config.plan_budget_micros), (21_600_000, 20_000_000));
     assert_eq!((config.gate.timeout_ms, config.gate.run.len()), (Some(900_000), 0));
     assert_eq!((config.land, config.follow), (LandPolicy::Ask, true));
+    assert_eq!(config.land_mode, LandMode::Squash);
     assert_eq!((config.worker.clone(), config.setup.clone()), (None, None));
     assert_eq!((config.loop_type.as_str(), config.log_level.as_str()), ("ralph", "info"));
     assert_eq!((config.git_poll_ms, config.agent_idle_ms), (5_000, 900_000));
