@@ -96,6 +96,7 @@ fn every_key_can_be_set_and_is_seen() {
         retries = 2
         protect = ["tests/**"]
         [land]
+        mode = "ff"
         policy = "on-gate"
         follow = false
         batch = 7
@@ -146,6 +147,7 @@ fn every_key_can_be_set_and_is_seen() {
     assert_eq!((config.gate.timeout_ms, config.gate.retries), (Some(300_000), Some(2)));
     assert_eq!(config.gate.protect.as_deref(), Some(&["tests/**".to_owned()][..]));
     assert_eq!((config.land, config.follow), (LandPolicy::OnGate, false));
+    assert_eq!(config.land_mode, LandMode::Ff);
     assert_eq!((config.pr_branch.as_str(), config.pr_command.as_str()), ("work/", "open-it"));
     assert_eq!(config.pr_checks.as_deref(), Some("check-it"));
     let model = AgentDoc::Model { name: "anthropic/claude-sonnet".into() };
