@@ -115,14 +115,16 @@ impl Told {
             (self.n, self.at_end) = (*n, false);
         }
         let Event::EffectEnded { outcome, .. } = event else { return None };
-        let commit = match outcome {
-            Outcome::Gated { checkpoint, .. } => *checkpoint,
-            // The same work on another base.
-            Outcome::Rebased { checkpoint, .. } if self.at_end => *checkpoint,
-            _ => return None,
+        // The second is the same work on another base.
+        let (Outcome::Gated { checkpoint, .. } | Outcome::Rebased { checkpoint, .. }) = outcome
+        else {
+            return None;
         };
+        if matches!(outcome, Outcome::Rebased { .. }) && !self.at_end {
+            return None;
+        }
         self.at_end = true;
-        Some(Left { n: self.n, commit })
+        Some(Left { n: self.n, commit: *checkpoint })
     }
 }
 
