@@ -135,9 +135,11 @@ fn new(here: &Here, name: &str, extends: &str, user: bool) -> Done {
     fs::create_dir_all(&dir)?;
     let opened =
         fs::File::options().write(true).create_new(true).open(dir.join(format!("{name}.yaml")));
-    let mut file = opened.map_err(|it| match it.kind() {
-        ErrorKind::AlreadyExists => Failure::failed(format!("{shown} is there already"), "edit it"),
-        _ => Failure::from(it),
+    let mut file = opened.map_err(|it| {
+        if it.kind() == ErrorKind::AlreadyExists {
+            return Failure::failed(format!("{shown} is there already"), "edit it");
+        }
+        Failure::from(it)
     })?;
     file.write_all(picture::beginning(name, extends).as_bytes())?;
     if here.out.json {
