@@ -16,7 +16,7 @@ use crate::{
 };
 
 pub use self::heads::{
-    ChangeCause, DocumentHead, LandPolicy, PlanHead, Priority, SpecHead, Worker,
+    ChangeCause, DocumentHead, LandMode, LandPolicy, PlanHead, Priority, SpecHead, Worker,
 };
 
 /// Largest encoded event, in bytes.

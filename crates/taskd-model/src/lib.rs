@@ -32,7 +32,7 @@ pub use effect::{
     Tampered, TestCounts, ToolCall, TurnRef, Verdict, Work, bounded_names, gate_digest,
 };
 pub use event::{
-    Actor, Arranged, ChangeCause, DecodeError, DocumentHead, Event, KINDS, LandPolicy,
+    Actor, Arranged, ChangeCause, DecodeError, DocumentHead, Event, KINDS, LandMode, LandPolicy,
     MAX_EVENT_BYTES, PlanHead, Priority, QueueEnd, Record, SpecHead, Worker,
 };
 pub use fault::{BodyKind, Fault, causes};
