@@ -10,6 +10,7 @@ use taskd_model::{InputKind, InputValue, TypeDoc};
 use crate::plan_file::head::is_name;
 use crate::problem::{Pos, Problem, Problems, nearest};
 
+mod artifact;
 mod mcp;
 mod merge;
 mod read;
@@ -26,7 +27,12 @@ pub(crate) const MAX_TYPE_BYTES: usize = 256 * 1024;
 /// How the paths of built-in types begin.
 pub(crate) const BUILT_IN_FOLDER: &str = "built-in/";
 
-const BUILT_IN: [(&str, &str); 1] = [("built-in/ralph.yaml", include_str!("../types/ralph.yaml"))];
+const BUILT_IN: [(&str, &str); 4] = [
+    ("built-in/ralph.yaml", include_str!("../types/ralph.yaml")),
+    ("built-in/plan.yaml", include_str!("../types/plan.yaml")),
+    ("built-in/spec.yaml", include_str!("../types/spec.yaml")),
+    ("built-in/phase.yaml", include_str!("../types/phase.yaml")),
+];
 
 /// Definitions from one place.
 #[derive(Debug, Clone, Default)]
@@ -148,6 +154,11 @@ pub(crate) fn load(layers: &[Layer]) -> (Types, Vec<Problem>) {
 }
 
 impl Types {
+    /// Those that can be used.
+    pub(crate) fn names(&self) -> Vec<&str> {
+        self.good.keys().map(String::as_str).collect()
+    }
+
     /// Every type there is, by name, with where it is written; those that cannot be used too.
     pub(crate) fn all(&self) -> impl Iterator<Item = (&str, &Written)> {
         self.written.iter().map(|(name, it)| (name.as_str(), it))
@@ -166,7 +177,7 @@ impl Types {
         if let Some(why) = self.broken.get(name) {
             return Err(TypeError::Broken { name: owned, why: why.clone() });
         }
-        let known: Vec<&str> = self.good.keys().map(String::as_str).collect();
+        let known = self.names();
         let meant = nearest(name, &known).map(|it| format!("did you mean `{it}`? "));
         let hint = format!("{}known: {}", meant.unwrap_or_default(), known.join(", "));
         Err(TypeError::Unknown { name: owned, hint })

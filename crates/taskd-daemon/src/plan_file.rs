@@ -6,7 +6,7 @@
 
 use std::ops::ControlFlow;
 
-use taskd_model::{AgentDoc, GateSettings, LandMode, LandPolicy, OnConflict, Priority};
+use taskd_model::{AgentDoc, Format, GateSettings, LandMode, LandPolicy, OnConflict, Priority};
 
 use crate::problem::{At, Pos, Problem, Problems};
 
@@ -25,11 +25,6 @@ pub(crate) const MAX_SPECS: usize = 1_000;
 
 /// Longest title, in characters.
 pub(crate) const MAX_TITLE_CHARS: usize = 200;
-
-/// What a document without `## spec` is answered, until requests are served.
-pub(crate) const REQUEST_REFUSED: &str = "this document has no `## spec`, so it is a request; requests \
-    go to the `plan` loop type, which this version does not have; write a `## spec <id>: <title>` \
-    for each task, or use `taskd run \"...\"` for one task";
 
 /// What a document is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -127,6 +122,15 @@ pub(crate) struct PlanSpec {
 ///
 /// Everything that is wrong with it, in the order of lines; never an empty list.
 pub(crate) fn parse(name: &str, bytes: &[u8]) -> Result<Document, Vec<Problem>> {
+    parse_of(name, Format::Plan.unit(), bytes)
+}
+
+/// The same of a document of another level, which names things with another word.
+///
+/// # Errors
+///
+/// As for [`parse`].
+pub(crate) fn parse_of(name: &str, unit: &str, bytes: &[u8]) -> Result<Document, Vec<Problem>> {
     let mut problems = Problems::new(name);
     let ControlFlow::Continue(text) = decode(bytes, &mut problems) else {
         return Err(problems.into_list());
@@ -134,7 +138,7 @@ pub(crate) fn parse(name: &str, bytes: &[u8]) -> Result<Document, Vec<Problem>> 
     let draft = if is_yaml(name) {
         yaml_form::read(&text, &mut problems)
     } else {
-        markdown::read(&text, &mut problems)
+        markdown::read(&text, unit, &mut problems)
     };
     let specs = graph::check(draft.specs, &mut problems);
     if !problems.is_empty() {

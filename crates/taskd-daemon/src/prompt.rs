@@ -38,6 +38,9 @@ pub(crate) const MAX_FINDINGS_BYTES: usize = 24 * 1024;
 /// Largest message that is used, in bytes.
 pub(crate) const MAX_MESSAGE_BYTES: usize = 8 * 1024;
 
+/// Largest text of a document above that is used, in bytes.
+pub(crate) const MAX_ABOVE_BYTES: usize = 24 * 1024;
+
 /// Earlier iterations told about.
 pub(crate) const MAX_HISTORY: usize = 5;
 
@@ -74,6 +77,8 @@ pub(crate) struct Scene<'a> {
     pub(crate) messages: &'a [Note],
     /// Files with conflict markers.
     pub(crate) conflicts: &'a [String],
+    /// Times the loop's document was found right, the draft included.
+    pub(crate) reviewed: u8,
     /// Text of AGENTS.md, else of CLAUDE.md; only native prompts use it.
     pub(crate) instructions: Option<&'a str>,
 }
@@ -335,6 +340,14 @@ fn values(scene: &Scene<'_>, tools: &[ToolDef]) -> Value {
         },
         plan => context! { title => scene.plan.title.as_str(), context => scene.plan.context.as_str() },
         inputs => Value::from_pairs(inputs),
+        above => spec.above.iter().map(|it| context! {
+            name => it.name.as_str(), title => it.title.as_str(),
+            text => middle_cut(&it.text, MAX_ABOVE_BYTES),
+        }).collect::<Vec<_>>(),
+        artifact => spec.loop_type.artifact.as_ref().map(|it| context! {
+            file => it.format.file(), unit => it.format.unit(), sections => it.sections.clone(),
+        }),
+        review => review(scene),
         iteration => scene.iteration,
         max_iterations => scene.max_iterations,
         gate => context! {
@@ -348,6 +361,14 @@ fn values(scene: &Scene<'_>, tools: &[ToolDef]) -> Value {
         tools => tools.iter().map(|it| it.name.clone()).collect::<Vec<_>>(),
         instructions => head_cut(instructions, MAX_INSTRUCTION_BYTES),
     }
+}
+
+/// What the loop's document is looked through for now, if it is.
+fn review(scene: &Scene<'_>) -> Option<Value> {
+    let reviews = &scene.spec.loop_type.artifact.as_ref()?.reviews;
+    let n = usize::from(scene.reviewed);
+    let name = reviews.get(n.checked_sub(1)?)?;
+    Some(context! { n, of => reviews.len(), name => name.as_str() })
 }
 
 /// The templates' language: strict, without escaping, loaders or endless loops.

@@ -5,6 +5,7 @@
 
 mod agent;
 mod call;
+mod document;
 mod fault;
 mod gate;
 mod judge;
@@ -350,6 +351,7 @@ impl Job {
             Work::Agent { prompt, .. } => return self.agent(prompt).await,
             Work::Relay(relay) => return self.relay(relay).await,
             Work::Gate => self.gate().await,
+            Work::Decompose { from } => self.decompose(*from).await,
             Work::Rebase { onto } => self.rebase(*onto).await,
             Work::BuildCandidate { op, onto, merges } => self.build(*op, *onto, *merges).await,
             Work::GateCandidate { op, commit, .. } => self.gate_candidate(*op, *commit).await,

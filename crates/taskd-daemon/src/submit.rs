@@ -5,6 +5,7 @@
 
 mod accept;
 mod agents;
+mod document;
 mod mode;
 mod remote;
 mod render;
@@ -16,8 +17,9 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 use taskd_api::{ApiError, codes, v1};
 use taskd_git::{Probe, Repo, probe};
 use taskd_model::{
-    Actor, Command, Digest, GateDoc, GateSettings, Input, LandPolicy, Oid, PlanDoc, PlanHead,
-    Priority, ProjectId, SpecDoc, SpecHead, Worker, encode_doc,
+    Actor, AgentDoc, ArtifactDoc, Command, Digest, DocumentHead, GateDoc, GateSettings, Input,
+    LandPolicy, Oid, PlanDoc, PlanHead, Priority, ProjectId, SpecDoc, SpecHead, TypeDoc, Worker,
+    encode_doc,
 };
 use taskd_tools::agents::Presets;
 
@@ -26,7 +28,7 @@ use crate::{
     detect,
     loop_type::{self, Types},
     models,
-    plan_file::{self, Document, PlanFile, PlanKeys, PlanSpec, REQUEST_REFUSED},
+    plan_file::{self, Document, PlanFile, PlanKeys, PlanRequest, PlanSpec},
     problem::Problem,
     protect,
     runner::{Context, chain},
@@ -34,8 +36,12 @@ use crate::{
 
 pub(crate) use render::render;
 
+pub(crate) use document::{Named, take_apart};
+
 /// The spec of a plan that came as one sentence.
 const SINGLE_SPEC: &str = "task";
+/// The loop type of a document that names no spec: somebody has yet to make a plan of it.
+const PLAN_TYPE: &str = "plan";
 /// Longest title of a plan that came as one sentence, in characters.
 const MAX_TITLE_CHARS: usize = 100;
 
@@ -155,6 +161,8 @@ struct Look<'a> {
     problems: Vec<v1::Problem>,
     /// The presets of agents that count here.
     agents: Presets,
+    /// Who works where nobody else says so: whoever wrote the document that names it.
+    last_resort: Option<AgentDoc>,
 }
 
 /// A draft, or an answer that names the problems.
@@ -163,7 +171,8 @@ type Looked = Result<Draft, v1::SubmitResponse>;
 impl<'a> Look<'a> {
     fn new(ctx: &'a Context, request: v1::SubmitRequest) -> Self {
         let options = request.options.clone().unwrap_or_default();
-        Self { ctx, request, options, problems: Vec::new(), agents: Presets::default() }
+        let (problems, agents) = (Vec::new(), Presets::default());
+        Self { ctx, request, options, problems, agents, last_resort: None }
     }
 
     fn problem(&mut self, message: impl Into<String>, hint: impl Into<String>) {
@@ -229,10 +238,7 @@ impl<'a> Look<'a> {
                         self.problems.extend(warnings);
                         return Some((*plan, false));
                     }
-                    Ok(Document::Request(_)) => {
-                        let hint = "taskd run \"...\" takes one task as a sentence";
-                        self.problem(REQUEST_REFUSED, hint);
-                    }
+                    Ok(Document::Request(it)) => return Some((requested(*it), true)),
                     Err(problems) => self.problems.extend(problems.iter().map(as_problem)),
                 }
             }
@@ -364,8 +370,9 @@ impl<'a> Look<'a> {
                 limits.iterations = n;
             }
             limits.iterations = self.options.iterations.unwrap_or(limits.iterations);
+            let name = name_of(spec, &loop_type);
             let head = SpecHead {
-                name: spec.id.value.clone(),
+                name: name.clone(),
                 title: spec.title.clone(),
                 needs: spec.needs.iter().map(|it| place[&usize::from(it.value)]).collect(),
                 doc: gate_key,
@@ -376,9 +383,12 @@ impl<'a> Look<'a> {
                 type_name,
                 limits,
                 left_out,
+                writes: loop_type.artifact.as_ref().map(document_head),
+                parent: None,
             };
             let doc = SpecDoc {
-                name: spec.id.value.clone(),
+                name,
+                above: Vec::new(),
                 title: spec.title.clone(),
                 text: spec.text.clone(),
                 accept,
@@ -396,6 +406,8 @@ impl<'a> Look<'a> {
 
     fn finish(self, found: Found) -> Draft {
         let Found { probe, base, target, plan, single, config, gate, specs } = found;
+        // What a document names stands beside it, so it needs a name of its own.
+        let single = single && specs.iter().all(|(head, _)| head.writes.is_none());
         let land = self.land(&plan.head, &config);
         // Work without a gate never lands by itself.
         let land =
@@ -549,6 +561,32 @@ fn single(text: &str) -> PlanFile {
         specs: vec![spec],
         warnings: Vec::new(),
     }
+}
+
+/// A plan that a plan loop has yet to write: its one spec is what is asked for.
+fn requested(request: PlanRequest) -> PlanFile {
+    let mut plan = single(&request.text);
+    let at = crate::problem::Pos::new(1, 1);
+    plan.specs[0].loop_type = Some(crate::problem::At::new(PLAN_TYPE.to_owned(), at));
+    if let Some(title) = &request.head.title {
+        plan.title.clone_from(&title.value);
+    }
+    plan.head = request.head;
+    plan
+}
+
+/// What a spec is called: one that came as a sentence and writes a document after that.
+fn name_of(spec: &PlanSpec, loop_type: &TypeDoc) -> String {
+    match &loop_type.artifact {
+        Some(it) if spec.id.value == SINGLE_SPEC => it.format.word().to_owned(),
+        Some(_) | None => spec.id.value.clone(),
+    }
+}
+
+/// What the core knows of the documents of a type.
+fn document_head(it: &ArtifactDoc) -> DocumentHead {
+    let reviews = u8::try_from(it.reviews.len()).unwrap_or(u8::MAX);
+    DocumentHead { approve: it.approve, reviews, repairs: it.repairs }
 }
 
 /// The places of the specs, each after what it needs, otherwise in the order of the file. The

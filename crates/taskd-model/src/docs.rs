@@ -113,6 +113,19 @@ impl GateSettings {
             },
         }
     }
+
+    /// A gate of these settings alone.
+    #[must_use]
+    pub fn into_doc(self) -> GateDoc {
+        GateDoc {
+            quick: self.quick,
+            run: self.run,
+            timeout_ms: self.timeout_ms.unwrap_or_default(),
+            retries: self.retries.unwrap_or_default(),
+            protect: self.protect.unwrap_or_default(),
+            origin: String::new(),
+        }
+    }
 }
 
 /// What a loop's work needs to know about its spec.
@@ -124,6 +137,9 @@ pub struct SpecDoc {
     pub title: String,
     /// The task, verbatim.
     pub text: String,
+    /// What the documents above it say of everything they name, the outermost first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub above: Vec<AboveDoc>,
     /// Commands that are red before the work and green after it.
     #[serde(default)]
     pub accept: Vec<String>,
@@ -144,6 +160,82 @@ pub struct SpecDoc {
     /// plan's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paid_by: Option<String>,
+}
+
+/// What a document says of everything it names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AboveDoc {
+    /// The id of the spec whose loop wrote it.
+    pub name: String,
+    /// What people call that spec.
+    pub title: String,
+    /// Its text before the first thing it names.
+    pub text: String,
+}
+
+/// The document that a loop writes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ArtifactDoc {
+    /// What it is.
+    pub format: Format,
+    /// Headings it must have before the first thing it names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sections: Vec<String>,
+    /// The loop type of what it names and says no type of.
+    pub children: String,
+    /// A person says whether what it names is worked on.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub approve: bool,
+    /// What it is looked through for, one time after the other.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reviews: Vec<String>,
+    /// Wrong documents in a row, after the first, before a person is asked.
+    #[serde(default, skip_serializing_if = "is_zero_u8")]
+    pub repairs: u8,
+}
+
+/// What a document is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Format {
+    /// A plan file: it names specs.
+    Plan,
+    /// It names the phases of a spec, one after the other.
+    Spec,
+    /// It names the tasks of a phase, one after the other.
+    Phase,
+}
+
+impl Format {
+    /// The word for it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Plan => "plan",
+            Self::Spec => "spec",
+            Self::Phase => "phase",
+        }
+    }
+
+    /// What it names: the word in its headings.
+    #[must_use]
+    pub fn unit(self) -> &'static str {
+        match self {
+            Self::Plan => "spec",
+            Self::Spec => "phase",
+            Self::Phase => "task",
+        }
+    }
+
+    /// The file in the loop's worktree that is the document.
+    #[must_use]
+    pub fn file(self) -> &'static str {
+        match self {
+            Self::Plan => "taskd-plan.md",
+            Self::Spec => "taskd-spec.md",
+            Self::Phase => "taskd-phase.md",
+        }
+    }
 }
 
 /// Who works.
@@ -228,6 +320,9 @@ pub struct TypeDoc {
     /// Command run once in every new worktree, after the plan's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub setup: Option<String>,
+    /// The document its loops write, where they write no work that lands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub artifact: Option<ArtifactDoc>,
 }
 
 /// An MCP server of a loop type: a program that offers tools over its stdin and stdout.
@@ -244,6 +339,11 @@ pub struct McpDoc {
     /// Longest call, its start included, in milliseconds; 0 for the usual.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub timeout_ms: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_zero_u8(it: &u8) -> bool {
+    *it == 0
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]

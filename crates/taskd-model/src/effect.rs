@@ -360,6 +360,8 @@ pub struct Subject {
     pub attempt: u32,
     /// The external agent's session, if one is known.
     pub session: Option<String>,
+    /// Times its document was found right, the draft included; 0 where it writes none.
+    pub reviewed: u8,
     /// A person wants it on its target beside the changes of a checkout that has that.
     pub beside: bool,
 }

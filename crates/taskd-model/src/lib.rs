@@ -21,9 +21,9 @@ mod view;
 pub use circuit::CircuitChange;
 pub use code::{Code, Entry, Reaction, Rpc, Tier};
 pub use docs::{
-    AgentDoc, GateDoc, GateSettings, InputDoc, InputKind, InputValue, McpDoc, Message, Part,
-    PlanDoc, Reply, Request, Role, SpecDoc, StopReason, TemplateDoc, ToolDef, ToolResultDoc,
-    TypeDoc, TypeLimits, decode_doc, encode_doc,
+    AboveDoc, AgentDoc, ArtifactDoc, Format, GateDoc, GateSettings, InputDoc, InputKind,
+    InputValue, McpDoc, Message, Part, PlanDoc, Reply, Request, Role, SpecDoc, StopReason,
+    TemplateDoc, ToolDef, ToolResultDoc, TypeDoc, TypeLimits, decode_doc, encode_doc,
 };
 pub use effect::{
     AgentRun, CallWanted, Change, ContextUse, Delta, Depth, Evidence, Failure, GateFacts,

@@ -97,6 +97,7 @@ async fn dispatch(here: &Here, command: Option<Command>) -> Done {
     let Some(command) = command else { return look::overview(here).await };
     match command {
         Command::Run(it) => submit::run(here, it).await,
+        Command::Plan(PlanCommand::New(it)) => submit::plan_new(here, it).await,
         Command::Plan(PlanCommand::Submit(it)) => submit::plan_submit(here, it).await,
         Command::Plan(PlanCommand::Check(it)) => submit::plan_check(here, it).await,
         Command::Plan(PlanCommand::Show { id }) => look::show(here, &id).await,

@@ -142,6 +142,10 @@ impl Merge {
             let what = format!("`mcp` names {} servers; it may name {MAX_SERVERS}", mcp.len());
             own.problems.add(Pos::new(1, 1), what);
         }
+        let artifact = match own.artifact.clone() {
+            Some(it) => it.over(parent.artifact, &mut own.problems),
+            None => parent.artifact,
+        };
         TypeDoc {
             name: own.name.clone(),
             origin: own.problems.file().to_owned(),
@@ -161,6 +165,7 @@ impl Merge {
             prompt: own.prompt.as_ref().map_or(parent.prompt, |it| it.doc.clone()),
             system: own.system.as_ref().map(|it| it.doc.clone()).or(parent.system),
             setup: own.setup.clone().or(parent.setup),
+            artifact,
         }
     }
 }

@@ -9,7 +9,7 @@ use taskd_model::{
     TemplateDoc, Thinking, TypeLimits, Unsupported,
 };
 
-use super::{KNOWN_TOOLS, MAX_TYPE_BYTES, mcp};
+use super::{KNOWN_TOOLS, MAX_TYPE_BYTES, artifact, mcp};
 use crate::plan_file::head::{self, read_conflict, read_gate, read_worker, shown};
 use crate::problem::{At, Pos, Problems, suggest};
 use crate::protect;
@@ -37,6 +37,7 @@ pub(super) struct Definition {
     pub(super) prompt: Option<Template>,
     pub(super) system: Option<Template>,
     pub(super) setup: Option<String>,
+    pub(super) artifact: Option<artifact::Written>,
 }
 
 /// What a definition says about tools.
@@ -58,7 +59,7 @@ pub(super) struct Template {
     pub(super) at: Pos,
 }
 
-const KEYS: [&str; 20] = [
+const KEYS: [&str; 21] = [
     "extends",
     "description",
     "agent",
@@ -78,6 +79,7 @@ const KEYS: [&str; 20] = [
     "prompt",
     "system",
     "setup",
+    "artifact",
     "review",
 ];
 
@@ -171,6 +173,7 @@ pub(super) fn read(name: &str, path: &str, text: &str, of_project: bool) -> Defi
         prompt: get("prompt").and_then(|it| read_template(it, "prompt", sink)),
         system: get("system").and_then(|it| read_template(it, "system", sink)),
         setup: head::text(&keys, "setup", sink).map(|it| it.value),
+        artifact: get("artifact").map(|it| artifact::read(it, sink)),
         problems,
     }
 }

@@ -1,4 +1,5 @@
-//! The Markdown form of a plan: front matter, context, and a `## spec` heading for each task.
+//! The Markdown form of a plan: front matter, context, and a `## spec` heading for each task. What
+//! loops write of specs and phases has the same form, with another word in its headings.
 //!
 //! Not a Markdown parser: it knows front matter, spec headings and code fences, and leaves
 //! everything else as it is.
@@ -18,14 +19,17 @@ const SPEC_MEANT: [(&str, &str); 5] = [
     ("files", "touches"),
 ];
 
-const HEADING: &str = "write `## spec <id>: <title>`";
+/// How a heading is written.
+fn form(unit: &str) -> String {
+    format!("write `## {unit} <id>: <title>`")
+}
 
-/// Reads the Markdown form.
-pub(super) fn read(text: &str, problems: &mut Problems) -> Draft {
+/// Reads the Markdown form. `unit` is the word in the headings of what it names.
+pub(super) fn read(text: &str, unit: &str, problems: &mut Problems) -> Draft {
     let lines: Vec<&str> = text.split('\n').collect();
     let (head, start) = front_matter(&lines, problems);
     let mut warnings = Problems::new(problems.file());
-    let headings = headings(&lines, start, problems, &mut warnings);
+    let headings = headings(&lines, (start, unit), problems, &mut warnings);
     let end_of = |n: usize| headings.get(n).map_or(lines.len(), |it| it.line);
     let context = body(&lines[start..end_of(0)].join("\n")).to_owned();
     let specs = headings
@@ -95,7 +99,7 @@ struct Fence {
 /// Finds the spec headings from line `start` on; those in code fences are text.
 fn headings(
     lines: &[&str],
-    start: usize,
+    (start, unit): (usize, &str),
     problems: &mut Problems,
     warnings: &mut Problems,
 ) -> Vec<Heading> {
@@ -105,23 +109,23 @@ fn headings(
         if let Some(open) = &mut fence {
             if closes(open, line) {
                 fence = None;
-            } else if let Some(it) = spec_words(line).filter(|it| looks_like_spec(it)) {
+            } else if let Some(it) = spec_words(line, unit).filter(|it| looks_like_spec(it)) {
                 open.holds_spec = true;
-                let what = format!("`## spec {}` is in the code fence", head::shown(it.trim()));
+                let what = format!("`## {unit} {}` is in the code fence", head::shown(it.trim()));
                 let why = format!("of line {} and so is text", open.line + 1);
                 warnings.add(Pos::new(n + 1, 1), format!("{what} {why}"));
             }
         } else if let Some((mark, length)) = opens(line) {
             fence = Some(Fence { line: n, mark, length, holds_spec: false });
-        } else if let Some(words) = spec_words(line) {
-            found.push(heading(n, line, words, problems));
-        } else if nearly_spec(line) {
-            let what = "this heading is text, it begins no spec";
-            warnings.add_hint(Pos::new(n + 1, 1), what, HEADING);
+        } else if let Some(words) = spec_words(line, unit) {
+            found.push(heading(n, line, (unit, words), problems));
+        } else if nearly_spec(line, unit) {
+            let what = format!("this heading is text, it begins no {unit}");
+            warnings.add_hint(Pos::new(n + 1, 1), what, form(unit));
         }
     }
     if let Some(open) = fence.filter(|it| it.holds_spec) {
-        let what = "this code fence never ends, and there are specs after it";
+        let what = format!("this code fence never ends, and there are {unit}s after it");
         let hint = format!("end it with a line `{}`", open.mark.to_string().repeat(open.length));
         problems.add_hint(Pos::new(open.line + 1, 1), what, hint);
     }
@@ -150,11 +154,11 @@ fn fence_text(line: &str) -> Option<&str> {
     (line.len() - text.len() <= 3).then_some(text)
 }
 
-/// What follows `## spec` in a spec heading, right or wrong.
-fn spec_words(line: &str) -> Option<&str> {
+/// What follows `## spec` in such a heading, right or wrong.
+fn spec_words<'a>(line: &'a str, unit: &str) -> Option<&'a str> {
     let rest = line.strip_prefix("##")?;
     let words = rest.trim_start_matches([' ', '\t']);
-    let rest = if words.len() < rest.len() { words.strip_prefix("spec")? } else { return None };
+    let rest = if words.len() < rest.len() { words.strip_prefix(unit)? } else { return None };
     (rest.trim().is_empty() || rest.starts_with([' ', '\t', ':'])).then_some(rest)
 }
 
@@ -163,28 +167,30 @@ fn looks_like_spec(words: &str) -> bool {
 }
 
 /// A heading of another level or case that is otherwise like a spec's.
-fn nearly_spec(line: &str) -> bool {
+fn nearly_spec(line: &str, unit: &str) -> bool {
     let text = line.trim_start();
     let words = text.trim_start_matches('#');
     let level = text.len() - words.len();
     let words = words.trim_start();
-    let is_spec = words.get(..4).is_some_and(|it| it.eq_ignore_ascii_case("spec"));
+    let long = unit.len();
+    let is_spec = words.get(..long).is_some_and(|it| it.eq_ignore_ascii_case(unit));
     (1..=6).contains(&level)
         && is_spec
-        && words[4..].starts_with([' ', '\t'])
-        && looks_like_spec(&words[4..])
+        && words[long..].starts_with([' ', '\t'])
+        && looks_like_spec(&words[long..])
 }
 
-fn heading(n: usize, line: &str, words: &str, problems: &mut Problems) -> Heading {
+fn heading(n: usize, line: &str, (unit, words): (&str, &str), problems: &mut Problems) -> Heading {
     let at = |part: &str| place(n, line, part);
     let (id, title) = words.split_once(':').unwrap_or((words, ""));
     let id_at = at(id.trim_start());
     let id = id.trim();
     if id.is_empty() || !words.contains(':') {
-        let hint = format!("{HEADING}; no other heading may begin with `## spec `");
-        problems.add_hint(Pos::new(n + 1, 1), "this heading is no spec's", hint);
+        let hint = format!("{}; no other heading may begin with `## {unit} `", form(unit));
+        problems.add_hint(Pos::new(n + 1, 1), format!("this heading is no {unit}'s"), hint);
     } else if title.trim().is_empty() {
-        problems.add_hint(at(title), format!("spec `{}` has no title", head::shown(id)), HEADING);
+        let what = format!("{unit} `{}` has no title", head::shown(id));
+        problems.add_hint(at(title), what, form(unit));
     }
     let title = Some(title).filter(|it| !it.trim().is_empty());
     let title = title

@@ -8,7 +8,7 @@ use super::{environment, error_text};
 use crate::problem::{Pos, Problems, suggest};
 
 /// Names a template may use; those that end in `.` hold others.
-const NAMES: [&str; 21] = [
+const NAMES: [&str; 30] = [
     "spec.name",
     "spec.title",
     "spec.text",
@@ -29,6 +29,15 @@ const NAMES: [&str; 21] = [
     "conflicts",
     "tools",
     "instructions",
+    "above",
+    "artifact",
+    "artifact.file",
+    "artifact.unit",
+    "artifact.sections",
+    "review",
+    "review.name",
+    "review.n",
+    "review.of",
     "loop",
 ];
 

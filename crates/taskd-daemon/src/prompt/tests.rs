@@ -29,6 +29,7 @@ impl Stage {
         Self {
             plan: PlanDoc { title: "Limits".into(), root: "/r".into(), ..PlanDoc::default() },
             spec: SpecDoc {
+                above: Vec::new(),
                 name: "limiter".into(),
                 title: "Token bucket per API key".into(),
                 text: "Burst 20, refill 100 a minute.".into(),
@@ -66,6 +67,7 @@ impl Stage {
             history: &self.history,
             messages: &self.messages,
             conflicts: &self.conflicts,
+            reviewed: 0,
             instructions: self.instructions.as_deref(),
         }
     }

@@ -134,6 +134,7 @@ impl Job {
             history: &subject.history,
             messages: &messages,
             conflicts: &conflicts,
+            reviewed: subject.reviewed,
             instructions,
         };
         let loop_name = format!("{}.{}", self.order.plan, spec.name);

@@ -167,6 +167,11 @@ impl Job {
         }
         let plan = self.plan_doc()?;
         let spec = self.spec_doc()?;
+        if let Some(artifact) = &spec.loop_type.artifact {
+            let what = (subject.base, checkpoint, tree);
+            let report = self.gate_document(artifact, what, &plan, &spec).await?;
+            return Ok(gated(Some(report)));
+        }
         let dir = self.worktree()?;
         let found = self.tampering(subject.base, checkpoint, &plan, &spec).await?;
         let own = self.run_gate((&dir, tree), &plan, &plan.gate, &spec.accept);
@@ -182,7 +187,7 @@ impl Job {
 
     /// Runs the gate on the files in `dir`, which are `tree`. A red run is not believed before it was
     /// repeated as often as the plan says; every run is in the report.
-    async fn run_gate(
+    pub(super) async fn run_gate(
         &self,
         (dir, tree): (&Path, Oid),
         plan: &PlanDoc,

@@ -56,6 +56,7 @@ fn first_prompt(
         history: &[],
         messages: &[],
         conflicts: &[],
+        reviewed: 0,
         instructions: instructions.as_deref(),
     };
     let model = match &spec.agent {

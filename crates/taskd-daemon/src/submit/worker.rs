@@ -35,6 +35,7 @@ impl Look<'_> {
             .or(flag)
             .or_else(|| head.agent.as_ref().map(|it| it.value.clone()))
             .or_else(|| loop_type.agent.clone())
+            .or_else(|| self.last_resort.clone())
             .or_else(|| config.worker.clone());
         let Some(found) = found else {
             let what = format!("nothing is named to work on `{}`", spec.id.value);

@@ -196,6 +196,8 @@ fn digest(text: &str) -> Digest {
 }
 
 fn spec_head(name: &str, needs: &[u16]) -> SpecHead {
+    writes: None,
+    parent: None,
     SpecHead {
         name: name.to_owned(),
         title: format!("Title of {name}"),

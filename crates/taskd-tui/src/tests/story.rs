@@ -209,6 +209,8 @@ fn plan_head(title: &str, specs: u16, single: bool) -> PlanHead {
 }
 
 fn spec_head(name: &str, title: &str, needs: &[u16]) -> SpecHead {
+    writes: None,
+    parent: None,
     SpecHead {
         name: name.to_owned(),
         title: title.to_owned(),

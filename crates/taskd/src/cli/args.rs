@@ -13,7 +13,7 @@ use self::amount::parse_amount;
 pub(crate) use self::{
     amount::Amount,
     types::{RenderArgs, TypesCommand},
-    work::{Land, PlanArgs, RunArgs, WorkArgs},
+    work::{Land, PlanArgs, PlanNewArgs, RunArgs, WorkArgs},
 };
 use super::history::{RewindArgs, SalvageCommand, UndoArgs};
 use crate::demo::DemoArgs;
@@ -196,6 +196,8 @@ pub(crate) enum Command {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum PlanCommand {
+    /// Have a plan written for a request; you say whether it is worked on
+    New(PlanNewArgs),
     /// Submit a plan file; the same file again is the same plan
     Submit(PlanArgs),
     /// Say what a plan file would do, and store nothing

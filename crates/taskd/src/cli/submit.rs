@@ -17,7 +17,7 @@ use taskd_model::Digest;
 use taskd_tools::agents::{ALLOWED, Found, Presets};
 
 use super::{
-    args::{Land, PlanArgs, RunArgs, WorkArgs},
+    args::{Land, PlanArgs, PlanNewArgs, RunArgs, WorkArgs},
     failure::{Done, Failure},
     follow,
     here::{Here, now, variable},
@@ -27,19 +27,32 @@ use crate::render::{json, submit as picture};
 
 /// Largest plan file that is sent, in bytes.
 const MAX_DOCUMENT_BYTES: u64 = 4 << 20;
+/// The loop type that turns a request into a plan.
+const PLAN_TYPE: &str = "plan";
 
 /// `taskd run`.
 pub(crate) async fn run(here: &Here, args: RunArgs) -> Done {
-    let task = match args.task.as_str() {
+    sentence(here, args.task, args.work, args.session).await
+}
+
+/// `taskd plan new`: a sentence for the loop type that writes plans, or another that is named.
+pub(crate) async fn plan_new(here: &Here, mut args: PlanNewArgs) -> Done {
+    args.work.type_name.get_or_insert_with(|| PLAN_TYPE.to_owned());
+    sentence(here, args.request, args.work, None).await
+}
+
+/// What came as one sentence, or over stdin.
+async fn sentence(here: &Here, text: String, work: WorkArgs, session: Option<String>) -> Done {
+    let text = match text.as_str() {
         "-" => read_stdin()?,
-        _ => args.task,
+        _ => text,
     };
-    let mut request = request(here, &args.work)?;
-    request.options.get_or_insert_default().session = args.session;
-    request.source = Some(v1::submit_request::Source::Request(task));
+    let mut request = request(here, &work)?;
+    request.options.get_or_insert_default().session = session;
+    request.source = Some(v1::submit_request::Source::Request(text));
     request.idempotency_key = fresh_key();
     let client = here.client_or_start().await?;
-    submit(here, &client, request, &args.work, "").await
+    submit(here, &client, request, &work, "").await
 }
 
 /// `taskd plan submit`: without a key of its own, the content is the key.

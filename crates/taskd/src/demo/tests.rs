@@ -214,6 +214,8 @@ impl Log {
         log.add(0, None, Event::PlanSubmitted { plan: PlanId(1), head: Box::new(head) });
         for (index, name) in [(0, "parse"), (1, "top")] {
             let head = SpecHead {
+                writes: None,
+                parent: None,
                 name: name.to_owned(),
                 title: name.to_owned(),
                 needs: (0..index).collect(),

@@ -132,6 +132,8 @@ impl Story {
         self.say(Event::PlanSubmitted { plan, head: Box::new(head) });
         for (index, (name, title, needs)) in (0..).zip(specs) {
             let head = SpecHead {
+                writes: None,
+                parent: None,
                 name: (*name).to_owned(),
                 title: (*title).to_owned(),
                 needs: needs.to_vec(),

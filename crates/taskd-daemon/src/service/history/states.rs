@@ -147,6 +147,7 @@ impl States {
             Work::CheckBase { .. }
             | Work::Prepare { .. }
             | Work::AcceptBefore
+            | Work::Decompose { .. }
             | Work::Compose
             | Work::Call { .. }
             | Work::Tool { .. }

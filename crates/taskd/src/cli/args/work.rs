@@ -69,6 +69,14 @@ pub(crate) struct RunArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct PlanNewArgs {
+    /// What is wanted; `-` reads it from stdin
+    pub(crate) request: String,
+    #[command(flatten)]
+    pub(crate) work: WorkArgs,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct PlanArgs {
     /// A plan file (Markdown or YAML); `-` reads it from stdin
     pub(crate) file: OsString,
