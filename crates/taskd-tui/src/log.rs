@@ -262,7 +262,8 @@ fn past_of_loop(it: &LoopView) -> Vec<Entry> {
         out.push(Entry::new(trouble.at, "trouble").detail(&trouble.message).within());
     }
     if let Some(at) = it.approval_asked {
-        out.push(Entry::new(at, "ready to land"));
+        let text = if it.writes { "its document waits for your word" } else { "ready to land" };
+        out.push(Entry::new(at, text));
     }
     if let Some(landed) = &it.landed {
         let text = format!("landed {}", landed.commit.short());

@@ -69,6 +69,10 @@ fn needs_you(it: &LoopView) -> String {
     match &it.doing {
         Doing::ReadyToLand => match &it.suspicion {
             Some(suspicion) => format!("your word: it {suspicion}"),
+            None if it.writes => {
+                let said = it.gate.as_ref().map_or("its document", |it| it.summary.as_str());
+                format!("your word: {said}")
+            }
             None => format!("ready to land, {}", work(it)),
         },
         Doing::Held(why) => format!("landing is held: {why}"),

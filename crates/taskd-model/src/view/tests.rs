@@ -196,9 +196,9 @@ fn digest(text: &str) -> Digest {
 }
 
 fn spec_head(name: &str, needs: &[u16]) -> SpecHead {
-    writes: None,
-    parent: None,
     SpecHead {
+        writes: None,
+        parent: None,
         name: name.to_owned(),
         title: format!("Title of {name}"),
         needs: needs.to_vec(),

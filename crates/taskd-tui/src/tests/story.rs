@@ -209,9 +209,9 @@ fn plan_head(title: &str, specs: u16, single: bool) -> PlanHead {
 }
 
 fn spec_head(name: &str, title: &str, needs: &[u16]) -> SpecHead {
-    writes: None,
-    parent: None,
     SpecHead {
+        writes: None,
+        parent: None,
         name: name.to_owned(),
         title: title.to_owned(),
         needs: needs.to_vec(),

@@ -257,6 +257,9 @@ fn ready(it: &LoopView) -> String {
     if let Some(suspicion) = &it.suspicion {
         return clean(&format!("your word: it {suspicion}"));
     }
+    if it.writes {
+        return clean(&format!("your word: {}", document(it)));
+    }
     let mut text = format!("ready to land, {}", change(&it.change));
     match &it.passed {
         Some(passed) => {
@@ -268,6 +271,11 @@ fn ready(it: &LoopView) -> String {
         None => text.push_str(", no gate"),
     }
     text
+}
+
+/// What the gate said of a loop's document.
+fn document(it: &LoopView) -> &str {
+    it.gate.as_ref().map_or("its document is right", |it| it.summary.as_str())
 }
 
 fn queue(view: &View, it: &LoopView, landing: bool, phase: QueuePhase) -> String {

@@ -3,6 +3,7 @@
 mod agents;
 mod cli;
 mod daemon;
+mod documents;
 mod durability;
 mod errors;
 mod hermetic;
