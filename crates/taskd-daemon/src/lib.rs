@@ -23,5 +23,6 @@ mod protect;
 mod runner;
 mod service;
 mod submit;
+pub mod types;
 mod watcher;
 mod yaml;
