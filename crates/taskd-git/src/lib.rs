@@ -45,6 +45,7 @@ mod program;
 mod refs;
 mod remote;
 mod repo;
+mod scan;
 mod spot;
 mod steps;
 mod tree;

@@ -303,6 +303,20 @@ pub(super) const GROUPS: &[Group] = &[
         ],
     },
     Group {
+        title: "Projects at rest",
+        how: "Twenty projects that the daemon knows and in which nothing happens: of ten files each, \
+            then of 10,000. Processor time from `/proc/<pid>/stat` over ten seconds, processes from \
+            `/proc/<pid>/task/*/children` every quarter of a second, memory is `VmRSS` at the end.",
+        rows: &[
+            row("projects.cpu.small", "small ones, of one core", "%", Some(Below(1.0))),
+            row("projects.cpu.large", "large ones, of one core", "%", Some(Below(1.0))),
+            row("projects.processes.small", "small ones, processes", "", Some(Target::None)),
+            row("projects.processes.large", "large ones, processes", "", Some(Target::None)),
+            row("projects.memory.small", "memory with small ones", "MB", None),
+            row("projects.memory.large", "memory with large ones", "MB", None),
+        ],
+    },
+    Group {
         title: "A repository of 50,000 files",
         how: "2,500 directories of 20 files of one to four kilobytes, written by `git fast-import`, so \
             packed; no daemon, the same calls it makes. Cold: a worktree made from nothing, beside \
