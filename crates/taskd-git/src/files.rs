@@ -15,7 +15,6 @@ use crate::error::{GitError, git, io};
 use crate::fill::{MAX_STEP, entry, is_a_step, is_in_the_way, write_file};
 use crate::path::RepoPath;
 use crate::repo::{from_git, to_git};
-use crate::scan::scan;
 use crate::spot::{Spot, gone, remove_tree};
 use crate::tree::{Changed, changed};
 
@@ -40,9 +39,8 @@ pub(crate) struct Snapshot {
     pub(crate) left_out: Vec<RepoPath>,
 }
 
-/// How a file differs from what the private index knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Change {
+enum Change {
     Untracked,
     Modified,
     Deleted,
@@ -83,14 +81,7 @@ impl<'r> Files<'r> {
     /// The files as a tree. Files of `base` that are there again though ignored count as well.
     pub(crate) fn snapshot(&mut self, base: &Tree<'_>) -> Result<Snapshot, GitError> {
         let mut left_out = Vec::new();
-        let file = self.spot.index();
-        let mut changes = match scan(self.repo, &self.index, &file, &self.spot.dir) {
-            Some(found) => found
-                .into_iter()
-                .filter(|(path, change)| *change != Change::Modified || self.has_changed(path))
-                .collect(),
-            None => self.changes()?,
-        };
+        let mut changes = self.changes()?;
         let what = self.spot.dir.display();
         let most = if self.lazy { MAX_UNWRITTEN } else { 0 };
         self.unwritten |= most < changes.len();
@@ -255,21 +246,6 @@ impl<'r> Files<'r> {
             && regular
             && git2::Oid::hash_file(ObjectType::Blob, self.spot.dir.join(path.as_path()))
                 .is_ok_and(|id| id == entry.id))
-    }
-
-    /// Whether a file that its times do not vouch for is another: a symlink, a mode, or the bytes.
-    fn has_changed(&self, path: &RepoPath) -> bool {
-        let Ok(found) = fs::symlink_metadata(self.spot.dir.join(path.as_path())) else {
-            return true;
-        };
-        let mode = if found.is_symlink() {
-            FileMode::Link
-        } else if found.mode() & 0o100 == 0 {
-            FileMode::Blob
-        } else {
-            FileMode::BlobExecutable
-        };
-        self.really_modified(path, mode)
     }
 
     /// Files of `base` that are there again though ignored, and so not in the tree.

@@ -16,9 +16,9 @@ use crate::program::usual_attributes;
 use crate::spot::Spot;
 use crate::tree::{Changed, changed};
 
-pub(crate) const EXECUTABLE: i32 = 0o100_755;
-pub(crate) const PLAIN: i32 = 0o100_644;
-pub(crate) const LINK: i32 = 0o120_000;
+const EXECUTABLE: i32 = 0o100_755;
+const PLAIN: i32 = 0o100_644;
+const LINK: i32 = 0o120_000;
 /// With more to change than this the whole way of libgit2 is taken.
 pub(crate) const MAX_STEP: usize = 5_000;
 /// Most threads that write.

@@ -45,7 +45,6 @@ mod program;
 mod refs;
 mod remote;
 mod repo;
-mod scan;
 mod spot;
 mod steps;
 mod tree;
