@@ -16,8 +16,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde::{Deserialize, Serialize};
 use taskd_model::{
-    Amount, Digest, EffectId, Hold, Limits, LoopId, Oid, Owner, PlanId, ProjectId, QueueEnd,
-    QueueOp, Seq, Time, Usage, Work,
+    Amount, Digest, Disk, EffectId, Hold, Limits, LoopId, Oid, Owner, PlanId, ProjectId, QueueEnd,
+    QueueOp, Room, Seq, Time, Usage, Work,
 };
 
 use crate::{
@@ -140,6 +140,9 @@ pub(crate) struct State {
     now: Time,
     limits: Limits,
     parked: bool,
+    /// The room on the disk, as measured last.
+    #[serde(default)]
+    disk: Disk,
     /// The last daemon said goodbye.
     stopped: bool,
     projects: BTreeMap<ProjectId, Project>,
@@ -181,6 +184,7 @@ impl State {
             now: Time(0),
             limits: Limits::default(),
             parked: false,
+            disk: Disk::default(),
             stopped: false,
             projects: BTreeMap::new(),
             by_git_dir: BTreeMap::new(),
@@ -213,6 +217,15 @@ impl State {
 
     pub(crate) fn is_parked(&self) -> bool {
         self.parked
+    }
+
+    pub(crate) fn disk(&self) -> &Disk {
+        &self.disk
+    }
+
+    /// Nothing goes on that is at a safe point: a person said so, or there is no room for it.
+    pub(crate) fn rests(&self) -> bool {
+        self.parked || self.disk.room == Room::Full
     }
 
     pub(crate) fn project(&self, id: ProjectId) -> Option<&Project> {
@@ -299,7 +312,7 @@ impl State {
     }
 
     pub(crate) fn has_loop_slot(&self) -> bool {
-        self.index.active < self.limits.loops
+        self.index.active < self.limits.loops && self.disk.room == Room::Enough
     }
 
     /// The target's tip as last seen or moved by us.

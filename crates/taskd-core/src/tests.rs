@@ -288,6 +288,7 @@ impl Play {
                     .unwrap_or_default(),
                 type_name: "ralph".to_owned(),
                 left_out: Vec::new(),
+                touches: Vec::new(),
                 limits,
             });
             let id = LoopId { spec: SpecId { plan, index }, run: 1 };

@@ -13,13 +13,13 @@ use std::{
     os::unix::fs::MetadataExt as _,
     path::Path,
     sync::Arc,
-    time::{Duration, SystemTime},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use taskd_model::{Digest, LoopId, Oid, PlanId, ProjectId, Status, Time};
 use tracing::{info, warn};
 
-use crate::runner::{Context, lock};
+use crate::runner::{Context, epoch_s, lock};
 
 /// How often the daemon looks by itself, at most and at least.
 const LOOK_EVERY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60 * 60));
@@ -170,8 +170,8 @@ pub(crate) fn bytes_of(dir: &Path) -> u64 {
 
 /// Milliseconds since then.
 fn age_ms(then: SystemTime) -> u64 {
-    let ago = SystemTime::now().duration_since(then).unwrap_or_default();
-    u64::try_from(ago.as_millis()).unwrap_or(u64::MAX)
+    let then = then.duration_since(UNIX_EPOCH).unwrap_or_default();
+    (epoch_s() * 1_000).saturating_sub(u64::try_from(then.as_millis()).unwrap_or(u64::MAX))
 }
 
 /// Every project there ever was: what was forgotten left worktrees too.

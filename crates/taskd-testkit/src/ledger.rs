@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use taskd_model::{
     CallWanted, CircuitChange, EffectId, Event, Failure, LandPolicy, Limit, Limits, LoopId,
     MAX_EVENT_BYTES, Observation, Oid, Outcome, Owner, PlanHead, PlanId, Purse, QueueEnd, QueueOp,
-    Reason, Record, Relay, Seq, SpecHead, Status, Time, Usage, Work, Worker,
+    Reason, Record, Relay, Room, Seq, SpecHead, Status, Time, Usage, Work, Worker,
 };
 
 use crate::{
@@ -66,6 +66,7 @@ struct BucketRow {
 pub(crate) struct Ledger {
     pub(crate) limits: Limits,
     pub(crate) parked: bool,
+    pub(crate) room: Room,
     pub(crate) loops: BTreeMap<LoopId, LoopRow>,
     pub(crate) plans: BTreeMap<PlanId, PlanHead>,
     pub(crate) ended: BTreeSet<PlanId>,
@@ -98,6 +99,10 @@ impl Ledger {
             (Event::DaemonStarted { .. }, _) => self.place_lost(tally),
             (Event::WorkParked, _) => (self.parked, tally.parked) = (true, tally.parked + 1),
             (Event::WorkUnparked, _) => self.parked = false,
+            (Event::DiskChanged { disk }, _) => {
+                self.room = disk.room;
+                tally.disk_full += u64::from(disk.room == Room::Full);
+            }
             (Event::LimitsSet { limits }, _) => {
                 self.limits = limits.clone();
                 tally.reconfigured += 1;
@@ -183,7 +188,7 @@ impl Ledger {
         at: Time,
         tally: &mut Tally,
     ) -> Result<(), String> {
-        check(!self.parked, || format!("{id} {work} starts while parked"))?;
+        check(!self.rests(), || format!("{id} {work} starts while everything rests"))?;
         if let Owner::Loop(loop_id) = owner {
             let row = &self.loops[&loop_id];
             let works = matches!(row.status, Status::Running | Status::Rebasing);
@@ -370,7 +375,7 @@ impl Ledger {
     }
 
     fn entered(&mut self, op: QueueOp) -> Result<(), String> {
-        check(!self.parked, || format!("{op} is queued while parked"))?;
+        check(!self.rests(), || format!("{op} is queued while everything rests"))?;
         let Some(id) = op.loop_id() else { return Ok(()) };
         let (row, plan) = (&self.loops[&id], &self.plans[&id.plan()]);
         let again = row.status == Status::Complete && matches!(op, QueueOp::Integrate(_));
@@ -429,7 +434,11 @@ impl Ledger {
 
     fn of_loop(&mut self, id: LoopId, event: &Event, tally: &mut Tally) -> Result<(), String> {
         let last = self.last;
-        let busy = self.open.values().any(|it| it.owner == Owner::Loop(id));
+        if matches!(event, Event::StatusChanged { from: Status::Pending, to: Status::Running, .. })
+        {
+            self.may_begin(id)?;
+        }
+        let busy = self.is_busy(id);
         let row = self.loops.get_mut(&id).ok_or_else(|| format!("{id} is not known"))?;
         check(!row.status.is_over(), || format!("{id} is over, and {event}"))?;
         match event {

@@ -83,6 +83,7 @@ impl World {
         } else {
             OnConflict::Loop(self.rng.small(0, 3))
         };
+        let touches = self.rng.chance(40).then(|| format!("crates/{}/**", self.rng.below(3)));
         SpecHead {
             name: format!("s{at}"),
             title: "a spec".to_owned(),
@@ -94,6 +95,7 @@ impl World {
             fallback: fallback.into_iter().collect(),
             type_name: "ralph".to_owned(),
             left_out: Vec::new(),
+            touches: touches.into_iter().collect(),
             limits: LoopLimits {
                 iterations: self.rng.small(1, 12) * self.scale.means,
                 time_ms: self.rng.between(60_000, 7_200_000) * means,
@@ -232,6 +234,7 @@ impl World {
                 let question = self.rng.pick(&open).copied().unwrap_or(some);
                 Command::Answer { question, choice: u16::from(self.rng.chance(50)) }
             }
+            27 => return self.disk_changes(),
             _ => return false,
         };
         let forgets = matches!(command, Command::ForgetProject(_));
@@ -341,7 +344,7 @@ impl World {
             self.command(Command::Unpark).expect("always possible");
             return;
         }
-        if self.submit() {
+        if self.room_returns() || self.submit() {
             return;
         }
         let rows: Vec<(LoopId, Status, bool)> =

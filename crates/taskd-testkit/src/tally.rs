@@ -142,6 +142,8 @@ tally! {
     rejected,
     /// Times everything was parked.
     parked,
+    /// Times the disk was full.
+    disk_full,
     /// Configurations.
     reconfigured,
     /// The same plan again.

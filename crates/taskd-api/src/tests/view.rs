@@ -2,11 +2,11 @@
 
 use taskd_model::{
     AgentRun, Amount, Base, BodyKind, Change, ClosedView, Code, ContextUse, ContextView, DayView,
-    Depth, Digest, Doing, EffectId, EffectKind, EffectView, Fault, GateView, Integration,
+    Depth, Digest, Disk, Doing, EffectId, EffectKind, EffectView, Fault, GateView, Integration,
     IterationRow, LandPolicy, Landed, Ledger, Limit, Limits, LoopId, LoopLimits, LoopView, Note,
     Oid, OnConflict, Owner, PassedView, PlanId, PlanState, PlanView, Priority, ProjectId,
-    ProjectView, QuestionView, QueueEntry, QueueOp, QueuePhase, Reason, Seq, Spans, SpecId, Status,
-    TargetView, Time, Totals, Trouble, Usage, Verdict, View, Worker,
+    ProjectView, QuestionView, QueueEntry, QueueOp, QueuePhase, Reason, Room, Seq, Spans, SpecId,
+    Status, TargetView, Time, Totals, Trouble, Usage, Verdict, View, Worker,
 };
 
 use crate::{WireError, v1};
@@ -169,6 +169,7 @@ fn a_loop(n: u16, status: Status, doing: Doing, reason: Option<Reason>) -> LoopV
         worker: worker("claude".to_owned()),
         instead_of: full.then(|| "anthropic/claude-sonnet-4-5".to_owned()),
         needs: vec![0, 1],
+        touches: vec!["src/**".to_owned()],
         limits: limits(n),
         doc: digest(6),
         gate_key: digest(7),
@@ -343,6 +344,14 @@ pub(super) fn everything() -> View {
         effects: effects().collect(),
         totals: Totals(Status::ALL.into_iter().zip(0..).collect()),
         day: day(true),
+        disk: Disk {
+            room: Room::Low,
+            free_bytes: 1,
+            again_bytes: 2,
+            used_bytes: 3,
+            quota_bytes: 4,
+            place: "/s".to_owned(),
+        },
     }
 }
 

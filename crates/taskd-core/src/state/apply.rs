@@ -64,6 +64,7 @@ impl State {
             Event::DaemonStarted { .. } => self.lose_place(record.at),
             Event::WorkParked => self.parked = true,
             Event::WorkUnparked => self.parked = false,
+            Event::DiskChanged { disk } => self.disk = disk.clone(),
             Event::LimitsSet { limits } => self.limits = limits.clone(),
             Event::ProjectAdded { id, git_dir, .. } => self.add_project(*id, git_dir),
             Event::ProjectForgotten { id } => {
@@ -181,6 +182,7 @@ impl State {
             | Event::DaemonStopped
             | Event::WorkParked
             | Event::WorkUnparked
+            | Event::DiskChanged { .. }
             | Event::LimitsSet { .. }
             | Event::ProjectAdded { .. }
             | Event::ProjectForgotten { .. }

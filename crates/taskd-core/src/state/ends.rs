@@ -5,7 +5,7 @@
 
 use taskd_model::{
     Amount, Digest, EffectId, Evidence, Failure, LoopId, Oid, Outcome, Owner, PlanId, PrepareMode,
-    ProjectId, QueueOp, Reason, Record, Seq, Time, ToolCall, TurnRef, Work, Worker,
+    ProjectId, QueueOp, Reason, Record, Room, Seq, Time, ToolCall, TurnRef, Work, Worker,
 };
 
 use super::{BaseCheck, Open, State};
@@ -137,7 +137,11 @@ impl State {
             self.run_over(id);
         }
         let is_call = matches!(open.work, Work::Call { .. });
-        let patience = if is_call {
+        let patience = if outcome.is_disk_full() {
+            // Room comes back by itself, and trying costs nothing; sending a call again does.
+            let attempts = if is_call { MAX_ATTEMPTS } else { u32::MAX };
+            Patience { attempts, ms: u64::MAX }
+        } else if is_call {
             Patience { attempts: self.limits.call_attempts, ms: self.limits.call_deadline_ms }
         } else {
             Patience { attempts: MAX_ATTEMPTS, ms: u64::MAX }
@@ -212,7 +216,10 @@ impl State {
         } else if let Outcome::Failed { failure, message, .. } = outcome
             && present
         {
-            plan.attempts += 1;
+            if self.disk.room != Room::Full {
+                self.plan_mut(id).attempts += 1;
+            }
+            let plan = self.plan_mut(id);
             let hopeless =
                 matches!(failure, Failure::Permanent | Failure::Auth | Failure::TooLarge);
             if hopeless || MAX_ATTEMPTS <= plan.attempts {
@@ -255,7 +262,9 @@ impl State {
         };
         let project = self.projects.get_mut(&id).expect("known");
         let active = project.lane.active.as_mut().expect("the queue's effects have an entry");
-        active.ended(&open.work, seq, outcome, open.ending, tip);
+        // What failed for want of room is asked for again once there is some.
+        let again = self.disk.room == Room::Full && outcome.is_disk_full();
+        active.ended(&open.work, seq, outcome, open.ending || again, tip);
         if let Some(evidence) = known {
             active.has_evidence(evidence);
         }

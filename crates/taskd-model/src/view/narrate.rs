@@ -57,6 +57,11 @@ impl View {
             Event::DaemonStopped => Some(Line::new("", "daemon stopped; the work is kept")),
             Event::WorkParked => Some(Line::new("", "parked: nothing new starts")),
             Event::WorkUnparked => Some(Line::new("", "work goes on")),
+            Event::DiskChanged { disk } => {
+                let text =
+                    disk.shortage().unwrap_or_else(|| "there is room on the disk again".into());
+                Some(Line::new("", text))
+            }
             Event::MainMoved { target, commits, rewritten, .. } => {
                 let text = match (rewritten, commits) {
                     (true, _) => format!("{target} was rewritten"),
@@ -325,6 +330,7 @@ impl View {
             | Event::DaemonStopped
             | Event::WorkParked
             | Event::WorkUnparked
+            | Event::DiskChanged { .. }
             | Event::LimitsSet { .. }
             | Event::ProjectAdded { .. }
             | Event::ProjectForgotten { .. }

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
 use taskd_api::v1;
-use taskd_model::{Depth, Fault, LoopView, PlanView, Status, Time, View, WaitVerdict};
+use taskd_model::{Depth, Disk, Fault, LoopView, PlanView, Status, Time, View, WaitVerdict};
 
 use super::words;
 
@@ -66,8 +66,18 @@ pub(crate) fn ls(view: &View, now: Time) -> Value {
         "seq": view.seq,
         "at": time(view.at),
         "parked": view.parked,
+        "disk": disk(&view.disk),
         "plans": view.plans.values().map(|it| plan(view, it)).collect::<Vec<_>>(),
         "loops": loops,
+    })
+}
+
+/// The room on the disk.
+fn disk(it: &Disk) -> Value {
+    json!({
+        "room": it.room,
+        "free_bytes": it.free_bytes,
+        "shortage": it.shortage(),
     })
 }
 

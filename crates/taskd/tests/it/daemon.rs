@@ -2,6 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests start real programs")]
 
 mod crash;
+mod disk;
 mod lifecycle;
 mod logs;
 mod parked;

@@ -12,6 +12,7 @@ mod places;
 mod queue;
 mod repos;
 mod sync;
+mod touches;
 
 use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt as _, path::Path};
 
