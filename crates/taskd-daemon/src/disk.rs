@@ -66,7 +66,9 @@ impl Context {
     fn measured(&self, before: Room) -> Disk {
         let config = Arc::clone(&lock(&self.config));
         let places = self.places_written_to();
-        let free = places.iter().filter_map(|it| Some((free_at(it)?, it)));
+        // What is kept for the log, and was given up, is taken again first.
+        let owed = self.store.reserve_owed();
+        let free = places.iter().filter_map(|it| Some((free_at(it)?.saturating_sub(owed), it)));
         let (free_bytes, place) = match free.min_by_key(|(free, _)| *free) {
             Some((free, place)) => (free, place.display().to_string()),
             // What cannot be measured holds nothing up.

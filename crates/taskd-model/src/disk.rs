@@ -1,6 +1,8 @@
 //! How much room the disk has, and what that means for work: nothing new starts, or everything
 //! rests. Measured by the daemon; a fact of the log only where it changes something.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{format_bytes, usage::is_zero};
@@ -78,6 +80,12 @@ impl Disk {
                 format!("{used} of the quota of {quota} are used, and nothing new starts")
             }
         })
+    }
+}
+
+impl fmt::Display for Disk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.shortage().as_deref().unwrap_or("there is room on the disk again"))
     }
 }
 

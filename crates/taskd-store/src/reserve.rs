@@ -42,6 +42,12 @@ impl Reserve {
         file.sync_all()
     }
 
+    /// What is missing of it, in bytes.
+    pub(crate) fn owed(&self) -> u64 {
+        let there = fs::metadata(&self.path).map_or(0, |it| it.len());
+        self.bytes.saturating_sub(there)
+    }
+
     /// Gives the room back; says whether there was any.
     pub(crate) fn give_up(&self) -> bool {
         fs::remove_file(&self.path).is_ok()

@@ -144,6 +144,12 @@ impl Store {
         self.reserve.make()
     }
 
+    /// Bytes of the room for events that were given up and are not taken again yet.
+    #[must_use]
+    pub fn reserve_owed(&self) -> u64 {
+        self.reserve.owed()
+    }
+
     /// The last durable event.
     #[must_use]
     pub fn head(&self) -> Seq {

@@ -46,10 +46,7 @@ impl fmt::Display for Event {
             Self::DaemonStopped => f.write_str("daemon stopped"),
             Self::WorkParked => f.write_str("work parked"),
             Self::WorkUnparked => f.write_str("work goes on"),
-            Self::DiskChanged { disk } => match disk.shortage() {
-                Some(what) => f.write_str(&what),
-                None => f.write_str("there is room on the disk again"),
-            },
+            Self::DiskChanged { disk } => write!(f, "{disk}"),
             Self::LimitsSet { .. } => f.write_str("limits set"),
             Self::ProjectAdded { id, root, .. } => write!(f, "project {} is {root}", id.0),
             Self::ProjectForgotten { id } => write!(f, "project {} forgotten", id.0),
@@ -67,10 +64,9 @@ impl fmt::Display for Event {
                 }
                 write!(f, ": {}", head.title)
             }
-            Self::PlanReleased { plan, evidence: Some(_), .. } => {
-                write!(f, "{plan} released, base green")
+            Self::PlanReleased { plan, evidence, .. } => {
+                write!(f, "{plan} released{}", if evidence.is_some() { ", base green" } else { "" })
             }
-            Self::PlanReleased { plan, .. } => write!(f, "{plan} released"),
             Self::IntegrationMoved { plan, to } => write!(f, "{plan} integrates at {}", to.short()),
             Self::PlanEnded { plan } => write!(f, "{plan} ended"),
             Self::EffectStarted { owner, work } => write!(f, "{owner} {work} started"),

@@ -51,17 +51,11 @@ impl View {
     #[must_use]
     pub fn narrate(&self, record: &Record) -> Option<Line> {
         match &record.event {
-            Event::DaemonStarted { version } => {
-                Some(Line::new("", format!("daemon {version} started")))
-            }
+            Event::DaemonStarted { .. } => Some(Line::new("", record.event.to_string())),
             Event::DaemonStopped => Some(Line::new("", "daemon stopped; the work is kept")),
             Event::WorkParked => Some(Line::new("", "parked: nothing new starts")),
             Event::WorkUnparked => Some(Line::new("", "work goes on")),
-            Event::DiskChanged { disk } => {
-                let text =
-                    disk.shortage().unwrap_or_else(|| "there is room on the disk again".into());
-                Some(Line::new("", text))
-            }
+            Event::DiskChanged { disk } => Some(Line::new("", disk.to_string())),
             Event::MainMoved { target, commits, rewritten, .. } => {
                 let text = match (rewritten, commits) {
                     (true, _) => format!("{target} was rewritten"),

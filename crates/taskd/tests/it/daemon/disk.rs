@@ -108,7 +108,7 @@ fn below_the_floor_nothing_new_starts() {
     until_room(&world, Room::Low);
     world.submit(&plan(&head, &[("new", "")]));
     let why = world.taskd(&["why", "p2.new"]).ok();
-    assert!(why.contains("p2.new waits for the disk: ") && why.contains(" free at /"), "{why}");
+    assert!(why.contains(" for the disk: ") && why.contains(" free at /"), "{why}");
     let ls = world.taskd(&["ls"]).ok();
     assert!(ls.contains("DISK: ") && ls.contains("nothing new starts until it is"), "{ls}");
     let doctor = world.taskd(&["doctor"]).out;
@@ -135,7 +135,7 @@ fn over_the_quota_nothing_new_starts() {
     until_room(&world, Room::Low);
     world.submit(&plan(&format!("agent: {run}\nland: on-gate"), &[("one", "")]));
     let why = world.taskd(&["why", "p1.one"]).ok();
-    assert!(why.contains("of the quota of 100 kB are used, and nothing new starts"), "{why}");
+    assert!(why.contains("of the quota of 100 kB are used"), "{why}");
     set_disk(&world, "quota = '0'\nfloor = '1MB'");
     until_landed(&world, "p1.one");
 }
@@ -173,8 +173,8 @@ fn a_full_disk_parks_work_and_room_brings_it_back() {
             it.effects.is_empty()
         });
         let why = world.taskd(&["why", name]).ok();
-        assert!(why.contains(&format!("{name} waits for the disk: ")), "{why}");
-        assert!(why.contains("everything rests until it is"), "{why}");
+        assert!(why.contains(" for the disk: "), "{why}");
+        assert!(why.contains("everything rests"), "{why}");
     };
     rests("p1.a");
     rests("p2.m");
