@@ -9,6 +9,7 @@ mod demo;
 mod errors;
 mod features;
 mod layers;
+mod people;
 mod process;
 mod repo;
 mod sim;
@@ -27,6 +28,9 @@ cargo xtask <command>
   layers                      the arrows between crates, against `cargo metadata`
   features [--check]          docs/features.md from docs/rows.txt and the tests' `Proves` lines
   errors [--check]            docs/errors.md from the list of codes
+  people [--seeds N] [--seed S]
+                              a person and taskd at work in one repository, killed by chance;
+                              --seed plays one again
   sim [--fleet] [--seeds N] [--seed S]
                               simulated worlds, of more than fifty loops with --fleet; --seed runs
                               one of them again
@@ -55,6 +59,7 @@ fn run(args: &[String]) -> Result<()> {
         ("layers", []) => layers::run(),
         ("features", _) => features::run(flag(rest, "--check")?),
         ("errors", _) => errors::run(flag(rest, "--check")?),
+        ("people", _) => people::run(rest),
         ("sim", _) => sim::run(&sim::Seeds::parse(rest)?),
         ("bench", _) => bench::run(rest),
         ("demo", _) => demo::run(rest),

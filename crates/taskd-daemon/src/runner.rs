@@ -49,7 +49,7 @@ use tokio::{
 use tracing::error;
 
 pub(crate) use self::{
-    land::{Following, Moved, move_target},
+    land::{Following, Moved, filtered, move_target},
     programs::ending,
     reporter::Reporter,
     trouble::{Trouble, chain},
@@ -190,7 +190,7 @@ impl Context {
         let (git_dir, root) = (PathBuf::from(&it.git_dir), PathBuf::from(&it.root));
         drop(view);
         let repo = Repo::new(git_dir, &self.tag, self.paths.worktrees(project.0))?;
-        Ok((repo, root))
+        Ok((repo.with_checkout(&root), root))
     }
 
     /// Whoever moves a target of a project holds this meanwhile: landing and a fetch at once would

@@ -2,8 +2,9 @@
 //! `receive.denyCurrentBranch=updateInstead`. The only place that writes to a person's checkout;
 //! it never overwrites a file that is not exactly the old commit's, and never moves HEAD or a ref.
 //!
-//! It works the way receive-pack does, with the git program, because the person's filters, sparse
-//! patterns and index format must hold; `read-tree -m -u` refuses by itself what we overlooked.
+//! It works the way receive-pack does, with the git program, because the person's sparse patterns and
+//! index format must hold; `read-tree -m -u` refuses by itself what we overlooked. The person's
+//! filters are programs, and do not run: where a file would need one, nothing follows.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
@@ -16,6 +17,7 @@ use taskd_model::Oid;
 
 use crate::error::{GitError, git};
 use crate::files::on_disk;
+use crate::filters;
 use crate::path::RepoPath;
 use crate::program::{args, expect_success, paths, run, run_ok};
 use crate::repo::{from_git, tree};
@@ -32,6 +34,13 @@ pub enum Follow {
     Dirty {
         /// Which.
         files: Vec<RepoPath>,
+    },
+    /// A file would have to go through a program of the person's; nothing was touched.
+    Filtered {
+        /// The file, or where the rule comes from.
+        file: RepoPath,
+        /// The filter's name.
+        filter: String,
     },
     /// It has something else checked out.
     NotOnBranch,
@@ -75,10 +84,6 @@ pub fn could_sync(root: &Path, branch: &str, from: Oid, to: Oid) -> Result<Follo
     if let Some(not_now) = not_now(&repo, root, branch, from, to)? {
         return Ok(not_now);
     }
-    let index = Index { root, lock: repo.path().join("index.lock") };
-    if !index.refresh()? {
-        return Ok(index.busy());
-    }
     Ok(match look(&repo, root, (from, to), Manner::Beside)? {
         Look::Dirty(files) => Follow::Dirty { files: files.into_iter().collect() },
         Look::There | Look::Free(_) => Follow::Followed,
@@ -97,14 +102,14 @@ fn bring(
     }
     let (from_text, to_text) = (from.to_string(), to.to_string());
     let index = Index { root, lock: repo.path().join("index.lock") };
-    if !index.refresh()? {
-        return Ok(index.busy());
-    }
     let done = match look(&repo, root, (from, to), manner)? {
         Look::There => return Ok(Follow::Followed),
         Look::Dirty(files) => return Ok(Follow::Dirty { files: files.into_iter().collect() }),
         Look::Free(done) => done,
     };
+    if !index.refresh()? {
+        return Ok(index.busy());
+    }
     if !index.stage(&done)? {
         return Ok(index.busy());
     }
@@ -129,7 +134,8 @@ enum Look {
     Free(Vec<(RepoPath, Target)>),
 }
 
-/// Compares index and files with both commits. The index knows the times of all files.
+/// Compares index and files with both commits. Nothing is written, not the times of files either:
+/// what does not move stays the same bytes.
 fn look(
     repo: &Repository,
     root: &Path,
@@ -142,8 +148,7 @@ fn look(
         let [a, b, c, d, e] = how;
         Ok(paths(&run_ok(root, &args([a, b, c, d, e, &commit, "--"]), b"")?).into_iter().collect())
     };
-    let unstaged = args(["diff-files", "--name-only", "-z", "--ignore-submodules"]);
-    let mut unstaged: BTreeSet<_> = paths(&run_ok(root, &unstaged, b"")?).into_iter().collect();
+    let mut unstaged = unstaged(root)?;
     let (not_from, mut not_to) = (staged(from)?, staged(to)?);
     let mut moves = moves(repo, from, to)?;
     if manner == Manner::Beside {
@@ -179,6 +184,19 @@ fn look(
         return Ok(Look::Dirty(dirty));
     }
     Ok(Look::Free(done.into_iter().filter_map(|path| moves.remove_entry(&path)).collect()))
+}
+
+/// Files that are not as the index has them. Git looks at what has another time than the index
+/// knows, and keeps to itself what it finds.
+fn unstaged(root: &Path) -> Result<BTreeSet<RepoPath>, GitError> {
+    let how = ["status", "--porcelain", "-z", "--no-renames", "--untracked-files=no"];
+    let [a, b, c, d, e] = how;
+    let status = run_ok(root, &args([a, b, c, d, e, "--ignore-submodules=all"]), b"")?;
+    let changed = paths(&status).into_iter().filter_map(|line| {
+        let [_, there, _, path @ ..] = line.as_bytes() else { return None };
+        (*there != b' ').then(|| RepoPath::new(path))
+    });
+    Ok(changed.collect())
 }
 
 /// The index of a checkout, written by the git program. Another git may take its lock at any time,
@@ -271,7 +289,13 @@ fn not_now(
     if lock.exists() {
         return Ok(Some(Follow::Busy { with: format!("{} exists", lock.display()) }));
     }
-    Ok(None)
+    if !filters::any(repo) {
+        return Ok(None);
+    }
+    let moves = moves(repo, from, to)?;
+    let files = moves.iter().filter_map(|(path, it)| Some((path, it.entry?.1)));
+    let filtered = filters::first_filtered(repo, files);
+    Ok(filtered.map(|(file, filter)| Follow::Filtered { file, filter }))
 }
 
 fn moves(repo: &Repository, from: Oid, to: Oid) -> Result<BTreeMap<RepoPath, Target>, GitError> {
@@ -312,7 +336,7 @@ fn is_there(root: &Path, path: &RepoPath, target: &Target) -> Result<bool, GitEr
     if !kind.is_file() || mode != (if executable { 0o100_755 } else { 0o100_644 }) {
         return Ok(false);
     }
-    // As the person's git would store it, filters included.
+    // As the person's git would store it; none of these files has a filter.
     let mut name = std::ffi::OsString::from("--path=");
     name.push(path.as_path());
     let [hash, end] = args(["hash-object", "--"]);

@@ -22,6 +22,7 @@
 mod checkpoint;
 mod error;
 mod files;
+mod filters;
 mod follow;
 mod gc;
 mod history;

@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use git2::{ErrorCode, Repository, StatusOptions};
+use git2::{ErrorCode, Repository, RepositoryOpenFlags, StatusOptions};
 use serde::{Deserialize, Serialize};
 use taskd_model::Oid;
 
@@ -41,7 +41,11 @@ pub fn probe(path: &Path) -> Result<Probe, GitError> {
     let found = discover(path)?;
     let git_dir = common_dir(&found)?;
     refuse_formats(&git_dir)?;
-    let repo = Repository::open(&found).map_err(git("opening the repository", found.display()))?;
+    // By the path, not by what was found: a git directory that stands elsewhere does not know its
+    // checkout.
+    let none: [&Path; 0] = [];
+    let repo = Repository::open_ext(path, RepositoryOpenFlags::empty(), none)
+        .map_err(git("opening the repository", found.display()))?;
     let (head_branch, head) = head(&repo, &git_dir)?;
     let root = match repo.workdir() {
         Some(root) => root.canonicalize().map_err(io("finding the checkout", root))?,

@@ -1,13 +1,16 @@
-//! The git program, for the few things that need the person's own git: its filters, its sparse
-//! checkouts, its ignore rules. No hooks, no prompts, nothing inherited from a `GIT_*` variable.
+//! The git program, for the few things that need the person's own git: its sparse checkouts, its
+//! index format, its ignore rules. No hooks, no filters, no prompts, nothing inherited from a `GIT_*`
+//! variable. Every git that is started is in the daemon's log, with its arguments.
 
 use std::ffi::{OsStr, OsString};
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use crate::error::{GitError, io};
+use crate::filters;
 use crate::path::RepoPath;
 
 /// What every git is told before its own arguments: no hooks, no helper that watches files.
@@ -33,10 +36,12 @@ pub(crate) fn run(dir: &Path, args: &[&OsStr], stdin: &[u8]) -> Result<Output, G
         .args(args)
         .env_clear()
         .envs(environment())
+        .envs(filters::off(dir))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     let start = |source| GitError::NoProgram { dir: dir.to_owned(), source };
+    let begun = Instant::now();
     let mut child = command.spawn().map_err(start)?;
     if let Some(mut pipe) = child.stdin.take() {
         // A program that ends without reading says why in its status.
@@ -47,7 +52,9 @@ pub(crate) fn run(dir: &Path, args: &[&OsStr], stdin: &[u8]) -> Result<Output, G
             _ => {}
         }
     }
-    child.wait_with_output().map_err(io("waiting for git in", dir))
+    let output = child.wait_with_output().map_err(io("waiting for git in", dir))?;
+    record(command.get_args(), dir, &output.status.to_string(), begun.elapsed());
+    Ok(output)
 }
 
 /// Runs git and takes anything but success as an error.
@@ -80,4 +87,53 @@ pub(crate) fn paths(output: &Output) -> Vec<RepoPath> {
 /// Arguments from text.
 pub(crate) fn args<const N: usize>(args: [&str; N]) -> [&OsStr; N] {
     args.map(OsStr::new)
+}
+
+/// Longest line of arguments in the log, in characters.
+const MAX_LINE_CHARS: usize = 2_000;
+
+/// Writes down that a git has run: its arguments, where, how it ended and how long it took. What
+/// libgit2 does in this process starts none.
+pub(crate) fn record<'a>(
+    args: impl Iterator<Item = &'a OsStr>,
+    dir: &Path,
+    how: &str,
+    took: Duration,
+) {
+    let line = args.map(shown).collect::<Vec<_>>().join(" ");
+    let line: String = line.chars().take(MAX_LINE_CHARS).collect();
+    tracing::info!(dir = %dir.display(), how, took_ms = took.as_millis(), "git {line}");
+}
+
+/// An argument as one word, without who logs in at an address.
+fn shown(arg: &OsStr) -> String {
+    let text = arg.to_string_lossy();
+    let text = match text.split_once("://") {
+        Some((before, rest)) => {
+            let host = rest.split('/').next().unwrap_or_default();
+            let from = host.rfind('@').map_or(0, |at| at + 1);
+            format!("{before}://{}", &rest[from..])
+        }
+        None => text.into_owned(),
+    };
+    let plain =
+        !text.is_empty() && !text.contains(|it: char| it.is_whitespace() || it.is_control());
+    if plain { text } else { format!("{text:?}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsStr;
+
+    use super::shown;
+
+    #[test]
+    fn an_argument_is_one_word_without_a_login() {
+        let shown = |text: &str| shown(OsStr::new(text));
+        assert_eq!(shown("read-tree"), "read-tree");
+        assert_eq!(shown("a b\n"), "\"a b\\n\"");
+        assert_eq!(shown(""), "\"\"");
+        assert_eq!(shown("https://pat:to@ken@host/x@y"), "https://host/x@y");
+        assert_eq!(shown("https://host"), "https://host");
+    }
 }

@@ -115,10 +115,8 @@ impl Repo {
         let repo = self.open()?;
         let full = format!("refs/heads/{branch}");
         let mut found = Vec::new();
-        if let Some(root) = repo.workdir()
-            && on_branch(self.git_dir(), &full)
-        {
-            found.push(root.canonicalize().map_err(io("finding the checkout", root))?);
+        if on_branch(self.git_dir(), &full) {
+            found.extend(self.main_checkout(&repo));
         }
         let linked = self.git_dir().join("worktrees");
         let entries = match fs::read_dir(&linked) {

@@ -3,12 +3,13 @@
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use git2::{ErrorCode, Remote};
 use taskd_model::Oid;
 
 use crate::error::{GitError, git};
-use crate::program::{SETTINGS, environment};
+use crate::program::{SETTINGS, environment, record};
 use crate::repo::Repo;
 
 /// What a fetch must not do whatever the settings say: leave something behind that goes on, open a
@@ -28,6 +29,14 @@ pub struct Fetch {
     pub dir: PathBuf,
     /// Its whole environment.
     pub env: Vec<(OsString, OsString)>,
+}
+
+impl Fetch {
+    /// Writes into the log that it has run, and how it ended.
+    pub fn ran(&self, how: &str, took: Duration) {
+        let args = self.argv.iter().skip(1).map(OsString::as_os_str);
+        record(args, &self.dir, how, took);
+    }
 }
 
 /// The branch of the remote as this repository knows it, by its full name.

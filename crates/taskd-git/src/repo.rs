@@ -16,6 +16,7 @@ pub struct Repo {
     git_dir: PathBuf,
     tag: String,
     worktrees: PathBuf,
+    checkout: Option<PathBuf>,
 }
 
 /// Who a commit is by, and when.
@@ -42,7 +43,32 @@ impl Repo {
         if tag.len() != 4 || !tag.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()) {
             return Err(bad("it must be four lowercase letters or digits"));
         }
-        Ok(Self { git_dir: git_dir.into(), tag: tag.to_owned(), worktrees: worktrees.into() })
+        Ok(Self {
+            git_dir: git_dir.into(),
+            tag: tag.to_owned(),
+            worktrees: worktrees.into(),
+            checkout: None,
+        })
+    }
+
+    /// The same, and where a checkout of it is. A git directory that stands away from its checkout
+    /// (`git init --separate-git-dir`) does not say.
+    #[must_use]
+    pub fn with_checkout(mut self, root: impl Into<PathBuf>) -> Self {
+        self.checkout = Some(root.into());
+        self
+    }
+
+    /// The checkout of the git directory itself, unless it is bare or its checkout is gone.
+    pub(crate) fn main_checkout(&self, repo: &Repository) -> Option<PathBuf> {
+        let own = self.git_dir.canonicalize().ok()?;
+        let is_it = |root: &&Path| {
+            let found = Repository::open(root);
+            found.is_ok_and(|it| it.path().canonicalize().is_ok_and(|it| it == own))
+        };
+        let guesses = [repo.workdir(), self.checkout.as_deref()];
+        let root = guesses.into_iter().flatten().find(is_it).filter(|_| !repo.is_bare())?;
+        root.canonicalize().ok()
     }
 
     /// The common git directory.

@@ -34,6 +34,7 @@ const SEAMS: &[Seam] = &[
             "crates/taskd-daemon/src/runner/call.rs",
             "crates/taskd-daemon/src/runner/gate.rs",
             "crates/taskd-daemon/src/watcher/remote.rs",
+            "crates/taskd-git/src/program.rs",
             "crates/taskd-llm/src/cassette.rs",
             "crates/taskd-llm/src/catalog.rs",
             "crates/taskd-llm/src/http/",

@@ -259,6 +259,9 @@ fn held_by(
                 };
                 format!("{first}{more} changed in your checkout {place}")
             }
+            Follow::Filtered { file, filter } => {
+                filtered(&file.to_string(), &filter, target, checkout)
+            }
             Follow::Busy { with } => {
                 let what = format!("{with} in your checkout {place}");
                 return Err(Trouble::new(Code::CheckoutBusy, what));
@@ -266,4 +269,13 @@ fn held_by(
         }
     };
     Ok(Some(why.chars().take(MAX_WHY_CHARS).collect()))
+}
+
+/// Why a checkout stays where a file would go through a program of the person's, and what to do.
+pub(crate) fn filtered(file: &str, filter: &str, target: &str, root: &Path) -> String {
+    format!(
+        "{file} goes through your filter {filter}, which is not run unasked; switch away from \
+         {target}, land, and switch back in {}",
+        root.display()
+    )
 }

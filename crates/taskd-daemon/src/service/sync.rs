@@ -12,7 +12,7 @@ use taskd_git::{Candidate, Follow, could_sync};
 use taskd_model::{Actor, Command, LoopId, LoopView, Oid, ProjectId};
 
 use super::{Service, in_scope, unresolved};
-use crate::runner::{Trouble, identity};
+use crate::runner::{Trouble, filtered, identity};
 
 /// Files named in one answer; of more, how many.
 const MAX_NAMED: usize = 10;
@@ -129,6 +129,9 @@ impl Service {
                 Follow::Dirty { files } => {
                     let names: Vec<String> = files.iter().map(ToString::to_string).collect();
                     return Ok(Some(in_way(&names, &root)));
+                }
+                Follow::Filtered { file, filter } => {
+                    return Ok(Some(filtered(&file.to_string(), &filter, &it.target, &root)));
                 }
                 Follow::Busy { with } => {
                     return Ok(Some(format!("{with} in your checkout {}", root.display())));

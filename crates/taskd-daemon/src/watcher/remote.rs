@@ -225,9 +225,9 @@ fn advance(
 /// Runs a fetch to its end, within its time. It ends when nobody waits for it any more.
 async fn run(ctx: &Context, fetch: Fetch) -> Result<(), String> {
     let spec = Spec {
-        argv: fetch.argv,
-        cwd: fetch.dir,
-        env: fetch.env,
+        argv: fetch.argv.clone(),
+        cwd: fetch.dir.clone(),
+        env: fetch.env.clone(),
         stdin: Stdin::Null,
         timeout: Some(FETCH_LIMIT),
         idle: None,
@@ -235,8 +235,11 @@ async fn run(ctx: &Context, fetch: Fetch) -> Result<(), String> {
         keep_head_bytes: SAID_BYTES,
         keep_tail_bytes: 0,
     };
+    let begun = Instant::now();
     let finished = ctx.launcher.start(&spec, |_, _| ()).wait().await;
-    match ending(&finished, FETCH_LIMIT) {
+    let how = ending(&finished, FETCH_LIMIT);
+    fetch.ran(how.as_deref().unwrap_or("it succeeded"), begun.elapsed());
+    match how {
         None => Ok(()),
         Some(how) => Err(reason(&finished.output.text()).unwrap_or(how)),
     }

@@ -154,7 +154,7 @@ impl View {
         }
         let (mut seen, mut todo) = (BTreeSet::new(), vec![it]);
         while let Some(it) = todo.pop() {
-            todo.extend(self.waits_for(it).filter(|need| seen.insert(need.id)));
+            todo.extend(self.goes_after(it).filter(|need| seen.insert(need.id)));
         }
         let needs = || seen.iter().filter_map(|need| self.loops.get(need));
         let needs_you = needs().any(|need| need.group() == Group::NeedsYou);
@@ -194,8 +194,19 @@ impl View {
             | Status::Blocked => false,
             Status::Draft => true,
             Status::Pending => self.waits_for(it).next().is_none(),
-            Status::Running | Status::Rebasing => it.group() != Group::NeedsYou,
+            Status::Running | Status::Rebasing => {
+                let lands_after = it.queue_entry.is_none() && it.integrated.is_some();
+                let waits = lands_after && self.goes_after(it).next().is_some();
+                it.group() != Group::NeedsYou && !waits
+            }
         }
+    }
+
+    /// What a loop goes on after: to begin it wants its needs where it may start from them, to land
+    /// it wants them landed.
+    fn goes_after<'a>(&'a self, it: &'a LoopView) -> impl Iterator<Item = &'a LoopView> {
+        let lands = it.integrated.is_some();
+        self.needs(it).filter(move |need| !need.is_available() || (lands && need.landed.is_none()))
     }
 }
 

@@ -1,7 +1,9 @@
 //! Bringing work home: worktrees, rebases, the landing queue, and the checkout a person works in.
 
 mod ask;
+mod bad;
 mod branch;
+mod canary;
 mod checkout;
 mod drift;
 mod fifty;

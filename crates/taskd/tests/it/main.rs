@@ -11,6 +11,7 @@ mod loops;
 mod mcp;
 mod models;
 mod online;
+mod people;
 #[path = "../provider/mod.rs"]
 mod provider;
 mod support;

@@ -271,6 +271,27 @@ fn an_untracked_file_in_the_way_holds_landing() {
     assert_eq!(world.git(&["status", "--porcelain"]), "?? theirs.txt");
 }
 
+/// Passed work whose need is held by the person's changes waits for the person too: `wait` says so
+/// instead of waiting for ever, and both land when the changes are out of the way.
+#[test]
+fn what_needs_held_work_waits_for_the_person_as_well() {
+    let mut world = World::new();
+    let run = agent(&world, "agent.sh", "echo x > \"$TASKD_LOOP.txt\"");
+    world.write("a.txt", "changed by the person\n");
+    world.start();
+    let head = format!("agent: {run}\nland: on-gate");
+    world.submit(&plan(&head, &[("one", ""), ("two", "needs: one")]));
+    let ran = world.taskd(&["wait", "p1", "--timeout", "60s"]);
+    assert_eq!(ran.code, 4, "{ran:?}\n{}", world.transcript());
+    until_loop(&world, "p1.two", "to be integrated", |it| it.integrated.is_some());
+    let ran = world.taskd(&["wait", "p1", "--timeout", "60s"]);
+    assert_eq!(ran.code, 4, "{ran:?}\n{}", world.transcript());
+    world.git(&["stash", "-q"]);
+    world.taskd(&["land", "p1"]).ok();
+    until_landed(&world, "p1.one");
+    until_landed(&world, "p1.two");
+}
+
 /// Proves N6, S-2.2.4: somebody's git that takes the index's lock between any two steps of landing is
 /// waited for: the work lands, and the checkout follows without a change of the person's.
 #[test]
