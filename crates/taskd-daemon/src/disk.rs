@@ -60,7 +60,8 @@ impl Context {
 
     /// What the last life told is where this one begins.
     pub(crate) async fn begin_with_disk(&self) {
-        *self.disk.told.lock().await = self.hub.view().disk.room;
+        let room = self.hub.view().disk.room;
+        *self.disk.told.lock().await = room;
     }
 
     fn measured(&self, before: Room) -> Disk {

@@ -434,10 +434,7 @@ impl Ledger {
 
     fn of_loop(&mut self, id: LoopId, event: &Event, tally: &mut Tally) -> Result<(), String> {
         let last = self.last;
-        if matches!(event, Event::StatusChanged { from: Status::Pending, to: Status::Running, .. })
-        {
-            self.may_begin(id)?;
-        }
+        self.may_begin(id, event)?;
         let busy = self.is_busy(id);
         let row = self.loops.get_mut(&id).ok_or_else(|| format!("{id} is not known"))?;
         check(!row.status.is_over(), || format!("{id} is over, and {event}"))?;

@@ -1,7 +1,7 @@
 //! What keeps loops from beginning besides slots: no room on the disk, and others that work on the
 //! same files. The judge's own account of both.
 
-use taskd_model::{Disk, Input, LoopId, Room, Status, touches};
+use taskd_model::{Disk, Event, Input, LoopId, Room, Status, touches};
 
 use crate::{
     ledger::{Ledger, check},
@@ -34,7 +34,11 @@ impl Ledger {
     }
 
     /// A loop begins to work only where there is room, and not beside one that works on its files.
-    pub(crate) fn may_begin(&self, id: LoopId) -> Result<(), String> {
+    pub(crate) fn may_begin(&self, id: LoopId, event: &Event) -> Result<(), String> {
+        let (from, to) = (Status::Pending, Status::Running);
+        if !matches!(event, Event::StatusChanged { from: a, to: b, .. } if (*a, *b) == (from, to)) {
+            return Ok(());
+        }
         check(self.room == Room::Enough, || {
             format!("{id} begins while the disk is {:?}", self.room)
         })?;
