@@ -21,6 +21,10 @@ mod rows;
 const FILE: &str = "docs/benchmarks.md";
 /// Runs of the store's own test; the other program counts for itself.
 const STORE_RUNS: u32 = 5;
+/// Less of everything, for mending the programs that measure.
+const TINY: &str = "--tiny";
+/// The group that the git crate's own program measures.
+const TREES: &str = "trees";
 
 /// Values of each figure, in the order of the runs.
 type Figures = BTreeMap<String, Vec<f64>>;
@@ -33,9 +37,21 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     if args.is_empty() {
         store_alone(&mut figures)?;
     }
-    let mut command =
-        process::cargo(&["bench", "--locked", "-p", "taskd", "--bench", "figures", "--"]);
-    process::succeed_reading(command.args(args), |line| read(line, &mut figures))?;
+    let groups: Vec<_> = args.iter().filter(|it| *it != TINY && *it != TREES).collect();
+    let whole = args.iter().all(|it| it == TINY);
+    let size = args.iter().find(|it| *it == TINY);
+    let measure = |[package, bench]: [&str; 2], groups: &[&String], figures: &mut Figures| {
+        let mut command =
+            process::cargo(&["bench", "--locked", "-p", package, "--bench", bench, "--"]);
+        command.args(groups).args(size);
+        process::succeed_reading(&mut command, |line| read(line, figures))
+    };
+    if whole || !groups.is_empty() {
+        measure(["taskd", "figures"], &groups, &mut figures)?;
+    }
+    if whole || args.iter().any(|it| it == TREES) {
+        measure(["taskd-git", "trees"], &[], &mut figures)?;
+    }
     derive(&mut figures);
     let text = report(&machine, &figures);
     if args.is_empty() {
@@ -71,11 +87,19 @@ fn read(line: &str, figures: &mut Figures) {
     }
 }
 
-/// How many times longer one input takes with 10,000 loops than with 100, run by run.
+/// How many times longer one input takes with 10,000 loops than with 100, and how many times longer
+/// we take than git does, run by run.
 fn derive(figures: &mut Figures) {
     let of = |name: &str| figures.get(name).cloned().unwrap_or_default();
     let growth = of("decide.10000").iter().zip(of("decide.100")).map(|(a, b)| a / b).collect();
     figures.insert("decide.growth".to_owned(), growth);
+    for (name, by_git) in
+        [("trees.cold", "trees.cold.git"), ("trees.checkpoint.run", "trees.status")]
+    {
+        let of = |name: &str| figures.get(name).cloned().unwrap_or_default();
+        let beside = of(name).iter().zip(of(by_git)).map(|(ours, git)| ours / git).collect();
+        figures.insert(format!("{name}.beside"), beside);
+    }
 }
 
 fn report(machine: &str, figures: &Figures) -> String {

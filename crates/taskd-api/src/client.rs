@@ -92,6 +92,18 @@ impl Client {
         queue: QueueRequest => QueueResponse;
         /// The work of a loop as a patch.
         diff: DiffRequest => DiffResponse;
+        /// The saved states of a loop's work.
+        checkpoints: CheckpointsRequest => CheckpointsResponse;
+        /// Sends a loop back to one of them.
+        rewind: RewindRequest => RewindResponse;
+        /// Takes landed work off its target again.
+        undo: UndoRequest => UndoResponse;
+        /// What is kept of work that was replaced.
+        salvage: SalvageRequest => SalvageResponse;
+        /// Writes some of it into an empty directory.
+        restore: RestoreRequest => RestoreResponse;
+        /// Whose a line is.
+        blame: BlameRequest => BlameResponse;
         /// Where a loop's worktree is.
         path: PathRequest => PathResponse;
         /// Takes away what is not needed any more, or says what would go.
@@ -141,6 +153,19 @@ impl Client {
     /// The daemon refuses, or does not answer.
     pub async fn events(&self, request: v1::EventsRequest) -> Result<Items<v1::Event>, ApiError> {
         let answer = self.inner.clone().events(request).await;
+        Ok(Items(self.taken(answer)?))
+    }
+
+    /// The steps of a proof of what landed.
+    ///
+    /// # Errors
+    ///
+    /// The daemon refuses, or does not answer.
+    pub async fn verify(
+        &self,
+        request: v1::VerifyRequest,
+    ) -> Result<Items<v1::VerifyStep>, ApiError> {
+        let answer = self.inner.clone().verify(request).await;
         Ok(Items(self.taken(answer)?))
     }
 

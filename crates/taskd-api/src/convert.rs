@@ -6,6 +6,8 @@
 mod effects;
 mod loops;
 mod plans;
+mod proof;
+mod suspicion;
 
 use std::str::FromStr;
 
@@ -77,7 +79,7 @@ pairs! {
         Draft = Draft, Pending = Pending, Running = Running, Paused = Paused, Rebasing = Rebasing,
         Blocked = Blocked, Complete = Complete, Failed = Failed, Stopped = Stopped,
     }
-    land: LandPolicy = LandPolicy { Never = Never, Ask = Ask, OnGate = OnGate }
+    land: LandPolicy = LandPolicy { Never = Never, Ask = Ask, OnGate = OnGate, Pr = Pr }
     priority: Priority = Priority { Low = Low, Normal = Normal, High = High, Critical = Critical }
     plan_state: PlanState = PlanState { Checking = Checking, Open = Open, Ended = Ended }
     phase: QueuePhase = QueuePhase {
@@ -131,7 +133,7 @@ same! {
     Limits = Limits {
         loops, agents, gates, calls, requests_per_minute, request_burst, backoff_ms,
         backoff_max_ms, call_attempts, turns, ageing_ms, input_tokens_per_minute,
-        output_tokens_per_minute, call_deadline_ms, silence_max_ms
+        output_tokens_per_minute, call_deadline_ms, silence_max_ms, batch
     }
     Usage = Usage {
         input, output, cache_read, cache_write, micros, unpriced, estimated, input_micros,

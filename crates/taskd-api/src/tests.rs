@@ -75,6 +75,7 @@ macro_rules! service {
             type WatchStream = BoxStream<v1::WatchItem>;
             type EventsStream = BoxStream<v1::Event>;
             type LogsStream = BoxStream<v1::LogChunk>;
+            type VerifyStream = BoxStream<v1::VerifyStep>;
 
             async fn status(
                 &self,
@@ -127,6 +128,13 @@ macro_rules! service {
                 Err(Status::unimplemented("logs"))
             }
 
+            async fn verify(
+                &self,
+                _request: Request<v1::VerifyRequest>,
+            ) -> Result<Response<Self::VerifyStream>, Status> {
+                Err(Status::unimplemented("verify"))
+            }
+
             $(async fn $name(
                 &self,
                 _request: Request<v1::$request>,
@@ -139,10 +147,16 @@ macro_rules! service {
 
 service! {
     submit: SubmitRequest => SubmitResponse;
+    checkpoints: CheckpointsRequest => CheckpointsResponse;
+    rewind: RewindRequest => RewindResponse;
+    undo: UndoRequest => UndoResponse;
+    salvage: SalvageRequest => SalvageResponse;
+    restore: RestoreRequest => RestoreResponse;
     act: ActRequest => ActResponse;
     why: WhyRequest => WhyResponse;
     queue: QueueRequest => QueueResponse;
     diff: DiffRequest => DiffResponse;
+    blame: BlameRequest => BlameResponse;
     path: PathRequest => PathResponse;
     gc: GcRequest => GcResponse;
     projects: ProjectsRequest => ProjectsResponse;

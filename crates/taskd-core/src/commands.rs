@@ -1,7 +1,7 @@
 //! What people ask for: each command is checked whole before its first event.
 
 use taskd_model::{
-    Actor, CircuitChange, Code, Command, Event, LandPolicy, Limit, LoopId, MAX_EVENT_BYTES,
+    Actor, CircuitChange, Code, Command, Event, LandPolicy, Limit, LoopId, MAX_EVENT_BYTES, Oid,
     PlanHead, PlanId, ProjectId, Purse, Reason, Seq, SpecHead, SpecId, Status, Time, Unit, Worker,
 };
 
@@ -117,9 +117,71 @@ pub enum Rejected {
         /// How large it would be.
         bytes: usize,
     },
+    /// There is nothing to release.
+    #[error("{name} is not held in the landing queue")]
+    NotHeld {
+        /// What people call it.
+        name: String,
+    },
+    /// It would wait on.
+    #[error("the whole landing queue is held, {name} with it; taskd queue release --all")]
+    AllHeld {
+        /// What people call it.
+        name: String,
+    },
+    /// It has no turn to change.
+    #[error("{name} does not wait in the landing queue; taskd queue says who does")]
+    NotQueued {
+        /// What people call it.
+        name: String,
+    },
+    /// Its turn has come.
+    #[error("{name} is being brought already; taskd queue hold {name} puts it aside")]
+    HasItsTurn {
+        /// What people call it.
+        name: String,
+    },
+    /// Two queues.
+    #[error("{name} and {other} wait in the landing queues of two projects")]
+    OtherQueue {
+        /// What people call it.
+        name: String,
+        /// What people call the other.
+        other: String,
+    },
     /// No call went through this bucket yet.
     #[error("{0} was not called yet, so there is nothing to reset")]
     NoBucket(String),
+    /// It has no earlier state yet.
+    #[error("{name} has not begun its first iteration; there is nothing to go back to")]
+    NothingToRewind {
+        /// What people call it.
+        name: String,
+    },
+    /// Only what is on its target can be taken off it.
+    #[error(
+        "{name} has not landed, so there is nothing to undo; taskd stop or taskd rewind ends or takes back its work"
+    )]
+    NotLanded {
+        /// What people call it.
+        name: String,
+    },
+    /// No commit of ours brought it.
+    #[error(
+        "{name} brought no commit to its target itself: that had its work already, or a remote took it"
+    )]
+    NothingToUndo {
+        /// What people call it.
+        name: String,
+    },
+    /// It was undone before.
+    #[error("{name} was undone already by {by}; git revert that commit to have it again")]
+    IsUndone {
+        /// What people call it.
+        name: String,
+        /// The commit, in short.
+        by: String,
+    },
     /// A project with open plans stays.
     #[error("project {} has open plans; stop them first", .0.0)]
     ProjectBusy(ProjectId),
@@ -147,6 +209,14 @@ impl Rejected {
             Self::NoChoice { .. } => Code::Invalid,
             Self::NotPassed { .. } => Code::NotPassed,
             Self::NeverLands { .. } => Code::NeverLands,
+            Self::NotHeld { .. }
+            | Self::AllHeld { .. }
+            | Self::NotQueued { .. }
+            | Self::HasItsTurn { .. }
+            | Self::OtherQueue { .. } => Code::NotWaiting,
+            Self::NothingToRewind { .. } => Code::NothingToRewind,
+            Self::NotLanded { .. } => Code::NotLanded,
+            Self::NothingToUndo { .. } | Self::IsUndone { .. } => Code::NothingToUndo,
             Self::ProjectBusy(_) => Code::ProjectBusy,
         }
     }
@@ -161,34 +231,12 @@ impl Coordinator {
         command: &Command,
     ) -> Result<(), Rejected> {
         match command {
-            Command::AddProject { git_dir, root } => {
-                if self.state().project_at(git_dir).is_none() {
-                    let id = self.state().next_project();
-                    let (git_dir, root) = (git_dir.clone(), root.clone());
-                    self.emit(now, actor, None, Event::ProjectAdded { id, git_dir, root });
-                }
-            }
-            Command::ForgetProject(id) => {
-                let project = self.state().project(*id).ok_or(Rejected::NoProject(*id))?;
-                if self.state().project_at(&project.git_dir) != Some(*id) {
-                    return Err(Rejected::NoProject(*id));
-                }
-                let is_open = |it: &PlanId| self.state().plan(*it).state != PlanState::Ended;
-                if project.plans.iter().any(is_open) {
-                    return Err(Rejected::ProjectBusy(*id));
-                }
-                self.emit(now, actor, None, Event::ProjectForgotten { id: *id });
-            }
+            Command::AddProject { git_dir, root } => self.add_project(now, actor, git_dir, root),
+            Command::ForgetProject(id) => self.forget_project(now, actor, *id)?,
             Command::SubmitPlan { head, specs } => self.submit(now, actor, head, specs)?,
             Command::Pause(ids) => self.pause(now, actor, ids)?,
             Command::Resume(ids) => self.resume(now, actor, ids)?,
-            Command::Stop(ids) => {
-                for engine in self.alive(ids)? {
-                    if engine.ending.is_none() {
-                        self.emit(now, actor, Some(engine.id), Event::StopAsked);
-                    }
-                }
-            }
+            Command::Stop(ids) => self.stop(now, actor, ids)?,
             Command::Land(ids) => self.land(now, actor, ids)?,
             Command::Sync(ids) => {
                 for engine in self.passed(ids)? {
@@ -205,6 +253,8 @@ impl Coordinator {
                 self.alive(&[*id])?;
                 self.emit(now, actor, Some(*id), Event::NoteAdded { note: *note });
             }
+            Command::Rewind { id, .. } => self.rewind(now, actor, *id, command)?,
+            Command::Undo { id, tip } => self.undo(now, actor, *id, tip)?,
             Command::Answer { question, choice } => self.answer(now, actor, *question, *choice)?,
             Command::SetBudget { of, micros } => {
                 self.set_budget(now, actor, (*of, Unit::Micros), *micros)?;
@@ -215,6 +265,11 @@ impl Coordinator {
             Command::ResetCalls { bucket, refusals } => {
                 self.reset_calls(now, actor, bucket, *refusals)?;
             }
+            Command::HoldQueue { ids, projects } => self.hold_queue(now, actor, ids, projects)?,
+            Command::ReleaseQueue { ids, projects } => {
+                self.release_queue(now, actor, ids, projects)?;
+            }
+            Command::MoveQueue { id, before } => self.move_queue(now, actor, *id, *before)?,
             Command::Park if !self.state().is_parked() => {
                 self.emit(now, actor, None, Event::WorkParked);
             }
@@ -222,6 +277,37 @@ impl Coordinator {
                 self.emit(now, actor, None, Event::WorkUnparked);
             }
             Command::Park | Command::Unpark => {}
+        }
+        Ok(())
+    }
+
+    fn add_project(&mut self, now: Time, actor: Actor, git_dir: &str, root: &str) {
+        if self.state().project_at(git_dir).is_none() {
+            let id = self.state().next_project();
+            let (git_dir, root) = (git_dir.to_owned(), root.to_owned());
+            self.emit(now, actor, None, Event::ProjectAdded { id, git_dir, root });
+        }
+    }
+
+    fn forget_project(&mut self, now: Time, actor: Actor, id: ProjectId) -> Result<(), Rejected> {
+        let project = self.state().project(id).ok_or(Rejected::NoProject(id))?;
+        if self.state().project_at(&project.git_dir) != Some(id) {
+            return Err(Rejected::NoProject(id));
+        }
+        let is_open =
+            |it: &PlanId| self.state().plan(*it).state != PlanState::Ended || self.has_queued(*it);
+        if project.plans.iter().any(is_open) {
+            return Err(Rejected::ProjectBusy(id));
+        }
+        self.emit(now, actor, None, Event::ProjectForgotten { id });
+        Ok(())
+    }
+
+    fn stop(&mut self, now: Time, actor: Actor, ids: &[LoopId]) -> Result<(), Rejected> {
+        for engine in self.alive(ids)? {
+            if engine.ending.is_none() {
+                self.emit(now, actor, Some(engine.id), Event::StopAsked);
+            }
         }
         Ok(())
     }
@@ -255,11 +341,7 @@ impl Coordinator {
         check_sizes(head, specs)?;
         let plan = PlanId(self.state().plans().keys().next_back().map_or(1, |it| it.0 + 1));
         // The tip it was read at is news if the watcher has not come round yet.
-        if let Some(from) = self.is_news(project, &head.target, &head.base) {
-            let (target, from, to) = (head.target.clone(), Some(from), head.base);
-            let event = Event::MainMoved { target, from, to, commits: 0, rewritten: false };
-            self.emit_for(now, Actor::Daemon, Some(project), None, event);
-        }
+        self.target_is_at(now, project, &head.target, &head.base);
         let event = Event::PlanSubmitted { plan, head: Box::new(head.clone()) };
         self.emit(now, actor, None, event);
         for (index, spec) in (0u16..).zip(specs) {
@@ -268,6 +350,15 @@ impl Coordinator {
             self.emit(now, actor, None, event);
         }
         Ok(())
+    }
+
+    /// Somebody has just looked where a target is.
+    pub(crate) fn target_is_at(&mut self, now: Time, project: ProjectId, target: &str, tip: &Oid) {
+        if let Some(from) = self.is_news(project, target, tip) {
+            let (target, from, to) = (target.to_owned(), Some(from), *tip);
+            let event = Event::MainMoved { target, from, to, commits: 0, rewritten: false };
+            self.emit_for(now, Actor::Daemon, Some(project), None, event);
+        }
     }
 
     /// A person says that a provider is well: what rests before it calls it again rests no longer.
@@ -302,13 +393,17 @@ impl Coordinator {
 
     fn land(&mut self, now: Time, actor: Actor, ids: &[LoopId]) -> Result<(), Rejected> {
         let engines = self.passed(ids)?;
-        let never =
-            |it: &&LoopEngine| self.state().plan(it.id.plan()).head.land == LandPolicy::Never;
+        let never = |it: &&LoopEngine| {
+            // What is suspect waits for this word all the same.
+            let never = self.state().plan(it.id.plan()).head.land == LandPolicy::Never;
+            never && !it.is_suspect()
+        };
         if let Some(it) = engines.iter().find(never) {
             return Err(Rejected::NeverLands { name: self.name_of(it.id) });
         }
         for engine in engines {
-            if !engine.approved || engine.held {
+            // What a pull request asks for is the remote's to take.
+            if engine.proposed.is_none() && (!engine.approved || engine.held) {
                 self.emit(now, actor, Some(engine.id), Event::Approved);
             }
         }
@@ -329,35 +424,45 @@ impl Coordinator {
         let engines = self.alive(ids)?;
         for engine in &engines {
             let waits = matches!(engine.status, Status::Paused | Status::Blocked) || engine.pause;
-            let name = self.name_of(engine.id);
             if !waits {
+                let name = self.name_of(engine.id);
                 return Err(Rejected::NotWaiting { name, status: engine.status });
             }
-            let plan = self.state().plan(engine.id.plan());
-            if engine.reason == Some(Reason::NeedFailed)
-                && plan.needs_reach(engine.id) == Reach::Lost
-            {
-                return Err(Rejected::NeedFailed { name });
-            }
-            if matches!(engine.reason, Some(Reason::Limit(_)))
-                && let Some(limit) = money::cannot_pay(self.state(), engine)
-            {
-                return Err(Rejected::NoMoney { name, limit });
-            }
+            self.may_go_on(engine)?;
         }
-        for engine in engines {
-            self.emit(now, actor, Some(engine.id), Event::ResumeAsked);
-            let from = engine.status;
-            // What waits for a person needs no slot; everybody else goes on as soon as one is free.
-            let goes_on = self.state().has_loop_slot() || engine.next == Next::Land;
-            let started = engine.started_at.is_some();
-            let to = if started && goes_on { Status::Running } else { Status::Pending };
-            if matches!(from, Status::Paused | Status::Blocked) {
-                let event = Event::StatusChanged { from, to, reason: Reason::Person };
-                self.emit(now, actor, Some(engine.id), event);
-            }
+        for engine in &engines {
+            self.go_on(now, actor, engine);
         }
         Ok(())
+    }
+
+    /// Refuses what would be blocked again at once.
+    pub(crate) fn may_go_on(&self, engine: &LoopEngine) -> Result<(), Rejected> {
+        let name = self.name_of(engine.id);
+        let plan = self.state().plan(engine.id.plan());
+        if engine.reason == Some(Reason::NeedFailed) && plan.needs_reach(engine.id) == Reach::Lost {
+            return Err(Rejected::NeedFailed { name });
+        }
+        if matches!(engine.reason, Some(Reason::Limit(_)))
+            && let Some(limit) = money::cannot_pay(self.state(), engine)
+        {
+            return Err(Rejected::NoMoney { name, limit });
+        }
+        Ok(())
+    }
+
+    /// A person asked a loop to go on.
+    pub(crate) fn go_on(&mut self, now: Time, actor: Actor, engine: &LoopEngine) {
+        self.emit(now, actor, Some(engine.id), Event::ResumeAsked);
+        let from = engine.status;
+        // What waits for a person needs no slot; everybody else goes on as soon as one is free.
+        let goes_on = self.state().has_loop_slot() || engine.next == Next::Land;
+        let started = engine.started_at.is_some();
+        let to = if started && goes_on { Status::Running } else { Status::Pending };
+        if matches!(from, Status::Paused | Status::Blocked) {
+            let event = Event::StatusChanged { from, to, reason: Reason::Person };
+            self.emit(now, actor, Some(engine.id), event);
+        }
     }
 
     /// Sets what may be spent of a budget from now on.
@@ -399,7 +504,7 @@ impl Coordinator {
         Ok(())
     }
 
-    fn alive(&self, ids: &[LoopId]) -> Result<Vec<LoopEngine>, Rejected> {
+    pub(crate) fn alive(&self, ids: &[LoopId]) -> Result<Vec<LoopEngine>, Rejected> {
         let engine = |id: &LoopId| {
             let engine = self.state().engine(*id).ok_or(Rejected::NoLoop(*id))?;
             if engine.is_over() {

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 use taskd_model::{
-    Actor, EffectId, Event, Input, LoopId, Oid, Owner, PlanId, ProjectId, Purse, QueueOp, Record,
-    Seq, SpecId, Time,
+    Actor, EffectId, Event, Input, LoopId, Oid, Owner, PlanId, ProjectId, Purse, QueueEnd, QueueOp,
+    Record, Seq, SpecId, Time,
 };
 
 use crate::{
@@ -194,16 +194,21 @@ impl Coordinator {
             | Event::LimitReached { .. }
             | Event::InternalError { .. }
             | Event::Passed { .. }
+            | Event::GateTamperSuspected { .. }
+            | Event::GateFlaked { .. }
             | Event::ApprovalAsked
             | Event::Approved
+            | Event::LandingSeen { .. }
             | Event::SyncAsked
             | Event::Rejected { .. }
             | Event::NoteAdded { .. }
+            | Event::Rewound { .. }
             | Event::QuestionAnswered { .. }
             | Event::PauseAsked
             | Event::ResumeAsked
             | Event::StopAsked
-            | Event::CircuitChanged { .. } => None,
+            | Event::CircuitChanged { .. }
+            | Event::QueueArranged { .. } => None,
         }
     }
 
@@ -273,6 +278,15 @@ impl Coordinator {
                     self.emit_for(now, Actor::Daemon, Some(*project), None, event);
                 }
             }
+            Input::LandingSeen { id, proposed, commit, onto } => {
+                let waits = |it: &crate::engine::LoopEngine| {
+                    it.proposed == Some(*proposed) && it.queued.is_none() && !it.is_over()
+                };
+                if self.state.engine(*id).is_some_and(waits) {
+                    let event = Event::LandingSeen { commit: *commit, onto: *onto };
+                    self.emit(now, Actor::Daemon, Some(*id), event);
+                }
+            }
             Input::Panicked { id, message } => {
                 let alive =
                     self.state.engine(*id).is_some_and(|it| !it.is_over() && it.ending.is_none());
@@ -292,8 +306,12 @@ impl Coordinator {
     pub(crate) fn is_news(&self, project: ProjectId, target: &str, tip: &Oid) -> Option<Oid> {
         let it = self.state.project(project)?;
         let publishing = it.lane.active.as_ref().is_some_and(|active| {
-            let ours = matches!(&active.stage, Stage::Publishing { commit, .. } if commit == tip);
-            ours && matches!(active.op, QueueOp::Land(_))
+            let ours = matches!(
+                &active.stage,
+                Stage::Publishing { commit, .. } | Stage::Over(QueueEnd::Done { commit, .. })
+                    if commit == tip
+            );
+            ours && matches!(active.op, QueueOp::Land(_) | QueueOp::Undo(_))
         });
         it.targets.get(target).copied().filter(|known| known != tip && !publishing)
     }

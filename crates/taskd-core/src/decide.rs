@@ -2,9 +2,11 @@
 //!
 //! One place and one order, whatever woke us. Every function reads the indexes; none scans.
 
+pub(crate) mod lane;
+
 use taskd_model::{
-    Event, Evidence, LandPolicy, Limit, LoopId, Oid, Owner, PlanId, PrepareMode, ProjectId,
-    QueueEnd, QueueOp, Reason, Room, Status, Time, Work,
+    Event, Evidence, LandPolicy, Limit, LoopId, Owner, PlanId, PrepareMode, ProjectId, QueueOp,
+    Reason, Room, Status, Time, Work,
 };
 
 use crate::{
@@ -12,10 +14,11 @@ use crate::{
     fallback,
     money::{self, Cap, Money},
     plan::{PlanState, Reach},
-    queue::{Active, Stage},
     scheduler::Waiters,
     state::{NextCall, State},
 };
+
+pub(crate) use self::lane::{is_on_hold, is_wanted, lane_step, lane_wants_gate};
 
 /// An event and the loop it belongs to, if to one.
 pub(crate) type Step = (Option<LoopId>, Event);
@@ -25,6 +28,7 @@ pub(crate) type Step = (Option<LoopId>, Event);
 /// Asked until it answers `None`, so every input leaves the coordinator settled.
 pub(crate) fn next_event(state: &State, now: Time) -> Option<Step> {
     due(state, now)
+        .or_else(|| first_of_published(state))
         .or_else(|| first_plan_step(state))
         .or_else(|| first_loop_step(state, now))
         .or_else(|| first_lane_step(state))
@@ -101,6 +105,13 @@ fn first_plan_step(state: &State) -> Option<Step> {
         may_follow(state, &event).then_some((None, event))
     };
     state.index().plans.iter().find_map(step)
+}
+
+/// What was published as one leaves the queue in one: nobody acts on a tip in between.
+fn first_of_published(state: &State) -> Option<Step> {
+    let of_stack = |id: &&ProjectId| lane::leaves_in_one(state, **id);
+    let id = state.index().lanes.iter().find(of_stack)?;
+    lane_step(state, *id).map(|event| (None, event))
 }
 
 fn first_lane_step(state: &State) -> Option<Step> {
@@ -299,7 +310,7 @@ fn working_step(state: &State, engine: &LoopEngine) -> Option<Event> {
     if engine.next == Next::Land {
         return land_step(state, engine);
     }
-    if let Some(mode) = engine.prepare {
+    if let Some(mode) = engine.preparation() {
         return Some(prepare_step(state, engine, mode));
     }
     if engine.gives_up_on_conflicts() {
@@ -322,7 +333,7 @@ fn working_step(state: &State, engine: &LoopEngine) -> Option<Event> {
 pub(crate) fn waits_for_need(state: &State, engine: &LoopEngine) -> bool {
     let begins = match engine.next {
         Next::Iterate | Next::Compose => true,
-        Next::Accept => engine.prepare.is_some(),
+        Next::Accept => engine.preparation().is_some(),
         Next::Call { .. } | Next::Tools | Next::Agent { .. } | Next::Gate | Next::Land => false,
     };
     let works = matches!(engine.status, Status::Running | Status::Rebasing);
@@ -361,6 +372,8 @@ fn prepare_step(state: &State, engine: &LoopEngine, mode: PrepareMode) -> Event 
         // Whatever is there stands on an older tip: kept, it would undo what came since.
         let base = state.plan(engine.id.plan()).integration;
         Work::Prepare { base, mode: PrepareMode::Fresh }
+    } else if let Some(it) = engine.rewind {
+        Work::Prepare { base: it.base, mode: PrepareMode::Rewind(it.to) }
     } else {
         Work::Prepare { base: engine.base, mode }
     };
@@ -373,7 +386,7 @@ fn tool_step(engine: &LoopEngine) -> Option<Event> {
     }
     // What runs may end, but nothing joins it: the files are not ready, or it shall rest first.
     let rests = engine.pause || engine.stuck.is_some() || engine.retry_at.is_some();
-    if rests || engine.prepare.is_some() {
+    if rests || engine.preparation().is_some() {
         return None;
     }
     // Only the call of this turn and reads of it may run beside a tool.
@@ -393,10 +406,23 @@ fn land_step(state: &State, engine: &LoopEngine) -> Option<Event> {
         return None;
     }
     let policy = match plan.head.land {
-        LandPolicy::OnGate if engine.doubted => LandPolicy::Ask,
-        policy @ (LandPolicy::Never | LandPolicy::Ask | LandPolicy::OnGate) => policy,
+        LandPolicy::OnGate | LandPolicy::Pr if engine.doubted => LandPolicy::Ask,
+        policy @ (LandPolicy::Never | LandPolicy::Ask | LandPolicy::OnGate | LandPolicy::Pr) => {
+            policy
+        }
     };
-    let may_land = policy == LandPolicy::OnGate || engine.approved;
+    if engine.is_suspect() {
+        // Not even others of its plan build on a gate that nobody has looked at.
+        return (!engine.asked).then_some(Event::ApprovalAsked);
+    }
+    // Who needs it starts on the integration ref; what a remote does with it takes its time.
+    let first = plan.head.land == LandPolicy::Pr && engine.integrated.is_none();
+    let by_itself = match policy {
+        LandPolicy::OnGate | LandPolicy::Pr => true,
+        LandPolicy::Ask => engine.approved,
+        LandPolicy::Never => false,
+    };
+    let may_land = by_itself && !first && engine.proposed.is_none();
     let needs_landed = plan.needs_reach(id) == Reach::Landed;
     let alone = engine.refused_on != Some(state.target_tip(plan)) || !plan.has_unlanded_beside(id);
     if may_land && !engine.held && needs_landed && alone {
@@ -468,89 +494,4 @@ pub(crate) fn wants_base_check(state: &State, id: PlanId) -> bool {
         && 0 < plan.open_loops
         && plan.checking.is_none()
         && plan_step(state, id).is_none()
-}
-
-/// The landing queue's next step, if it needs no gate slot.
-pub(crate) fn lane_step(state: &State, id: ProjectId) -> Option<Event> {
-    let lane = &state.project(id)?.lane;
-    if let Some((entry, op)) = lane.waiting.iter().find(|(_, op)| !is_wanted(state, **op)) {
-        return Some(Event::QueueLeft { entry: *entry, op: *op, end: QueueEnd::Withdrawn });
-    }
-    let Some(active) = &lane.active else {
-        let (_, op) = lane.waiting.first_key_value()?;
-        return Some(begin_entry(state, id, *op));
-    };
-    if active.open.is_some() {
-        return None;
-    }
-    let op = active.op;
-    let tip = state.tip_of(op);
-    let build = || build(state, id, op);
-    match &active.stage {
-        Stage::Publishing { commit, onto, .. } => Some(publish(id, op, *commit, *onto)),
-        Stage::Over(end) => Some(leave(active, end.clone())),
-        _ if !is_wanted(state, op) => Some(leave(active, QueueEnd::Withdrawn)),
-        Stage::Fresh => Some(build()),
-        Stage::Built { onto, .. } | Stage::Gated { onto, .. } if *onto != tip => Some(build()),
-        Stage::Gated { commit, onto, .. } => Some(publish(id, op, *commit, *onto)),
-        Stage::Built { .. } => None,
-    }
-}
-
-/// The gate the landing queue waits for: the candidate is built on the tip and has no evidence.
-pub(crate) fn lane_wants_gate(state: &State, id: ProjectId) -> Option<Event> {
-    let active = state.project(id)?.lane.active.as_ref()?;
-    let Stage::Built { commit, tree, onto } = active.stage else { return None };
-    let op = active.op;
-    if active.open.is_some() || !is_wanted(state, op) || onto != state.tip_of(op) {
-        return None;
-    }
-    let work = Work::GateCandidate { op, commit, tree };
-    Some(Event::EffectStarted { owner: Owner::Queue(id), work })
-}
-
-fn begin_entry(state: &State, id: ProjectId, op: QueueOp) -> Event {
-    // Work that is integrated on exactly this tip lands as the commit that was gated there.
-    if let QueueOp::Land(loop_id) = op
-        && let Some(placed) = state.loops()[&loop_id].integrated
-        && placed.onto == state.tip_of(op)
-        && placed.commit != placed.onto
-    {
-        return publish(id, op, placed.commit, placed.onto);
-    }
-    build(state, id, op)
-}
-
-fn build(state: &State, id: ProjectId, op: QueueOp) -> Event {
-    let merges = match op {
-        QueueOp::Refresh(plan) => Some(state.target_tip(state.plan(plan))),
-        QueueOp::Integrate(_) | QueueOp::Land(_) => None,
-    };
-    let work = Work::BuildCandidate { op, onto: state.tip_of(op), merges };
-    Event::EffectStarted { owner: Owner::Queue(id), work }
-}
-
-fn publish(id: ProjectId, op: QueueOp, commit: Oid, expected: Oid) -> Event {
-    let work = Work::Publish { op, commit, expected };
-    Event::EffectStarted { owner: Owner::Queue(id), work }
-}
-
-fn leave(active: &Active, end: QueueEnd) -> Event {
-    Event::QueueLeft { entry: active.entry, op: active.op, end }
-}
-
-/// The queue entry still has somebody who wants it.
-pub(crate) fn is_wanted(state: &State, op: QueueOp) -> bool {
-    match op.loop_id() {
-        Some(id) => {
-            let engine = &state.loops()[&id];
-            let alive = engine.ending.is_none() && !engine.is_over();
-            let again = state.plan(id.plan()).again.contains(&id);
-            engine.passed.is_some() && engine.next == Next::Land && (alive || again)
-        }
-        None => {
-            let plan = state.plan(op.plan());
-            !plan.reset && !plan.unlanded.is_empty() && plan.state != PlanState::Ended
-        }
-    }
 }

@@ -6,11 +6,11 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use crate::{money::Told, relay::WantedRelay};
+use crate::{money::Told, queue::OnHold, relay::WantedRelay};
 use serde::{Deserialize, Serialize};
 use taskd_model::{
     Amount, Digest, EffectId, Evidence, IterationNote, Limit, LoopId, LoopLimits, Oid, OnConflict,
-    PrepareMode, Reason, Seq, SpecHead, Status, Time, ToolCall, TurnRef, Usage, Worker,
+    PrepareMode, Reason, Seq, SpecHead, Status, Suspicion, Time, ToolCall, TurnRef, Usage, Worker,
 };
 
 /// How many earlier iterations the next one is told about.
@@ -34,6 +34,8 @@ pub(crate) struct LoopEngine {
     pub(crate) since: (Time, Seq),
     /// The worktree must be made so first.
     pub(crate) prepare: Option<PrepareMode>,
+    /// A person sent it back to this state of its work; its files become that first.
+    pub(crate) rewind: Option<Rewind>,
     /// Its open effects, also those that are ending.
     pub(crate) open: BTreeSet<EffectId>,
     pub(crate) turn: Turn,
@@ -89,15 +91,23 @@ pub(crate) struct LoopEngine {
     /// Its agent ended with an error and its gate was asked all the same: a person says whether
     /// it lands.
     pub(crate) doubted: bool,
+    /// What the last gate found against its tree: it goes nowhere until that is approved.
+    pub(crate) suspicion: Option<Suspicion>,
     /// Landing was refused by the person's checkout.
     pub(crate) held: bool,
+    /// A person holds it in the landing queue.
+    pub(crate) on_hold: Option<OnHold>,
     /// A person wants it to land beside the changes of that checkout.
     pub(crate) beside: bool,
+    /// A pull request asks for this commit.
+    pub(crate) proposed: Option<Oid>,
     /// It does not go onto this tip of the target alone: it waits for what was integrated before.
     pub(crate) refused_on: Option<Oid>,
     /// Its work is on the integration ref as this commit.
     pub(crate) integrated: Option<Placed>,
     pub(crate) landed: Option<Oid>,
+    /// It was taken off the target again by this commit.
+    pub(crate) undone: Option<Oid>,
     /// The target had its work already.
     pub(crate) already_there: bool,
     /// Why its status last changed.
@@ -180,6 +190,15 @@ pub(crate) struct Placed {
     pub(crate) evidence: Evidence,
 }
 
+/// An earlier state of a loop's work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Rewind {
+    /// The commit with the files.
+    pub(crate) to: Oid,
+    /// The commit that work stood on then.
+    pub(crate) base: Oid,
+}
+
 /// Waits for a provider from which on a loop counts as parked, in milliseconds.
 const PARKED_MS: u64 = 10 * 60 * 1000;
 
@@ -204,6 +223,7 @@ impl LoopEngine {
             next: if accept { Next::Accept } else { Next::Iterate },
             since,
             prepare: Some(PrepareMode::Fresh),
+            rewind: None,
             open: BTreeSet::new(),
             turn: Turn::default(),
             turns: Vec::new(),
@@ -237,11 +257,15 @@ impl LoopEngine {
             asked: false,
             approved: false,
             doubted: false,
+            suspicion: None,
             held: false,
+            on_hold: None,
             beside: false,
+            proposed: None,
             refused_on: None,
             integrated: None,
             landed: None,
+            undone: None,
             already_there: false,
             reason: None,
             queued: None,
@@ -265,14 +289,24 @@ impl LoopEngine {
         self.status == Status::Running
             && self.is_quiet()
             && self.retry_at.is_none()
-            && self.prepare.is_none()
+            && self.preparation().is_none()
             && self.ending.is_none()
+    }
+
+    /// How its worktree must be made before anything else is done in it, if it must.
+    pub(crate) fn preparation(&self) -> Option<PrepareMode> {
+        self.rewind.map(|it| PrepareMode::Rewind(it.to)).or(self.prepare)
     }
 
     /// It has a loop slot: it works, or waits for something that will come by itself.
     pub(crate) fn holds_slot(&self) -> bool {
         let waits_for_person = self.next == Next::Land && self.queued.is_none();
         matches!(self.status, Status::Running | Status::Rebasing) && !waits_for_person
+    }
+
+    /// It changes what decides about it, or has fewer tests, and no person has said yes to that.
+    pub(crate) fn is_suspect(&self) -> bool {
+        self.suspicion.is_some() && !self.approved
     }
 
     /// The model that works now, if one does.

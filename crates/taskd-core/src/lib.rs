@@ -6,13 +6,16 @@
 //!
 //! Invariants: no clock, no randomness, no IO, no async; same log, same state; integers only.
 
+mod arrange;
 mod asked;
+mod back;
 mod calls;
 mod commands;
 mod coordinator;
 mod decide;
 mod engine;
 mod fallback;
+mod flakes;
 mod index;
 mod money;
 mod outcomes;
@@ -30,5 +33,6 @@ pub use calls::{BucketRow, CallWait, Place, WaitingCall, WantedCall};
 pub use commands::Rejected;
 pub use coordinator::{Coordinator, Decided, Snapshot};
 pub use questions::{Evidence, QueueRow, WhyRow};
+pub use queue::OnHold;
 pub use scheduler::{BucketState, CallCounts, Room, RoomKind};
 pub use state::Want;

@@ -4,14 +4,14 @@
 //! same batch.
 
 use taskd_model::{
-    Actor, Change, CircuitChange, EffectId, Event, Evidence, Failure, LoopId, Outcome, Purse, Seq,
-    Time, Verdict, Work,
+    Actor, Change, CircuitChange, EffectId, Event, Evidence, Failure, GateFacts, LoopId, Outcome,
+    Purse, Seq, Suspicion, Time, Verdict, Work,
 };
 
 use crate::{
     Coordinator,
     coordinator::{MAX_MESSAGE_BYTES, loop_of, truncate},
-    money,
+    flakes, money,
     scheduler::{self, Bucket},
 };
 
@@ -31,11 +31,19 @@ impl Coordinator {
             *fault = fault.take().map(|it| Box::new(it.bounded()));
         }
         let left_alone = self.left_alone(&work);
+        let flake = flakes::flake(self.state(), effect, &outcome);
+        let (project, about) = (open.project, id.or_else(|| queued(&work)));
         let event = Event::EffectEnded { effect, outcome: outcome.clone() };
         self.emit(now, Actor::Runner, id, event);
         let seq = self.head();
+        if let Some(event) = flake {
+            self.emit_for(now, Actor::Core, Some(project), about, event);
+        }
         self.circuit_changed(now, &work, left_alone);
         self.warn_of_budgets(now, id);
+        if !was_ending {
+            self.candidate_gated(now, &work, &outcome);
+        }
         let Some(id) = id.filter(|_| !was_ending) else { return };
         self.gated(now, id, seq, &outcome);
         self.agent_failed(now, id, seq, &outcome);
@@ -89,12 +97,44 @@ impl Coordinator {
         let log = report.as_ref().map(|it| it.log);
         let event = Event::IterationEnded { n, verdict, summary, log, change: *change };
         self.emit(now, Actor::Core, Some(id), event);
+        if let Some(report) = report {
+            self.suspected(now, id, verdict, &report.facts);
+        }
         if verdict == Verdict::Green {
             let evidence = Evidence { seq, tree: *tree };
             let tests = report.as_ref().and_then(|it| it.tests);
             let event = Event::Passed { checkpoint: *checkpoint, evidence, tests };
             self.emit(now, Actor::Core, Some(id), event);
         }
+    }
+
+    /// What changes the files that decide is said whatever the gate says. Fewer tests only matter
+    /// where they passed.
+    fn suspected(&mut self, now: Time, id: LoopId, verdict: Verdict, facts: &GateFacts) {
+        let green = verdict == Verdict::Green;
+        let base = self.state().counts_on(id).filter(|_| green);
+        if let Some(suspicion) = Suspicion::of(facts, base).map(Box::new) {
+            let event = Event::GateTamperSuspected { suspicion };
+            self.emit(now, Actor::Core, Some(id), event);
+        }
+    }
+
+    /// A candidate may touch files that only the new tip protects, or others than a person said yes
+    /// to: then it is asked again, and the candidate goes nowhere.
+    fn candidate_gated(&mut self, now: Time, work: &Work, outcome: &Outcome) {
+        let (Work::GateCandidate { op, .. }, Outcome::CandidateGated(report)) = (work, outcome)
+        else {
+            return;
+        };
+        let (Some(id), Some(found)) = (op.loop_id(), &report.facts.tampered) else { return };
+        let engine = &self.state().loops()[&id];
+        let known = engine.suspicion.as_ref().and_then(|it| it.tampered.as_ref());
+        if !report.green || engine.is_over() || known.is_some_and(|it| it.list == found.list) {
+            return;
+        }
+        let tests = engine.suspicion.as_ref().and_then(|it| it.tests);
+        let suspicion = Box::new(Suspicion { tampered: Some(found.clone()), tests });
+        self.emit(now, Actor::Core, Some(id), Event::GateTamperSuspected { suspicion });
     }
 
     /// An agent that did not end normally ends its iteration, unless the gate decides; the next
@@ -166,4 +206,9 @@ impl Coordinator {
             Event::Deferred { until: now.plus_ms(wait_ms), why: truncate(why, MAX_WHY_BYTES) };
         self.emit(now, Actor::Core, Some(id), event);
     }
+}
+
+/// The loop whose work the landing queue brings.
+fn queued(work: &Work) -> Option<LoopId> {
+    if let Work::GateCandidate { op, .. } = work { op.loop_id() } else { None }
 }

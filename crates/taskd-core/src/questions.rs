@@ -1,11 +1,15 @@
 //! Questions to the coordinator: bounded and read-only.
 
 use taskd_model::{
-    Digest, EffectId, Hold, LoopId, Order, Owner, PlanId, ProjectId, QueueOp, Seq, Subject, Time,
-    Work,
+    Digest, EffectId, Hold, LoopId, Oid, Order, Owner, PlanId, ProjectId, QueueOp, Seq, Subject,
+    Time, Work,
 };
 
-use crate::{Coordinator, WantedCall, plan::PlanState};
+use crate::{
+    Coordinator, WantedCall,
+    plan::PlanState,
+    queue::{Active, OnHold},
+};
 
 /// One step of the answer to "why does this not go on?".
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +48,8 @@ pub struct QueueRow {
     pub op: QueueOp,
     /// It is under way.
     pub active: bool,
+    /// A person holds it, or all of the queue.
+    pub on_hold: Option<OnHold>,
 }
 
 /// Questions: bounded and read-only.
@@ -75,7 +81,15 @@ impl Coordinator {
             plan_doc: plan.head.doc,
             target: plan.head.target.clone(),
             subject: subject.map(|id| self.subject(id)),
+            beside: self.beside(&open.work),
         })
+    }
+
+    /// The documents of the specs whose work a candidate holds besides that of its own loop.
+    fn beside(&self, work: &Work) -> Vec<Digest> {
+        let Work::GateCandidate { with, .. } = work else { return Vec::new() };
+        let doc = |id: &LoopId| self.state().plan(id.plan()).spec(*id).head.doc;
+        with.iter().map(doc).collect()
     }
 
     fn subject(&self, id: LoopId) -> Subject {
@@ -119,6 +133,17 @@ impl Coordinator {
         self.state().project_at(git_dir)
     }
 
+    /// Work that pull requests ask for: whose, on which target, as which commit.
+    #[must_use]
+    pub fn proposed(&self) -> Vec<(LoopId, ProjectId, String, Oid)> {
+        let row = |it: &crate::engine::LoopEngine| {
+            let head = &self.state().plan(it.id.plan()).head;
+            let commit = it.proposed.filter(|_| !it.is_over() && it.landed.is_none())?;
+            Some((it.id, head.project, head.target.clone(), commit))
+        };
+        self.state().loops().values().filter_map(row).collect()
+    }
+
     /// Targets to watch: those of open plans.
     #[must_use]
     pub fn watched(&self) -> Vec<(ProjectId, String)> {
@@ -139,14 +164,22 @@ impl Coordinator {
         self.state().holds()
     }
 
-    /// The entries of a project's landing queue, the active one first.
+    /// The entries of a project's landing queue: what is under way, then the others in the order of
+    /// their turns.
     #[must_use]
     pub fn queue(&self, id: ProjectId) -> Vec<QueueRow> {
         let Some(project) = self.state().project(id) else { return Vec::new() };
-        let active = project.lane.active.iter();
-        let active = active.map(|it| QueueRow { entry: it.entry, op: it.op, active: true });
-        let waiting = project.lane.waiting.iter();
-        let waiting = waiting.map(|(entry, op)| QueueRow { entry: *entry, op: *op, active: false });
+        let lane = &project.lane;
+        let on_hold = |op: QueueOp| {
+            let of_loop = op.loop_id().and_then(|it| self.state().loops()[&it].on_hold);
+            of_loop.or(lane.on_hold)
+        };
+        let row = |entry, op, active| QueueRow { entry, op, active, on_hold: on_hold(op) };
+        let active = lane.active.iter().flat_map(Active::ops);
+        let active = active.map(|(entry, op)| row(entry, op, true));
+        let placed = |entry| lane.active.as_ref().is_some_and(|it| it.place(entry).is_some());
+        let waiting = lane.entries.iter().filter(|it| !placed(it.seq));
+        let waiting = waiting.map(|it| row(it.seq, it.op, false));
         active.chain(waiting).collect()
     }
 

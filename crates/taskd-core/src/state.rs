@@ -5,6 +5,7 @@
 //! structure only, so that a log written under other limits still folds.
 
 mod apply;
+mod back;
 mod ends;
 mod keys;
 mod landing;
@@ -17,11 +18,12 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use serde::{Deserialize, Serialize};
 use taskd_model::{
     Amount, Digest, Disk, EffectId, Hold, Limits, LoopId, Oid, Owner, PlanId, ProjectId, QueueEnd,
-    QueueOp, Room, Seq, Time, Usage, Work,
+    QueueOp, Room, Seq, TestCounts, Time, Usage, Work,
 };
 
 use crate::{
     engine::LoopEngine,
+    flakes::Verdicts,
     index::Index,
     money::DayPurse,
     plan::Plan,
@@ -114,6 +116,8 @@ pub(crate) struct Project {
     evidence_order: VecDeque<Oid>,
     /// Bases that were checked: commit, gate, where, tests.
     pub(crate) checked: VecDeque<BaseCheck>,
+    /// What gates counted on commits that became bases: commit, gate of the plan, tests.
+    counted: VecDeque<(Oid, Digest, TestCounts)>,
     /// Its account of a day.
     pub(crate) purse: DayPurse,
 }
@@ -158,6 +162,9 @@ pub(crate) struct State {
     recesses: BTreeMap<String, Recess>,
     agents: u32,
     gates: u32,
+    /// What gates said lately.
+    #[serde(default)]
+    verdicts: Verdicts,
     #[serde(skip)]
     index: Index,
     /// Changes of the wanted set since they were last taken; no part of the fold.
@@ -197,6 +204,7 @@ impl State {
             recesses: BTreeMap::new(),
             agents: 0,
             gates: 0,
+            verdicts: Verdicts::default(),
             index: Index::default(),
             changes: Changes::default(),
         }
@@ -324,7 +332,8 @@ impl State {
     pub(crate) fn integration_in_hand(&self, id: PlanId) -> bool {
         let active = self.projects[&self.plan(id).head.project].lane.active.as_ref();
         active.is_some_and(|it| {
-            let ours = it.op.plan() == id && !matches!(it.op, QueueOp::Land(_));
+            let of_target = matches!(it.op, QueueOp::Land(_) | QueueOp::Undo(_));
+            let ours = it.op.plan() == id && !of_target;
             ours && matches!(
                 it.stage,
                 Stage::Publishing { .. } | Stage::Over(QueueEnd::Done { .. })
@@ -336,7 +345,7 @@ impl State {
     pub(crate) fn tip_of(&self, op: QueueOp) -> Oid {
         let plan = self.plan(op.plan());
         match op {
-            QueueOp::Land(_) => self.target_tip(plan),
+            QueueOp::Land(_) | QueueOp::Undo(_) => self.target_tip(plan),
             QueueOp::Integrate(_) | QueueOp::Refresh(_) => plan.integration,
         }
     }
@@ -344,13 +353,32 @@ impl State {
     /// Which gate decides about a queue operation.
     pub(crate) fn gate_of(&self, op: QueueOp) -> Digest {
         let plan = self.plan(op.plan());
-        op.loop_id().map_or(plan.head.gate, |id| plan.spec(id).head.gate)
+        // What a loop's own commands ask for is gone with its work.
+        let own = op.loop_id().filter(|_| !matches!(op, QueueOp::Undo(_)));
+        own.map_or(plan.head.gate, |id| plan.spec(id).head.gate)
     }
 
     /// Green evidence for this tree under this gate.
     pub(crate) fn evidence(&self, project: ProjectId, tree: Oid, gate: Digest) -> Option<Seq> {
         let rows = self.projects[&project].evidence.get(&tree)?;
         rows.iter().find(|(it, _)| *it == gate).map(|(_, seq)| *seq)
+    }
+
+    /// What the gate counted on the base of a loop's work; where that very commit was never gated,
+    /// on the base its plan began with.
+    pub(crate) fn counts_on(&self, id: LoopId) -> Option<TestCounts> {
+        let plan = self.plan(id.plan());
+        let counted = &self.projects[&plan.head.project].counted;
+        let on = |commit: Oid| {
+            let found = |it: &&(Oid, Digest, TestCounts)| it.0 == commit && it.1 == plan.head.gate;
+            counted.iter().find(found).map(|it| it.2)
+        };
+        on(self.loops[&id].base).or_else(|| on(plan.head.base))
+    }
+
+    /// What gates said lately.
+    pub(crate) fn verdicts(&self) -> &Verdicts {
+        &self.verdicts
     }
 
     /// Every hold in force, by effect. For the simulator and for `why`.
@@ -380,6 +408,7 @@ impl Project {
             evidence: BTreeMap::new(),
             evidence_order: VecDeque::new(),
             checked: VecDeque::new(),
+            counted: VecDeque::new(),
             purse: DayPurse::default(),
         }
     }
@@ -397,6 +426,15 @@ impl Project {
         {
             self.evidence.remove(&oldest);
         }
+    }
+
+    /// What the gate counted on a commit that others will start from.
+    fn remember_counts(&mut self, commit: Oid, gate: Digest, counts: TestCounts) {
+        self.counted.retain(|(it, by, _)| *it != commit || *by != gate);
+        if self.counted.len() == MAX_CHECKED {
+            self.counted.pop_front();
+        }
+        self.counted.push_back((commit, gate, counts));
     }
 
     fn remember_check(&mut self, check: BaseCheck) {

@@ -12,6 +12,7 @@ mod loops;
 mod money;
 mod people;
 mod provider;
+mod queue;
 mod recovery;
 mod scheduling;
 mod too_large;
@@ -21,8 +22,8 @@ mod why;
 use taskd_model::{
     Actor, AgentRun, Change, Code, Command, Digest, EffectId, Event, Failure, GateReport, Input,
     LandPolicy, Limits, LoopId, LoopLimits, Observation, Oid, OnConflict, Outcome, Owner, PlanHead,
-    PlanId, Priority, ProjectId, Purse, Record, SpecHead, SpecId, Status, Time, ToolCall, Usage,
-    Work, Worker,
+    PlanId, Priority, ProjectId, Purse, Record, SpecHead, SpecId, Status, Tampered, Time, ToolCall,
+    Usage, Work, Worker,
 };
 
 use crate::{Coordinator, Decided, Rejected};
@@ -70,7 +71,8 @@ impl Play {
         match &words[1..] {
             [name, "to", verb] => self.go_to(name, verb),
             words => {
-                let input = self.parse(words);
+                let arranged = self.arranged(words);
+                let input = arranged.unwrap_or_else(|| self.parse(words));
                 self.input(&input);
             }
         }
@@ -234,6 +236,30 @@ impl Play {
         }
     }
 
+    /// What a person says of the landing queue.
+    fn arranged(&self, words: &[&str]) -> Option<Input> {
+        let loops = |names: &[&str]| match names {
+            ["all"] => (Vec::new(), vec![ProjectId(1)]),
+            names => (names.iter().map(|it| self.id(it)).collect(), Vec::new()),
+        };
+        let command = match words {
+            ["hold", names @ ..] => {
+                let (ids, projects) = loops(names);
+                Command::HoldQueue { ids, projects }
+            }
+            ["release", names @ ..] => {
+                let (ids, projects) = loops(names);
+                Command::ReleaseQueue { ids, projects }
+            }
+            ["move", name, before] => {
+                let before = (*before != "first").then(|| self.id(before));
+                Command::MoveQueue { id: self.id(name), before }
+            }
+            _ => return None,
+        };
+        Some(Input::Command { actor: Actor::Person { uid: 1000 }, command })
+    }
+
     fn purse(&self, name: &str) -> Purse {
         match name {
             "all" => return Purse::All,
@@ -363,6 +389,7 @@ fn limits(settings: &[&str]) -> Limits {
             "burst" => limits.request_burst = value,
             "attempts" => limits.call_attempts = value,
             "deadline" => limits.call_deadline_ms = u64::from(value),
+            "batch" => limits.batch = value,
             "ageing" => limits.ageing_ms = u64::from(value),
             "input" => limits.input_tokens_per_minute = u64::from(value),
             "output" => limits.output_tokens_per_minute = u64::from(value),
@@ -445,6 +472,8 @@ fn outcome(verb: &str, args: &[&str]) -> Outcome {
         "empty" => Outcome::BuiltEmpty,
         "conflict" => Outcome::BuildConflict { files: blob },
         "candidate-green" => Outcome::CandidateGated(report(true)),
+        "tampered" => suspicious(gated(tree("7ee1"), 0, 2, true), &args[1..]),
+        "candidate-tampered" => suspicious(Outcome::CandidateGated(report(true)), args),
         "candidate-red" => Outcome::CandidateGated(report(false)),
         "published" => Outcome::Published,
         "moved" => Outcome::PublishMoved { actual: oid(args[0]) },
@@ -489,6 +518,19 @@ fn gated(tree: Oid, markers: u32, files: u32, green: bool) -> Outcome {
     Outcome::Gated { checkpoint: oid("5afe"), tree, change, markers, report: Some(report(green)) }
 }
 
+/// The same outcome of work that changes these protected files.
+fn suspicious(mut outcome: Outcome, names: &[&str]) -> Outcome {
+    let (Outcome::Gated { report: Some(report), .. } | Outcome::CandidateGated(report)) =
+        &mut outcome
+    else {
+        panic!("{outcome} is no gate");
+    };
+    let paths: Vec<String> = names.iter().map(|it| (*it).to_owned()).collect();
+    let (files, list) = (1, Digest::of(names.join("\n").as_bytes()));
+    report.facts.tampered = Some(Tampered { paths, files, list });
+    outcome
+}
+
 /// What each call uses: one cent, and a thousand tokens, which count towards no limit per minute.
 fn used() -> Usage {
     Usage { micros: 10_000, cache_read: 1_000, ..Usage::default() }
@@ -496,7 +538,9 @@ fn used() -> Usage {
 
 fn report(green: bool) -> GateReport {
     let summary = if green { "12 passed" } else { "1 failed" }.to_owned();
-    GateReport { green, summary, log: Digest::of(b"log"), tests: Some(12), ms: 900 }
+    let log = Digest::of(b"log");
+    let facts = Box::default();
+    GateReport { green, summary, log, tests: Some(12), ms: 900, facts, proof: None }
 }
 
 /// Names that begin with `r` or `g` (`read`, `grep`) only read; `run` does not.

@@ -5,7 +5,7 @@ mod calls;
 use taskd_model::{LoopId, Room, Status, Time, Worker};
 
 use crate::{
-    Coordinator, Want, WhyRow, decide,
+    Coordinator, Evidence, Want, WhyRow, decide,
     engine::{LoopEngine, Next},
     plan::{PlanState, Reach, Spec},
     scheduler::Recess,
@@ -136,7 +136,7 @@ impl Coordinator {
             return row(format!("{name} works: {work}"), None);
         }
         if engine.queued.is_some() {
-            return row(format!("{name} is in the landing queue"), None);
+            return self.why_queued(engine, name);
         }
         if decide::waits_for_need(self.state(), engine) {
             let need = self.missing_need(id).map(|it| self.name_of(it)).unwrap_or_default();
@@ -154,7 +154,11 @@ impl Coordinator {
             Want::Nothing | Want::Step | Want::Slot | Want::Call(_)
                 if engine.next == Next::Land =>
             {
-                let text = if engine.held {
+                let text = if engine.proposed.is_some() {
+                    format!("{name} passed, and its pull request is not on the target yet")
+                } else if let Some(it) = engine.suspicion.as_ref().filter(|_| !engine.approved) {
+                    format!("{name} passed and asks you, because it {it}: `taskd land {name}`")
+                } else if engine.held {
                     format!(
                         "{name} passed, but your checkout of the target has changes; \
                          `taskd sync` brings it there if they are to other files"
@@ -172,6 +176,22 @@ impl Coordinator {
                 row(format!("{name} works"), None)
             }
         }
+    }
+
+    /// It is in the landing queue; perhaps a person holds it there.
+    fn why_queued(&self, engine: &LoopEngine, name: &str) -> WhyRow {
+        let project = self.state().plan(engine.id.plan()).head.project;
+        let of_lane = self.state().project(project).and_then(|it| it.lane.on_hold);
+        let (hold, release) = match (engine.on_hold, of_lane) {
+            (_, Some(it)) => (it, "--all"),
+            (Some(it), None) => (it, name),
+            (None, None) => {
+                return row(engine.id, format!("{name} is in the landing queue"), None);
+            }
+        };
+        let text = format!("{name} is held in the landing queue: taskd queue release {release}");
+        let said = Evidence { seq: hold.seq, at: None, text: "a person holds it".to_owned() };
+        WhyRow { evidence: Some(said), ..row(engine.id, text, None) }
     }
 
     fn missing_need(&self, id: LoopId) -> Option<LoopId> {

@@ -88,12 +88,22 @@ pub(crate) struct Config {
     pub(crate) land: LandPolicy,
     /// `[land] follow`: a clean checkout of the target follows it. Default: true.
     pub(crate) follow: bool,
+    /// `[land] pr_branch`: what branches for pull requests begin with. Default `taskd/`.
+    pub(crate) pr_branch: String,
+    /// `[land] pr_command`: opens or updates a pull request. Default: with `gh`.
+    pub(crate) pr_command: String,
+    /// `[land] pr_checks`: what a remote found. Default: none, nobody is asked.
+    pub(crate) pr_checks: Option<String>,
     /// `[work] agent` or `model`: who works, if anything says so. No default: never guessed.
     pub(crate) worker: Option<AgentDoc>,
     /// `[work] setup`: command run once in every new worktree. Default: none.
     pub(crate) setup: Option<String>,
+    /// `[work] teardown`: command run in a worktree when its loop is over. Default: none.
+    pub(crate) teardown: Option<String>,
     /// `[work] port`: first of the ports that worktrees get, ten each. Default 20000.
     pub(crate) work_port: u32,
+    /// `[work] pool`: spare worktrees of a project. Default 2.
+    pub(crate) work_pool: u32,
     /// `[work] type`: name of the loop type. Default `ralph`.
     pub(crate) loop_type: String,
     /// `[git] poll`: how often the target is looked at, in milliseconds. Default 5 s.
@@ -194,6 +204,7 @@ impl Config {
                 call_attempts: from.count("retry.attempts"),
                 call_deadline_ms: from.amount("retry.deadline"),
                 silence_max_ms: from.amount("retry.silence"),
+                batch: from.count("land.batch"),
                 ..Limits::default()
             },
             run: LoopLimits {
@@ -212,13 +223,19 @@ impl Config {
                 quick: from.text("gate.quick"),
                 run: from.texts("gate.command").unwrap_or_default(),
                 timeout_ms: Some(from.amount("gate.timeout")),
+                retries: Some(from.count("gate.retries")),
                 protect: from.texts("gate.protect"),
             },
             land: from.land("land.policy"),
             follow: from.flag("land.follow"),
+            pr_branch: from.text("land.pr_branch").unwrap_or_default(),
+            pr_command: from.text("land.pr_command").unwrap_or_default(),
+            pr_checks: from.text("land.pr_checks"),
             worker: agent.or_else(model),
             setup: from.text("work.setup"),
+            teardown: from.text("work.teardown"),
             work_port: from.count("work.port"),
+            work_pool: from.count("work.pool"),
             loop_type: from.text("work.type").unwrap_or_default(),
             git_poll_ms: from.amount("git.poll"),
             git_remote: from.text("git.remote"),

@@ -37,6 +37,7 @@ use crate::{
     runner::{
         Context, Runner, Settings, Trouble, chain, lock,
         place::{self, private_dir},
+        pool,
     },
     service::{Facts, Service},
     watcher,
@@ -297,7 +298,8 @@ fn start(
             () = watcher::remote::follow(Arc::clone(&watching)) => {}
             () = gc::now_and_then(Arc::clone(&watching)) => {}
             () = disk::watch(Arc::clone(&watching)) => {}
-            () = place::keep(watching) => {}
+            () = place::keep(Arc::clone(&watching)) => {}
+            () = pool::keep(watching) => {}
             () = stopped.cancelled() => {}
         }
     });

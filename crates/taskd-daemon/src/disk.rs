@@ -142,6 +142,7 @@ fn may_be_for_want_of_room(outcome: &Outcome) -> bool {
         | Outcome::BuildConflict { .. }
         | Outcome::Published
         | Outcome::PublishMoved { .. }
+        | Outcome::Proposed { .. }
         | Outcome::PublishHeld { .. }
         | Outcome::Failed { .. }
         | Outcome::Cancelled { .. } => false,

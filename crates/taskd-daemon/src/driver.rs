@@ -449,6 +449,7 @@ fn concerned(input: &Input, core: &Coordinator) -> Option<LoopId> {
         | Input::Disk(_)
         | Input::Command { .. }
         | Input::MainSeen { .. }
+        | Input::LandingSeen { .. }
         | Input::Tick => None,
     }
 }

@@ -30,6 +30,8 @@ pub(crate) struct Findings {
     pub(crate) summary: String,
     /// Tests that were run, passed or failed, where the output says so.
     pub(crate) tests: Option<u32>,
+    /// Tests that were not run, as the output says.
+    pub(crate) skipped: u32,
     /// Names of failing tests, at most [`MAX_FAILED`], in the order of the output.
     pub(crate) failed: Vec<String>,
     /// What the next prompt shows, at most [`MAX_EXCERPT_BYTES`] bytes: the failing parts, else the
@@ -46,9 +48,9 @@ pub(crate) fn read(output: &[u8], exit: Option<i32>) -> Findings {
     let summary = if exit == Some(0) { green(&tally, &lines) } else { red(&tally, &lines, exit) };
     let summary = clean::cut(&summary, MAX_SUMMARY_CHARS);
     let excerpt = excerpt::of(&lines, exit != Some(0));
-    let Tally { mut names, tests, .. } = tally;
+    let Tally { mut names, tests, skipped, .. } = tally;
     names.truncate(MAX_FAILED);
-    Findings { summary, tests, failed: names, excerpt }
+    Findings { summary, tests, skipped, failed: names, excerpt }
 }
 
 fn green(tally: &Tally, lines: &[String]) -> String {

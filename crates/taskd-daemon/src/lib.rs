@@ -20,6 +20,7 @@ pub mod paths;
 mod plan_file;
 mod problem;
 mod prompt;
+mod protect;
 mod runner;
 mod service;
 mod submit;

@@ -7,14 +7,21 @@ mod agent;
 mod call;
 mod fault;
 mod gate;
+mod judge;
 mod land;
 mod live;
 mod mcp;
+mod message;
 pub(crate) mod place;
+pub(crate) mod pool;
 mod programs;
+mod propose;
 mod recent;
 mod relay;
 mod reporter;
+mod stack;
+mod summary;
+mod teardown;
 mod tenancy;
 mod tool;
 mod trouble;
@@ -49,7 +56,9 @@ use tokio::{
 use tracing::error;
 
 pub(crate) use self::{
-    land::{Following, Moved, filtered, move_target},
+    gate::{Ran, environment_digest, gate_commands, gate_timeout},
+    land::{Following, Moved, before_landing, filtered, move_target},
+    message::{GATE_TRAILER, LOOP_TRAILER, PLAN_TRAILER, proof_of, read_gate, trailer},
     programs::ending,
     reporter::Reporter,
     trouble::{Trouble, chain},
@@ -109,6 +118,10 @@ pub(crate) struct Context {
     scratch: Mutex<BTreeSet<(ProjectId, u32)>>,
     /// What worktrees have besides their files.
     places: Mutex<place::Blocks>,
+    /// Worktrees in which teardown runs.
+    tearing: Mutex<BTreeSet<String>>,
+    /// Spare worktrees.
+    pool: pool::Pool,
     running: Mutex<BTreeMap<EffectId, watch::Sender<bool>>>,
     /// How targets that follow a remote are doing.
     pub(crate) remotes: Remotes,
@@ -163,6 +176,8 @@ impl Context {
             secrets,
             scratch: Mutex::default(),
             places: Mutex::default(),
+            tearing: Mutex::default(),
+            pool: pool::Pool::default(),
             remotes: Remotes::default(),
             turns: Mutex::default(),
             disk: disk::Watched::default(),
@@ -340,7 +355,7 @@ impl Job {
             Work::Gate => self.gate().await,
             Work::Rebase { onto } => self.rebase(*onto).await,
             Work::BuildCandidate { op, onto, merges } => self.build(*op, *onto, *merges).await,
-            Work::GateCandidate { commit, .. } => self.gate_candidate(*commit).await,
+            Work::GateCandidate { op, commit, .. } => self.gate_candidate(*op, *commit).await,
             Work::Publish { op, commit, expected } => self.publish(*op, *commit, *expected).await,
         };
         result.unwrap_or_else(|trouble| trouble.outcome(Usage::default()))

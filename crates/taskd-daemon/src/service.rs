@@ -5,13 +5,18 @@
 
 mod act;
 mod answer;
+mod arrange;
+mod blame;
 mod branch;
 mod budget;
+mod edits;
 mod gc;
+mod history;
 mod look;
 mod queue;
 mod sync;
 mod texts;
+mod verify;
 mod watch;
 
 use std::{
@@ -188,9 +193,48 @@ impl Taskd for Service {
         answer(blocking(move || this.do_diff(&request.into_inner())).await)
     }
 
+    type VerifyStream = Items<v1::VerifyStep>;
+
+    async fn verify(&self, request: Request<v1::VerifyRequest>) -> Answer<Self::VerifyStream> {
+        answer(self.do_verify(request.into_inner()).await)
+    }
+
+    async fn blame(&self, request: Request<v1::BlameRequest>) -> Answer<v1::BlameResponse> {
+        let this = self.clone();
+        answer(blocking(move || this.do_blame(&request.into_inner())).await)
+    }
+
     async fn path(&self, request: Request<v1::PathRequest>) -> Answer<v1::PathResponse> {
         let this = self.clone();
         answer(blocking(move || this.do_path(&request.into_inner().id)).await)
+    }
+
+    async fn checkpoints(
+        &self,
+        request: Request<v1::CheckpointsRequest>,
+    ) -> Answer<v1::CheckpointsResponse> {
+        let this = self.clone();
+        answer(blocking(move || this.do_checkpoints(&request.into_inner().id)).await)
+    }
+
+    async fn rewind(&self, request: Request<v1::RewindRequest>) -> Answer<v1::RewindResponse> {
+        let actor = Self::actor(&request);
+        answer(self.do_rewind(actor, request.into_inner()).await)
+    }
+
+    async fn undo(&self, request: Request<v1::UndoRequest>) -> Answer<v1::UndoResponse> {
+        let actor = Self::actor(&request);
+        answer(self.do_undo(actor, request.into_inner()).await)
+    }
+
+    async fn salvage(&self, request: Request<v1::SalvageRequest>) -> Answer<v1::SalvageResponse> {
+        let this = self.clone();
+        answer(blocking(move || this.do_salvage(&request.into_inner().id)).await)
+    }
+
+    async fn restore(&self, request: Request<v1::RestoreRequest>) -> Answer<v1::RestoreResponse> {
+        let this = self.clone();
+        answer(blocking(move || this.do_restore(&request.into_inner())).await)
     }
 
     async fn gc(&self, request: Request<v1::GcRequest>) -> Answer<v1::GcResponse> {

@@ -5,6 +5,7 @@
 
 mod accept;
 mod agents;
+mod remote;
 mod types;
 mod worker;
 
@@ -25,6 +26,7 @@ use crate::{
     models,
     plan_file::{self, Document, PlanFile, PlanKeys, PlanSpec, REQUEST_REFUSED},
     problem::Problem,
+    protect,
     runner::{Context, chain},
 };
 
@@ -180,9 +182,19 @@ impl<'a> Look<'a> {
         let types = types::load(&self.ctx.paths.config, &probe.root, &mut self.problems);
         self.agents = self.ctx.agents(Some(&probe.root));
         self.problems.extend(agents::remarks(&self.agents));
-        let target = self.target(&probe, &plan.head);
         let repo = Repo::new(&probe.git_dir, &self.ctx.tag, "/nonexistent")
             .map_err(|it| ApiError::of(it.code(), &it))?;
+        let target = self.target(&probe, &plan.head);
+        let target = match self.land(&plan.head, &config) {
+            LandPolicy::Pr => match remote::target(&repo, &config, &target) {
+                Ok(target) => target,
+                Err((what, hint)) => {
+                    self.problem(what, hint);
+                    return self.answer();
+                }
+            },
+            LandPolicy::Never | LandPolicy::Ask | LandPolicy::OnGate => target,
+        };
         let base = match repo.tip(&target) {
             Ok(Some(base)) => base,
             Ok(None) => {
@@ -231,6 +243,13 @@ impl<'a> Look<'a> {
         None
     }
 
+    /// How its work lands: flag, then plan, then configuration.
+    fn land(&self, head: &PlanKeys, config: &Config) -> LandPolicy {
+        let asked = self.options.land.and_then(|it| v1::LandPolicy::try_from(it).ok());
+        let asked = asked.and_then(v1::LandPolicy::model);
+        asked.or(head.land.as_ref().map(|it| it.value)).unwrap_or(config.land)
+    }
+
     fn target(&self, probe: &Probe, head: &PlanKeys) -> String {
         let named = self.options.target.clone();
         named
@@ -264,11 +283,18 @@ impl<'a> Look<'a> {
             config.origin("gate.command").unwrap_or("configuration").to_owned()
         };
         let merged = flag.unwrap_or_default().over(of_plan.unwrap_or_default()).over(of_config);
+        for glob in merged.protect.iter().flatten() {
+            if let Some(wrong) = protect::wrong(glob) {
+                let what = format!("`{glob}` in `protect` is no glob: {wrong}");
+                self.problem(what, "write globs from the repository's root, as `tests/**`");
+            }
+        }
         if !merged.run.is_empty() {
             return Some(GateDoc {
                 quick: merged.quick,
                 run: merged.run,
                 timeout_ms: merged.timeout_ms.unwrap_or_default(),
+                retries: merged.retries.unwrap_or_default(),
                 protect: merged.protect.unwrap_or_default(),
                 origin,
             });
@@ -368,11 +394,7 @@ impl<'a> Look<'a> {
 
     fn finish(self, found: Found) -> Draft {
         let Found { probe, base, target, plan, single, config, gate, specs } = found;
-        let asked = self
-            .options
-            .land
-            .and_then(|it| v1::LandPolicy::try_from(it).ok().and_then(v1::LandPolicy::model));
-        let land = asked.or(plan.head.land.as_ref().map(|it| it.value)).unwrap_or(config.land);
+        let land = self.land(&plan.head, &config);
         // Work without a gate never lands by itself.
         let land =
             if gate.run.is_empty() && land == LandPolicy::OnGate { LandPolicy::Ask } else { land };

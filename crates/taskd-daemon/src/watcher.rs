@@ -3,6 +3,7 @@
 //! It compares tips for equality only, and the core decides what is news. What a remote has becomes
 //! news by moving the local branch: `remote`.
 
+mod proposed;
 pub(crate) mod remote;
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};

@@ -19,7 +19,7 @@ use std::{
     time::Instant,
 };
 
-use taskd_git::{Ensure, Identity, Repo};
+use taskd_git::{Ensure, Identity, Repo, RepoPath};
 use taskd_model::Oid;
 use tempfile::TempDir;
 
@@ -106,6 +106,13 @@ impl Place {
         );
         git(&self.root, &["worktree", "remove", "--force", by_git]);
         self.repo.remove_worktree(&name, self.first).expect("removed");
+        // From a spare that was made one commit earlier.
+        assert!(self.repo.make_spare(1, self.second).expect("made"), "there was none");
+        let (time, made) =
+            ms(|| self.repo.ensure_worktree(&name, Ensure::Fresh { base: self.first }));
+        assert!(made.expect("made").from_spare, "taken");
+        tell("pool", time);
+        self.repo.remove_worktree(&name, self.first).expect("removed");
     }
 
     /// One file changed in a worktree, many times: saved, and looked at by git.
@@ -118,6 +125,13 @@ impl Place {
                 ms(|| self.repo.checkpoint("saved", self.first, last, "saved", &self.sign));
             last = Some(saved.expect("saved").commit);
             tell("checkpoint.run", time);
+            fs::write(dir.join("d1/f1.txt"), format!("by a tool {n}\n")).expect("writable");
+            let (prev, paths) = (last.expect("saved"), [RepoPath::from("d1/f1.txt")]);
+            let (time, saved) = ms(|| {
+                self.repo.checkpoint_paths("saved", self.first, prev, &paths, "saved", &self.sign)
+            });
+            last = Some(saved.expect("saved").commit);
+            tell("checkpoint.file", time);
             fs::write(dir.join("d0/f0.txt"), format!("changed again {n}\n")).expect("writable");
             tell("status", ms(|| git(&dir, &["status", "--porcelain"])).0);
         }

@@ -1,15 +1,25 @@
 //! Checkpoints: the files of a worktree as a commit under a ref of ours. Disturbs neither the
 //! worktree's index nor its HEAD; what the agent committed, staged or left in a merge is just files.
 
-use git2::{Delta, Repository, Tree};
+use std::fs::FileType;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use git2::{Commit, Delta, DiffOptions, Repository, Tree};
 use serde::{Deserialize, Serialize};
 use taskd_model::Oid;
 
 use crate::error::{GitError, git};
-use crate::files::Files;
+use crate::files::{Files, Snapshot, on_disk};
+use crate::fill::is_safe;
 use crate::path::RepoPath;
 use crate::repo::{Identity, Repo, commit, from_git, to_git, tree, write_commit};
 use crate::spot::Kind;
+use crate::tree::{Changed, Leaf, changed, with_changes};
+
+/// So many paths are named to a comparison; with more of them it looks at all.
+const MAX_NAMED: usize = 1_000;
 
 /// A saved state of a worktree's files.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,22 +56,57 @@ impl Repo {
     ) -> Result<Checkpoint, GitError> {
         let spot = self.spot(name, Kind::Work)?;
         spot.existing()?;
-        self.clear_ref_locks(name)?;
         let repo = spot.open()?;
         let base_tree = tree(&repo, base)?;
         let parent = commit(&repo, prev.unwrap_or(base))?;
         let seed = parent.tree().map_err(git("reading the tree of", parent.id()))?;
         let snapshot = Files::open(&repo, &spot, &seed)?.snapshot(&base_tree)?;
+        self.save(&repo, (name, &base_tree), &parent, snapshot, message, sign)
+    }
+
+    /// The same where only these paths can have changed since `prev`: nothing else is looked at.
+    pub fn checkpoint_paths(
+        &self,
+        name: &str,
+        base: Oid,
+        prev: Oid,
+        paths: &[RepoPath],
+        message: &str,
+        sign: &Identity,
+    ) -> Result<Checkpoint, GitError> {
+        let spot = self.spot(name, Kind::Work)?;
+        spot.existing()?;
+        let repo = spot.open()?;
+        let parent = commit(&repo, prev)?;
+        let seed = parent.tree().map_err(git("reading the tree of", parent.id()))?;
+        let Some(files) = with_files(&repo, &spot.dir, &seed, paths) else {
+            return self.checkpoint(name, base, Some(prev), message, sign);
+        };
+        let snapshot = Snapshot { tree: from_git(files), left_out: Vec::new() };
+        self.save(&repo, (name, &tree(&repo, base)?), &parent, snapshot, message, sign)
+    }
+
+    /// Writes down what was found.
+    fn save(
+        &self,
+        repo: &Repository,
+        (name, base_tree): (&str, &Tree<'_>),
+        parent: &Commit<'_>,
+        snapshot: Snapshot,
+        message: &str,
+        sign: &Identity,
+    ) -> Result<Checkpoint, GitError> {
+        self.clear_ref_locks(name)?;
         let files = repo
             .find_tree(to_git(snapshot.tree))
             .map_err(git("reading the tree", snapshot.tree))?;
-        let commit = if seed.id() == files.id() {
+        let commit = if parent.tree_id() == files.id() {
             from_git(parent.id())
         } else {
-            write_commit(&repo, &files, &[&parent], message, &sign.signature()?)?
+            write_commit(repo, &files, &[parent], message, &sign.signature()?)?
         };
-        self.write_own_ref(&repo, &self.own_ref(&format!("loops/{name}")), commit)?;
-        let (stats, conflict_markers) = compare(&repo, &base_tree, &files)?;
+        self.write_own_ref(repo, &self.own_ref(&format!("loops/{name}")), commit)?;
+        let (stats, conflict_markers) = compare(repo, base_tree, &files)?;
         Ok(Checkpoint {
             commit,
             tree: snapshot.tree,
@@ -75,6 +120,53 @@ impl Repo {
     }
 }
 
+/// The tree with these files as they are now; none if that takes a look at all of them: a directory, a
+/// file that says what is ignored, one inside another repository, one that cannot be read.
+fn with_files(
+    repo: &Repository,
+    root: &Path,
+    seed: &Tree<'_>,
+    paths: &[RepoPath],
+) -> Option<git2::Oid> {
+    let mut changes = Vec::new();
+    for path in paths {
+        let at = path.as_path();
+        if !is_safe(path) || at.file_name().is_some_and(|it| it == ".gitignore") {
+            return None;
+        }
+        let inside = at.ancestors().skip(1).filter(|it| !it.as_os_str().is_empty());
+        if inside.into_iter().any(|it| root.join(it).join(".git").exists()) {
+            return None;
+        }
+        let old = seed.get_path(at).ok().map(|it| (it.filemode(), it.id()));
+        let new = match on_disk(root, at) {
+            None => None,
+            Some(kind) if kind.is_dir() => return None,
+            Some(_) if old.is_none() && repo.is_path_ignored(at).ok()? => continue,
+            Some(kind) => Some(leaf(repo, root, at, kind)?),
+        };
+        if old != new {
+            changes.push(Changed { path: path.clone(), old, new });
+        }
+    }
+    if changes.is_empty() { Some(seed.id()) } else { with_changes(repo, seed, &changes) }
+}
+
+/// A file as it is now, stored.
+fn leaf(repo: &Repository, root: &Path, path: &Path, kind: FileType) -> Option<Leaf> {
+    let full = root.join(path);
+    if kind.is_symlink() {
+        let to = std::fs::read_link(&full).ok()?;
+        return Some((0o120_000, repo.blob(to.as_os_str().as_bytes()).ok()?));
+    }
+    if !kind.is_file() {
+        return None;
+    }
+    let runs = std::fs::symlink_metadata(&full).ok()?.mode() & 0o100 != 0;
+    let mode = if runs { 0o100_755 } else { 0o100_644 };
+    Some((mode, repo.blob_path(&full).ok()?))
+}
+
 /// How much changed, and which changed files hold a marker of ours.
 fn compare(
     repo: &Repository,
@@ -82,8 +174,17 @@ fn compare(
     files: &Tree<'_>,
 ) -> Result<(git2::DiffStats, Vec<RepoPath>), GitError> {
     let doing = "comparing the checkpoint with the tree";
-    let diff =
-        repo.diff_tree_to_tree(Some(base), Some(files), None).map_err(git(doing, base.id()))?;
+    let changes = changed(repo, Some(base), files)?;
+    let mut options = DiffOptions::new();
+    if changes.len() <= MAX_NAMED {
+        // Named, because otherwise both trees are walked to the end. No name at all would be every
+        // name; no tree has this one.
+        options.disable_pathspec_match(true).pathspec(".git");
+        changes.iter().for_each(|it| _ = options.pathspec(it.path.as_path()));
+    }
+    let diff = repo
+        .diff_tree_to_tree(Some(base), Some(files), Some(&mut options))
+        .map_err(git(doing, base.id()))?;
     let mut marked = Vec::new();
     for delta in diff.deltas().filter(|delta| delta.status() != Delta::Deleted) {
         let file = delta.new_file();

@@ -53,6 +53,14 @@ pub enum GitError {
         /// What is wrong with it.
         why: &'static str,
     },
+    /// Files were to be written where something is.
+    #[error("{} cannot take the files: {why}; name a directory that is not there or is empty", path.display())]
+    DirInUse {
+        /// The directory.
+        path: PathBuf,
+        /// What is in the way.
+        why: &'static str,
+    },
     /// Something is where our worktree should be, and this store did not make it.
     #[error("{} was not made by taskd ({why}); it is left alone: move it away or remove it", path.display())]
     NotOurs {
@@ -166,6 +174,7 @@ impl GitError {
             Self::Format { .. } => Code::RepositoryFormat,
             Self::NoIdentity { .. } => Code::NoIdentity,
             Self::BadName { .. } => Code::GitNameRefused,
+            Self::DirInUse { .. } => Code::Invalid,
             Self::NotOurs { .. } => Code::WorktreeNotOurs,
             Self::NoWorktree { .. } => Code::WorktreeMissing,
             Self::CannotSave { .. } => Code::WorktreeUnsavable,

@@ -11,15 +11,19 @@ use git2::{Delta, DiffOptions, FileMode, Index, ObjectType, Repository, Tree};
 use taskd_model::Oid;
 
 use crate::error::{GitError, git, io};
+use crate::fill::{MAX_STEP, entry, is_a_step, is_in_the_way, write_file};
 use crate::path::RepoPath;
-use crate::repo::from_git;
+use crate::repo::{from_git, to_git};
 use crate::spot::{Spot, gone, remove_tree};
+use crate::tree::{Changed, changed};
 
 /// The worktree's files beside what the private index knows of them.
 pub(crate) struct Files<'r> {
     repo: &'r Repository,
     index: Index,
     spot: &'r Spot,
+    /// The private index on disk is not the one here.
+    unwritten: bool,
 }
 
 /// What a snapshot found.
@@ -58,7 +62,7 @@ impl<'r> Files<'r> {
             }
         };
         repo.set_index(&mut index).map_err(git(doing, file.display()))?;
-        Ok(Self { repo, index, spot })
+        Ok(Self { repo, index, spot, unwritten: fresh })
     }
 
     /// The files as a tree. Files of `base` that are there again though ignored count as well.
@@ -68,22 +72,76 @@ impl<'r> Files<'r> {
         changes.extend(self.back_again(base, &changes)?);
         // Deletions first: a file may have become a directory.
         changes.sort_by_key(|(_, change)| *change != Change::Deleted);
+        self.unwritten |= !changes.is_empty();
         for (path, change) in changes {
             if change == Change::Deleted || !self.add(&path, &mut left_out)? {
                 self.forget(&path)?;
             }
         }
         let what = self.spot.dir.display();
-        self.index.write().map_err(git("writing the snapshot index of", &what))?;
+        if self.unwritten {
+            self.index.write().map_err(git("writing the snapshot index of", &what))?;
+            self.unwritten = false;
+        }
         let tree =
             self.index.write_tree_to(self.repo).map_err(git("writing the tree of", &what))?;
         Ok(Snapshot { tree: from_git(tree), left_out })
     }
 
-    /// Makes the files exactly this tree; ignored files stay unless they are in the way. Must
-    /// follow a snapshot, and HEAD must be at a commit of this tree: libgit2 takes what differs
-    /// from HEAD as changes of its own and gets files that became directories wrong. Two rounds, because a new `.gitignore` shows files the old one hid.
-    pub(crate) fn become_tree(&mut self, target: &Tree<'_>) -> Result<(), GitError> {
+    /// Makes the files, which a snapshot has just found to be those of `now`, exactly this tree;
+    /// ignored files stay unless they are in the way.
+    pub(crate) fn become_tree(&mut self, now: Oid, target: &Tree<'_>) -> Result<(), GitError> {
+        let now = self.repo.find_tree(to_git(now)).map_err(git("reading the tree", now))?;
+        if self.step(&now, target)? { Ok(()) } else { self.check_out(target) }
+    }
+
+    /// Writes what differs, and nothing else is looked at. False if libgit2 must do it.
+    fn step(&mut self, now: &Tree<'_>, target: &Tree<'_>) -> Result<bool, GitError> {
+        let changes = changed(self.repo, Some(now), target)?;
+        if !is_a_step(self.repo, &self.index, &changes) {
+            return Ok(false);
+        }
+        // What goes first makes room for what comes.
+        for it in &changes {
+            if it.old.is_some() {
+                self.delete(&it.path)?;
+                self.forget(&it.path)?;
+            }
+        }
+        let mut whole = true;
+        for it in changes.iter().filter(|it| it.new.is_some()) {
+            match self.put(it) {
+                Err(error) if is_in_the_way(&error) => {
+                    whole = false;
+                    break;
+                }
+                done => done?,
+            }
+        }
+        if !changes.is_empty() {
+            let what = self.spot.dir.display();
+            self.index.write().map_err(git("writing the snapshot index of", &what))?;
+        }
+        Ok(whole)
+    }
+
+    fn put(&mut self, it: &Changed) -> Result<(), GitError> {
+        self.clear(&it.path)?;
+        let full = self.spot.dir.join(it.path.as_path());
+        if on_disk(&self.spot.dir, it.path.as_path()).is_some_and(|kind| !kind.is_dir()) {
+            gone(fs::remove_file(&full)).map_err(io("removing", &full))?;
+        }
+        if let Some(parent) = full.parent() {
+            fs::create_dir_all(parent).map_err(io("making", parent))?;
+        }
+        let entry = write_file(self.repo, &self.spot.dir, it)?;
+        self.index.add(&entry).map_err(git("adding to the snapshot index", &it.path))
+    }
+
+    /// The same by a checkout. Must follow a snapshot, and HEAD must be at a commit of this tree: libgit2 takes what differs
+    /// from HEAD as changes of its own and gets files that became directories wrong. Two rounds,
+    /// because a new `.gitignore` shows files the old one hid.
+    fn check_out(&mut self, target: &Tree<'_>) -> Result<(), GitError> {
         self.clear_way(target)?;
         self.checkout(target)?;
         for _ in 0..2 {
@@ -274,8 +332,13 @@ impl<'r> Files<'r> {
 }
 
 /// Makes the worktree's own index the tree of its base, reusing what is known of the files, so that
-/// the agent sees the loop's work as uncommitted changes.
-pub(crate) fn write_own_index(spot: &Spot, base: &Tree<'_>) -> Result<(), GitError> {
+/// the agent sees the loop's work as uncommitted changes. `now` is what the files are, if it is known.
+pub(crate) fn write_own_index(
+    repo: &Repository,
+    spot: &Spot,
+    base: &Tree<'_>,
+    now: Option<&Tree<'_>>,
+) -> Result<(), GitError> {
     let own = spot.meta.join("index");
     spot.unset("index.lock")?;
     spot.unset("index")?;
@@ -283,9 +346,28 @@ pub(crate) fn write_own_index(spot: &Spot, base: &Tree<'_>) -> Result<(), GitErr
         Err(e) if e.kind() != ErrorKind::NotFound => return Err(io("writing", &own)(e)),
         _ => {}
     }
+    let differs = match now {
+        Some(now) => Some(changed(repo, Some(now), base)?).filter(|it| it.len() <= MAX_STEP),
+        None => None,
+    };
+    if differs.as_ref().is_some_and(Vec::is_empty) && own.exists() {
+        return Ok(());
+    }
     let doing = "writing the index";
     let mut index = Index::open(&own).map_err(git(doing, own.display()))?;
-    index.read_tree(base).map_err(git(doing, own.display()))?;
+    match differs.filter(|_| !index.is_empty()) {
+        Some(differs) => {
+            for it in differs.iter().filter(|it| it.old.is_some()) {
+                index.remove(it.path.as_path(), 0).map_err(git(doing, &it.path))?;
+            }
+            for it in &differs {
+                let Some((mode, id)) = it.new else { continue };
+                let entry = entry(it.path.as_bytes(), mode, id, None);
+                index.add(&entry).map_err(git(doing, &it.path))?;
+            }
+        }
+        None => index.read_tree(base).map_err(git(doing, own.display()))?,
+    }
     index.write().map_err(git(doing, own.display()))
 }
 

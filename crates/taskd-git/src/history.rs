@@ -88,6 +88,41 @@ impl Repo {
         ancestor(&self.open()?, old, new)
     }
 
+    /// The commit of a branch at `tip` that has the changes of `commit`: that one itself, or since
+    /// both parted one that makes the same changes, as a squash or a rebase leaves it, with what it
+    /// stands on. Of at most 500 commits, newest first.
+    pub fn has_changes_of(&self, commit_id: Oid, tip: Oid) -> Result<Option<(Oid, Oid)>, GitError> {
+        const MOST: usize = 500;
+        let repo = self.open()?;
+        let doing = "looking for the changes of";
+        let wrong = || git(doing, commit_id);
+        let parent = |id: git2::Oid| -> Result<Option<git2::Oid>, GitError> {
+            Ok(repo.find_commit(id).map_err(git(doing, commit_id))?.parent_ids().next())
+        };
+        if ancestor(&repo, commit_id, tip)? {
+            let onto = parent(to_git(commit_id))?.map_or(commit_id, from_git);
+            return Ok(Some((commit_id, onto)));
+        }
+        let changes = |id: git2::Oid, onto: git2::Oid| -> Result<git2::Oid, GitError> {
+            let (old, new) = (tree(&repo, from_git(onto))?, tree(&repo, from_git(id))?);
+            let diff = repo.diff_tree_to_tree(Some(&old), Some(&new), None);
+            diff.and_then(|it| it.patchid(None)).map_err(git(doing, commit_id))
+        };
+        let Some(onto) = parent(to_git(commit_id))? else { return Ok(None) };
+        let ours = changes(to_git(commit_id), onto)?;
+        let mut walk = repo.revwalk().map_err(wrong())?;
+        walk.push(to_git(tip)).and_then(|()| walk.hide(onto)).map_err(wrong())?;
+        for id in walk.take(MOST) {
+            let id = id.map_err(wrong())?;
+            if let Some(onto) = parent(id)?
+                && changes(id, onto)? == ours
+            {
+                return Ok(Some((from_git(id), from_git(onto))));
+            }
+        }
+        Ok(None)
+    }
+
     /// How many commits `a` has that `b` has not, and the other way round.
     pub fn ahead_behind(&self, a: Oid, b: Oid) -> Result<(usize, usize), GitError> {
         self.open()?
@@ -106,6 +141,18 @@ impl Repo {
         Ok(line(&commit(&repo, oid)?))
     }
 
+    /// A commit's whole message.
+    pub fn message(&self, oid: Oid) -> Result<String, GitError> {
+        let repo = self.open()?;
+        Ok(String::from_utf8_lossy(commit(&repo, oid)?.message_bytes()).into_owned())
+    }
+
+    /// The commit before this one, on the branch it was made on; none before the first.
+    pub fn first_parent(&self, oid: Oid) -> Result<Option<Oid>, GitError> {
+        let repo = self.open()?;
+        Ok(commit(&repo, oid)?.parent_id(0).ok().map(from_git))
+    }
+
     /// A file as it was in a commit; none if it was not there or was no file.
     pub fn file_at(&self, commit_id: Oid, path: &Path) -> Result<Option<Vec<u8>>, GitError> {
         let repo = self.open()?;
@@ -117,6 +164,11 @@ impl Repo {
         let Some(git2::ObjectType::Blob) = found.kind() else { return Ok(None) };
         let blob = repo.find_blob(found.id()).map_err(git("reading", path.display()))?;
         Ok(Some(blob.content().to_vec()))
+    }
+
+    /// The tree of a commit.
+    pub fn tree_of(&self, commit: Oid) -> Result<Oid, GitError> {
+        Ok(from_git(tree(&self.open()?, commit)?.id()))
     }
 
     /// The last `n` commits from `tip`, newest first.

@@ -3,53 +3,65 @@
 //! - [`probe`] looks at a path and refuses repositories taskd cannot work with.
 //! - [`Repo`] is one repository as one store sees it:
 //!   - worktrees: [`Repo::ensure_worktree`], [`Repo::checkout_scratch`], [`Repo::remove_worktree`],
-//!     [`Repo::copy_included`];
-//!   - work: [`Repo::checkpoint`], [`Repo::rebase`];
+//!     [`Repo::copy_included`], [`Repo::make_spare`];
+//!   - work: [`Repo::checkpoint`], [`Repo::checkpoint_paths`], [`Repo::rebase`], [`Repo::rewind`],
+//!     [`Repo::kept`], [`Repo::write_out`];
 //!   - a program that worked there: [`Repo::before`], [`Repo::mend`], [`Repo::after`];
 //!   - landing: [`Repo::candidate`], [`Repo::merge_into`], [`Repo::publish`],
 //!     [`Repo::checked_out_at`], then [`follow_checkout`] or [`sync_checkout`] for the person's
 //!     checkout; [`Repo::new_branch`] where a person asks for one;
 //!   - what may go: [`Repo::places`], [`Repo::proof`], [`Repo::retire`];
-//!   - a remote: [`Repo::fetch`], [`Repo::remote_tip`];
+//!   - a remote: [`Repo::fetch`], [`Repo::push`], [`Repo::remote_tip`], [`Repo::has_changes_of`];
+//!   - judging: [`Repo::changed`], [`Repo::with_files_of`];
 //!   - reading: [`Repo::tip`], [`Repo::diff`], [`Repo::log`] and their like.
 //!
-//! What it writes into a repository: `refs/taskd/<tag>/{loops,salvage,before-rebase,agent}/…`,
+//! What it writes into a repository: `refs/taskd/<tag>/{loops,salvage,before-rebase,before-rewind,agent}/…`,
 //! worktree metadata named `taskd-<tag>-<name>`, objects, and the refs given to `publish`, and, by the
 //! command that fetches, the one ref of a remote's branch; what a program made there beyond its files `after` takes away again. It knows git, not plans. Every function blocks, opens its own handle, and is repeatable; none retries, sleeps,
 //! runs a hook, or touches another ref or worktree it did not make. At most one operation at a time may
 //! run on one worktree: the caller's holds see to that.
 
+mod blame;
 mod checkpoint;
 mod error;
 mod files;
+mod fill;
 mod filters;
 mod follow;
 mod gc;
 mod history;
 mod include;
+mod kept;
 mod merge;
 mod outside;
+mod overlay;
 mod path;
+mod pool;
 mod probe;
 mod program;
 mod refs;
 mod remote;
 mod repo;
 mod spot;
+mod tree;
 mod worktree;
 
+pub use blame::BlamedLine;
 pub use checkpoint::Checkpoint;
 pub use error::GitError;
 pub use follow::{Follow, could_sync, follow_checkout, sync_checkout};
 pub use gc::{Place, PlaceKind, Proof};
 pub use history::{CommitLine, Diff, FileStat};
 pub use include::{Included, MAX_INCLUDED_BYTES, MAX_INCLUDED_FILES, Skipped};
+pub use kept::{Kept, KeptFor};
 pub use merge::{Candidate, Rebased};
 pub use outside::{Before, Mark, Trace};
+pub use overlay::Changed;
 pub use path::{BadPath, RepoPath};
+pub use pool::MAX_SPARES;
 pub use probe::{MAX_DIRTY_FILES, Probe, probe};
 pub use refs::Published;
-pub use remote::Fetch;
+pub use remote::Talk;
 pub use repo::{Identity, Repo};
 pub use spot::remove_tree;
 pub use worktree::{Ensure, Prepared, Removed};

@@ -10,6 +10,7 @@ use crate::error::{GitError, git};
 use crate::path::RepoPath;
 use crate::refs::ancestor;
 use crate::repo::{Identity, Repo, commit, from_git, to_git, tree, write_commit};
+use crate::tree::merged_apart;
 use crate::worktree::Ensure;
 
 /// A worktree on its new base.
@@ -55,9 +56,16 @@ impl Repo {
         self.clear_ref_locks(name)?;
         let repo = self.open()?;
         let (ancestor, ours, theirs) = (tree(&repo, base)?, tree(&repo, onto)?, tree(&repo, work)?);
-        let mut merged = merge_trees(&repo, &ancestor, &ours, &theirs, onto)?;
-        let conflicts = resolve(&repo, &mut merged, onto)?;
-        let files = write_tree(&repo, &mut merged, onto)?;
+        let (files, conflicts) = match merged_apart(&repo, &ancestor, &ours, &theirs)? {
+            Some(id) => {
+                (repo.find_tree(id).map_err(git("writing the tree merged onto", onto))?, Vec::new())
+            }
+            None => {
+                let mut merged = merge_trees(&repo, &ancestor, &ours, &theirs, onto)?;
+                let conflicts = resolve(&repo, &mut merged, onto)?;
+                (write_tree(&repo, &mut merged, onto)?, conflicts)
+            }
+        };
         let checkpoint = if files.id() == ours.id() {
             onto
         } else {
@@ -86,11 +94,16 @@ impl Repo {
     ) -> Result<Candidate, GitError> {
         let repo = self.open()?;
         let (ancestor, ours, theirs) = (tree(&repo, base)?, tree(&repo, onto)?, tree(&repo, work)?);
-        let mut merged = merge_trees(&repo, &ancestor, &ours, &theirs, onto)?;
-        if merged.has_conflicts() {
-            return Ok(Candidate::Conflict { paths: conflict_paths(&merged, onto)? });
-        }
-        let files = write_tree(&repo, &mut merged, onto)?;
+        let files = match merged_apart(&repo, &ancestor, &ours, &theirs)? {
+            Some(id) => repo.find_tree(id).map_err(git("writing the tree merged onto", onto))?,
+            None => {
+                let mut merged = merge_trees(&repo, &ancestor, &ours, &theirs, onto)?;
+                if merged.has_conflicts() {
+                    return Ok(Candidate::Conflict { paths: conflict_paths(&merged, onto)? });
+                }
+                write_tree(&repo, &mut merged, onto)?
+            }
+        };
         if files.id() == ours.id() {
             return Ok(Candidate::Empty);
         }

@@ -223,7 +223,7 @@ impl Repo {
             traces.push(Trace::HeadMoved { was });
         }
         spot.reset_state(base)?;
-        write_own_index(spot, &tree(&repo, base)?)
+        write_own_index(&repo, spot, &tree(&repo, base)?, None)
     }
 
     /// Gives each of these a ref of ours that leads to commits nobody had before.

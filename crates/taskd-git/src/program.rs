@@ -5,7 +5,7 @@
 use std::ffi::{OsStr, OsString};
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -23,6 +23,13 @@ pub(crate) fn environment() -> impl Iterator<Item = (OsString, OsString)> {
     let set = [("GIT_TERMINAL_PROMPT", "0"), ("GIT_OPTIONAL_LOCKS", "0"), ("LC_ALL", "C")];
     let set = set.map(|(key, value)| (OsString::from(key), OsString::from(value)));
     ours.filter(|(key, _)| key != "LC_ALL").chain(set)
+}
+
+/// Where a person's own attributes are unless they say otherwise.
+pub(crate) fn usual_attributes() -> Option<PathBuf> {
+    let home = std::env::var_os("HOME").map(|it| Path::new(&it).join(".config"));
+    let base = std::env::var_os("XDG_CONFIG_HOME").map(PathBuf::from).or(home);
+    base.map(|it| it.join("git/attributes"))
 }
 
 /// Runs git in a directory with all of `stdin`, and waits for it, however it ends.

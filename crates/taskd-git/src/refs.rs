@@ -28,8 +28,15 @@ pub enum Published {
 }
 
 impl Repo {
-    /// The tip of a branch, by its short name.
+    /// The tip of a branch, by its short name: one of the person's, or else a remote's as it was
+    /// last fetched (`origin/main`).
     pub fn tip(&self, branch: &str) -> Result<Option<Oid>, GitError> {
+        let tip = self.own_tip(branch)?;
+        if tip.is_some() { Ok(tip) } else { self.tip_of_ref(&format!("refs/remotes/{branch}")) }
+    }
+
+    /// The tip of a branch of the person's, by its short name.
+    pub fn own_tip(&self, branch: &str) -> Result<Option<Oid>, GitError> {
         self.tip_of_ref(&format!("refs/heads/{branch}"))
     }
 
@@ -98,7 +105,7 @@ impl Repo {
         if !git2::Branch::name_is_valid(name).unwrap_or(false) {
             return Err(bad("git takes no branch of this name"));
         }
-        if self.tip(name)?.is_some() {
+        if self.own_tip(name)?.is_some() {
             return Err(bad("there is one already; name another"));
         }
         match self.publish(&format!("refs/heads/{name}"), at, None, log_message)? {
@@ -144,11 +151,14 @@ impl Repo {
     #[must_use]
     pub fn watch_paths(&self, branches: &[&str]) -> Vec<PathBuf> {
         let heads = self.git_dir().join("refs/heads");
+        let remotes = self.git_dir().join("refs/remotes");
         let mut paths = BTreeSet::from([self.git_dir().to_owned(), heads.clone()]);
         for branch in branches {
-            let file = heads.join(branch);
-            let parents = file.ancestors().skip(1).take_while(|dir| dir.starts_with(&heads));
-            paths.extend(parents.filter(|dir| dir.is_dir()).map(Path::to_owned));
+            for below in [&heads, &remotes] {
+                let file = below.join(branch);
+                let parents = file.ancestors().skip(1).take_while(|dir| dir.starts_with(below));
+                paths.extend(parents.filter(|dir| dir.is_dir()).map(Path::to_owned));
+            }
         }
         paths.into_iter().collect()
     }

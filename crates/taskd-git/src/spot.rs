@@ -7,6 +7,7 @@
 //!
 //! - `taskd`: the marker. Written first, removed last.
 //! - `taskd-ready`: the files are whole. Absent while they are being set.
+//! - `taskd-filling`: what is in the directory was put there by us, and nobody has worked there yet.
 //! - `taskd-removing`: the worktree is proven to be removable and is being removed.
 //! - `taskd-index`: the stat cache of our snapshots; the worktree's own `index` is the agent's.
 
@@ -90,7 +91,7 @@ impl Spot {
         let link = self.dir.join(".git");
         self.write("gitdir", &line(b"", &link))?;
         fs::create_dir_all(&self.dir).map_err(io("creating the worktree", &self.dir))?;
-        replace(&link, &self.link())?;
+        self.write_link()?;
         if found == Found::New {
             self.unset("taskd-ready")?;
             self.unset("taskd-index")?;
@@ -120,6 +121,11 @@ impl Spot {
         let flags = RepositoryOpenFlags::NO_SEARCH | RepositoryOpenFlags::NO_DOTGIT;
         Repository::open_ext(&self.meta, flags, none)
             .map_err(git("opening the worktree", self.dir.display()))
+    }
+
+    /// Writes the worktree's `.git` file.
+    pub(crate) fn write_link(&self) -> Result<(), GitError> {
+        replace(&self.dir.join(".git"), &self.link())
     }
 
     /// What the worktree's `.git` file says.

@@ -10,6 +10,9 @@ use taskd_model::Oid;
 
 use crate::error::{GitError, git, io};
 use crate::files::{Files, write_own_index};
+use crate::fill::fill;
+use crate::kept::{KINDS, KeptFor};
+use crate::pool::go_on;
 use crate::repo::{Repo, commit, from_git, to_git, tree, write_commit};
 use crate::spot::{Found, Kind, Spot};
 
@@ -45,6 +48,8 @@ pub struct Prepared {
     pub path: PathBuf,
     /// It was not there before.
     pub created: bool,
+    /// It was made from a spare.
+    pub from_spare: bool,
     /// The files that were there have been kept.
     pub kept: bool,
     /// Where differing files were saved before they were replaced.
@@ -56,6 +61,31 @@ pub struct Prepared {
 pub struct Removed {
     /// Where files that differed from the named checkpoint were saved.
     pub salvaged: Option<Oid>,
+}
+
+/// The files are being written into a worktree that was empty: nothing in it is anybody's work.
+pub(crate) const FILLING: &str = "taskd-filling";
+
+/// Claims a worktree; one that was being filled when we were killed begins anew.
+fn claim_whole(spot: &Spot) -> Result<Found, GitError> {
+    if spot.claimed()? && spot.flag(FILLING) && !spot.flag("taskd-ready") {
+        spot.remove()?;
+    }
+    spot.claim()
+}
+
+/// Writes the files of a new worktree. False if it is not new, or libgit2 must do it.
+fn filled(
+    repo: &Repository,
+    spot: &Spot,
+    target: &git2::Tree<'_>,
+    found: Found,
+) -> Result<bool, GitError> {
+    if found == Found::There {
+        return Ok(false);
+    }
+    spot.set(FILLING)?;
+    fill(repo, spot, target)
 }
 
 impl Repo {
@@ -71,14 +101,32 @@ impl Repo {
         commit(&repo, base)?;
         commit(&repo, target)?;
         self.clear_ref_locks(name)?;
-        let found = spot.claim()?;
+        let found = claim_whole(&spot)?;
         spot.reset_state(base)?;
         let kept = keep && found == Found::There && spot.flag("taskd-ready");
-        let salvaged = if kept { None } else { self.set_files(&spot, base, target, found)? };
+        let spare = if found == Found::New { self.take_spare(&spot)? } else { None };
+        let salvaged = match spare {
+            Some(from) => {
+                spot.reset_state(target)?;
+                go_on(&spot, from, &tree(&repo, target)?)?;
+                spot.reset_state(base)?;
+                None
+            }
+            None if kept => None,
+            None => self.set_files(&spot, base, target, found)?,
+        };
         let repo = spot.open()?;
-        write_own_index(&spot, &tree(&repo, base)?)?;
+        let now = if kept { None } else { Some(tree(&repo, target)?) };
+        write_own_index(&repo, &spot, &tree(&repo, base)?, now.as_ref())?;
         spot.set("taskd-ready")?;
-        Ok(Prepared { path: spot.dir, created: found == Found::New, kept, salvaged })
+        spot.unset(FILLING)?;
+        Ok(Prepared {
+            path: spot.dir,
+            created: found == Found::New,
+            from_spare: spare.is_some(),
+            kept,
+            salvaged,
+        })
     }
 
     /// Makes a reusable detached checkout of exactly this commit's files, for a gate. Ignored files
@@ -87,16 +135,19 @@ impl Repo {
         let spot = self.spot(dir_name, Kind::Scratch)?;
         let repo = self.open()?;
         commit(&repo, commit_id)?;
-        spot.claim()?;
+        let found = claim_whole(&spot)?;
         spot.unset("taskd-ready")?;
         spot.reset_state(commit_id)?;
         let repo = spot.open()?;
         let target = tree(&repo, commit_id)?;
-        let mut files = Files::open(&repo, &spot, &target)?;
-        files.snapshot(&target)?;
-        files.become_tree(&target)?;
-        write_own_index(&spot, &target)?;
+        if !filled(&repo, &spot, &target, found)? {
+            let mut files = Files::open(&repo, &spot, &target)?;
+            let now = files.snapshot(&target)?.tree;
+            files.become_tree(now, &target)?;
+        }
+        write_own_index(&repo, &spot, &target, Some(&target))?;
         spot.set("taskd-ready")?;
+        spot.unset(FILLING)?;
         Ok(spot.dir)
     }
 
@@ -122,7 +173,7 @@ impl Repo {
             // Without the flag the files are half set, and what they replaced is saved already.
             if there && spot.flag("taskd-ready") {
                 spot.reset_state(checkpoint)?;
-                salvaged = self.salvage(&spot, checkpoint, from_git(saved.tree_id()))?;
+                salvaged = self.salvage(&spot, checkpoint, from_git(saved.tree_id()))?.0;
             }
         }
         spot.remove()?;
@@ -138,21 +189,30 @@ impl Repo {
     ) -> Result<Option<Oid>, GitError> {
         let repo = spot.open()?;
         let target_tree = tree(&repo, target)?;
-        let salvaged = match found {
-            Found::There => self.salvage(spot, base, from_git(target_tree.id()))?,
-            Found::New => None,
+        let (salvaged, saved) = match found {
+            Found::There => {
+                let (salvaged, tree) = self.salvage(spot, base, from_git(target_tree.id()))?;
+                (salvaged, Some(tree))
+            }
+            Found::New => (None, None),
         };
         spot.unset("taskd-ready")?;
         spot.reset_state(target)?;
-        let mut files = Files::open(&repo, spot, &target_tree)?;
-        files.snapshot(&target_tree)?;
-        files.become_tree(&target_tree)?;
+        if !filled(&repo, spot, &target_tree, found)? {
+            let mut files = Files::open(&repo, spot, &target_tree)?;
+            let now = match saved {
+                Some(tree) => tree,
+                None => files.snapshot(&target_tree)?.tree,
+            };
+            files.become_tree(now, &target_tree)?;
+        }
         spot.reset_state(base)?;
         Ok(salvaged)
     }
 
-    /// Saves the files unless they are the target's, the base's, or saved already.
-    fn salvage(&self, spot: &Spot, base: Oid, target: Oid) -> Result<Option<Oid>, GitError> {
+    /// Saves the files unless they are the target's, the base's, or saved already; also says which
+    /// tree they are.
+    fn salvage(&self, spot: &Spot, base: Oid, target: Oid) -> Result<(Option<Oid>, Oid), GitError> {
         let repo = spot.open()?;
         let parent = commit(&repo, base)?;
         let loop_ref = self.own_ref(&format!("loops/{}", spot.name));
@@ -163,13 +223,13 @@ impl Repo {
             return Err(GitError::CannotSave { name: spot.name.clone(), paths: snapshot.left_out });
         }
         let mut known = vec![target, from_git(parent.tree_id()), from_git(seed.id())];
-        for kind in ["salvage", "before-rebase"] {
+        for kind in ["salvage", "before-rebase", "before-rewind"] {
             if let Some((_, last)) = self.kept_refs(&repo, kind, &spot.name)?.pop() {
                 known.push(from_git(tree(&repo, last)?.id()));
             }
         }
         if known.contains(&snapshot.tree) {
-            return Ok(None);
+            return Ok((None, snapshot.tree));
         }
         let files = repo
             .find_tree(to_git(snapshot.tree))
@@ -179,7 +239,7 @@ impl Repo {
         let message = format!("taskd: files of {} saved before they were replaced\n", spot.name);
         let saved = write_commit(&repo, &files, &[&parent], &message, &by)?;
         self.keep_ref(&repo, "salvage", &spot.name, saved)?;
-        Ok(Some(saved))
+        Ok((Some(saved), snapshot.tree))
     }
 
     /// Names a commit `refs/taskd/<tag>/<kind>/<name>/<n>` unless the last one names it already;
@@ -243,7 +303,7 @@ impl Repo {
     pub(crate) fn clear_ref_locks(&self, name: &str) -> Result<(), GitError> {
         let own = self.git_dir().join(self.own_ref(""));
         let mut stale = vec![own.join(format!("loops/{name}.lock"))];
-        for kind in ["salvage", "before-rebase", "agent"] {
+        for kind in KINDS.map(KeptFor::word) {
             let Ok(entries) = fs::read_dir(own.join(kind).join(name)) else { continue };
             let paths = entries.filter_map(|entry| entry.ok().map(|entry| entry.path()));
             stale.extend(paths.filter(|path| path.extension().is_some_and(|e| e == "lock")));

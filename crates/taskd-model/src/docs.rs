@@ -59,6 +59,9 @@ pub struct GateDoc {
     /// Longest run of one command, in milliseconds.
     #[serde(default)]
     pub timeout_ms: u64,
+    /// How often a red gate is run again on the same tree before it counts as red.
+    #[serde(default, skip_serializing_if = "is_zero_u32")]
+    pub retries: u32,
     /// Files an agent must not change, as globs.
     #[serde(default)]
     pub protect: Vec<String>,
@@ -79,6 +82,9 @@ pub struct GateSettings {
     /// Longest run of one command, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
+    /// How often a red gate is run again on the same tree before it counts as red.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retries: Option<u32>,
     /// Files an agent must not change, as globs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub protect: Option<Vec<String>>,
@@ -92,7 +98,16 @@ impl GateSettings {
             quick: self.quick.or(under.quick),
             run: if self.run.is_empty() { under.run } else { self.run },
             timeout_ms: self.timeout_ms.or(under.timeout_ms),
-            protect: self.protect.or(under.protect),
+            retries: self.retries.or(under.retries),
+            // Who protects a file does so whatever others protect.
+            protect: match (self.protect, under.protect) {
+                (Some(mut own), Some(theirs)) => {
+                    own.extend(theirs);
+                    own.dedup();
+                    Some(own)
+                }
+                (own, theirs) => own.or(theirs),
+            },
         }
     }
 }
@@ -229,6 +244,11 @@ pub struct McpDoc {
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_zero_u32(it: &u32) -> bool {
+    *it == 0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
 fn is_zero(it: &u64) -> bool {
     *it == 0
 }

@@ -3,7 +3,9 @@
 //! An effect is wanted or not wanted; nobody sends or cancels one. It ends in exactly one
 //! [`Outcome`], and everything it [`Hold`]s stays held until that outcome is in the log.
 
+mod facts;
 mod outcome;
+mod proof;
 mod queue;
 mod relay;
 mod run;
@@ -13,7 +15,9 @@ pub use run::{AgentRun, Remark};
 
 use serde::{Deserialize, Serialize};
 
+pub use self::facts::{GateFacts, NAMED_PATH_BYTES, NAMED_PATHS, Suspicion, Tampered, TestCounts};
 pub use self::outcome::{ContextUse, Outcome};
+pub use self::proof::{GateProof, RedRun, bounded_names, gate_digest};
 pub use self::queue::QueueOp;
 pub use self::relay::{CallWanted, Depth, Relay, Taken};
 use crate::{Digest, LoopId, Oid, PlanId, ProjectId, RateLevels, Seq, Usage, usage::is_zero};
@@ -119,6 +123,9 @@ pub enum Work {
         commit: Oid,
         /// Its tree, to which the evidence binds.
         tree: Oid,
+        /// Loops whose commits stand below it on the same tip and pass or fail with it.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        with: Vec<LoopId>,
     },
     /// Move a ref by compare-and-swap.
     Publish {
@@ -141,6 +148,8 @@ pub enum PrepareMode {
     Restore(Oid),
     /// What is there; if the worktree is gone, the checkpoint or else the base.
     Keep(Option<Oid>),
+    /// Exactly the files of this earlier commit; what came after it is kept under a ref.
+    Rewind(Oid),
 }
 
 /// What an effect keeps others from using until it has ended.
@@ -218,6 +227,12 @@ pub struct GateReport {
     pub tests: Option<u32>,
     /// How long it took, in milliseconds.
     pub ms: u64,
+    /// What speaks against trusting that answer alone.
+    #[serde(default, skip_serializing_if = "GateFacts::is_empty")]
+    pub facts: Box<GateFacts>,
+    /// Which gate was run on what; nothing where nothing ran, and in logs of 0.1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof: Option<Box<GateProof>>,
 }
 
 /// Something the core must know before an effect ends.
@@ -299,6 +314,8 @@ pub struct Order {
     pub target: String,
     /// The loop it concerns, with what its work may need.
     pub subject: Option<Subject>,
+    /// Documents (`SpecDoc`) of other specs whose work is gated in one with it.
+    pub beside: Vec<Digest>,
 }
 
 /// The loop an order concerns: everything a prompt or a git step needs to know about it.

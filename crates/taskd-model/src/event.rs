@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Change, CircuitChange, Digest, Disk, EffectId, Evidence, Limit, Limits, LoopId, Observation,
-    Oid, Outcome, Owner, PlanId, ProjectId, Purse, QueueOp, Reason, Seq, SpecId, Status, Time,
-    Verdict, Work,
+    Oid, Outcome, Owner, PlanId, ProjectId, Purse, QueueOp, Reason, Seq, SpecId, Status,
+    Suspicion, Time, Verdict, Work,
 };
 
 pub use self::heads::{ChangeCause, LandPolicy, PlanHead, Priority, SpecHead, Worker};
@@ -75,8 +75,11 @@ pub enum QueueEnd {
         commit: Oid,
         /// The tip it was built and gated on.
         onto: Oid,
-        /// The gate's evidence.
+        /// The gate's evidence. Of several commits that were gated in one it is the last one's.
         evidence: Evidence,
+        /// Loops whose work was gated and published in one with it.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        with: Vec<LoopId>,
     },
     /// The ref has it already.
     Empty,
@@ -90,6 +93,13 @@ pub enum QueueEnd {
         /// The files, one a line, as a blob.
         files: Digest,
     },
+    /// It is on a branch of the remote, and a pull request asks for it.
+    Proposed {
+        /// The commit on that branch.
+        commit: Oid,
+        /// Where the pull request is; at most 300 characters.
+        url: String,
+    },
     /// The person has the target checked out with changes; at most 200 characters.
     Held {
         /// What is in the way.
@@ -102,6 +112,21 @@ pub enum QueueEnd {
     },
     /// Its loop no longer wants it.
     Withdrawn,
+}
+
+/// What a person arranges in a landing queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Arranged {
+    /// It is not begun, built or gated until it is released.
+    Held,
+    /// It has its turn again.
+    Released,
+    /// Its turn comes earlier or later.
+    Moved {
+        /// The loop before whose entry it goes; nothing for the first place.
+        before: Option<LoopId>,
+    },
 }
 
 /// A fact.
@@ -283,10 +308,38 @@ pub enum Event {
         /// Tests, where the output says so.
         tests: Option<u32>,
     },
+    /// The loop's tree changes what decides about it, or its tests are fewer than the base's: it
+    /// goes nowhere until a person says so. Said once for each gate that finds it.
+    GateTamperSuspected {
+        /// What.
+        suspicion: Box<Suspicion>,
+    },
+    /// The same gate said both red and green of the same tree. It changes nothing; it is told.
+    GateFlaked {
+        /// The gate that said otherwise than before, or first red and then green.
+        effect: EffectId,
+        /// The tree.
+        tree: Oid,
+        /// Digest of the gate's commands.
+        gate: Digest,
+        /// Tests that failed when it was red, where the output says so.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        tests: Vec<String>,
+        /// The event in which it said otherwise; nothing where both were in this one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        other: Option<Seq>,
+    },
     /// The loop's work waits for a person's word to land.
     ApprovalAsked,
     /// A person said it may land.
     Approved,
+    /// Proposed work was seen on its target.
+    LandingSeen {
+        /// The commit that has it there: the one that was proposed, or one with the same changes.
+        commit: Oid,
+        /// What that commit stands on.
+        onto: Oid,
+    },
     /// A person wants work that is held by changes in a checkout on its target now, beside those
     /// changes.
     SyncAsked,
@@ -298,6 +351,18 @@ pub enum Event {
     /// A person wants the loop to know something in its next prompt.
     NoteAdded {
         /// The text, as a blob.
+        note: Digest,
+    },
+    /// A person sent the loop's files back to an earlier state of its work: what runs ends, the files
+    /// become those, and the next iteration begins there.
+    Rewound {
+        /// The commit with the files.
+        to: Oid,
+        /// The commit that work stood on then.
+        base: Oid,
+        /// The iteration it is of; 0 for the base itself.
+        iteration: u32,
+        /// What the next prompt says of it, as a blob.
         note: Digest,
     },
     /// A person answered a question of the loop's agent. The first answer counts.
@@ -380,6 +445,12 @@ pub enum Event {
         op: QueueOp,
         /// How.
         end: QueueEnd,
+    },
+    /// A person arranged what the landing queue does with a loop's work; of no loop, with all of
+    /// the project's.
+    QueueArranged {
+        /// What.
+        how: Arranged,
     },
 }
 
@@ -494,11 +565,15 @@ kinds! {
     LimitReached => "limit_reached",
     InternalError => "internal_error",
     Passed => "passed",
+    GateTamperSuspected => "gate_tamper_suspected",
+    GateFlaked => "gate_flaked",
     ApprovalAsked => "approval_asked",
     Approved => "approved",
+    LandingSeen => "landing_seen",
     SyncAsked => "sync_asked",
     Rejected => "rejected",
     NoteAdded => "note_added",
+    Rewound => "rewound",
     QuestionAnswered => "question_answered",
     PauseAsked => "pause_asked",
     ResumeAsked => "resume_asked",
@@ -512,4 +587,5 @@ kinds! {
     BudgetRenewed => "budget_renewed",
     QueueEntered => "queue_entered",
     QueueLeft => "queue_left",
+    QueueArranged => "queue_arranged",
 }

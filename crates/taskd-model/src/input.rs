@@ -48,6 +48,26 @@ pub enum Command {
         /// The text, as a blob.
         note: Digest,
     },
+    /// Send a loop's files back to an earlier state of its work, and go on from there.
+    Rewind {
+        /// The loop.
+        id: LoopId,
+        /// The commit with the files.
+        to: Oid,
+        /// The commit that work stood on then.
+        base: Oid,
+        /// The iteration it is of; 0 for the base itself.
+        iteration: u32,
+        /// What the next prompt says of it, as a blob.
+        note: Digest,
+    },
+    /// Take landed work off its target again.
+    Undo {
+        /// The loop.
+        id: LoopId,
+        /// Where its target is: nobody watches the target of a plan that is over.
+        tip: Oid,
+    },
     /// Answer a question of an agent.
     Answer {
         /// The event that asked it.
@@ -75,6 +95,27 @@ pub enum Command {
         bucket: String,
         /// End a silence after refusals too.
         refusals: bool,
+    },
+    /// Bring nothing of these loops, or of whole projects, until it is released.
+    HoldQueue {
+        /// The loops.
+        ids: Vec<LoopId>,
+        /// The projects.
+        projects: Vec<ProjectId>,
+    },
+    /// What was held has its turn again; of a project, all that was held in it.
+    ReleaseQueue {
+        /// The loops.
+        ids: Vec<LoopId>,
+        /// The projects.
+        projects: Vec<ProjectId>,
+    },
+    /// Give an entry of the landing queue another turn.
+    MoveQueue {
+        /// The loop whose entry it is.
+        id: LoopId,
+        /// The loop before whose entry it goes; nothing for the first place.
+        before: Option<LoopId>,
     },
     /// Start nothing new until [`Command::Unpark`].
     Park,
@@ -131,6 +172,17 @@ pub enum Input {
         commits: u32,
         /// The old tip is not among the ancestors of the new one.
         rewritten: bool,
+    },
+    /// The main watcher found proposed work on its target.
+    LandingSeen {
+        /// The loop.
+        id: LoopId,
+        /// What was proposed; of something older it says nothing.
+        proposed: Oid,
+        /// The commit that has it there.
+        commit: Oid,
+        /// What that stands on.
+        onto: Oid,
     },
     /// A bug in deciding about this loop: fail it rather than the rest.
     Panicked {

@@ -29,13 +29,14 @@ pub use docs::{
     TypeDoc, TypeLimits, decode_doc, encode_doc,
 };
 pub use effect::{
-    AgentRun, CallWanted, Change, ContextUse, Delta, Depth, Evidence, Failure, GateReport, Hold,
-    IterationNote, Observation, Order, Outcome, Owner, PrepareMode, QueueOp, Relay, Remark,
-    Subject, Taken, ToolCall, TurnRef, Verdict, Work,
+    AgentRun, CallWanted, Change, ContextUse, Delta, Depth, Evidence, Failure, GateFacts,
+    GateProof, GateReport, Hold, IterationNote, NAMED_PATH_BYTES, NAMED_PATHS, Observation, Order,
+    Outcome, Owner, PrepareMode, QueueOp, RedRun, Relay, Remark, Subject, Suspicion, Taken,
+    Tampered, TestCounts, ToolCall, TurnRef, Verdict, Work, bounded_names, gate_digest,
 };
 pub use event::{
-    Actor, ChangeCause, DecodeError, Event, KINDS, LandPolicy, MAX_EVENT_BYTES, PlanHead, Priority,
-    QueueEnd, Record, SpecHead, Worker,
+    Actor, Arranged, ChangeCause, DecodeError, Event, KINDS, LandPolicy, MAX_EVENT_BYTES, PlanHead,
+    Priority, QueueEnd, Record, SpecHead, Worker,
 };
 pub use fault::{BodyKind, Fault, causes};
 pub use ids::{Digest, EffectId, LoopId, Oid, ParseIdError, PlanId, ProjectId, Seq, SpecId, Time};

@@ -57,6 +57,18 @@ pub struct Limits {
     /// Longest silence after refusals that name no time, in milliseconds.
     #[serde(default = "silence_max_ms", skip_serializing_if = "is_usual_silence")]
     pub silence_max_ms: u64,
+    /// How many must wait to land on one branch to be gated together; 0 and 1 for never.
+    #[serde(default = "batch", skip_serializing_if = "is_usual_batch")]
+    pub batch: u32,
+}
+
+fn batch() -> u32 {
+    4
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the shape serde wants")]
+fn is_usual_batch(loops: &u32) -> bool {
+    *loops == batch()
 }
 
 fn silence_max_ms() -> u64 {
@@ -95,6 +107,7 @@ impl Default for Limits {
             output_tokens_per_minute: 0,
             call_deadline_ms: call_deadline_ms(),
             silence_max_ms: silence_max_ms(),
+            batch: batch(),
         }
     }
 }

@@ -34,6 +34,8 @@ pub fn crowd(loops: u32) -> (Coordinator, Time, Input) {
         log: Digest::of(b""),
         tests: None,
         ms: 1,
+        facts: Box::default(),
+        proof: None,
     };
     // The base is checked once; every plan begins there.
     let outcome = Outcome::BaseChecked(green);

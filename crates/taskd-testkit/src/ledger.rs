@@ -1,11 +1,13 @@
 //! What must hold of any log, record by record: a second opinion that shares no code with the core.
 
+mod queue;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use taskd_model::{
-    CallWanted, CircuitChange, EffectId, Event, Failure, LandPolicy, Limit, Limits, LoopId,
-    MAX_EVENT_BYTES, Observation, Oid, Outcome, Owner, PlanHead, PlanId, Purse, QueueEnd, QueueOp,
-    Reason, Record, Relay, Room, Seq, SpecHead, Status, Time, Usage, Work, Worker,
+    Arranged, CallWanted, CircuitChange, Digest, EffectId, Event, Failure, Limit, Limits, LoopId,
+    MAX_EVENT_BYTES, Observation, Oid, Outcome, Owner, PlanHead, PlanId, PrepareMode, ProjectId,
+    Purse, QueueOp, Reason, Record, Relay, Room, Seq, SpecHead, Status, Time, Usage, Work, Worker,
 };
 
 use crate::{
@@ -23,6 +25,8 @@ pub(crate) struct LoopRow {
     pub(crate) approved: bool,
     /// Its agent's last run failed and was judged by the gate.
     pub(crate) doubted: bool,
+    /// Its last gate found something against it.
+    pub(crate) suspect: bool,
     pub(crate) held: bool,
     pub(crate) deferred: bool,
     pub(crate) spent: Usage,
@@ -35,6 +39,11 @@ pub(crate) struct LoopRow {
     iteration: u32,
     iteration_open: bool,
     landed: bool,
+    /// The commit that brought it onto its target, if one did.
+    pub(crate) landed_as: Option<Oid>,
+    undone: bool,
+    /// It was sent back to this state, which stood on that base, and is not there yet.
+    rewinding: Option<(Oid, Oid)>,
     /// Requests in a row that were larger than the provider takes, and the most tokens since.
     too_large: u32,
     most_tokens: u64,
@@ -77,6 +86,13 @@ pub(crate) struct Ledger {
     buckets: BTreeMap<String, BucketRow>,
     /// Trees with a green outcome, by the event that holds it.
     green: BTreeMap<Seq, Oid>,
+    /// Trees and the gates they passed.
+    /// What people hold.
+    pub(crate) loops_on_hold: BTreeSet<LoopId>,
+    pub(crate) queues_on_hold: BTreeSet<ProjectId>,
+    gates_passed: BTreeSet<(Oid, Digest)>,
+    /// Commits that were built for the landing queue, and what each stands on.
+    built: BTreeMap<Oid, Oid>,
     agents: u32,
     /// Until when agents said they do not work, by name.
     recesses: BTreeMap<String, Time>,
@@ -151,6 +167,17 @@ impl Ledger {
             }
             (Event::QueueEntered { op }, _) => self.entered(*op)?,
             (Event::QueueLeft { entry, op, end }, _) => self.left(*entry, *op, end, tally)?,
+            (Event::QueueArranged { how }, id) => {
+                tally.arranged += 1;
+                let (project, loops) = (record.project, &mut self.loops_on_hold);
+                match (how, id, project) {
+                    (Arranged::Held, Some(id), _) => _ = loops.insert(id),
+                    (Arranged::Released, Some(id), _) => _ = loops.remove(&id),
+                    (Arranged::Held, None, Some(id)) => _ = self.queues_on_hold.insert(id),
+                    (Arranged::Released, None, Some(id)) => _ = self.queues_on_hold.remove(&id),
+                    _ => {}
+                }
+            }
             (event, Some(id)) => self.of_loop(id, event, tally)?,
             _ => {}
         }
@@ -194,6 +221,10 @@ impl Ledger {
             let works = matches!(row.status, Status::Running | Status::Rebasing);
             check(works, || format!("{loop_id} starts {work} while {}", row.status))?;
             check(!row.landed, || format!("{loop_id} starts {work} after it landed"))?;
+            let back = row.rewinding.is_none_or(|(to, base)| {
+                *work == Work::Prepare { base, mode: PrepareMode::Rewind(to) }
+            });
+            check(back, || format!("{loop_id} starts {work} before its files are those"))?;
             let released = self.released.contains(&loop_id.plan());
             check(released, || format!("{loop_id} starts {work} before its base was checked"))?;
         }
@@ -238,6 +269,10 @@ impl Ledger {
                 check(self.gates <= self.limits.gates, || format!("{id}: too many gates"))?;
             }
             _ => {}
+        }
+        if let Work::BuildCandidate { op, .. } | Work::GateCandidate { op, .. } = work {
+            let held = self.is_on_hold(*op);
+            check(!held, || format!("{id} {work} starts while a person holds it"))?;
         }
         self.open.insert(id, OpenRow { owner, work: work.clone(), at, booked: Usage::default() });
         Ok(())
@@ -323,10 +358,10 @@ impl Ledger {
         {
             self.composed(of, [*worst_micros, *worst_tokens]);
         }
-        if let (Owner::Loop(of), Outcome::AgentDone { run, .. }) = (open.owner, outcome)
+        if let Owner::Loop(of) = open.owner
             && let Some(row) = self.loops.get_mut(&of)
         {
-            row.doubted = run.judged;
+            row.ended(&open.work, outcome);
         }
         if let (Work::Agent { .. }, Owner::Loop(of)) = (&open.work, open.owner)
             && let Some(Failure::NotBefore(ms)) = outcome.failure()
@@ -340,9 +375,22 @@ impl Ledger {
             (Outcome::Failed { .. }, _) => tally.failures += 1,
             (Outcome::Gated { tree, report: Some(report), .. }, _) if report.green => {
                 self.green.insert(record.seq, *tree);
+                if let Owner::Loop(of) = open.owner {
+                    self.gates_passed.insert((*tree, self.loops[&of].head.gate));
+                }
             }
-            (Outcome::CandidateGated(report), Work::GateCandidate { tree, .. }) if report.green => {
-                self.green.insert(record.seq, *tree);
+            (Outcome::CandidateGated(report), Work::GateCandidate { op, tree, with, .. }) => {
+                tally.stacks_red += u64::from(!report.green && !with.is_empty());
+                if report.green {
+                    self.green.insert(record.seq, *tree);
+                    let below = with.iter().map(|it| QueueOp::Land(*it));
+                    let gates = below.chain([*op]).map(|it| (*tree, self.gate_of(it)));
+                    let gates: Vec<_> = gates.collect();
+                    self.gates_passed.extend(gates);
+                }
+            }
+            (Outcome::Built { commit, .. }, Work::BuildCandidate { onto, .. }) => {
+                self.built.insert(*commit, *onto);
             }
             (Outcome::BaseChecked(report), _) => tally.bases_red += u64::from(!report.green),
             (Outcome::Rebased { conflicts: 0, .. }, _) => tally.rebases += 1,
@@ -372,64 +420,6 @@ impl Ledger {
             }
             _ => {}
         }
-    }
-
-    fn entered(&mut self, op: QueueOp) -> Result<(), String> {
-        check(!self.rests(), || format!("{op} is queued while everything rests"))?;
-        let Some(id) = op.loop_id() else { return Ok(()) };
-        let (row, plan) = (&self.loops[&id], &self.plans[&id.plan()]);
-        let again = row.status == Status::Complete && matches!(op, QueueOp::Integrate(_));
-        check(row.passed, || format!("{op} without having passed"))?;
-        check(row.status == Status::Running || again, || format!("{op} while {}", row.status))?;
-        if matches!(op, QueueOp::Land(_)) {
-            let may = match plan.land {
-                LandPolicy::Never => false,
-                LandPolicy::Ask => row.approved,
-                LandPolicy::OnGate => row.approved || !row.doubted,
-            };
-            check(may && !row.held, || format!("{op} without a person's word"))?;
-            let landed = |need: &u16| {
-                let mut need_id = id;
-                need_id.spec.index = *need;
-                self.loops[&need_id].landed
-            };
-            check(row.head.needs.iter().all(landed), || format!("{op} before what it needs"))?;
-        }
-        Ok(())
-    }
-
-    fn left(
-        &mut self,
-        entry: Seq,
-        op: QueueOp,
-        end: &QueueEnd,
-        tally: &mut Tally,
-    ) -> Result<(), String> {
-        if let QueueEnd::Done { evidence, .. } = end {
-            tally.evidence_reused += u64::from(evidence.seq < entry);
-            let green = self.green.get(&evidence.seq) == Some(&evidence.tree);
-            check(green, || format!("{op} without evidence for its tree"))?;
-        }
-        let Some(id) = op.loop_id() else {
-            tally.refreshed += u64::from(matches!(end, QueueEnd::Done { .. }));
-            return Ok(());
-        };
-        let row = self.loops.get_mut(&id).expect("added");
-        let lands = matches!(op, QueueOp::Land(_));
-        match end {
-            QueueEnd::Done { commit, .. } => row.brought.push(Some(*commit)),
-            QueueEnd::Empty => row.brought.push(None),
-            QueueEnd::Held { .. } => (row.held, tally.held) = (true, tally.held + 1),
-            QueueEnd::Red { .. } | QueueEnd::Conflict { .. } => tally.sent_back += 1,
-            QueueEnd::Failed { .. } | QueueEnd::Withdrawn => {}
-        }
-        if matches!(end, QueueEnd::Done { .. } | QueueEnd::Empty) {
-            check(!lands || !row.landed, || format!("{id} lands twice"))?;
-            row.landed |= lands;
-            tally.landed += u64::from(lands);
-            tally.integrated += u64::from(!lands);
-        }
-        Ok(())
     }
 
     fn of_loop(&mut self, id: LoopId, event: &Event, tally: &mut Tally) -> Result<(), String> {
@@ -490,12 +480,14 @@ impl Ledger {
                 check(green, || format!("{id} passes without evidence"))?;
                 (row.passed, row.approved, row.held) = (true, false, false);
             }
+            Event::GateTamperSuspected { .. } => row.is_suspect(tally),
             Event::Approved => (row.approved, row.held) = (true, false),
             Event::SyncAsked => row.held = false,
             Event::Rejected { .. } => {
                 (row.passed, row.approved, row.held) = (false, false, false);
                 tally.rejected += 1;
             }
+            Event::Rewound { to, base, .. } => row.sent_to((*to, *base), tally)?,
             Event::ResumeAsked => row.resumed(tally),
             Event::Deferred { .. } => row.deferred = true,
             Event::DeferralOver => row.deferred = false,
@@ -536,6 +528,7 @@ impl LoopRow {
             passed: false,
             approved: false,
             doubted: false,
+            suspect: false,
             held: false,
             deferred: false,
             spent: Usage::default(),
@@ -544,14 +537,50 @@ impl LoopRow {
             iteration: 0,
             iteration_open: false,
             landed: false,
+            landed_as: None,
+            undone: false,
+            rewinding: None,
             too_large: 0,
             most_tokens: u64::MAX,
         }
     }
 
+    /// Work of its own ended.
+    fn ended(&mut self, work: &Work, outcome: &Outcome) {
+        if let Outcome::AgentDone { run, .. } = outcome {
+            self.doubted = run.judged;
+        }
+        if let Outcome::Gated { .. } = outcome {
+            self.suspect = false;
+        }
+        let back = matches!(work, Work::Prepare { mode: PrepareMode::Rewind(_), .. });
+        if back && matches!(outcome, Outcome::Prepared { .. }) {
+            self.rewinding = None;
+        }
+    }
+
+    /// Whatever was said of it was said without knowing that.
+    fn is_suspect(&mut self, tally: &mut Tally) {
+        (self.suspect, self.approved) = (true, false);
+        tally.suspected += 1;
+    }
+
+    /// It was sent back to an earlier state, and the base that stood on.
+    fn sent_to(&mut self, state: (Oid, Oid), tally: &mut Tally) -> Result<(), String> {
+        tally.rewound += 1;
+        check(0 < self.iteration, || "a loop goes back before it began".to_owned())?;
+        (self.passed, self.approved, self.held) = (false, false, false);
+        self.suspect = false;
+        (self.iteration_open, self.deferred) = (false, false);
+        self.rewinding = Some(state);
+        self.head.limits.iterations = self.head.limits.iterations.max(self.iteration + 1);
+        Ok(())
+    }
+
     fn begins(&mut self, n: u32) {
         (self.iteration, self.iteration_open, self.too_large) = (n, true, 0);
         (self.passed, self.approved, self.held) = (false, false, false);
+        self.suspect = false;
     }
 
     /// A person let it go on.

@@ -1,8 +1,8 @@
 //! How work ends, by what the world is when it does.
 
 use taskd_model::{
-    AgentRun, Change, Code, Digest, EffectId, Failure, Fault, GateReport, Oid, Outcome,
-    PrepareMode, QueueOp, Relay, Usage, Work,
+    AgentRun, Change, Code, Digest, EffectId, Failure, Fault, GateFacts, GateReport, LoopId, Oid,
+    Outcome, PrepareMode, QueueOp, Relay, Tampered, TestCounts, Usage, Work,
 };
 
 use crate::{
@@ -129,11 +129,7 @@ fn done(world: &mut World, id: EffectId) -> Outcome {
         Work::Gate => gate(world, id),
         Work::Rebase { onto } => rebase(world, id, *onto),
         Work::BuildCandidate { op, onto, merges } => build(world, id, *op, *onto, *merges),
-        Work::GateCandidate { op, commit, .. } => {
-            let files = world.git.files(*commit);
-            let gate = gate_of(world, *op);
-            Outcome::CandidateGated(gate_on(world, &files, gate))
-        }
+        Work::GateCandidate { op, commit, with, .. } => gate_candidate(world, *op, *commit, with),
         Work::Publish { op, commit, expected } => publish(world, id, *op, *commit, *expected),
     }
 }
@@ -143,7 +139,7 @@ fn prepare(world: &mut World, id: EffectId, base: Oid, mode: PrepareMode) -> Out
     let there = world.worktrees.contains_key(&loop_id);
     let at = match mode {
         PrepareMode::Fresh => base,
-        PrepareMode::Restore(at) => at,
+        PrepareMode::Restore(at) | PrepareMode::Rewind(at) => at,
         PrepareMode::Keep(_) if there => return Outcome::Prepared { salvaged: None },
         PrepareMode::Keep(at) => at.unwrap_or(base),
     };
@@ -160,7 +156,10 @@ fn gate(world: &mut World, id: EffectId) -> Outcome {
     let markers = git::markers(&files);
     let change = Change { files: git::difference(&base, &files), ..Change::default() };
     let digest = world.ledger.loops[&subject.id].head.gate;
-    let report = (change.files != 0).then(|| gate_on(world, &files, digest));
+    let mut report = (change.files != 0).then(|| gate_on(world, &files, digest));
+    if let Some(report) = &mut report {
+        report.facts.tampered = tampered(world);
+    }
     Outcome::Gated { checkpoint, tree: git::tree_of(&files), change, markers, report }
 }
 
@@ -172,6 +171,7 @@ fn rebase(world: &mut World, id: EffectId, onto: Oid) -> Outcome {
     let (files, conflicts) = world.git.merge(&base, &ours, &theirs);
     let checkpoint = world.git.commit(&[onto], files.clone());
     world.set_files(subject.id, files);
+    world.saved.push((subject.id, checkpoint, onto));
     let names = (conflicts != 0).then(|| Digest::of(b"files"));
     Outcome::Rebased { checkpoint, conflicts, files: names }
 }
@@ -188,6 +188,11 @@ fn build(world: &mut World, id: EffectId, op: QueueOp, onto: Oid, merges: Option
             }
             let base = world.merge_base(onto, target);
             (base, world.git.files(target), vec![onto, target])
+        }
+        None if let QueueOp::Undo(id) = op => {
+            let landed = world.ledger.loops[&id].landed_as.expect("only what landed is undone");
+            let before = *world.git.get(landed).parents.first().expect("built on a tip");
+            (world.git.files(landed), world.git.files(before), vec![onto])
         }
         None => {
             let subject = world.running[&id].subject().clone();
@@ -208,17 +213,40 @@ fn build(world: &mut World, id: EffectId, op: QueueOp, onto: Oid, merges: Option
     Outcome::Built { commit, tree }
 }
 
+/// The gates of all whose work is in it; the first that is red decides.
+fn gate_candidate(world: &mut World, op: QueueOp, commit: Oid, with: &[LoopId]) -> Outcome {
+    let files = world.git.files(commit);
+    let below = with.iter().map(|it| QueueOp::Land(*it));
+    let mut reports: Vec<GateReport> = Vec::new();
+    for op in below.chain([op]) {
+        let gate = gate_of(world, op);
+        reports.push(gate_on(world, &files, gate));
+    }
+    let red = reports.iter().position(|it| !it.green);
+    let mut report = reports.swap_remove(red.unwrap_or(reports.len() - 1));
+    if op.loop_id().is_some() {
+        report.facts.tampered = tampered(world);
+    }
+    Outcome::CandidateGated(report)
+}
+
 fn publish(world: &mut World, id: EffectId, op: QueueOp, commit: Oid, expected: Oid) -> Outcome {
     let order = world.running[&id].order.clone();
     let made = world.git.get(commit).clone();
     let fits = commit == expected || world.git.is_ancestor(expected, commit);
-    if !fits || (op.loop_id().is_some() && made.parents.first() != Some(&expected)) {
+    let mut below = made.parents.clone();
+    let mut height = 1;
+    while below != [expected] && below.len() == 1 && height < 16 {
+        below.clone_from(&world.git.get(below[0]).parents);
+        height += 1;
+    }
+    if !fits || (op.loop_id().is_some() && below.first() != Some(&expected)) {
         world.fail("a candidate is published that was not built on the tip");
     }
     if !world.has_green(made.tree, gate_of(world, op)) {
         world.fail("a tree is published that never passed its gate");
     }
-    let QueueOp::Land(loop_id) = op else {
+    let (QueueOp::Land(loop_id) | QueueOp::Undo(loop_id)) = op else {
         // An integration ref is ours alone: it is set, whatever it says.
         return Outcome::Published;
     };
@@ -240,7 +268,7 @@ fn publish(world: &mut World, id: EffectId, op: QueueOp, commit: Oid, expected: 
 }
 
 fn gate_of(world: &World, op: QueueOp) -> Digest {
-    match op.loop_id() {
+    match op.loop_id().filter(|_| !matches!(op, QueueOp::Undo(_))) {
         Some(id) => world.ledger.loops[&id].head.gate,
         None => world.ledger.plans[&op.plan()].gate,
     }
@@ -257,7 +285,25 @@ fn gate_on(world: &mut World, files: &Files, gate: Digest) -> GateReport {
         world.remember_green(tree, gate);
     }
     let summary = if green { "all good" } else { "2 tests fail" };
-    GateReport { green, summary: summary.to_owned(), log: hash, tests: Some(7), ms: 900 }
+    let run = if world.rng.chance(3) { 6 } else { 7 };
+    let counts = Some(TestCounts { run, skipped: 0 });
+    let facts = Box::new(GateFacts { tampered: None, counts });
+    GateReport {
+        green,
+        summary: summary.to_owned(),
+        log: hash,
+        tests: Some(run),
+        ms: 900,
+        facts,
+        proof: None,
+    }
+}
+
+/// Now and then work changes one of two sets of protected files.
+fn tampered(world: &mut World) -> Option<Tampered> {
+    let found = world.rng.chance(3);
+    let list = Digest::of(&[u8::from(world.rng.chance(30))]);
+    found.then(|| Tampered { paths: vec!["test.sh".to_owned()], files: 1, list })
 }
 
 fn part(usage: Usage) -> Usage {

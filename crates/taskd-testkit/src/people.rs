@@ -30,6 +30,12 @@ impl World {
                 self.git.targets.insert((id, branch.to_owned()), root);
             }
         }
+        if self.rng.chance(40) {
+            // Much waits until it is released, all at once.
+            let projects = (1..=projects).map(ProjectId).collect();
+            let held = self.command(Command::HoldQueue { ids: Vec::new(), projects });
+            held.expect("these projects are known");
+        }
         self.flush();
         let plans = self.rng.small(self.scale.plans.0, self.scale.plans.1);
         for n in 0..plans {
@@ -146,6 +152,7 @@ impl World {
             output_tokens_per_minute: self.rng.below(3) * 5_000,
             silence_max_ms: self.rng.between(1_000, 600_000),
             call_deadline_ms: self.rng.between(1_000, 600_000),
+            batch: self.rng.small(1, 3),
         };
         self.input(&Input::Limits(limits));
     }
@@ -192,7 +199,7 @@ impl World {
         let Some(id) = self.rng.pick(&ids).copied() else { return false };
         let some: Vec<LoopId> = ids.iter().copied().filter(|_| self.rng.chance(30)).collect();
         let note = Digest::of(b"note");
-        let command = match self.rng.below(28) {
+        let command = match self.rng.below(36) {
             0..=2 => Command::Pause(some),
             3 | 4 => Command::Resume(some),
             5 if self.rng.chance(50) => Command::Stop(vec![id]),
@@ -234,7 +241,19 @@ impl World {
                 let question = self.rng.pick(&open).copied().unwrap_or(some);
                 Command::Answer { question, choice: u16::from(self.rng.chance(50)) }
             }
-            27 => return self.disk_changes(),
+            27 | 28 => self.hold(id, some),
+            29 => Command::ReleaseQueue { ids: some, projects: Vec::new() },
+            30 => {
+                let before = self.rng.pick(&ids).copied().filter(|_| self.rng.chance(60));
+                Command::MoveQueue { id, before }
+            }
+            31 | 32 => return self.rewind(id),
+            33 => {
+                let plan = &self.ledger.plans[&id.plan()];
+                let tip = self.git.targets[&(plan.project, plan.target.clone())];
+                Command::Undo { id, tip }
+            }
+            34 => return self.disk_changes(),
             _ => return false,
         };
         let forgets = matches!(command, Command::ForgetProject(_));
@@ -243,6 +262,37 @@ impl World {
             // Nothing is open there; it comes back under another number if it must.
             self.submissions.retain(|it| it.0.project != ProjectId(1));
         }
+        true
+    }
+
+    /// Somebody holds a landing queue, or what some loops have in it.
+    fn hold(&mut self, id: LoopId, ids: Vec<LoopId>) -> Command {
+        if self.rng.chance(40) {
+            return Command::HoldQueue { ids, projects: Vec::new() };
+        }
+        let project = self.ledger.plans[&id.plan()].project;
+        Command::HoldQueue { ids: Vec::new(), projects: vec![project] }
+    }
+
+    /// What people held is released; false if they hold nothing.
+    fn release(&mut self) -> bool {
+        let alive = |it: &&LoopId| !self.ledger.loops[*it].status.is_over();
+        let ids: Vec<LoopId> = self.ledger.loops_on_hold.iter().filter(alive).copied().collect();
+        let projects: Vec<ProjectId> = self.ledger.queues_on_hold.iter().copied().collect();
+        if ids.is_empty() && projects.is_empty() {
+            return false;
+        }
+        self.command(Command::ReleaseQueue { ids, projects }).expect("it is held");
+        true
+    }
+
+    /// A loop is sent back to something that was once saved of it.
+    fn rewind(&mut self, id: LoopId) -> bool {
+        let saved: Vec<(Oid, Oid)> =
+            self.saved.iter().filter(|it| it.0 == id).map(|it| (it.1, it.2)).collect();
+        let Some((to, base)) = self.rng.pick(&saved).copied() else { return false };
+        let (iteration, note) = (1, Digest::of(b"back"));
+        self.command(Command::Rewind { id, to, base, iteration, note }).ok();
         true
     }
 
@@ -344,7 +394,7 @@ impl World {
             self.command(Command::Unpark).expect("always possible");
             return;
         }
-        if self.room_returns() || self.submit() {
+        if self.room_returns() || self.submit() || self.release() {
             return;
         }
         let rows: Vec<(LoopId, Status, bool)> =
@@ -360,7 +410,11 @@ impl World {
             .iter()
             .filter(|it| match it.1 {
                 // What never lands has nobody to ask: it waits for a need that somebody else holds.
-                Status::Running => self.ledger.plans[&it.0.plan()].land != LandPolicy::Never,
+                Status::Running => {
+                    let row = &self.ledger.loops[&it.0];
+                    let suspect = row.suspect && !row.approved;
+                    suspect || self.ledger.plans[&it.0.plan()].land != LandPolicy::Never
+                }
                 status => matches!(status, Status::Paused | Status::Blocked),
             })
             .map(|it| it.0)
@@ -385,7 +439,12 @@ impl World {
             }
             Status::Running => {
                 self.dirty.clear();
-                Command::Land(vec![id])
+                let also = |it: &&(LoopId, Status, bool)| {
+                    let land = self.ledger.plans[&it.0.plan()].land;
+                    it.1 == Status::Running && it.2 && land != LandPolicy::Never
+                };
+                let all: Vec<LoopId> = rows.iter().filter(also).map(|it| it.0).collect();
+                Command::Land(if self.rng.chance(50) { all } else { vec![id] })
             }
             // Whoever gives money gives enough of it.
             _ if let Some(command) = self.fill(id) => command,
@@ -429,9 +488,9 @@ impl World {
         let by_itself = match plan.land {
             LandPolicy::Never => true,
             LandPolicy::Ask => false,
-            LandPolicy::OnGate => !row.doubted,
+            LandPolicy::OnGate | LandPolicy::Pr => !row.doubted,
         };
-        let may = by_itself || row.approved;
+        let may = (by_itself && !row.suspect) || row.approved;
         let beside = self
             .ledger
             .loops

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 
 use taskd_model::{
     CallWanted, Digest, EffectId, Failure, Hold, Input, Level, LoopId, Observation, Oid, Order,
-    Outcome, Owner, PrepareMode, RateLevels, Seq, Subject, Time, ToolCall, Usage, Work,
+    Outcome, Owner, PrepareMode, QueueOp, RateLevels, Seq, Subject, Time, ToolCall, Usage, Work,
 };
 
 use crate::{
@@ -315,7 +315,9 @@ impl World {
             let half = self.rng.chance(50);
             let begun = self.may_touch(&job);
             match &job.order.work {
-                Work::Publish { op: taskd_model::QueueOp::Land(_), commit, expected } if half => {
+                Work::Publish { op: QueueOp::Land(_) | QueueOp::Undo(_), commit, expected }
+                    if half =>
+                {
                     let target = (job.order.project, job.order.target.clone());
                     if !self.dirty.contains(&job.order.project) {
                         self.git.swap(&target, *expected, *commit);
@@ -323,9 +325,10 @@ impl World {
                     }
                 }
                 Work::Tool { reads: false, .. } if half => self.tear(job.subject().id),
-                Work::Prepare { mode: PrepareMode::Fresh | PrepareMode::Restore(_), .. }
-                    if half =>
-                {
+                Work::Prepare {
+                    mode: PrepareMode::Fresh | PrepareMode::Restore(_) | PrepareMode::Rewind(_),
+                    ..
+                } if half => {
                     self.tear(job.subject().id);
                 }
                 Work::Rebase { .. } if half && begun => self.tear(job.subject().id),
@@ -377,7 +380,9 @@ impl World {
     /// The files of a worktree as a commit.
     pub(crate) fn save(&mut self, id: LoopId, base: Oid) -> Oid {
         let files = self.worktrees.get(&id).map(|it| it.files.clone()).unwrap_or_default();
-        self.git.commit(&[base], files)
+        let commit = self.git.commit(&[base], files);
+        self.saved.push((id, commit, base));
+        commit
     }
 
     pub(crate) fn set_files(&mut self, id: LoopId, files: Files) {

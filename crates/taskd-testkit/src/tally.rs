@@ -82,6 +82,12 @@ tally! {
     integrated,
     /// Loops whose work landed.
     landed,
+    /// Times a person held, released or moved something in a landing queue.
+    arranged,
+    /// Loops whose work landed in one with that of others.
+    landed_together,
+    /// Gates of several candidates in one that were red.
+    stacks_red,
     /// Landings of the commit that was integrated, as it was.
     landed_as_integrated,
     /// Candidates that needed no gate of their own.
@@ -138,8 +144,16 @@ tally! {
     already_there,
     /// Loops blocked by a need that did not pass.
     needs_failed,
+    /// Work that was suspected to talk its gate around.
+    suspected,
     /// Passed work rejected by a person.
     rejected,
+    /// Loops sent back to an earlier state of their work.
+    rewound,
+    /// Landings taken off their target again.
+    undone,
+    /// Landings that did not come off it.
+    not_undone,
     /// Times everything was parked.
     parked,
     /// Times the disk was full.

@@ -138,6 +138,8 @@ pub(crate) struct World {
     /// Projects in which a tip was lost or reported late, so that ancestry says nothing.
     pub(crate) muddled: Vec<ProjectId>,
     pub(crate) dirty: Vec<ProjectId>,
+    /// What was saved of loops: the commit, and the base it stands on.
+    pub(crate) saved: Vec<(LoopId, Oid, Oid)>,
     pub(crate) submissions: Vec<(PlanHead, Vec<SpecHead>)>,
     /// Trees that were green, under which gate.
     pub(crate) greens: BTreeSet<(Oid, Digest)>,
@@ -195,6 +197,7 @@ impl World {
             looks: Vec::new(),
             seen: BTreeMap::new(),
             muddled: Vec::new(),
+            saved: Vec::new(),
             dirty: Vec::new(),
             submissions: Vec::new(),
             greens: BTreeSet::new(),

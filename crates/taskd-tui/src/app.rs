@@ -57,6 +57,9 @@ impl Act {
             | Verb::Forget
             | Verb::Budget
             | Verb::Answer
+            | Verb::Hold
+            | Verb::Release
+            | Verb::Move
             | Verb::Sync
             | Verb::Branch
             | Verb::Reset => "act on",
@@ -329,6 +332,9 @@ impl App {
             | Verb::Forget
             | Verb::Budget
             | Verb::Answer
+            | Verb::Hold
+            | Verb::Release
+            | Verb::Move
             | Verb::Sync
             | Verb::Branch
             | Verb::Reset => None,

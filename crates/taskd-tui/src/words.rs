@@ -67,7 +67,10 @@ pub(crate) fn work(it: &LoopView) -> String {
 
 fn needs_you(it: &LoopView) -> String {
     match &it.doing {
-        Doing::ReadyToLand => format!("ready to land, {}", work(it)),
+        Doing::ReadyToLand => match &it.suspicion {
+            Some(suspicion) => format!("your word: it {suspicion}"),
+            None => format!("ready to land, {}", work(it)),
+        },
         Doing::Held(why) => format!("landing is held: {why}"),
         Doing::Asks(what) => match it.open_questions().next() {
             Some(it) => format!("may it {what}: taskd answer {}", it.id),

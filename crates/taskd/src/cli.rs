@@ -8,10 +8,12 @@ pub(crate) mod agents;
 mod args;
 mod daemon;
 mod failure;
+mod flakes;
 mod follow;
 mod gc;
 mod help;
 mod here;
+mod history;
 mod look;
 mod mcp;
 mod money;
@@ -21,6 +23,7 @@ mod schema;
 mod start;
 mod stream;
 mod submit;
+mod verify;
 mod wait;
 
 use std::{ffi::OsString, process::ExitCode};
@@ -30,7 +33,7 @@ use taskd_api::v1::Verb;
 
 use args::{
     AgentsCommand, BudgetCommand, Cli, Command, DaemonCommand, ModelsArgs, ModelsCommand,
-    PlanCommand, ProjectsCommand,
+    PlanCommand, ProjectsCommand, QueueArgs, QueueCommand,
 };
 use failure::{Done, Failure};
 use here::Here;
@@ -102,6 +105,8 @@ async fn dispatch(here: &Here, command: Option<Command>) -> Done {
         Command::Why { id } => look::why(here, &id).await,
         Command::Logs(it) => stream::logs(here, it).await,
         Command::Diff(it) => look::diff(here, it).await,
+        Command::Flakes(it) => flakes::flakes(here, it).await,
+        Command::Verify(it) => verify::verify(here, it).await,
         Command::Steer { id, text } => act::text(here, Verb::Note, vec![id], text.join(" ")).await,
         Command::Answer { question, answer } => {
             act::text(here, Verb::Answer, vec![question.to_string()], answer.join(" ")).await
@@ -129,12 +134,21 @@ async fn dispatch(here: &Here, command: Option<Command>) -> Done {
             ..
         }) => act::reset(here, names, refusals).await,
         Command::Models(it) => look::models(here, it).await,
-        Command::Queue => look::queue(here).await,
+        Command::Queue(QueueArgs { command }) => match command {
+            None => look::queue(here).await,
+            Some(QueueCommand::Hold(it)) => act::verb(here, Verb::Hold, it).await,
+            Some(QueueCommand::Release(it)) => act::verb(here, Verb::Release, it).await,
+            Some(QueueCommand::Move { id, before, .. }) => act::turn(here, id, before).await,
+        },
         Command::Tui(it) => look::tui(here, it).await,
         Command::Mcp(it) => mcp::mcp(here, it).await,
         Command::Doctor { .. } => look::doctor(here).await,
         Command::Daemon(it) => daemon::dispatch(here, it).await,
         Command::Open { id } => open::open(here, &id).await,
+        Command::Checkpoints { id } => history::checkpoints(here, id).await,
+        Command::Rewind(it) => history::rewind(here, it).await,
+        Command::Undo(it) => history::undo(here, it).await,
+        Command::Salvage(it) => history::salvage(here, it).await,
         Command::Path { id } => look::path(here, &id).await,
         Command::Gc(it) => gc::gc(here, it).await,
         Command::Events(it) => stream::events(here, it).await,

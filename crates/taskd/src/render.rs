@@ -4,12 +4,15 @@
 //! terminal and no environment, and prints nothing.
 
 pub(crate) mod agents;
+pub(crate) mod blame;
 pub(crate) mod budgets;
 pub(crate) mod checks;
 pub(crate) mod costs;
 pub(crate) mod daemon;
 mod depth;
+pub(crate) mod flakes;
 pub(crate) mod gc;
+pub(crate) mod history;
 pub(crate) mod json;
 pub(crate) mod lines;
 pub(crate) mod ls;
@@ -22,6 +25,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 pub(crate) mod text;
+pub(crate) mod verify;
 pub(crate) mod why;
 pub(crate) mod words;
 

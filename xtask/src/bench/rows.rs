@@ -302,4 +302,25 @@ pub(super) const GROUPS: &[Group] = &[
             ),
         ],
     },
+    Group {
+        title: "A repository of 50,000 files",
+        how: "2,500 directories of 20 files of one to four kilobytes, written by `git fast-import`, so \
+            packed; no daemon, the same calls it makes. Cold: a worktree made from nothing, beside \
+            `git worktree add`, in turns. Spare: one taken from the pool that was made one commit \
+            away. After a file tool: a checkpoint that is told the file. After a command: one that \
+            looks at every file, beside `git status` after the same change. Rebase: 50 loops with \
+            a file of their own each, onto a commit that changes ten others, four at a time, from \
+            the first to the last; the daemon's checkpoint before it is not in it.",
+        rows: &[
+            row("trees.pool", "a worktree from a spare", "ms", Some(Below(200.0))),
+            row("trees.cold", "a worktree from nothing", "ms", None),
+            row("trees.cold.git", "`git worktree add`", "ms", None),
+            row("trees.cold.beside", "ours by git's", "×", Some(Below(1.0))),
+            row("trees.checkpoint.file", "a checkpoint after a file tool", "ms", Some(Below(30.0))),
+            row("trees.checkpoint.run", "a checkpoint after a command", "ms", None),
+            row("trees.status", "`git status`", "ms", None),
+            row("trees.checkpoint.run.beside", "ours by git's", "×", Some(Below(1.0))),
+            row("trees.rebase", "50 loops rebased", "s", Some(Below(10.0))),
+        ],
+    },
 ];

@@ -33,6 +33,8 @@ const SEAMS: &[Seam] = &[
             "crates/taskd-daemon/src/runner/agent/signs.rs",
             "crates/taskd-daemon/src/runner/call.rs",
             "crates/taskd-daemon/src/runner/gate.rs",
+            "crates/taskd-daemon/src/runner/propose.rs",
+            "crates/taskd-daemon/src/service/verify.rs",
             "crates/taskd-daemon/src/watcher/remote.rs",
             "crates/taskd-git/src/program.rs",
             "crates/taskd-llm/src/cassette.rs",

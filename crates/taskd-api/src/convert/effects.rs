@@ -46,6 +46,7 @@ impl From<QueueOp> for v1::QueueOp {
             QueueOp::Integrate(id) => Op::Integrate(id.into()),
             QueueOp::Land(id) => Op::Land(id.into()),
             QueueOp::Refresh(plan) => Op::Refresh(plan.0),
+            QueueOp::Undo(id) => Op::Undo(id.into()),
         };
         Self { op: Some(op) }
     }
@@ -60,6 +61,7 @@ impl TryFrom<v1::QueueOp> for QueueOp {
             Op::Integrate(id) => Self::Integrate(id.try_into()?),
             Op::Land(id) => Self::Land(id.try_into()?),
             Op::Refresh(plan) => Self::Refresh(PlanId(plan)),
+            Op::Undo(id) => Self::Undo(id.try_into()?),
         })
     }
 }

@@ -34,7 +34,9 @@ impl From<&model::LoopView> for v1::Loop {
             stopping: it.stopping,
             ending: it.ending.as_ref().map(Into::into),
             approval_asked: it.approval_asked.map(|it| it.0),
+            suspicion: it.suspicion.as_ref().map(Into::into),
             held: it.held.clone(),
+            pull_request: it.pull_request.clone(),
             queue_entry: it.queue_entry.map(|it| it.0),
             iteration: it.iteration,
             iterations: it.iterations.iter().map(Into::into).collect(),
@@ -48,6 +50,7 @@ impl From<&model::LoopView> for v1::Loop {
             passed: it.passed.as_ref().map(Into::into),
             integrated: it.integrated.map(|it| it.to_string()),
             landed: it.landed.as_ref().map(Into::into),
+            undone: it.undone.as_ref().map(Into::into),
             trouble: it.trouble.as_ref().map(Into::into),
             counted: it.counted.map(|it| v1::Depth::from(it).into()),
             session: it.session.clone(),
@@ -63,6 +66,7 @@ impl From<&model::LoopView> for v1::Loop {
             calls: it.calls,
             failed_calls: it.failed_calls,
             rebases: it.rebases,
+            flaked: it.flaked,
             context: it.context.as_ref().map(Into::into),
             last_run: (!it.last_run.is_empty()).then(|| (&it.last_run).into()),
         }
@@ -100,7 +104,7 @@ impl From<&model::AgentRun> for v1::AgentRun {
             text: it.text.clone(),
         };
         let remarks = it.remarks.iter().map(remark).collect();
-        Self { processes: it.processes, judged: it.judged, remarks }
+        Self { processes: it.processes, judged: it.judged, remarks, said: it.said.clone() }
     }
 }
 
@@ -112,7 +116,7 @@ impl From<v1::AgentRun> for model::AgentRun {
             text: it.text,
         };
         let remarks = it.remarks.into_iter().map(remark).collect();
-        Self { processes: it.processes, judged: it.judged, remarks }
+        Self { processes: it.processes, judged: it.judged, remarks, said: it.said }
     }
 }
 
@@ -149,7 +153,9 @@ impl TryFrom<v1::Loop> for model::LoopView {
             stopping: it.stopping,
             ending: it.ending.map(TryInto::try_into).transpose()?,
             approval_asked: it.approval_asked.map(Time),
+            suspicion: it.suspicion.map(TryInto::try_into).transpose()?,
             held: it.held,
+            pull_request: it.pull_request,
             queue_entry: it.queue_entry.map(Seq),
             iteration: it.iteration,
             iterations: iterations.collect::<Result<_, WireError>>()?,
@@ -163,6 +169,7 @@ impl TryFrom<v1::Loop> for model::LoopView {
             passed: it.passed.map(TryInto::try_into).transpose()?,
             integrated: parse_some(it.integrated.as_ref(), "Loop.integrated")?,
             landed: it.landed.map(TryInto::try_into).transpose()?,
+            undone: it.undone.map(TryInto::try_into).transpose()?,
             trouble: it.trouble.map(Into::into),
             counted: it.counted.map(depth).transpose()?,
             session: it.session,
@@ -178,6 +185,7 @@ impl TryFrom<v1::Loop> for model::LoopView {
             calls: it.calls,
             failed_calls: it.failed_calls,
             rebases: it.rebases,
+            flaked: it.flaked,
             context: it.context.map(Into::into),
             last_run: it.last_run.map(Into::into).unwrap_or_default(),
         })
@@ -420,24 +428,6 @@ impl TryFrom<v1::PassedWork> for model::PassedView {
             evidence: Seq(it.evidence),
             tests: it.tests,
             change: need(it.change, "PassedWork.change")?.into(),
-            at: Time(it.at),
-        })
-    }
-}
-
-impl From<&model::Landed> for v1::LandedWork {
-    fn from(it: &model::Landed) -> Self {
-        Self { commit: it.commit.to_string(), onto: it.onto.to_string(), at: it.at.0 }
-    }
-}
-
-impl TryFrom<v1::LandedWork> for model::Landed {
-    type Error = WireError;
-
-    fn try_from(it: v1::LandedWork) -> Result<Self, WireError> {
-        Ok(Self {
-            commit: parse(&it.commit, "LandedWork.commit")?,
-            onto: parse(&it.onto, "LandedWork.onto")?,
             at: Time(it.at),
         })
     }

@@ -176,6 +176,7 @@ impl From<&model::GateView> for v1::GateResult {
             ms: it.ms,
             at: it.at.0,
             seq: it.seq.0,
+            proof: it.proof.as_deref().map(v1::GateProof::from),
         }
     }
 }
@@ -192,6 +193,7 @@ impl TryFrom<v1::GateResult> for model::GateView {
             ms: it.ms,
             at: Time(it.at),
             seq: Seq(it.seq),
+            proof: it.proof.map(model::GateProof::try_from).transpose()?.map(Box::new),
         })
     }
 }

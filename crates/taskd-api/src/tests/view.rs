@@ -2,11 +2,12 @@
 
 use taskd_model::{
     AgentRun, Amount, Base, BodyKind, Change, ClosedView, Code, ContextUse, ContextView, DayView,
-    Depth, Digest, Disk, Doing, EffectId, EffectKind, EffectView, Fault, GateView, Integration,
-    IterationRow, LandPolicy, Landed, Ledger, Limit, Limits, LoopId, LoopLimits, LoopView, Note,
-    Oid, OnConflict, Owner, PassedView, PlanId, PlanState, PlanView, Priority, ProjectId,
-    ProjectView, QuestionView, QueueEntry, QueueOp, QueuePhase, Reason, Room, Seq, Spans, SpecId,
-    Status, TargetView, Time, Totals, Trouble, Usage, Verdict, View, Worker,
+    Depth, Digest, Disk, Doing, EffectId, EffectKind, EffectView, Evidence, Fault, GateProof,
+    GateView, Integration, IterationRow, LandPolicy, Landed, Ledger, Limit, Limits, LoopId,
+    LoopLimits, LoopView, Note, Oid, OnConflict, Owner, PassedView, PlanId, PlanState, PlanView,
+    Priority, ProjectId, ProjectView, QuestionView, QueueEntry, QueueOp, QueuePhase, Reason,
+    RedRun, Room, Seq, Spans, SpecId, Status, Suspicion, Tampered, TargetView, TestCounts, Time,
+    Totals, Trouble, Usage, Verdict, View, Worker,
 };
 
 use crate::{WireError, v1};
@@ -31,6 +32,7 @@ fn passed(change: Change) -> PassedView {
 fn run() -> AgentRun {
     let mut run = AgentRun { processes: 7, judged: true, ..AgentRun::default() };
     run.remark(Code::AgentCommitted, "two commits");
+    run.say("I did it.");
     run
 }
 
@@ -56,6 +58,11 @@ fn usage() -> Usage {
     }
 }
 
+fn landed() -> Landed {
+    let evidence = Some(Evidence { seq: Seq(7), tree: oid(6) });
+    Landed { commit: oid(8), onto: oid(9), at: Time(8), evidence }
+}
+
 fn gate() -> GateView {
     GateView {
         green: true,
@@ -65,6 +72,14 @@ fn gate() -> GateView {
         ms: 39,
         at: Time(4),
         seq: Seq(5),
+        proof: Some(Box::new(GateProof {
+            gate: digest(2),
+            environment: digest(3),
+            tree: oid(4),
+            exits: vec![0, -1],
+            failed: vec!["a::b".to_owned()],
+            earlier: vec![RedRun { log: digest(5), failed: vec!["c".to_owned()] }],
+        })),
     }
 }
 
@@ -152,6 +167,21 @@ fn question(answer: Option<u16>) -> QuestionView {
     }
 }
 
+fn suspicion(n: u16) -> Suspicion {
+    let paths = vec!["test.sh".to_owned()];
+    let tampered = Tampered { paths, files: 2, list: digest(9) };
+    let counts = |run, skipped| TestCounts { run, skipped };
+    Suspicion {
+        tampered: n.is_multiple_of(4).then_some(tampered),
+        tests: Some((counts(5, 0), counts(4, 1))),
+    }
+}
+
+fn trouble() -> Trouble {
+    let message = "429".to_owned();
+    Trouble { message, at: Time(9), seq: Seq(9), fault: Some(Box::new(fault())) }
+}
+
 fn a_loop(n: u16, status: Status, doing: Doing, reason: Option<Reason>) -> LoopView {
     let full = n.is_multiple_of(2);
     let worker = if full { Worker::Model } else { Worker::Agent };
@@ -185,7 +215,9 @@ fn a_loop(n: u16, status: Status, doing: Doing, reason: Option<Reason>) -> LoopV
         stopping: !full,
         ending: reason.filter(|_| full),
         approval_asked: full.then_some(Time(6)),
+        suspicion: full.then(|| suspicion(n)),
         held: full.then(|| "4 files changed".to_owned()),
+        pull_request: full.then(|| "https://x/1".to_owned()),
         queue_entry: full.then_some(Seq(7)),
         iteration: 2,
         iterations: rows.map(|(n, verdict)| row(n, verdict)).collect(),
@@ -198,13 +230,9 @@ fn a_loop(n: u16, status: Status, doing: Doing, reason: Option<Reason>) -> LoopV
         uncounted: full,
         passed: full.then(|| passed(change)),
         integrated: full.then(|| oid(7)),
-        landed: full.then(|| Landed { commit: oid(8), onto: oid(9), at: Time(8) }),
-        trouble: full.then(|| Trouble {
-            message: "429".to_owned(),
-            at: Time(9),
-            seq: Seq(9),
-            fault: Some(Box::new(fault())),
-        }),
+        landed: full.then(landed),
+        undone: full.then(landed),
+        trouble: full.then(trouble),
         counted: full.then_some(Depth::ByCall),
         session: full.then(|| "s1".to_owned()),
         questions: vec![question(full.then_some(1))],
@@ -219,6 +247,7 @@ fn a_loop(n: u16, status: Status, doing: Doing, reason: Option<Reason>) -> LoopV
         calls: 5,
         failed_calls: 6,
         rebases: 7,
+        flaked: 2,
         context: full.then(context),
     }
 }
@@ -327,7 +356,7 @@ pub(super) fn everything() -> View {
     let entry = |op| QueueEntry { op, entered_at: Time(5), phase: QueuePhase::Gating };
     let queue = [
         (Seq(4), entry(QueueOp::Land(id(1)))),
-        (Seq(6), entry(QueueOp::Integrate(id(2)))),
+        (Seq(6), entry(QueueOp::Undo(id(2)))),
         (Seq(9), entry(QueueOp::Refresh(PlanId(7)))),
     ];
     View {

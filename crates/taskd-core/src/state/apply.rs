@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use taskd_model::{
-    Amount, CircuitChange, Digest, EffectId, Event, Evidence, IterationNote, Limit, LoopId,
+    Amount, CircuitChange, Digest, EffectId, Event, Evidence, IterationNote, Limit, Limits, LoopId,
     Observation, Oid, Owner, PlanHead, PlanId, ProjectId, Reason, Record, Seq, SpecHead, SpecId,
-    Status, Time, Unit, Usage, Verdict, Work, Worker,
+    Status, Suspicion, Time, Unit, Usage, Verdict, Work, Worker,
 };
 
 use super::{Asked, Open, Project, State, WantedChange, bucket_of};
@@ -41,6 +41,24 @@ impl State {
         self.apply_to_rest(record);
     }
 
+    fn release_plan(&mut self, id: PlanId) {
+        self.plan_mut(id).state = PlanState::Open;
+        self.evict_check(id);
+        self.touch_whole_plan(id);
+    }
+
+    fn end_plan(&mut self, id: PlanId) {
+        self.plan_mut(id).state = PlanState::Ended;
+        self.evict_check(id);
+        self.touch_plan(id);
+        self.evict(self.plan(id).head.project);
+    }
+
+    fn set_limits(&mut self, limits: &Limits) {
+        self.limits = limits.clone();
+        self.touch_lanes();
+    }
+
     /// Keeps how long a loop has been blocked for want of money, which is not its time.
     fn note_want_of_money(&mut self, id: LoopId) {
         let now = self.now;
@@ -65,13 +83,9 @@ impl State {
             Event::WorkParked => self.parked = true,
             Event::WorkUnparked => self.parked = false,
             Event::DiskChanged { disk } => self.disk = disk.clone(),
-            Event::LimitsSet { limits } => self.limits = limits.clone(),
+            Event::LimitsSet { limits } => self.set_limits(limits),
             Event::ProjectAdded { id, git_dir, .. } => self.add_project(*id, git_dir),
-            Event::ProjectForgotten { id } => {
-                // Its number stays taken; only its repository may come back under a new one.
-                let git_dir = self.projects[id].git_dir.clone();
-                self.by_git_dir.remove(&git_dir);
-            }
+            Event::ProjectForgotten { id } => self.forget_project(*id),
             Event::MainMoved { target, to, rewritten, .. } => {
                 let project = record.project.expect("main belongs to a project");
                 self.move_target(project, target, *to);
@@ -81,18 +95,9 @@ impl State {
             }
             Event::PlanSubmitted { plan, head } => self.add_plan(*plan, head, record.at),
             Event::SpecAdded { spec, head } => self.add_spec(*spec, head, record),
-            Event::PlanReleased { plan, .. } => {
-                self.plan_mut(*plan).state = PlanState::Open;
-                self.evict_check(*plan);
-                self.touch_whole_plan(*plan);
-            }
+            Event::PlanReleased { plan, .. } => self.release_plan(*plan),
             Event::IntegrationMoved { plan, to } => self.move_integration(*plan, *to),
-            Event::PlanEnded { plan } => {
-                self.plan_mut(*plan).state = PlanState::Ended;
-                self.evict_check(*plan);
-                self.touch_plan(*plan);
-                self.evict(self.plan(*plan).head.project);
-            }
+            Event::PlanEnded { plan } => self.end_plan(*plan),
             Event::EffectStarted { owner, work } => {
                 self.start_effect(EffectId(record.seq), *owner, work, record.at);
             }
@@ -109,7 +114,10 @@ impl State {
             }
             Event::QueueEntered { op } => self.enter_queue(record.seq, *op),
             Event::QueueLeft { entry, op, end } => self.leave_queue(*entry, *op, end),
+            Event::QueueArranged { how } => self.arrange(record, *how),
             Event::DaemonStopped => self.stopped = true,
+            // It is told, and changes nothing.
+            Event::GateFlaked { .. } => {}
             Event::StatusChanged { .. }
             | Event::IterationStarted { .. }
             | Event::ModelChanged { .. }
@@ -119,11 +127,14 @@ impl State {
             | Event::LimitReached { .. }
             | Event::InternalError { .. }
             | Event::Passed { .. }
+            | Event::GateTamperSuspected { .. }
             | Event::ApprovalAsked
             | Event::Approved
+            | Event::LandingSeen { .. }
             | Event::SyncAsked
             | Event::Rejected { .. }
             | Event::NoteAdded { .. }
+            | Event::Rewound { .. }
             | Event::QuestionAnswered { .. }
             | Event::PauseAsked
             | Event::ResumeAsked
@@ -163,15 +174,15 @@ impl State {
             Event::Passed { checkpoint, evidence, .. } => {
                 self.pass(id, *checkpoint, *evidence, since);
             }
+            Event::GateTamperSuspected { suspicion } => self.suspect(id, suspicion),
             Event::ApprovalAsked => self.engine_mut(id).asked = true,
             Event::Approved => self.engine_mut(id).approve(),
+            Event::LandingSeen { commit, .. } => self.has_landed(id, *commit, false),
             Event::SyncAsked => self.engine_mut(id).sync(),
-            Event::Rejected { note } => {
-                self.engine_mut(id).add_note(*note);
-                self.send_back(id, since);
-            }
+            Event::Rejected { note } => self.reject(id, *note, since),
             Event::QuestionAnswered { effect, n, .. } => self.answered(*effect, *n),
             Event::NoteAdded { note } => self.engine_mut(id).add_note(*note),
+            Event::Rewound { to, base, note, .. } => self.rewind(id, (*to, *base), *note, since),
             Event::PauseAsked => self.engine_mut(id).pause = true,
             Event::ResumeAsked => self.resume(id),
             Event::BudgetSet { of, micros } => self.set_budget(*of, Unit::Micros, *micros),
@@ -199,15 +210,28 @@ impl State {
             | Event::BudgetRenewed { .. }
             | Event::CircuitChanged { .. }
             | Event::QueueEntered { .. }
-            | Event::QueueLeft { .. } => return false,
+            | Event::QueueLeft { .. }
+            | Event::QueueArranged { .. }
+            | Event::GateFlaked { .. } => return false,
         }
         true
+    }
+
+    fn reject(&mut self, id: LoopId, note: Digest, since: (Time, Seq)) {
+        self.engine_mut(id).add_note(note);
+        self.send_back(id, since);
     }
 
     fn add_project(&mut self, id: ProjectId, git_dir: &str) {
         let known = self.by_git_dir.insert(git_dir.to_owned(), id);
         assert!(known.is_none(), "project {} added twice", id.0);
         self.projects.insert(id, Project::new(git_dir.to_owned()));
+    }
+
+    /// Its number stays taken; only its repository may come back under a new one.
+    fn forget_project(&mut self, id: ProjectId) {
+        let git_dir = self.projects[&id].git_dir.clone();
+        self.by_git_dir.remove(&git_dir);
     }
 
     fn add_plan(&mut self, id: PlanId, head: &PlanHead, at: Time) {
@@ -471,8 +495,22 @@ impl State {
         engine.set_next(Next::Land, since);
         let plan = self.plan(id.plan());
         let (project, gate) = (plan.head.project, plan.spec(id).head.gate);
+        if self.loops[&id].suspicion.is_some() {
+            // What was green is green beside this base only; another base has other files to keep.
+            return;
+        }
         let project = self.projects.get_mut(&project).expect("known");
         project.remember_evidence(evidence.tree, gate, evidence.seq);
+    }
+
+    /// A gate found something against the tree: whatever was said of it before was said without
+    /// knowing that.
+    fn suspect(&mut self, id: LoopId, suspicion: &Suspicion) {
+        let engine = self.engine_mut(id);
+        engine.suspicion = Some(suspicion.clone());
+        engine.approved = false;
+        engine.asked = false;
+        self.evict(self.plan(id.plan()).head.project);
     }
 
     fn resume(&mut self, id: LoopId) {
@@ -530,7 +568,7 @@ impl LoopEngine {
         self.since = since;
     }
 
-    fn add_note(&mut self, note: Digest) {
+    pub(super) fn add_note(&mut self, note: Digest) {
         if self.notes.len() == MAX_NOTES {
             self.notes.remove(0);
         }
@@ -548,7 +586,7 @@ impl LoopEngine {
     }
 
     /// Waits until then, or no longer.
-    fn defer(&mut self, until: Option<(Time, Seq, &String)>) {
+    pub(super) fn defer(&mut self, until: Option<(Time, Seq, &String)>) {
         self.retry_at = until.map(|(until, _, _)| until);
         self.deferral = until.map(|(_, seq, why)| (seq, why.clone()));
     }

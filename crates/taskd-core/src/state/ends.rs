@@ -13,7 +13,6 @@ use crate::{
     coordinator::loop_of,
     engine::{LoopEngine, Next, ToolSlot, ToolState, Turn},
     plan::PlanState,
-    queue::Stage,
     scheduler::{Cost, Recess},
 };
 
@@ -31,6 +30,7 @@ impl State {
     pub(super) fn end_effect(&mut self, id: EffectId, outcome: &Outcome, record: &Record) {
         let open = self.effects.remove(&id).expect("an effect ends once");
         self.free(id, &open, outcome);
+        self.verdicts.take(record.seq, outcome);
         self.book(open.owner, &open.work, &open.booked, &outcome.usage());
         match open.owner {
             Owner::Loop(loop_id) => self.end_loop_effect(loop_id, id, &open, outcome, record),
@@ -208,10 +208,15 @@ impl State {
         if let Outcome::BaseChecked(report) = outcome {
             plan.attempts = 0;
             let (green, tests) = (report.green, report.tests);
+            if !green && !red_ok && present {
+                plan.state = PlanState::Refused;
+            }
+            if let Some(counts) = report.facts.counts.filter(|_| green) {
+                let project = self.projects.get_mut(&project).expect("known");
+                project.remember_counts(base, gate, counts);
+            }
             if green || red_ok {
                 self.base_was_checked(project, BaseCheck { base, gate, seq, green, tests });
-            } else if present {
-                plan.state = PlanState::Refused;
             }
         } else if let Outcome::Failed { failure, message, .. } = outcome
             && present
@@ -252,28 +257,55 @@ impl State {
         if let Outcome::PublishMoved { actual } = outcome {
             self.tip_was_elsewhere(op, *actual);
         }
-        let (tip, gate) = (self.tip_of(op), self.gate_of(op));
+        let active = self.projects[&id].lane.active.as_ref();
+        let first = active.expect("the queue's effects have an entry").op;
+        let (tip, gate) = (self.tip_of(first), self.gate_of(op));
         let known = match (&open.work, outcome) {
             // The same tree under the same gate need not be gated again (decision D43).
             (Work::BuildCandidate { .. }, Outcome::Built { tree, .. }) => {
-                self.evidence(id, *tree, gate).map(|seq| Evidence { seq, tree: *tree })
+                self.evidence_of_stack(id, op, *tree).filter(|_| !open.ending)
             }
             _ => None,
         };
+        let with = if let Work::GateCandidate { with, .. } = &open.work { &with[..] } else { &[] };
+        let below: Vec<Digest> = with.iter().map(|it| self.gate_of(QueueOp::Land(*it))).collect();
+        let plan_gate = self.plan(op.plan()).head.gate;
         let project = self.projects.get_mut(&id).expect("known");
-        let active = project.lane.active.as_mut().expect("the queue's effects have an entry");
+        if let (Work::GateCandidate { commit, .. }, Outcome::CandidateGated(report)) =
+            (&open.work, outcome)
+            && let Some(counts) = report.facts.counts.filter(|_| report.green)
+        {
+            project.remember_counts(*commit, plan_gate, counts);
+        }
         // What failed for want of room is asked for again once there is some.
         let again = self.disk.room == Room::Full && outcome.is_disk_full();
+        let active = project.lane.active.as_mut().expect("just seen");
         active.ended(&open.work, seq, outcome, open.ending || again, tip);
         if let Some(evidence) = known {
             active.has_evidence(evidence);
         }
-        if let (Work::GateCandidate { .. }, Stage::Gated { evidence, .. }) =
-            (&open.work, &active.stage)
+        if let (Work::GateCandidate { tree, .. }, Outcome::CandidateGated(report)) =
+            (&open.work, outcome)
+            && report.green
+            && !open.ending
         {
-            let tree = evidence.tree;
-            project.remember_evidence(tree, gate, seq);
+            for gate in below.into_iter().chain([gate]) {
+                project.remember_evidence(*tree, gate, seq);
+            }
         }
+        self.put_aside(id);
+    }
+
+    /// Evidence that this tree passes for whoever is below it on the stack, and for `op` on top.
+    fn evidence_of_stack(&self, id: ProjectId, op: QueueOp, tree: Oid) -> Option<Evidence> {
+        let active = self.projects[&id].lane.active.as_ref()?;
+        let joins = active.joining.is_some();
+        let below = active.stack.iter().filter(|_| joins).map(|it| it.op);
+        for below in below {
+            self.evidence(id, tree, self.gate_of(below))?;
+        }
+        let seq = self.evidence(id, tree, self.gate_of(op))?;
+        Some(Evidence { seq, tree })
     }
 
     /// A compare-and-swap met another tip than ours: that tip is a fact now.
@@ -281,7 +313,7 @@ impl State {
         let plan = self.plan(op.plan());
         let (project, target) = (plan.head.project, plan.head.target.clone());
         match op {
-            QueueOp::Land(_) => self.move_target(project, &target, actual),
+            QueueOp::Land(_) | QueueOp::Undo(_) => self.move_target(project, &target, actual),
             QueueOp::Integrate(_) | QueueOp::Refresh(_) => {
                 self.plan_mut(op.plan()).integration = actual;
                 self.touch_whole_plan(op.plan());
@@ -294,9 +326,12 @@ impl LoopEngine {
     /// An effect that was still wanted ended well.
     fn moved_on(&mut self, work: &Work, outcome: &Outcome, since: (Time, Seq), max_turns: u32) {
         match (work, outcome) {
-            (Work::Prepare { base, .. }, Outcome::Prepared { .. }) => {
+            (Work::Prepare { base, mode }, Outcome::Prepared { .. }) => {
                 self.prepare = None;
                 self.base = *base;
+                if let PrepareMode::Rewind(to) = mode {
+                    self.rewound(*to);
+                }
             }
             (Work::AcceptBefore, Outcome::AcceptRan { green, .. }) => {
                 if *green {
@@ -334,6 +369,7 @@ impl LoopEngine {
             }
             // Verdict and evidence follow as events of their own.
             (Work::Gate, Outcome::Gated { markers, .. }) => {
+                self.suspicion = None;
                 if *markers == 0 {
                     self.conflicts = 0;
                     self.conflict_files = None;
@@ -471,6 +507,7 @@ fn checkpoint_in(outcome: &Outcome) -> Option<Oid> {
         | Outcome::CandidateGated(_)
         | Outcome::Published
         | Outcome::PublishMoved { .. }
+        | Outcome::Proposed { .. }
         | Outcome::PublishHeld { .. }
         | Outcome::Failed { .. } => None,
     }

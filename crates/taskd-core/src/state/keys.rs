@@ -149,6 +149,14 @@ impl State {
         mark(&mut self.index.checks, id, check);
     }
 
+    /// Touches every landing queue: for what concerns all of them.
+    pub(super) fn touch_lanes(&mut self) {
+        let projects: Vec<ProjectId> = self.projects.keys().copied().collect();
+        for id in projects {
+            self.touch_lane(id);
+        }
+    }
+
     pub(super) fn touch_lane(&mut self, id: ProjectId) {
         if let Some(op) = self.projects[&id].lane.active.as_ref().map(|it| it.op) {
             self.touch_plan(op.plan());

@@ -1,8 +1,8 @@
 //! What the landing queue's events do to the state: entries come, move, and leave with an end.
 
 use taskd_model::{
-    EffectId, IterationNote, LoopId, Oid, PlanId, ProjectId, QueueEnd, QueueOp, Reason, Seq, Time,
-    Verdict, Work,
+    Arranged, EffectId, IterationNote, LoopId, Oid, PlanId, ProjectId, QueueEnd, QueueOp, Reason,
+    Record, Seq, Time, Verdict, Work,
 };
 
 use super::State;
@@ -10,7 +10,7 @@ use crate::{
     decide,
     engine::{Next, Placed},
     plan::{PlanState, Reach},
-    queue::{Active, Stage},
+    queue::{Active, OnHold, Stage},
 };
 
 /// Where the refs stand.
@@ -92,7 +92,8 @@ impl State {
         engine.passed = None;
         engine.asked = false;
         engine.approved = false;
-        (engine.held, engine.beside) = (false, false);
+        engine.suspicion = None;
+        (engine.held, engine.beside, engine.proposed) = (false, false, None);
         engine.refused_on = None;
         engine.integrated = None;
         engine.set_next(Next::Iterate, since);
@@ -109,19 +110,60 @@ impl State {
     /// What the landing queue does for nobody, or builds and gates on an old tip, shall end. A
     /// publish that has begun goes on.
     pub(super) fn evict(&mut self, project: ProjectId) {
-        let stale = self.projects[&project].lane.active.as_ref().and_then(|active| {
+        let lane = &self.projects[&project].lane;
+        let stale = lane.active.as_ref().and_then(|active| {
             let open = active.open.filter(|it| {
                 let work = self.effects.get(it).map(|open| &open.work);
                 work.is_some_and(|it| !matches!(it, Work::Publish { .. }))
             });
             let tip = self.tip_of(active.op);
             let old = matches!(active.stage, Stage::Built { onto, .. } if onto != tip);
-            open.filter(|_| old || !decide::is_wanted(self, active.op))
+            let joining =
+                active.joining.and_then(|seq| lane.entries.iter().find(|it| it.seq == seq));
+            let mut ops = active.ops().map(|it| it.1).chain(joining.map(|it| it.op));
+            let may = |op| decide::is_wanted(self, op) && !decide::is_on_hold(self, project, op);
+            open.filter(|_| old || ops.any(|op| !may(op)))
         });
         if let Some(effect) = stale {
             self.end_wanted(effect);
         }
         self.touch_lane(project);
+    }
+
+    /// What a person holds is not under way; a publish that has begun goes on.
+    pub(super) fn put_aside(&mut self, project: ProjectId) {
+        let lane = &self.projects[&project].lane;
+        let Some(active) = lane.active.as_ref().filter(|it| it.open.is_none()) else { return };
+        if matches!(active.stage, Stage::Publishing { .. } | Stage::Over(_)) {
+            return;
+        }
+        let held = active.ops().find(|(_, op)| decide::is_on_hold(self, project, *op));
+        if let Some((entry, _)) = held {
+            self.projects.get_mut(&project).expect("known").lane.cut(entry);
+        }
+    }
+
+    /// A person arranged something in a landing queue.
+    pub(super) fn arrange(&mut self, record: &Record, how: Arranged) {
+        let project = record.project.expect("a landing queue belongs to a project");
+        let hold = (how == Arranged::Held).then_some(OnHold { by: record.actor, seq: record.seq });
+        match (how, record.loop_id) {
+            (Arranged::Held | Arranged::Released, Some(id)) => self.engine_mut(id).on_hold = hold,
+            (Arranged::Held | Arranged::Released, None) => {
+                self.projects.get_mut(&project).expect("known").lane.on_hold = hold;
+            }
+            (Arranged::Moved { before }, Some(id)) => {
+                let queued = |it: LoopId| self.loops[&it].queued;
+                let (entry, before) = (queued(id), before.and_then(queued));
+                if let Some(entry) = entry {
+                    let lane = &mut self.projects.get_mut(&project).expect("known").lane;
+                    lane.move_before(entry, before);
+                }
+            }
+            (Arranged::Moved { .. }, None) => {}
+        }
+        self.put_aside(project);
+        self.evict(project);
     }
 }
 
@@ -133,9 +175,10 @@ impl State {
             Some(id) => self.engine_mut(id).queued = Some(seq),
             None => self.plan_mut(plan_id).refreshing = true,
         }
-        let project = self.plan(plan_id).head.project;
+        let head = &self.plan(plan_id).head;
+        let (project, priority) = (head.project, head.priority);
         let lane = &mut self.projects.get_mut(&project).expect("known").lane;
-        lane.waiting.insert(seq, op);
+        lane.enter(seq, op, priority);
         if let Some(id) = op.loop_id() {
             self.touch_loop(id);
         }
@@ -147,11 +190,13 @@ impl State {
         let plan_id = op.plan();
         let project = self.plan(plan_id).head.project;
         let lane = &mut self.projects.get_mut(&project).expect("known").lane;
-        lane.waiting.remove(&entry);
-        let left = lane.active.take_if(|it| it.entry == entry);
-        let merges = left.and_then(|it| it.merges);
+        let merges = lane.leave(entry, end).and_then(|it| it.merges);
         match op {
             QueueOp::Refresh(_) => self.refreshed(plan_id, end, merges),
+            QueueOp::Undo(id) => {
+                self.engine_mut(id).queued = None;
+                self.undone(id, end);
+            }
             QueueOp::Integrate(id) => {
                 self.engine_mut(id).queued = None;
                 self.integrated(id, end);
@@ -181,13 +226,13 @@ impl State {
             QueueEnd::Red { .. } | QueueEnd::Conflict { .. } | QueueEnd::Failed { .. } => {
                 plan.reset |= !complete;
             }
-            QueueEnd::Held { .. } | QueueEnd::Withdrawn => {}
+            QueueEnd::Proposed { .. } | QueueEnd::Held { .. } | QueueEnd::Withdrawn => {}
         }
     }
 
     fn integrated(&mut self, id: LoopId, end: &QueueEnd) {
         let placed = match end {
-            QueueEnd::Done { commit, onto, evidence } => {
+            QueueEnd::Done { commit, onto, evidence, .. } => {
                 self.plan_mut(id.plan()).integration = *commit;
                 Placed { commit: *commit, onto: *onto, evidence: *evidence }
             }
@@ -198,6 +243,7 @@ impl State {
             }
             QueueEnd::Red { .. }
             | QueueEnd::Conflict { .. }
+            | QueueEnd::Proposed { .. }
             | QueueEnd::Held { .. }
             | QueueEnd::Failed { .. }
             | QueueEnd::Withdrawn => return self.not_brought(id, end),
@@ -235,13 +281,19 @@ impl State {
             }
             QueueEnd::Red { .. }
             | QueueEnd::Conflict { .. }
+            | QueueEnd::Proposed { .. }
             | QueueEnd::Held { .. }
             | QueueEnd::Failed { .. }
             | QueueEnd::Withdrawn => return self.not_brought(id, end),
         };
+        self.has_landed(id, commit, *end == QueueEnd::Empty);
+    }
+
+    /// A loop's work is on its target, as this commit.
+    pub(super) fn has_landed(&mut self, id: LoopId, commit: Oid, already_there: bool) {
         let engine = self.engine_mut(id);
         engine.landed = Some(commit);
-        engine.already_there = *end == QueueEnd::Empty;
+        engine.already_there = already_there;
         let was_integrated = engine.integrated.is_some();
         let tip = self.target_tip(self.plan(id.plan()));
         let plan = self.plan_mut(id.plan());
@@ -250,6 +302,7 @@ impl State {
         }
         plan.unlanded.remove(&id);
         plan.spec_mut(id).reach = Reach::Landed;
+        self.touch_whole_plan(id.plan());
     }
 
     /// The queue could not bring a loop's work: the loop mends it, or a person does.
@@ -283,6 +336,7 @@ impl State {
                 engine.note_iteration(note(Verdict::Conflict, summary, None));
                 self.send_back(id, since);
             }
+            QueueEnd::Proposed { commit, .. } => engine.proposed = Some(*commit),
             QueueEnd::Held { .. } => (engine.held, engine.beside) = (true, false),
             QueueEnd::Failed { message } => engine.stuck = Some(Reason::Stuck(message.clone())),
             QueueEnd::Done { .. } | QueueEnd::Empty | QueueEnd::Withdrawn => {}
@@ -298,26 +352,19 @@ impl State {
         };
         let integrated = op.loop_id().and_then(|id| self.loops[&id].integrated);
         let lane = &mut self.projects.get_mut(&project).expect("known").lane;
-        if lane.active.is_none() {
-            let entry = lane.waiting.iter().find(|(_, it)| *it == op).map(|(seq, _)| *seq);
-            let entry = entry.expect("what runs was queued");
-            lane.waiting.remove(&entry);
-            lane.active = Some(Active {
-                entry,
-                op: *op,
-                stage: Stage::Fresh,
-                merges: None,
-                open: None,
-                attempts: 0,
-            });
-        }
-        let active = lane.active.as_mut().expect("just made");
-        assert_eq!(active.op, *op, "one entry at a time");
+        let entry = lane.entry_of(*op).expect("what runs was queued").clone();
+        let active = lane.active.get_or_insert_with(|| Active::new(&entry));
         active.open = Some(id);
         match (work, &active.stage) {
-            (Work::BuildCandidate { merges, .. }, _) => {
-                active.stage = Stage::Fresh;
+            (Work::BuildCandidate { merges, .. }, _) if active.op == *op => {
+                active.begin_anew();
                 active.merges = *merges;
+            }
+            (Work::BuildCandidate { .. }, Stage::Built { .. }) => active.joining = Some(entry.seq),
+            (Work::Publish { commit, expected, .. }, Stage::Built { .. }) => {
+                let evidence = active.stack.last().and_then(|it| it.evidence);
+                let evidence = evidence.expect("a stack is published whose top is known to pass");
+                active.stage = Stage::Publishing { commit: *commit, onto: *expected, evidence };
             }
             (Work::Publish { commit, expected, .. }, Stage::Gated { evidence, .. }) => {
                 let evidence = *evidence;

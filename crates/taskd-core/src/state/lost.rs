@@ -36,7 +36,9 @@ impl State {
                 }
                 Owner::Queue(project) => {
                     let lane = &mut self.projects.get_mut(&project).expect("known").lane;
-                    lane.active.as_mut().expect("its effects have an entry").open = None;
+                    let active = lane.active.as_mut().expect("its effects have an entry");
+                    (active.open, active.joining) = (None, None);
+                    self.put_aside(project);
                 }
                 Owner::Plan(plan) => self.plan_mut(plan).checking = None,
             }

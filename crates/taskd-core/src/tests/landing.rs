@@ -53,6 +53,70 @@ fn what_was_integrated_on_the_tip_lands_as_it_is() {
     );
 }
 
+/// Work that changes what decides about it goes nowhere by itself, and its own gate's word is not
+/// taken for its candidate.
+#[test]
+fn suspect_work_waits_for_a_word_and_is_gated_again() {
+    insta::assert_snapshot!(
+        story_from(
+            "0 start | 0 project | 0 plan a land=on-gate | 1 p1 base-green | 2 a to gate",
+            "10 a tampered 7ee1 test.sh | 20 land a | 30 q built c1 7ee1
+             40 q candidate-tampered test.sh | 50 q published"
+        ),
+        @"
+18      10  p1/0/1 e17 gate green
+19      10  p1/0/1 iteration 1 ended: green
+20      10  p1/0/1 suspected: it changes protected test.sh
+21      10  p1/0/1 passed on tree 7ee1000
+22      10  p1/0/1 asks to land
+23      20  p1/0/1 approved
+24      20  queued to land p1/0/1
+25      20  queue 1 build candidate to land p1/0/1 on ba5e000 started
+26      30  e25 built c100000
+27      30  queue 1 gate candidate to land p1/0/1 c100000 started
+28      40  e27 candidate green
+29      40  queue 1 publish land p1/0/1 c100000 started
+30      50  e29 published
+31      50  p1/0/1 q24 land p1/0/1: done: c100000 on ba5e000
+32      50  p1 integrates at c100000
+33      50  p1/0/1 running -> complete: done
+34      50  p1 ended
+    a is complete
+"
+    );
+}
+
+/// A candidate that touches other protected files than those a person was shown is asked about
+/// again; the word is then for those too.
+#[test]
+fn a_word_is_for_what_was_shown() {
+    insta::assert_snapshot!(
+        story_from(
+            "0 start | 0 project | 0 plan a land=on-gate | 1 p1 base-green | 2 a to gate
+             10 a tampered 7ee1 test.sh | 20 land a | 30 q built c1 7ee1",
+            "40 q candidate-tampered test.sh Makefile | 50 land a | 60 q built c1 7ee1
+             70 q published"
+        ),
+        @"
+28      40  e27 candidate green
+29      40  p1/0/1 suspected: it changes protected test.sh, Makefile
+30      40  p1/0/1 q24 land p1/0/1: withdrawn
+31      40  p1/0/1 asks to land
+32      50  p1/0/1 approved
+33      50  queued to land p1/0/1
+34      50  queue 1 build candidate to land p1/0/1 on ba5e000 started
+35      60  e34 built c100000
+36      60  queue 1 publish land p1/0/1 c100000 started
+37      70  e36 published
+38      70  p1/0/1 q33 land p1/0/1: done: c100000 on ba5e000
+39      70  p1 integrates at c100000
+40      70  p1/0/1 running -> complete: done
+41      70  p1 ended
+    a is complete
+"
+    );
+}
+
 #[test]
 fn a_tree_that_was_gated_is_not_gated_again() {
     let mut play = Play::default();

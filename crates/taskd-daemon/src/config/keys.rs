@@ -3,6 +3,7 @@
 //! The one list the reader, the environment and `taskd help config` go by.
 
 use super::value::Kind;
+use crate::plan_file::head::MAX_RETRIES;
 
 /// A key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,7 +69,7 @@ pub(super) const MEANT: [(&str, &str); 6] = [
 ];
 
 /// Values of `land.policy`, from strict to loose.
-pub(super) const LAND: [&str; 3] = ["never", "ask", "on-gate"];
+pub(super) const LAND: [&str; 4] = ["never", "ask", "pr", "on-gate"];
 
 /// Values of `plan.touches`.
 const TOUCHES: [&str; 2] = ["serialise", "ignore"];
@@ -85,6 +86,9 @@ const DAY: u64 = 24 * HOUR;
 
 const CENT: u64 = 10_000;
 const DOLLAR: u64 = 100 * CENT;
+
+/// `land.pr_command` unless something else is said: with GitHub's program.
+const PULL_REQUEST: &str = r#"if url=$(gh pr view "$TASKD_PR_BRANCH" --json url --jq .url 2>/dev/null); then gh pr edit "$url" --title "$TASKD_PR_TITLE" --body-file "$TASKD_PR_BODY" >/dev/null && echo "$url"; else gh pr create --head "$TASKD_PR_BRANCH" --base "$TASKD_PR_TARGET" --title "$TASKD_PR_TITLE" --body-file "$TASKD_PR_BODY"; fi"#;
 
 const fn key(key: &'static str, kind: Kind, default: &'static str, doc: &'static str) -> KeyDoc {
     KeyDoc { key, kind, default: Some(default), scope: Scope::Any, doc }
@@ -110,7 +114,7 @@ const MONEY: Kind = Kind::Money { min_micros: CENT, max_micros: 100_000 * DOLLAR
 
 use Scope::{Daemon, Tighten};
 
-static KEYS: [KeyDoc; 46] = [
+static KEYS: [KeyDoc; 53] = [
     by(Daemon, key("limits.loops", count(1, 1_000), "50", "Loops at work at once.")),
     by(
         Daemon,
@@ -234,6 +238,12 @@ static KEYS: [KeyDoc; 46] = [
     ),
     unset("gate.quick", Kind::Command, "Run before the gate, to fail fast."),
     key("gate.timeout", time(SECOND, DAY), "15m", "Longest run of one command of the gate."),
+    key(
+        "gate.retries",
+        count(0, MAX_RETRIES),
+        "0",
+        "How often a red gate is run again on the same files before it counts as red.",
+    ),
     unset("gate.protect", Kind::Globs, "Files an agent must not change."),
     by(
         Tighten,
@@ -241,7 +251,17 @@ static KEYS: [KeyDoc; 46] = [
             "land.policy",
             Kind::Word(&LAND),
             "ask",
-            "How passed work lands: not at all, when a person says so, or as soon as it passed.",
+            "How passed work lands: not at all, when a person says so, as a pull request, or as soon as \
+             it passed.",
+        ),
+    ),
+    by(
+        Daemon,
+        key(
+            "land.batch",
+            count(1, 16),
+            "4",
+            "So many wait to land on one branch until they are gated in one; 1 is never.",
         ),
     ),
     key(
@@ -250,9 +270,28 @@ static KEYS: [KeyDoc; 46] = [
         "true",
         "A clean checkout of the target follows it; otherwise `taskd sync` moves it.",
     ),
+    key(
+        "land.pr_branch",
+        Kind::Line,
+        "taskd/",
+        "What the names of branches begin with that work is pushed to for a pull request.",
+    ),
+    key(
+        "land.pr_command",
+        Kind::Command,
+        PULL_REQUEST,
+        "Opens a pull request, or brings the one there is up to date, and prints its address.",
+    ),
+    unset(
+        "land.pr_checks",
+        Kind::Command,
+        "Asks a remote what it found about a pull request: ends with 0 for nothing, 8 for not yet, \
+         anything else sends the work back with what it printed.",
+    ),
     unset("work.agent", Kind::Line, "The external agent that works: a preset or a command line."),
     unset("work.model", Kind::Line, "The model that works, as provider/model."),
     unset("work.setup", Kind::Command, "Run once in every new worktree."),
+    unset("work.teardown", Kind::Command, "Run in a worktree when its loop is over."),
     by(
         Daemon,
         key(
@@ -261,6 +300,12 @@ static KEYS: [KeyDoc; 46] = [
             "20000",
             "First of the ports worktrees get, ten each.",
         ),
+    ),
+    key(
+        "work.pool",
+        count(0, 16),
+        "2",
+        "Spare worktrees of a project with a thousand files or more.",
     ),
     key("work.type", Kind::Name, "ralph", "The loop type."),
     key("work.conflict", Kind::Conflict, "loop(2)", "Who solves conflicts with a moved base."),

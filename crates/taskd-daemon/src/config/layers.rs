@@ -126,6 +126,7 @@ impl Settings {
         match self.text(key).as_deref() {
             Some("never") => LandPolicy::Never,
             Some("on-gate") => LandPolicy::OnGate,
+            Some("pr") => LandPolicy::Pr,
             Some(_) | None => LandPolicy::Ask,
         }
     }

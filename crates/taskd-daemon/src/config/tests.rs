@@ -54,7 +54,7 @@ fn without_any_file_the_defaults_of_the_model_are_in_effect() {
     assert_eq!((config.git_remote.as_deref(), config.git_fetch_ms), (None, 60_000));
     assert_eq!(config.gc_keep_ms, 604_800_000);
     assert_eq!((config.disk_floor_bytes, config.disk_quota_bytes), (2 << 30, 0));
-    assert_eq!((config.agent_processes, config.work_port), (500, 20_000));
+    assert_eq!((config.agent_processes, config.work_port, config.work_pool), (500, 20_000, 2));
     assert_eq!(config.http_listen, None);
     assert_eq!(config.origin("limits.gates"), Some("built in"));
     assert_eq!(config.origin("gate.command"), None);
@@ -95,14 +95,21 @@ fn every_key_can_be_set_and_is_seen() {
         command = ["cargo fmt --check", "cargo test"]
         quick = "cargo check"
         timeout = "5m"
+        retries = 2
         protect = ["tests/**"]
         [land]
         policy = "on-gate"
         follow = false
+        batch = 7
+        pr_branch = "work/"
+        pr_command = "open-it"
+        pr_checks = "check-it"
         [work]
         model = "anthropic/claude-sonnet"
         setup = "npm ci"
+        teardown = "npm run drop"
         port = 30000
+        pool = 4
         type = "mine"
         conflict = "block"
         [git]
@@ -133,6 +140,7 @@ fn every_key_can_be_set_and_is_seen() {
         (2_000, 30_000, 12)
     );
     assert_eq!((limits.call_deadline_ms, limits.silence_max_ms), (1_200_000, 180_000));
+    assert_eq!(limits.batch, 7);
     let run = config.run_limits();
     assert_eq!((run.iterations, run.time_ms, run.budget_micros), (9, 5_400_000, 500_000));
     assert_eq!((run.tokens, config.plan_tokens), (1_500_000, 9_000_000));
@@ -141,17 +149,20 @@ fn every_key_can_be_set_and_is_seen() {
     assert!(!config.serialise_touches);
     assert_eq!(config.gate.run, ["cargo fmt --check", "cargo test"]);
     assert_eq!(config.gate.quick.as_deref(), Some("cargo check"));
-    assert_eq!(config.gate.timeout_ms, Some(300_000));
+    assert_eq!((config.gate.timeout_ms, config.gate.retries), (Some(300_000), Some(2)));
     assert_eq!(config.gate.protect.as_deref(), Some(&["tests/**".to_owned()][..]));
     assert_eq!((config.land, config.follow), (LandPolicy::OnGate, false));
+    assert_eq!((config.pr_branch.as_str(), config.pr_command.as_str()), ("work/", "open-it"));
+    assert_eq!(config.pr_checks.as_deref(), Some("check-it"));
     let model = AgentDoc::Model { name: "anthropic/claude-sonnet".into() };
     assert_eq!(config.worker, Some(model));
     assert_eq!((config.setup.as_deref(), config.loop_type.as_str()), (Some("npm ci"), "mine"));
+    assert_eq!(config.teardown.as_deref(), Some("npm run drop"));
     assert_eq!((config.git_poll_ms, config.agent_idle_ms), (100, 60_000));
     assert_eq!((config.git_remote.as_deref(), config.git_fetch_ms), (Some("upstream"), 2_000));
     assert_eq!(config.gc_keep_ms, 2_592_000_000);
     assert_eq!((config.disk_floor_bytes, config.disk_quota_bytes), (500 << 20, 1_536 << 20));
-    assert_eq!((config.agent_processes, config.work_port), (99, 30_000));
+    assert_eq!((config.agent_processes, config.work_port, config.work_pool), (99, 30_000, 4));
     assert_eq!(config.agent_billing, Some(Billing::Login));
     assert_eq!(config.http_listen.map(|it| it.port()), Some(7777));
     assert_eq!(config.log_level, "debug");
@@ -224,7 +235,7 @@ follow = \"yes\"
         ("TASKD_LOG_LEVEL", "not one of ours"),
         ("HOME", "/root"),
     ]);
-    let sections = "limits, retry, run, plan, gate, land, work, git, agent, http, log";
+    let sections = "limits, retry, run, plan, gate, land, work, git, gc, agent, http, log";
     let expected = [
         &format!("user.toml:1:1: unknown section [é]; known: {sections}"),
         "user.toml:2:1: `git` is a section, not a key; write [git] and its keys below",
@@ -237,7 +248,7 @@ follow = \"yes\"
         ".taskd/config.toml:11:1: unknown key `run` in [gate]; write `command`",
         ".taskd/config.toml:12:11: `gate.command` is []; it must be a command in double quotes or a list of commands",
         ".taskd/config.toml:13:11: `gate.protect` is [\"../x\"]; it must be a list of globs below the repository's root, as [\"tests/**\"]",
-        ".taskd/config.toml:15:10: `land.policy` is \"sometimes\"; it must be one of \"never\", \"ask\", \"on-gate\"",
+        ".taskd/config.toml:15:10: `land.policy` is \"sometimes\"; it must be one of \"never\", \"ask\", \"pr\", \"on-gate\"",
         ".taskd/config.toml:16:10: `land.follow` is \"yes\"; it must be true or false",
         "TASKD_GIT__POLL: `git.poll` is \"1ms\"; it must be a duration from 100ms to 10m, written as \"90s\" or \"1h 30m\"",
         "TASKD_GIT__PULL: unknown key `pull` in [git]; did you mean `poll`?",

@@ -22,6 +22,8 @@ pub(super) struct Tally {
     pub(super) tests: Option<u32>,
     /// Tests that failed.
     pub(super) failed: u32,
+    /// Tests that were not run, as their program says.
+    pub(super) skipped: u32,
     /// Names of those that failed, where they are given; else of files or packages that did.
     pub(super) names: Vec<String>,
     /// The names are those of tests.
@@ -30,11 +32,12 @@ pub(super) struct Tally {
     pub(super) compile_error: Option<String>,
 }
 
-/// Passed and failed.
+/// Passed, failed, and not run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Counts {
     passed: u32,
     failed: u32,
+    skipped: u32,
 }
 
 /// What is known after some lines.
@@ -74,10 +77,10 @@ impl Tally {
             counter.line(line);
         }
         let compile_error = lines::compile_error(all);
-        let (tests, failed) = counter.totals();
+        let (tests, failed, skipped) = counter.totals();
         let names_tests = !counter.names.list.is_empty();
         let names = if names_tests { counter.names } else { counter.files };
-        Self { tests, failed, names: leaves(names.list), names_tests, compile_error }
+        Self { tests, failed, skipped, names: leaves(names.list), names_tests, compile_error }
     }
 }
 
@@ -133,6 +136,8 @@ impl Counter {
             self.names.add(rest.split(" (").next().unwrap_or(rest));
         } else if text.starts_with("--- PASS: ") {
             self.go.passed = self.go.passed.saturating_add(top);
+        } else if text.starts_with("--- SKIP: ") {
+            self.go.skipped = self.go.skipped.saturating_add(top);
         } else if text.starts_with("=== RUN ") {
             self.go_names_all = true;
         } else if let Some(rest) = line.strip_prefix("FAIL\t") {
@@ -186,7 +191,8 @@ impl Counter {
     fn tap(&mut self, line: &str) -> bool {
         if let Some(count) = lines::tap_plan(line) {
             self.tap_plan = Some(self.tap_plan.unwrap_or(0).saturating_add(count));
-        } else if let Some((ok, name)) = lines::tap_test(line) {
+        } else if let Some((ok, name, skipped)) = lines::tap_test(line) {
+            self.tap.skipped = self.tap.skipped.saturating_add(u32::from(skipped));
             let count = if ok { &mut self.tap.passed } else { &mut self.tap.failed };
             *count = count.saturating_add(1);
             if !ok {
@@ -217,27 +223,29 @@ impl Counter {
         counts.is_some()
     }
 
-    /// How many ran, where it is known, and how many failed.
-    fn totals(&self) -> (Option<u32>, u32) {
+    /// How many ran, where it is known, how many failed, and how many were skipped.
+    fn totals(&self) -> (Option<u32>, u32, u32) {
         let mut sums = self.sums;
-        let mut failed_besides = 0;
+        let (mut failed_besides, mut skipped_besides) = (0, 0);
         let mut with = |it: Counts| sums = Some(sums.unwrap_or_default().plus(it));
         if self.tap != Counts::default() {
             let seen = self.tap.passed.saturating_add(self.tap.failed);
             // Announced but never reported: the program died on the way.
             let missing = self.tap_plan.map_or(0, |it| it.saturating_sub(seen));
-            with(self.tap.plus(Counts { passed: 0, failed: missing }));
+            with(self.tap.plus(Counts { failed: missing, ..Counts::default() }));
         }
         if self.go_names_all {
             with(self.go);
         } else {
             failed_besides = self.go.failed;
+            skipped_besides = self.go.skipped;
         }
         let sums = sums.or_else(|| plain_sum(&self.plain));
         let failed = sums.map_or(0, |it| it.failed).saturating_add(failed_besides);
         // Tests of `go test` without -v are not counted, so neither is the total.
         let tests = sums.filter(|_| failed_besides == 0);
-        (tests.map(|it| it.passed.saturating_add(it.failed)), failed)
+        let skipped = sums.map_or(0, |it| it.skipped).saturating_add(skipped_besides);
+        (tests.map(|it| it.passed.saturating_add(it.failed)), failed, skipped)
     }
 }
 
@@ -253,6 +261,7 @@ impl Counts {
         Self {
             passed: self.passed.saturating_add(other.passed),
             failed: self.failed.saturating_add(other.failed),
+            skipped: self.skipped.saturating_add(other.skipped),
         }
     }
 }

@@ -188,6 +188,10 @@ impl Sweep<'_> {
         let n = place.name.strip_prefix("gate-").and_then(|it| it.parse().ok());
         let Some(_alone) = n.and_then(|n| self.ctx.reserve_scratch(self.project, n)) else {
             let ours = n.is_some() || place.name == "check";
+            if place.name.starts_with("spare-") {
+                item.reason = "a spare worktree for the next loop".to_owned();
+                return;
+            }
             item.reason = if ours { "in use" } else { "made for something else" }.to_owned();
             return;
         };

@@ -63,8 +63,12 @@ pub(crate) fn read_plan_keys<'n>(
     (head, keys)
 }
 
-const LAND: [(&str, LandPolicy); 3] =
-    [("never", LandPolicy::Never), ("ask", LandPolicy::Ask), ("on-gate", LandPolicy::OnGate)];
+const LAND: [(&str, LandPolicy); 4] = [
+    ("never", LandPolicy::Never),
+    ("ask", LandPolicy::Ask),
+    ("on-gate", LandPolicy::OnGate),
+    ("pr", LandPolicy::Pr),
+];
 
 const PRIORITY: [(&str, Priority); 4] = [
     ("low", Priority::Low),
@@ -74,7 +78,7 @@ const PRIORITY: [(&str, Priority); 4] = [
 ];
 
 /// Values that are planned but not served yet.
-const NOT_YET: [(&str, &str); 2] = [("land", "pr"), ("land-unit", "plan")];
+const NOT_YET: [(&str, &str); 1] = [("land-unit", "plan")];
 
 fn read_limits(node: &Node, head: &mut PlanKeys, problems: &mut Problems) {
     let known = ["budget", "tokens", "time", "iterations"];
@@ -123,18 +127,33 @@ pub(crate) fn worker(
 pub(crate) fn read_gate(node: &Node, problems: &mut Problems) -> Option<At<GateSettings>> {
     let mut gate = GateSettings::default();
     if matches!(node.kind, Kind::Map(_)) {
-        let known = ["quick", "run", "timeout", "protect"];
+        let known = ["quick", "run", "timeout", "retries", "protect"];
         let keys = problems.keys(node, "`gate`", &known, &[("command", "run")]);
         let get = |key: &str| keys.get(key).map(|(_, it)| *it);
         gate.quick = text(&keys, "quick", problems).map(|it| it.value);
         gate.run = get("run").map(|it| commands(it, "run", problems)).unwrap_or_default();
         let timeout = get("timeout").and_then(|it| problems.duration_ms(it, "timeout"));
         gate.timeout_ms = timeout.map(|it| it.value);
+        gate.retries = get("retries").and_then(|it| read_retries(it, problems));
         gate.protect = get("protect").map(|it| read_globs(it, "protect", problems));
     } else {
         gate.run = commands(node, "gate", problems);
     }
     Some(At::new(gate, node.at))
+}
+
+/// Most runs of a red gate that are made again on the same tree.
+pub(crate) const MAX_RETRIES: u32 = 3;
+
+/// How often a red gate is run again: none, or a few times.
+fn read_retries(node: &Node, problems: &mut Problems) -> Option<u32> {
+    if let Kind::Integer(it) = node.kind
+        && let Ok(it @ 0..=MAX_RETRIES) = u32::try_from(it)
+    {
+        return Some(it);
+    }
+    problems.add(node.at, format!("`retries` must be a number from 0 to {MAX_RETRIES}"));
+    None
 }
 
 fn commands(node: &Node, key: &str, problems: &mut Problems) -> Vec<String> {

@@ -130,7 +130,7 @@ fn every_problem_is_told_with_its_place() {
 paln: X
 agent: claude
 model: a/b
-land: pr
+land: soon
 land-unit: plan
 limits: {budget: 15, tme: 6h, time: six}
 conflict: loop(0)
@@ -164,7 +164,7 @@ accept:
     let expected = "\
 p.md:2:1: unknown key `paln` in the front matter; did you mean `plan`?
 p.md:4:1: both `agent` and `model` are given; keep exactly one of them
-p.md:5:7: `land: pr` is not in this version; use never, ask, on-gate
+p.md:5:7: `land` cannot be `soon`; known: never, ask, on-gate, pr
 p.md:6:12: `land-unit: plan` is not in this version; use spec
 p.md:7:18: `budget` is a number without a unit; write `$15` or `$0.50`
 p.md:7:22: unknown key `tme` in `limits`; did you mean `time`?

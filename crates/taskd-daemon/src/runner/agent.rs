@@ -149,6 +149,7 @@ impl Job {
         };
         let summary = agent_summary(how, last);
         ran.remarks(signs, heard, (exit, untouched));
+        ran.about.say(heard.last_word().unwrap_or_default());
         if exit != 0
             && let Some(trouble) =
                 heard.excuse(&ran.preset.name, &ran.finished, untouched, &summary)

@@ -1,12 +1,16 @@
 //! Gates: the commands that decide. Run by us, on exactly one tree, never reported by an agent.
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
-use taskd_model::{Change, Code, GateDoc, GateReport, Outcome, PlanDoc};
-use taskd_tools::supervise::How;
+use taskd_model::{
+    Change, Code, Digest, GateDoc, GateFacts, GateProof, GateReport, Oid, Outcome, PlanDoc, RedRun,
+    SpecDoc, TestCounts, bounded_names, encode_doc, gate_digest,
+};
+use taskd_tools::supervise::{Finished, How};
 
 use super::{
     Context, Job, Trouble, lock,
@@ -45,32 +49,36 @@ impl Drop for Scratch<'_> {
 }
 
 impl Job {
-    pub(super) async fn check_base(&self, base: taskd_model::Oid) -> Result<Outcome, Trouble> {
+    pub(super) async fn check_base(&self, base: Oid) -> Result<Outcome, Trouble> {
         let plan = self.plan_doc()?;
         let report = self.gate_commit(base, &plan, &[]).await?;
         Ok(Outcome::BaseChecked(report))
     }
 
-    pub(super) async fn gate_candidate(
+    /// A loop's work as a candidate: what decides about it is what its parent has.
+    pub(super) async fn gate_work(
         &self,
-        commit: taskd_model::Oid,
-    ) -> Result<Outcome, Trouble> {
-        let plan = self.plan_doc()?;
-        let accept = match &self.order.subject {
-            Some(_) => self.spec_doc()?.accept,
-            None => Vec::new(),
+        commit: Oid,
+        plan: &PlanDoc,
+        spec: &SpecDoc,
+    ) -> Result<GateReport, Trouble> {
+        let (repo, _) = self.ctx.repo(self.order.project)?;
+        let base = self.blocking(move || Ok(repo.first_parent(commit)?)).await?;
+        let found = match base {
+            Some(base) => self.tampering(base, commit, plan, spec).await?,
+            None => None,
         };
-        let report = self.gate_commit(commit, &plan, &accept).await?;
-        if !self.is_wanted() {
-            return Ok(cancelled());
+        let own = self.gate_commit(commit, plan, &spec.accept);
+        match found {
+            Some(found) => self.judge_twice(found, plan, &spec.accept, own).await,
+            None => own.await,
         }
-        Ok(Outcome::CandidateGated(report))
     }
 
     /// Gates a commit in a scratch checkout: exactly its files, and the caches of earlier gates.
-    async fn gate_commit(
+    pub(super) async fn gate_commit(
         &self,
-        commit: taskd_model::Oid,
+        commit: Oid,
         plan: &PlanDoc,
         accept: &[String],
     ) -> Result<GateReport, Trouble> {
@@ -84,26 +92,26 @@ impl Job {
     async fn gate_in(
         &self,
         scratch: &Scratch<'_>,
-        commit: taskd_model::Oid,
+        commit: Oid,
         plan: &PlanDoc,
         accept: &[String],
     ) -> Result<GateReport, Trouble> {
         let name = format!("gate-{}", scratch.n);
         let (repo, root) = self.ctx.repo(self.order.project)?;
         let commands = self.setup_commands()?;
-        let (dir, set_up) = self
+        let (dir, tree, set_up) = self
             .blocking(move || {
                 let fresh = !repo.worktree_path(&name).exists();
                 let dir = repo.checkout_scratch(&name, commit)?;
                 let set_up = SetUp::of(&dir, &commands, fresh);
-                Ok((dir, set_up))
+                Ok((dir, repo.tree_of(commit)?, set_up))
             })
             .await?;
         if !set_up.is_done() {
             self.include(&root, &dir).await?;
         }
         self.setup(&dir, set_up).await?;
-        self.run_gate(&dir, plan, &plan.gate, accept).await
+        self.run_gate((&dir, tree), plan, &plan.gate, accept).await
     }
 
     /// Copies what `.worktreeinclude` names into a scratch checkout.
@@ -123,11 +131,11 @@ impl Job {
         let spec = self.spec_doc()?;
         let dir = self.worktree()?;
         let gate = GateDoc { timeout_ms: plan.gate.timeout_ms, ..GateDoc::default() };
-        let report = self.run_gate(&dir, &plan, &gate, &spec.accept).await?;
+        let ran = self.run_once(&dir, &plan, &gate, &spec.accept).await?;
         if !self.is_wanted() {
             return Ok(cancelled());
         }
-        Ok(Outcome::AcceptRan { green: report.green, log: report.log })
+        Ok(Outcome::AcceptRan { green: ran.green, log: self.ctx.put_blob(ran.log.into())? })
     }
 
     /// Checkpoints the worktree and gates exactly that tree.
@@ -146,79 +154,182 @@ impl Job {
             let text = format!("Conflict markers are left in: {}", names.join(", "));
             let summary = short(&text);
             let log = self.ctx.put_blob(text.into())?;
-            return Ok(gated(Some(GateReport { green: false, summary, log, tests: None, ms: 0 })));
+            return Ok(gated(Some(GateReport {
+                green: false,
+                summary,
+                log,
+                tests: None,
+                ms: 0,
+                facts: Box::default(),
+                proof: None,
+            })));
         }
         let plan = self.plan_doc()?;
         let spec = self.spec_doc()?;
         let dir = self.worktree()?;
-        let report = self.run_gate(&dir, &plan, &plan.gate, &spec.accept).await?;
+        let found = self.tampering(subject.base, checkpoint, &plan, &spec).await?;
+        let own = self.run_gate((&dir, tree), &plan, &plan.gate, &spec.accept);
+        let report = match found {
+            Some(found) => self.judge_twice(found, &plan, &spec.accept, own).await?,
+            None => own.await?,
+        };
         if !self.is_wanted() {
             return Ok(cancelled());
         }
         Ok(gated(Some(report)))
     }
 
-    /// Runs the commands in order and stops at the first that is not green.
+    /// Runs the gate on the files in `dir`, which are `tree`. A red run is not believed before it was
+    /// repeated as often as the plan says; every run is in the report.
     async fn run_gate(
         &self,
-        dir: &Path,
+        (dir, tree): (&Path, Oid),
         plan: &PlanDoc,
         gate: &GateDoc,
         accept: &[String],
     ) -> Result<GateReport, Trouble> {
+        let commands = gate_commands(gate, accept);
         let began = Instant::now();
-        let timeout = match gate.timeout_ms {
-            0 => GATE_TIMEOUT,
-            ms => Duration::from_millis(ms),
+        let mut earlier = Vec::new();
+        let mut ran = self.run_once(dir, plan, gate, &commands).await?;
+        while !ran.green && earlier.len() < gate.retries as usize && self.is_wanted() {
+            earlier.push(RedRun { log: self.ctx.put_blob(ran.log.into())?, failed: ran.failed });
+            ran = self.run_once(dir, plan, gate, &commands).await?;
+        }
+        let proof = GateProof {
+            gate: gate_digest(&commands),
+            environment: environment_digest(&plan.env),
+            tree,
+            exits: ran.exits,
+            failed: ran.failed,
+            earlier,
         };
-        let mut log = String::new();
-        let mut tests = None;
-        let mut summary = String::from("no gate command");
-        let commands = gate.quick.iter().chain(&gate.run).chain(accept);
-        let mut green = true;
-        for command in commands {
+        Ok(GateReport {
+            green: ran.green,
+            summary: short(&ran.summary),
+            log: self.ctx.put_blob(ran.log.into())?,
+            tests: ran.tests,
+            ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
+            facts: Box::new(GateFacts { tampered: None, counts: ran.counts }),
+            proof: Some(Box::new(proof)),
+        })
+    }
+
+    /// Runs the commands in order and stops at the first that is not green.
+    async fn run_once(
+        &self,
+        dir: &Path,
+        plan: &PlanDoc,
+        gate: &GateDoc,
+        commands: &[String],
+    ) -> Result<Ran, Trouble> {
+        let timeout = gate_timeout(gate);
+        // What `accept` adds says nothing about tests that are gone.
+        let of_gate = usize::from(gate.quick.is_some()) + gate.run.len();
+        let mut ran = Ran {
+            green: true,
+            summary: "no gate command".to_owned(),
+            counts: (!gate.run.is_empty()).then_some(TestCounts { run: 0, skipped: 0 }),
+            ..Ran::default()
+        };
+        for (n, command) in commands.iter().enumerate() {
             let env = self.env(plan, dir)?;
             let spec = Command::shell(command, PathBuf::from(dir), env, timeout);
             let finished = self.run(spec, self.lines_as_noise()).await;
             not_started(&finished)?;
-            let output = finished.output.text();
-            let how = ending(&finished, timeout);
-            log.push_str(&format!("$ {command}\n{output}"));
-            if !output.ends_with('\n') && !output.is_empty() {
-                log.push('\n');
+            let counts = ran.counts;
+            let goes_on = ran.take(command, &finished, timeout);
+            if of_gate <= n {
+                ran.counts = counts;
             }
-            let code = if let How::Exited(code) = finished.how { Some(code) } else { None };
-            let found = findings::read(output.as_bytes(), code);
-            if let Some(n) = found.tests {
-                tests = Some(tests.unwrap_or(0) + n);
-            }
-            summary = match (tests, how.is_some()) {
-                // All commands together are the gate; the last one alone is not.
-                (Some(1), false) => "1 test".to_owned(),
-                (Some(n), false) => format!("{n} tests"),
-                (_, _) => found.summary,
-            };
-            if let Some(how) = how {
-                log.push_str(&format!("[{how}]\n"));
-                if matches!(finished.how, How::TimedOut) {
-                    summary = format!("`{command}` {how}");
-                }
-                green = false;
+            if !goes_on {
                 break;
             }
         }
-        let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let log = self.ctx.put_blob(log.into())?;
-        Ok(GateReport { green, summary: short(&summary), log, tests, ms })
+        Ok(ran)
     }
 }
 
-fn cancelled() -> Outcome {
+/// One run of a gate.
+#[derive(Default)]
+pub(crate) struct Ran {
+    pub(crate) green: bool,
+    pub(crate) summary: String,
+    pub(crate) log: String,
+    pub(crate) tests: Option<u32>,
+    /// Tests that were run and skipped, while every output says so.
+    pub(crate) counts: Option<TestCounts>,
+    pub(crate) exits: Vec<i32>,
+    /// Failing tests, as many as a report may name.
+    pub(crate) failed: Vec<String>,
+}
+
+impl Ran {
+    /// Takes in how a command ended; says whether the next one may run.
+    pub(crate) fn take(&mut self, command: &str, finished: &Finished, timeout: Duration) -> bool {
+        let output = finished.output.text();
+        let how = ending(finished, timeout);
+        self.log.push_str(&format!("$ {command}\n{output}"));
+        if !output.ends_with('\n') && !output.is_empty() {
+            self.log.push('\n');
+        }
+        let code = if let How::Exited(code) = finished.how { Some(code) } else { None };
+        self.exits.push(code.unwrap_or(-1));
+        let found = findings::read(output.as_bytes(), code);
+        if let Some(n) = found.tests {
+            self.tests = Some(self.tests.unwrap_or(0) + n);
+        }
+        // Half an output has half the counts.
+        self.counts = self.counts.filter(|_| !finished.output.truncated).map(|it| more(it, &found));
+        self.summary = match (self.tests, how.is_some()) {
+            // All commands together are the gate; the last one alone is not.
+            (Some(1), false) => "1 test".to_owned(),
+            (Some(n), false) => format!("{n} tests"),
+            (_, _) => found.summary,
+        };
+        let Some(how) = how else { return true };
+        self.log.push_str(&format!("[{how}]\n"));
+        if matches!(finished.how, How::TimedOut) {
+            self.summary = format!("`{command}` {how}");
+        }
+        self.failed = bounded_names(&found.failed);
+        self.green = false;
+        false
+    }
+}
+
+/// The commands a gate runs, in order.
+pub(crate) fn gate_commands(gate: &GateDoc, accept: &[String]) -> Vec<String> {
+    gate.quick.iter().chain(&gate.run).chain(accept).cloned().collect()
+}
+
+/// How long one command of a gate may take.
+pub(crate) fn gate_timeout(gate: &GateDoc) -> Duration {
+    match gate.timeout_ms {
+        0 => GATE_TIMEOUT,
+        ms => Duration::from_millis(ms),
+    }
+}
+
+/// Names an environment.
+pub(crate) fn environment_digest(env: &BTreeMap<String, String>) -> Digest {
+    Digest::of(&encode_doc(env))
+}
+
+/// What a command counted, added to what those before it did.
+fn more(sum: TestCounts, found: &findings::Findings) -> TestCounts {
+    TestCounts {
+        run: sum.run.saturating_add(found.tests.unwrap_or(0)),
+        skipped: sum.skipped.saturating_add(found.skipped),
+    }
+}
+
+pub(super) fn cancelled() -> Outcome {
     Outcome::Cancelled { usage: taskd_model::Usage::default(), checkpoint: None }
 }
 
 /// At most 200 bytes, on a character boundary.
-fn short(text: &str) -> String {
+pub(super) fn short(text: &str) -> String {
     let end = (0..=text.len().min(200)).rev().find(|at| text.is_char_boundary(*at));
     text[..end.unwrap_or(0)].to_owned()
 }

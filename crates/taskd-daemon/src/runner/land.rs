@@ -4,7 +4,7 @@
 use std::{path::Path, time::Duration};
 
 use taskd_git::{Candidate, Follow, GitError, Published, Repo, follow_checkout, sync_checkout};
-use taskd_model::{Code, Failure, Oid, Outcome, QueueOp};
+use taskd_model::{Code, Failure, LoopId, Oid, Outcome, QueueOp};
 
 use super::{Job, Trouble, identity, lock};
 
@@ -34,6 +34,7 @@ impl Job {
                 })
                 .await?
             }
+            QueueOp::Undo(id) => self.revert(id, onto).await?,
             QueueOp::Integrate(_) | QueueOp::Land(_) => {
                 let subject = self.subject()?;
                 let work = subject.checkpoint.ok_or_else(|| {
@@ -60,32 +61,30 @@ impl Job {
         })
     }
 
-    /// One clean commit for a spec: its title, its task in short, and where it comes from.
-    fn message(&self) -> Result<String, Trouble> {
-        let spec = self.spec_doc()?;
-        let plan = self.plan_doc()?;
-        let name = {
+    /// A commit that takes what a loop landed off the tip again: the difference it made, the other
+    /// way round.
+    async fn revert(&self, id: LoopId, onto: Oid) -> Result<Candidate, Trouble> {
+        let (repo, _) = self.ctx.repo(self.order.project)?;
+        let (name, landed) = {
             let view = self.ctx.hub.view();
-            self.name(&view)
+            let it = view.loops.get(&id);
+            (self.name(&view), it.and_then(|it| it.landed))
         };
-        let title = spec.title.lines().next().unwrap_or_default();
-        let text = spec.text.trim();
-        let body = if text.is_empty() || text == title {
-            String::new()
-        } else {
-            format!("{}\n\n", text.chars().take(2_000).collect::<String>())
-        };
-        let subject = if title.starts_with(&format!("{}:", spec.name)) || plan.title == title {
-            title.to_owned()
-        } else {
-            format!("{}: {title}", spec.name)
-        };
-        let gate = plan.gate.run.join(" && ");
-        let gate = if gate.is_empty() { "none".to_owned() } else { gate.replace('\n', " ") };
-        Ok(format!(
-            "{subject}\n\n{body}Taskd-Plan: {} {}\nTaskd-Loop: {name}\nTaskd-Gate: {gate}\n",
-            self.order.plan, plan.title
-        ))
+        let landed = landed
+            .ok_or_else(|| Trouble::new(Code::NothingToUndo, format!("{name} has not landed")))?;
+        let plan = format!("{} {}", self.order.plan, self.plan_doc()?.title);
+        self.blocking(move || {
+            let author = identity(&repo)?;
+            let before = before_landing(&repo, landed.commit, landed.onto, &name)?;
+            let subject = repo.commit_summary(landed.commit)?.summary;
+            let message = format!(
+                "Revert \"{subject}\"\n\nThis reverts commit {}.\n\nTaskd-Plan: {plan}\n\
+                 Taskd-Undoes: {name}\n",
+                landed.commit
+            );
+            Ok(repo.candidate(landed.commit, before, onto, &message, &author)?)
+        })
+        .await
     }
 
     pub(super) async fn publish(
@@ -95,7 +94,10 @@ impl Job {
         expected: Oid,
     ) -> Result<Outcome, Trouble> {
         match op {
-            QueueOp::Land(_) => self.publish_to_target(commit, expected).await,
+            QueueOp::Land(_) if self.is_proposed() => self.propose(commit).await,
+            QueueOp::Land(_) | QueueOp::Undo(_) => {
+                self.publish_to_target(op, commit, expected).await
+            }
             QueueOp::Integrate(_) | QueueOp::Refresh(_) => {
                 let (repo, _) = self.ctx.repo(self.order.project)?;
                 let name = repo.own_ref(&format!("plans/{}", op.plan()));
@@ -117,16 +119,21 @@ impl Job {
 
     /// Locks of somebody else's git are waited for, never stolen; what stays locked is for a
     /// person to look at.
-    async fn publish_to_target(&self, commit: Oid, expected: Oid) -> Result<Outcome, Trouble> {
+    async fn publish_to_target(
+        &self,
+        op: QueueOp,
+        commit: Oid,
+        expected: Oid,
+    ) -> Result<Outcome, Trouble> {
         for _ in 0..LOCK_LOOKS {
-            match self.try_publish(commit, expected).await {
+            match self.try_publish(op, commit, expected).await {
                 Err(trouble) if trouble.failure == Failure::Transient => {}
                 decided => return decided,
             }
             #[expect(clippy::disallowed_methods, reason = "a lock file tells nobody when it goes")]
             tokio::time::sleep(LOCK_LOOK_EVERY).await;
         }
-        match self.try_publish(commit, expected).await {
+        match self.try_publish(op, commit, expected).await {
             Err(trouble) if trouble.failure == Failure::Transient => Ok(Outcome::PublishHeld {
                 why: trouble.told().chars().take(MAX_WHY_CHARS).collect(),
             }),
@@ -134,12 +141,19 @@ impl Job {
         }
     }
 
-    async fn try_publish(&self, commit: Oid, expected: Oid) -> Result<Outcome, Trouble> {
+    async fn try_publish(
+        &self,
+        op: QueueOp,
+        commit: Oid,
+        expected: Oid,
+    ) -> Result<Outcome, Trouble> {
         let (repo, root) = self.ctx.repo(self.order.project)?;
         let target = self.order.target.clone();
-        let beside = self.order.subject.as_ref().is_some_and(|it| it.beside);
+        let undoes = matches!(op, QueueOp::Undo(_));
+        let beside = !undoes && self.order.subject.as_ref().is_some_and(|it| it.beside);
         let follow = Following::of(self.ctx.config_of(&root)?.follow, beside);
-        let message = format!("taskd: land {}", self.order.plan);
+        let verb = if undoes { "undo" } else { "land" };
+        let message = format!("taskd: {verb} {}", self.order.plan);
         let turn = self.ctx.turn_at_targets(self.order.project);
         self.blocking(move || {
             let _turn = lock(&turn);
@@ -154,6 +168,26 @@ impl Job {
             }
         })
         .await
+    }
+}
+
+/// What a target was before a loop's work landed on it: the commit before the first of those that
+/// are of this loop. Beside others of a batch, that is not the tip the batch was built on.
+pub(crate) fn before_landing(
+    repo: &Repo,
+    landed: Oid,
+    onto: Oid,
+    name: &str,
+) -> Result<Oid, GitError> {
+    let trailer = format!("Taskd-Loop: {name}");
+    let mut at = landed;
+    loop {
+        let Some(before) = repo.first_parent(at)? else { return Ok(onto) };
+        let is_of_it = repo.message(before)?.lines().any(|it| it.trim_end() == trailer);
+        if before == onto || !is_of_it {
+            return Ok(before);
+        }
+        at = before;
     }
 }
 

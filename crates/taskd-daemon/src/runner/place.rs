@@ -16,7 +16,7 @@ use std::{
     sync::Arc,
 };
 
-use taskd_model::{Code, Event, PlanDoc, Record};
+use taskd_model::{Code, Event, PlanDoc, PlanId, ProjectId, Record};
 use taskd_tools::agents::environment;
 use tokio::{sync::broadcast::error::RecvError, task::block_in_place};
 use tracing::warn;
@@ -109,7 +109,7 @@ pub(crate) fn private_dir(dir: &Path) -> io::Result<()> {
 }
 
 /// `3-p7-limiter-1`: project and directory of a worktree.
-fn name_of(dir: &Path) -> String {
+pub(super) fn name_of(dir: &Path) -> String {
     let part = |it: Option<&Path>| {
         it.and_then(Path::file_name).unwrap_or_default().to_string_lossy().into_owned()
     };
@@ -166,7 +166,8 @@ impl Context {
             let project = view.plans.get(&it.id.plan())?.project;
             Some(format!("{}-{}", project.0, worktree_name(it.id, &it.spec)))
         });
-        gates.chain(loops).collect()
+        let tearing = lock(&self.tearing).clone();
+        gates.chain(loops).chain(tearing).collect()
     }
 }
 
@@ -175,11 +176,12 @@ fn names_in(dir: &Path) -> Vec<String> {
     entries.filter_map(|it| it.file_name().into_string().ok()).collect()
 }
 
-/// Sweeps now and whenever a loop is over.
+/// Tears down and sweeps, now and whenever a loop is over.
 pub(crate) async fn keep(ctx: Arc<Context>) {
     let ((), mut records) = ctx.hub.follow(|_| ());
     let is_end = |it: &Record| matches!(it.event, Event::StatusChanged { to, .. } if to.is_over());
     loop {
+        ctx.tear_down().await;
         block_in_place(|| ctx.sweep_places());
         loop {
             match records.recv().await {
@@ -191,28 +193,34 @@ pub(crate) async fn keep(ctx: Arc<Context>) {
     }
 }
 
-impl Job {
+/// Whose program it is that gets an environment.
+pub(super) struct Whose {
+    pub(super) plan: PlanId,
+    pub(super) project: ProjectId,
+    /// The loop's name, or the plan's.
+    pub(super) name: String,
+    pub(super) iteration: u32,
+    pub(super) target: String,
+}
+
+impl Context {
     /// The complete environment of a program of this plan in a worktree: what the submission brought
     /// and what taskd says, nothing of the daemon's own.
-    pub(super) fn env(
+    pub(super) fn env_of(
         &self,
+        whose: &Whose,
         plan: &PlanDoc,
         dir: &Path,
     ) -> Result<Vec<(OsString, OsString)>, Trouble> {
-        let loop_name = {
-            let view = self.ctx.hub.view();
-            self.name(&view)
-        };
-        let iteration = self.order.subject.as_ref().map_or(0, |it| it.iteration);
-        let (_, root) = self.ctx.repo(self.order.project)?;
-        let (tmp, port) = self.ctx.place(dir)?;
+        let (_, root) = self.repo(whose.project)?;
+        let (tmp, port) = self.place(dir)?;
         let text = |name: &str, value: String| (OsString::from(name), OsString::from(value));
         let path = |name: &str, path: &Path| (OsString::from(name), path.as_os_str().to_owned());
         let extra = [
-            text("TASKD_PLAN", self.order.plan.to_string()),
-            text("TASKD_LOOP", loop_name),
-            text("TASKD_ITERATION", iteration.to_string()),
-            text("TASKD_TARGET", self.order.target.clone()),
+            text("TASKD_PLAN", whose.plan.to_string()),
+            text("TASKD_LOOP", whose.name.clone()),
+            text("TASKD_ITERATION", whose.iteration.to_string()),
+            text("TASKD_TARGET", whose.target.clone()),
             path("TASKD_PROJECT", &root),
             path("TASKD_WORKTREE", dir),
             text("TASKD_PORT", port.to_string()),
@@ -221,6 +229,28 @@ impl Job {
             path("TMPDIR", &tmp),
         ];
         Ok(environment(&plan.env, &extra))
+    }
+}
+
+impl Job {
+    /// The complete environment of a program of this effect.
+    pub(super) fn env(
+        &self,
+        plan: &PlanDoc,
+        dir: &Path,
+    ) -> Result<Vec<(OsString, OsString)>, Trouble> {
+        let name = {
+            let view = self.ctx.hub.view();
+            self.name(&view)
+        };
+        let whose = Whose {
+            plan: self.order.plan,
+            project: self.order.project,
+            name,
+            iteration: self.order.subject.as_ref().map_or(0, |it| it.iteration),
+            target: self.order.target.clone(),
+        };
+        self.ctx.env_of(&whose, plan, dir)
     }
 }
 

@@ -33,6 +33,7 @@ impl Job {
         let allow = spec.loop_type.tools.clone();
         let args = String::from_utf8_lossy(&self.ctx.blob(args)?).into_owned();
         let reads = reads(name);
+        let is_file_tool = name != RUN && !is_served(name, &spec.loop_type.mcp);
         let output = if name == RUN {
             match self.run_tool(&args, &allow).await? {
                 Some(output) => output,
@@ -48,7 +49,7 @@ impl Job {
         } else {
             self.file_tool(name, args, allow).await?
         };
-        let code = output.code;
+        let (code, wrote) = (output.code, output.wrote.clone());
         let result = ToolResultDoc {
             text: output.text,
             is_error: output.is_error,
@@ -60,7 +61,11 @@ impl Job {
             None
         } else {
             let prev = self.subject()?.checkpoint;
-            Some(self.checkpoint(prev).await?.commit)
+            let saved = match prev.filter(|_| is_file_tool) {
+                Some(prev) => self.checkpoint_paths(prev, wrote).await?,
+                None => self.checkpoint(prev).await?,
+            };
+            Some(saved.commit)
         };
         Ok(Outcome::ToolDone { result: digest, error: result.is_error, checkpoint, code })
     }

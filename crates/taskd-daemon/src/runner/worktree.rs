@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use taskd_git::{Checkpoint, Ensure};
+use taskd_git::{Checkpoint, Ensure, Repo, RepoPath};
 use taskd_model::{Code, Digest, Observation, Oid, Outcome, PrepareMode, Work};
 
 use super::{
@@ -52,15 +52,21 @@ impl Job {
     pub(super) async fn prepare(&self, base: Oid, mode: PrepareMode) -> Result<Outcome, Trouble> {
         let (repo, root) = self.ctx.repo(self.order.project)?;
         let name = self.worktree_name()?;
-        let how = match mode {
-            PrepareMode::Fresh => Ensure::Fresh { base },
-            PrepareMode::Restore(checkpoint) => Ensure::Restore { base, checkpoint },
-            PrepareMode::Keep(checkpoint) => Ensure::Keep { base, checkpoint },
+        let make = move |repo: &Repo, name: &str| match mode {
+            PrepareMode::Fresh => repo.ensure_worktree(name, Ensure::Fresh { base }),
+            PrepareMode::Restore(checkpoint) => {
+                repo.ensure_worktree(name, Ensure::Restore { base, checkpoint })
+            }
+            PrepareMode::Keep(checkpoint) => {
+                repo.ensure_worktree(name, Ensure::Keep { base, checkpoint })
+            }
+            PrepareMode::Rewind(to) => repo.rewind(name, base, to),
         };
         let commands = self.setup_commands()?;
+        let making = self.ctx.pool.making(self.order.project, base);
         let (prepared, set_up) = self
             .blocking(move || {
-                let prepared = repo.ensure_worktree(&name, how)?;
+                let prepared = make(&repo, &name)?;
                 let set_up = SetUp::of(&prepared.path, &commands, prepared.created);
                 if !set_up.is_done() {
                     repo.copy_included(&root, &name, INCLUDE_FILE.as_ref())?;
@@ -68,6 +74,7 @@ impl Job {
                 Ok((prepared, set_up))
             })
             .await?;
+        making.done(prepared.created);
         self.setup(&prepared.path, set_up).await?;
         Ok(Outcome::Prepared { salvaged: prepared.salvaged })
     }
@@ -140,6 +147,24 @@ impl Job {
         self.blocking(move || {
             let sign = identity(&repo)?;
             Ok(repo.checkpoint(&name, base, prev, &message, &sign)?)
+        })
+        .await
+    }
+
+    /// The same after a tool that can have changed only these files since the last checkpoint.
+    pub(super) async fn checkpoint_paths(
+        &self,
+        prev: Oid,
+        wrote: Vec<String>,
+    ) -> Result<Checkpoint, Trouble> {
+        let (repo, _) = self.ctx.repo(self.order.project)?;
+        let name = self.worktree_name()?;
+        let base = self.subject()?.base;
+        let message = format!("taskd: checkpoint of {}", self.subject()?.id);
+        self.blocking(move || {
+            let sign = identity(&repo)?;
+            let paths: Vec<_> = wrote.iter().map(|it| RepoPath::from(it.as_str())).collect();
+            Ok(repo.checkpoint_paths(&name, base, prev, &paths, &message, &sign)?)
         })
         .await
     }

@@ -26,6 +26,10 @@ impl Service {
             v1::Verb::Budget => self.budget(actor, &request).await,
             v1::Verb::Reset => self.reset(actor, &request).await,
             v1::Verb::Answer => self.answer(actor, &request).await,
+            v1::Verb::Hold | v1::Verb::Release if request.all => {
+                self.arrange_all(actor, verb, &request).await
+            }
+            v1::Verb::Move => self.move_queue(actor, &request).await,
             v1::Verb::Sync => self.sync(actor, &request).await,
             v1::Verb::Branch => self.branch(&request).await,
             v1::Verb::Pause
@@ -33,6 +37,8 @@ impl Service {
             | v1::Verb::Stop
             | v1::Verb::Land
             | v1::Verb::Reject
+            | v1::Verb::Hold
+            | v1::Verb::Release
             | v1::Verb::Note => self.loops_verb(actor, verb, request).await,
         }
     }
@@ -78,6 +84,9 @@ impl Service {
             self.command(actor, Command::Unpark).await?;
         }
         let ids: Vec<LoopId> = picked.iter().map(|it| it.2).collect();
+        if matches!(verb, v1::Verb::Resume | v1::Verb::Reject) {
+            self.tell_edits(actor, &ids).await;
+        }
         let mut seq = self.ctx().hub.head().0;
         for command in self.commands(verb, ids, &request.text)? {
             seq = self.command(actor, command).await?;
@@ -103,6 +112,8 @@ impl Service {
             v1::Verb::Resume => vec![Command::Resume(ids)],
             v1::Verb::Stop => vec![Command::Stop(ids)],
             v1::Verb::Land => vec![Command::Land(ids)],
+            v1::Verb::Hold => vec![Command::HoldQueue { ids, projects: Vec::new() }],
+            v1::Verb::Release => vec![Command::ReleaseQueue { ids, projects: Vec::new() }],
             v1::Verb::Reject => {
                 let note = note()?;
                 ids.into_iter().map(|id| Command::Reject { id, note }).collect()
@@ -117,6 +128,7 @@ impl Service {
             | v1::Verb::Forget
             | v1::Verb::Budget
             | v1::Verb::Reset
+            | v1::Verb::Move
             | v1::Verb::Sync
             | v1::Verb::Branch
             | v1::Verb::Answer => Vec::new(),
@@ -263,7 +275,7 @@ fn applies(verb: v1::Verb, it: &LoopView) -> bool {
         v1::Verb::Resume => {
             matches!(it.status, Status::Paused | Status::Blocked) || (alive && it.pausing)
         }
-        v1::Verb::Stop | v1::Verb::Note => alive,
+        v1::Verb::Stop | v1::Verb::Note | v1::Verb::Hold | v1::Verb::Release => alive,
         v1::Verb::Land | v1::Verb::Reject => alive && it.passed.is_some(),
         v1::Verb::Unspecified
         | v1::Verb::Park
@@ -271,6 +283,7 @@ fn applies(verb: v1::Verb, it: &LoopView) -> bool {
         | v1::Verb::Forget
         | v1::Verb::Budget
         | v1::Verb::Reset
+        | v1::Verb::Move
         | v1::Verb::Sync
         | v1::Verb::Branch
         | v1::Verb::Answer => false,
@@ -283,6 +296,8 @@ fn promise(verb: v1::Verb) -> &'static str {
         v1::Verb::Pause => "pauses at the next safe point",
         v1::Verb::Stop => "stops; its work is kept",
         v1::Verb::Land => "will land",
+        v1::Verb::Hold => "held: not brought anywhere until taskd queue release",
+        v1::Verb::Release => "released: it has its turn again",
         v1::Verb::Unspecified
         | v1::Verb::Resume
         | v1::Verb::Reject
@@ -292,6 +307,7 @@ fn promise(verb: v1::Verb) -> &'static str {
         | v1::Verb::Forget
         | v1::Verb::Budget
         | v1::Verb::Reset
+        | v1::Verb::Move
         | v1::Verb::Sync
         | v1::Verb::Branch
         | v1::Verb::Answer => done_word(verb),
@@ -306,6 +322,9 @@ fn done_word(verb: v1::Verb) -> &'static str {
         v1::Verb::Land => "landed",
         v1::Verb::Reject => "sent back",
         v1::Verb::Note => "told",
+        v1::Verb::Hold => "held",
+        v1::Verb::Release => "released",
+        v1::Verb::Move => "moved",
         v1::Verb::Unspecified
         | v1::Verb::Park
         | v1::Verb::Unpark
@@ -318,6 +337,6 @@ fn done_word(verb: v1::Verb) -> &'static str {
     }
 }
 
-fn refused(rejected: &Rejected) -> ApiError {
+pub(super) fn refused(rejected: &Rejected) -> ApiError {
     ApiError::new(rejected.code(), rejected.to_string())
 }

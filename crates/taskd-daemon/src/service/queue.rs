@@ -1,9 +1,9 @@
 //! Who waits for what, and why something does not go on.
 
 use taskd_api::{ApiError, v1};
-use taskd_core::{BucketRow, BucketState, CallWait, Room, RoomKind, WhyRow};
+use taskd_core::{BucketRow, BucketState, CallWait, QueueRow, Room, RoomKind, WhyRow};
 use taskd_model::{
-    Doing, Fault, Group, LoopView, ProjectId, QueueOp, Reason, Status, View, format_micros,
+    Actor, Doing, Fault, Group, LoopView, ProjectId, QueueOp, Reason, Status, View, format_micros,
 };
 
 use super::{Service, internal};
@@ -34,10 +34,14 @@ impl Service {
     }
 
     pub(super) async fn do_queue(&self) -> Result<v1::QueueResponse, ApiError> {
-        let buckets = self.ctx().handle.ask(|core, now| core.buckets(now)).await;
-        let buckets = buckets.map_err(|it| internal(&it))?;
+        let projects: Vec<ProjectId> = self.ctx().hub.view().queue.keys().copied().collect();
+        let asked = self.ctx().handle.ask(move |core, now| {
+            let rows = projects.into_iter().map(|it| (it, core.queue(it)));
+            (core.buckets(now), rows.collect::<Vec<_>>())
+        });
+        let (buckets, lanes) = asked.await.map_err(|it| internal(&it))?;
         let view = self.ctx().hub.view();
-        let landing = view.queue.keys().filter_map(|it| landing(&view, *it)).collect();
+        let landing = lanes.iter().filter_map(|(id, rows)| landing(&view, *id, rows)).collect();
         let buckets = buckets.iter().map(|it| bucket(&view, it)).collect();
         Ok(v1::QueueResponse { buckets, landing })
     }
@@ -73,6 +77,11 @@ impl Service {
         let chain = rows.iter().map(|it| link(&view, it)).collect();
         Ok(v1::WhyResponse { chain, not_the_cause, next })
     }
+}
+
+/// Who it is; what no person does is the daemon's own, whose user is told as 0.
+fn uid(actor: Actor) -> u32 {
+    if let Actor::Person { uid } = actor { uid } else { 0 }
 }
 
 /// A bucket is called like its model: `anthropic/claude-haiku-4-5`.
@@ -165,23 +174,30 @@ fn waiting(view: &View, it: &taskd_core::WaitingCall) -> v1::WaitingRow {
     }
 }
 
-/// A project's landing queue; nothing if it is empty.
-fn landing(view: &View, id: ProjectId) -> Option<v1::LandingRow> {
-    let entries = view.queue.get(&id).filter(|it| !it.is_empty())?;
-    let mut entries: Vec<v1::LandingEntry> = entries
+/// A project's landing queue, in the order of its turns; nothing if it is empty.
+fn landing(view: &View, id: ProjectId, rows: &[QueueRow]) -> Option<v1::LandingRow> {
+    let known = view.queue.get(&id)?;
+    let entries: Vec<v1::LandingEntry> = rows
         .iter()
-        .map(|(seq, it)| {
+        .filter_map(|row| {
+            let (seq, it) = (row.entry, known.get(&row.entry)?);
             let target = view.plans.get(&it.op.plan()).map(|it| it.target.clone());
             let (name, target, refresh) = match it.op {
-                QueueOp::Land(one) => (view.loop_name(one), target.unwrap_or_default(), false),
+                QueueOp::Land(one) | QueueOp::Undo(one) => {
+                    (view.loop_name(one), target.unwrap_or_default(), false)
+                }
                 QueueOp::Integrate(one) => (view.loop_name(one), String::new(), false),
                 QueueOp::Refresh(plan) => (plan.to_string(), String::new(), true),
             };
             let phase = v1::QueuePhase::from(it.phase).into();
-            v1::LandingEntry { name, target, refresh, phase, since: it.entered_at.0, entry: seq.0 }
+            let held = row.on_hold.map(|it| v1::HeldBy { uid: uid(it.by), seq: it.seq.0 });
+            let (since, entry) = (it.entered_at.0, seq.0);
+            Some(v1::LandingEntry { name, target, refresh, phase, since, entry, held })
         })
         .collect();
-    entries.sort_by_key(|it| (it.phase() == v1::QueuePhase::Waiting, it.entry));
+    if entries.is_empty() {
+        return None;
+    }
     let root = view.projects.get(&id).map(|it| it.root.clone()).unwrap_or_default();
     Some(v1::LandingRow { root, entries })
 }

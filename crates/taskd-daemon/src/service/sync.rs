@@ -9,7 +9,7 @@ use std::path::Path;
 
 use taskd_api::{ApiError, codes, v1};
 use taskd_git::{Candidate, Follow, could_sync};
-use taskd_model::{Actor, Command, LoopId, LoopView, Oid, ProjectId};
+use taskd_model::{Actor, Command, LandPolicy, LoopId, LoopView, Oid, ProjectId, View};
 
 use super::{Service, in_scope, unresolved};
 use crate::runner::{Trouble, filtered, identity};
@@ -80,7 +80,7 @@ impl Service {
         let mut named: Vec<(String, LoopId)> = Vec::new();
         if request.all {
             let plans = in_scope(&view, &request.scope)?;
-            let held = view.loops.values().filter(|it| it.held.is_some());
+            let held = view.loops.values().filter(|it| is_held(&view, it));
             let held = held.filter(|it| plans.contains(&it.id.plan()));
             named.extend(held.map(|it| (it.name.clone(), it.id)));
         }
@@ -100,7 +100,7 @@ impl Service {
                 target: plan.target.clone(),
                 tip,
                 base: it.base.commit,
-                held: it.held.is_some() && !it.status.is_over() && work.is_some(),
+                held: is_held(&view, it) && work.is_some(),
                 work: work.unwrap_or(it.base.commit),
                 built: it.integrated,
             })
@@ -140,6 +140,12 @@ impl Service {
         }
         Ok(None)
     }
+}
+
+/// A checkout holds it; a pull request is for the remote to take.
+fn is_held(view: &View, it: &LoopView) -> bool {
+    let by_us = view.plans.get(&it.id.plan()).is_some_and(|it| it.land != LandPolicy::Pr);
+    by_us && it.held.is_some() && !it.status.is_over()
 }
 
 fn in_way(files: &[String], root: &Path) -> String {

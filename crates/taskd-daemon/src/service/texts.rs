@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, fmt::Write as _};
 
-use taskd_api::{ApiError, codes, v1};
+use taskd_api::{ApiError, v1};
 use taskd_model::{
     Delta, Digest, Event, LoopId, Oid, Outcome, Part, Record, Reply, Seq, ToolResultDoc, decode_doc,
 };
@@ -156,23 +156,22 @@ impl Service {
 
     pub(super) fn do_diff(&self, request: &v1::DiffRequest) -> Result<v1::DiffResponse, ApiError> {
         let id = self.one_loop(&request.id)?;
-        let (base, work, project) = {
+        let (base, work, project, suspicion) = {
             let view = self.ctx().hub.view();
             let it = &view.loops[&id];
             let plan = &view.plans[&id.plan()];
             let landed = it.landed.as_ref().map(|it| (it.onto, it.commit));
             let work = it.passed.as_ref().map(|it| it.checkpoint).or(it.checkpoint);
             let (base, work) = landed.unwrap_or((it.base.commit, work.unwrap_or(it.base.commit)));
-            (base, work, plan.project)
+            let suspicion = it.suspicion.as_ref().map(ToString::to_string);
+            (base, work, plan.project, suspicion.unwrap_or_default())
         };
-        let named = |text: &str, default: Oid| match text {
-            "" => Ok(default),
-            "base" => Ok(base),
-            "work" => Ok(work),
-            other => other.parse::<Oid>().map_err(|_| {
-                let what = format!("{other:?} is neither `base`, `work` nor a whole commit id");
-                ApiError::new(codes::INVALID, what)
-            }),
+        let named = |text: &str, default: Oid| match (text, text.parse::<Oid>()) {
+            ("", _) => Ok::<Oid, ApiError>(default),
+            ("base", _) => Ok(base),
+            ("work", _) => Ok(work),
+            (_, Ok(commit)) => Ok(commit),
+            (other, Err(_)) => self.commit_named(id, other),
         };
         let (from, to) = (named(&request.from, base)?, named(&request.to, work)?);
         let (repo, _) = self.ctx().repo(project).map_err(ApiError::from)?;
@@ -197,6 +196,7 @@ impl Service {
             from: from.to_string(),
             to: to.to_string(),
             truncated: diff.truncated && !request.stat,
+            suspicion,
         })
     }
 }

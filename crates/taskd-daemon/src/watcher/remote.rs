@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use taskd_git::{Fetch, Repo};
+use taskd_git::{Repo, Talk};
 use taskd_model::{Code, format_duration_ms};
 use taskd_tools::supervise::{Ladder, Spec, Stdin};
 use tokio::{
@@ -20,7 +20,7 @@ use tokio::{
 };
 use tracing::{error, info, warn};
 
-use super::Target;
+use super::{Target, proposed};
 use crate::runner::{Context, Following, Moved, Trouble, chain, ending, lock, move_target};
 
 /// Longest rest after fetches that failed, unless they are further apart anyway.
@@ -124,7 +124,10 @@ async fn round(ctx: Arc<Context>, target: Target) -> Duration {
         return IDLE_REST;
     };
     let every = Duration::from_millis(config.git_fetch_ms);
-    let fetched = match repo.fetch(&root, remote, &target.1) {
+    // A target that is a branch of the remote itself moves by the fetch alone.
+    let theirs = target.1.strip_prefix(&format!("{remote}/"));
+    let theirs = theirs.filter(|_| matches!(repo.own_tip(&target.1), Ok(None)));
+    let fetched = match repo.fetch(&root, remote, theirs.unwrap_or(&target.1)) {
         Ok(Some(fetch)) => run(&ctx, fetch).await,
         Ok(None) => {
             ctx.remotes.set(&target, None);
@@ -133,6 +136,11 @@ async fn round(ctx: Arc<Context>, target: Target) -> Duration {
         Err(why) => Err(chain(&why)),
     };
     match fetched {
+        Ok(()) if theirs.is_some() => {
+            let apart = proposed::look(&ctx, &target, &repo, &config).await;
+            succeeded(&ctx, &target, remote, apart);
+            every
+        }
         Ok(()) => {
             let apart = bring(&ctx, &target, repo, remote.clone(), config.follow).await;
             succeeded(&ctx, &target, remote, apart);
@@ -223,7 +231,7 @@ fn advance(
 }
 
 /// Runs a fetch to its end, within its time. It ends when nobody waits for it any more.
-async fn run(ctx: &Context, fetch: Fetch) -> Result<(), String> {
+async fn run(ctx: &Context, fetch: Talk) -> Result<(), String> {
     let spec = Spec {
         argv: fetch.argv.clone(),
         cwd: fetch.dir.clone(),

@@ -4,8 +4,11 @@
 mod checkpoints;
 mod follows;
 mod gc;
+mod kept;
 mod landing;
 mod outside;
+mod overlay;
+mod pool;
 mod probing;
 mod properties;
 mod rebasing;

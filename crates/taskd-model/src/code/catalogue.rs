@@ -311,6 +311,12 @@ catalogue! {
     BranchGone "branch_gone" UserFixable Asks NotFound 1
         "The target branch does not exist any more"
         "create it again, then `taskd resume ID`"
+    PushFailed "push_failed" UserFixable Asks Unavailable 1
+        "Work could not be pushed to the remote"
+        "push something yourself to see why, then `taskd resume ID`"
+    PullRequestFailed "pull_request_failed" UserFixable Asks FailedPrecondition 1
+        "The command that opens a pull request failed, or printed no address"
+        "set `land.pr_command` right, then `taskd resume ID`"
     NothingToLand "nothing_to_land" Permanent Asks FailedPrecondition 1
         "There is no work to bring to the target"
         "`taskd show ID` says what the loop has done"
@@ -404,6 +410,18 @@ catalogue! {
     NeverLands "never_lands" UserFixable Refuses FailedPrecondition 1
         "The plan says that its work never lands"
         "submit it with another `land:`"
+    NothingToRewind "nothing_to_rewind" UserFixable Refuses FailedPrecondition 1
+        "The loop has no earlier state of its work to go back to"
+        "`taskd checkpoints ID` lists what there is"
+    NotLanded "not_landed" UserFixable Refuses FailedPrecondition 1
+        "The work is not on its target, so nothing of it can be undone there"
+        "`taskd stop ID` ends it, `taskd rewind ID` takes its work back"
+    NothingToUndo "nothing_to_undo" UserFixable Refuses FailedPrecondition 1
+        "No commit of the loop is on the target any more, or none ever was"
+        "`taskd show ID` says what landed and what undid it"
+    UndoConflicts "undo_conflicts" UserFixable Refuses FailedPrecondition 1
+        "Later commits changed what the landing changed, so it does not come off by itself"
+        "revert it by hand, or submit a task that takes it out"
     NeedFailed "need_failed" UserFixable Refuses FailedPrecondition 1
         "It needs work that did not pass"
         "run that again first, or stop this"

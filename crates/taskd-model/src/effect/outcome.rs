@@ -129,6 +129,12 @@ pub enum Outcome {
         /// Where it is.
         actual: Oid,
     },
+    /// The candidate is on a branch of the remote, and a pull request asks for it. No branch here
+    /// has moved.
+    Proposed {
+        /// Where the pull request is; at most 300 characters.
+        url: String,
+    },
     /// The person has the target checked out with changes of their own; nothing moved.
     PublishHeld {
         /// One line for people.
@@ -191,6 +197,7 @@ impl Outcome {
             | Self::CandidateGated(_)
             | Self::Published
             | Self::PublishMoved { .. }
+            | Self::Proposed { .. }
             | Self::PublishHeld { .. } => Usage::default(),
         }
     }

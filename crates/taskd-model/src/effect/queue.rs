@@ -14,6 +14,8 @@ pub enum QueueOp {
     Land(LoopId),
     /// Merge a target that moved into the plan's integration ref.
     Refresh(PlanId),
+    /// Take a loop's landed work off the target again, by a commit that reverts it.
+    Undo(LoopId),
 }
 
 impl QueueOp {
@@ -21,7 +23,7 @@ impl QueueOp {
     #[must_use]
     pub fn loop_id(self) -> Option<LoopId> {
         match self {
-            Self::Integrate(id) | Self::Land(id) => Some(id),
+            Self::Integrate(id) | Self::Land(id) | Self::Undo(id) => Some(id),
             Self::Refresh(_) => None,
         }
     }
@@ -30,7 +32,7 @@ impl QueueOp {
     #[must_use]
     pub fn plan(self) -> PlanId {
         match self {
-            Self::Integrate(id) | Self::Land(id) => id.plan(),
+            Self::Integrate(id) | Self::Land(id) | Self::Undo(id) => id.plan(),
             Self::Refresh(plan) => plan,
         }
     }

@@ -10,6 +10,8 @@ use crate::code::Reaction;
 
 /// Most characters of a remark.
 const MAX_REMARK_CHARS: usize = 400;
+/// Most bytes of an agent's last word.
+const MAX_SAID_BYTES: usize = 600;
 /// A run has at most so many remarks.
 const MAX_REMARKS: usize = 12;
 
@@ -25,6 +27,9 @@ pub struct AgentRun {
     /// What a person should know, at most a dozen.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub remarks: Vec<Remark>,
+    /// Its last word, where it is known which words are: what it says that it did.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub said: String,
 }
 
 /// One thing a person should know of a run.
@@ -50,6 +55,17 @@ impl AgentRun {
             let text = text.chars().take(MAX_REMARK_CHARS).map(plain).collect();
             self.remarks.push(Remark { code, text });
         }
+    }
+
+    /// Keeps the last word of the agent: the end of its text, its last paragraphs as far as they fit.
+    pub fn say(&mut self, text: &str) {
+        let plain = |it: char| if it.is_control() && it != '\n' { ' ' } else { it };
+        let text: String = text.trim().chars().map(plain).collect();
+        let from = text.ceil_char_boundary(text.len().saturating_sub(MAX_SAID_BYTES));
+        let whole = if from == 0 { Some(0) } else { text[from..].find("\n\n").map(|it| from + it) };
+        let cut = text.floor_char_boundary(MAX_SAID_BYTES);
+        // One long paragraph is told from its beginning.
+        self.said = whole.map_or(&text[..cut], |from| &text[from..]).trim().to_owned();
     }
 
     /// What a person is asked before the loop goes on, if anything.
@@ -101,6 +117,10 @@ mod tests {
             run.remark(Code::AgentCommitted, &"x".repeat(1_000));
         }
         assert_eq!((run.remarks.len(), run.remarks[5].text.len()), (12, 400));
+        run.say(&format!("{}\n\nI added\ta test.\n\nDone.\n", "thinking ".repeat(100)));
+        assert_eq!(run.said, "I added a test.\n\nDone.");
+        run.say(&"long ".repeat(300));
+        assert_eq!(run.said.len(), 599);
         let text = serde_json::to_string(&run).unwrap();
         assert_eq!(serde_json::from_str::<AgentRun>(&text).unwrap(), run);
     }

@@ -49,6 +49,7 @@ impl fmt::Display for QueueOp {
             Self::Integrate(id) => write!(f, "integrate {id}"),
             Self::Land(id) => write!(f, "land {id}"),
             Self::Refresh(plan) => write!(f, "refresh {plan}"),
+            Self::Undo(id) => write!(f, "undo {id}"),
         }
     }
 }
@@ -61,12 +62,16 @@ impl fmt::Display for Work {
                 PrepareMode::Fresh => Ok(()),
                 PrepareMode::Restore(at) => write!(f, ", files of {}", at.short()),
                 PrepareMode::Keep(_) => write!(f, ", as it is"),
+                PrepareMode::Rewind(to) => write!(f, ", back to {}", to.short()),
             },
             Self::CheckBase { base } => write!(f, " {}", base.short()),
             Self::Tool { index, name, .. } => write!(f, " {index} {name}"),
             Self::Rebase { onto } => write!(f, " onto {}", onto.short()),
             Self::BuildCandidate { op, onto, .. } => write!(f, " to {op} on {}", onto.short()),
-            Self::GateCandidate { op, commit, .. } => write!(f, " to {op} {}", commit.short()),
+            Self::GateCandidate { op, commit, with, .. } => {
+                write!(f, " to {op} {}", commit.short())?;
+                if with.is_empty() { Ok(()) } else { write!(f, " and {} below", with.len()) }
+            }
             Self::Publish { op, commit, .. } => write!(f, " {op} {}", commit.short()),
             Self::Relay(it) => write!(f, " {} of {}", it.call, it.agent),
             Self::AcceptBefore
@@ -122,6 +127,7 @@ impl fmt::Display for Outcome {
             Self::CandidateGated(report) => write!(f, "candidate {}", colour(report.green)),
             Self::Published => write!(f, "published"),
             Self::PublishMoved { actual } => write!(f, "not moved, ref at {}", actual.short()),
+            Self::Proposed { url } => write!(f, "proposed at {url}"),
             Self::PublishHeld { .. } => write!(f, "not moved, checkout has changes"),
             Self::Failed { failure, .. } => match failure {
                 Failure::NotBefore(ms) => write!(f, "failed, not before {ms} ms"),

@@ -17,6 +17,9 @@ pub enum LandPolicy {
     Ask,
     /// As soon as the gate is green.
     OnGate,
+    /// Never by us: it is proposed to a remote as a pull request, and has landed when the remote's
+    /// branch has it. The plan's target is that branch, as in `origin/main`.
+    Pr,
 }
 
 /// Priority classes of model calls, from last to first.
@@ -146,6 +149,17 @@ pub enum ChangeCause {
     },
     /// A model the loop would rather call is there again.
     Back,
+}
+
+impl ChangeCause {
+    /// When it is over, where that is known.
+    #[must_use]
+    pub fn until(&self) -> Option<Time> {
+        match self {
+            Self::Window { until, .. } => Some(*until),
+            Self::Failing { .. } | Self::Refused { .. } | Self::Back => None,
+        }
+    }
 }
 
 impl fmt::Display for ChangeCause {

@@ -2,21 +2,42 @@
 
 use std::fmt;
 
-use super::{ChangeCause, Event, QueueEnd, Record};
-use crate::{Observation, Purse, Unit};
+use super::{Arranged, ChangeCause, Event, QueueEnd, Record, SpecHead};
+use crate::{EffectId, Observation, Oid, Purse, SpecId, Unit};
 
 impl fmt::Display for QueueEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Done { commit, onto, .. } => {
-                write!(f, "done: {} on {}", commit.short(), onto.short())
+            Self::Done { commit, onto, with, .. } => {
+                write!(f, "done: {} on {}", commit.short(), onto.short())?;
+                if with.is_empty() { Ok(()) } else { write!(f, ", gated with {} more", with.len()) }
             }
             Self::Empty => f.write_str("nothing left to bring"),
             Self::Red { .. } => f.write_str("gate red"),
             Self::Conflict { .. } => f.write_str("conflict"),
+            Self::Proposed { commit, url } => write!(f, "proposed: {} at {url}", commit.short()),
             Self::Held { why } => write!(f, "held: {why}"),
             Self::Failed { message } => write!(f, "failed: {message}"),
             Self::Withdrawn => f.write_str("withdrawn"),
+        }
+    }
+}
+
+/// Another model works.
+fn changed(f: &mut fmt::Formatter<'_>, from: &str, to: &str, cause: &ChangeCause) -> fmt::Result {
+    if *cause == ChangeCause::Back {
+        return write!(f, "calls {to} again instead of {from}");
+    }
+    write!(f, "calls {to} instead of {from}: {cause}")
+}
+
+impl fmt::Display for Arranged {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Held => f.write_str("held"),
+            Self::Released => f.write_str("released"),
+            Self::Moved { before: None } => f.write_str("first"),
+            Self::Moved { before: Some(other) } => write!(f, "before {other}"),
         }
     }
 }
@@ -57,16 +78,11 @@ impl fmt::Display for Event {
             Self::PlanSubmitted { plan, head } => {
                 write!(f, "{plan} submitted, {} specs: {}", head.specs, head.title)
             }
-            Self::SpecAdded { spec, head } => {
-                write!(f, "{spec} is {}", head.name)?;
-                for it in &head.left_out {
-                    write!(f, ", without `{}`", it.key())?;
-                }
-                write!(f, ": {}", head.title)
+            Self::SpecAdded { spec, head } => added(f, *spec, head),
+            Self::PlanReleased { plan, evidence: Some(_), .. } => {
+                write!(f, "{plan} released, base green")
             }
-            Self::PlanReleased { plan, evidence, .. } => {
-                write!(f, "{plan} released{}", if evidence.is_some() { ", base green" } else { "" })
-            }
+            Self::PlanReleased { plan, .. } => write!(f, "{plan} released"),
             Self::IntegrationMoved { plan, to } => write!(f, "{plan} integrates at {}", to.short()),
             Self::PlanEnded { plan } => write!(f, "{plan} ended"),
             Self::EffectStarted { owner, work } => write!(f, "{owner} {work} started"),
@@ -74,23 +90,22 @@ impl fmt::Display for Event {
             Self::EffectEnded { effect, outcome } => write!(f, "{effect} {outcome}"),
             Self::StatusChanged { from, to, reason } => write!(f, "{from} -> {to}: {reason}"),
             Self::IterationStarted { n } => write!(f, "iteration {n}"),
-            Self::ModelChanged { from, to, cause: ChangeCause::Back, .. } => {
-                write!(f, "calls {to} again instead of {from}")
-            }
-            Self::ModelChanged { from, to, cause, .. } => {
-                write!(f, "calls {to} instead of {from}: {cause}")
-            }
+            Self::ModelChanged { from, to, cause, .. } => changed(f, from, to, cause),
             Self::IterationEnded { n, verdict, .. } => write!(f, "iteration {n} ended: {verdict}"),
             Self::Deferred { until, why } => write!(f, "waits until {}: {why}", until.0),
             Self::DeferralOver => f.write_str("waited long enough"),
             Self::LimitReached { limit } => write!(f, "limit reached: {limit}"),
             Self::InternalError { message } => write!(f, "internal error: {message}"),
             Self::Passed { evidence, .. } => write!(f, "passed on tree {}", evidence.tree.short()),
+            Self::GateTamperSuspected { suspicion } => write!(f, "suspected: it {suspicion}"),
+            Self::GateFlaked { effect, tests, .. } => flaked(f, *effect, tests),
             Self::ApprovalAsked => f.write_str("asks to land"),
             Self::Approved => f.write_str("approved"),
+            Self::LandingSeen { commit, .. } => write!(f, "seen on its target: {}", commit.short()),
             Self::SyncAsked => f.write_str("asked to land beside the person's changes"),
             Self::Rejected { .. } => f.write_str("rejected"),
             Self::NoteAdded { .. } => f.write_str("told something"),
+            Self::Rewound { to, iteration, .. } => rewound(f, *to, *iteration),
             Self::QuestionAnswered { effect, n, .. } => write!(f, "{effect} question {n} answered"),
             Self::PauseAsked => f.write_str("asked to pause"),
             Self::ResumeAsked => f.write_str("asked to go on"),
@@ -110,8 +125,31 @@ impl fmt::Display for Event {
             Self::CircuitChanged { bucket, change } => write!(f, "{bucket} {change}"),
             Self::QueueEntered { op } => write!(f, "queued to {op}"),
             Self::QueueLeft { entry, op, end } => write!(f, "q{entry} {op}: {end}"),
+            Self::QueueArranged { how } => write!(f, "{how} in the landing queue"),
         }
     }
+}
+
+/// A spec, and what its loop leaves out.
+fn added(f: &mut fmt::Formatter<'_>, spec: SpecId, head: &SpecHead) -> fmt::Result {
+    write!(f, "{spec} is {}", head.name)?;
+    for it in &head.left_out {
+        write!(f, ", without `{}`", it.key())?;
+    }
+    write!(f, ": {}", head.title)
+}
+
+/// A loop that was sent back.
+fn rewound(f: &mut fmt::Formatter<'_>, to: Oid, iteration: u32) -> fmt::Result {
+    match iteration {
+        0 => write!(f, "rewound to its base {}", to.short()),
+        n => write!(f, "rewound to {} of iteration {n}", to.short()),
+    }
+}
+
+fn flaked(f: &mut fmt::Formatter<'_>, effect: EffectId, tests: &[String]) -> fmt::Result {
+    write!(f, "{effect} gate is flaky: red and green on one tree")?;
+    if tests.is_empty() { Ok(()) } else { write!(f, ": {}", tests.join(", ")) }
 }
 
 /// A budget that is nearly spent.

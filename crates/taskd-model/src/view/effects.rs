@@ -6,8 +6,8 @@
 use std::mem;
 
 use crate::{
-    AgentRun, EffectId, Fault, GateReport, LoopId, Observation, Outcome, Owner, PlanId, QueueOp,
-    Record, Time, Usage, Work, Worker, day_of,
+    AgentRun, EffectId, Fault, GateReport, LoopId, Observation, Outcome, Owner, PlanId, ProjectId,
+    QueueOp, Record, Time, Usage, Work, Worker, day_of,
 };
 
 use super::{
@@ -32,7 +32,7 @@ impl View {
                         it.rest(record.at);
                     }
                 }
-                Owner::Queue(_) => self.candidate_phase(&open.kind, QueuePhase::Waiting, record.at),
+                Owner::Queue(id) => self.candidate_over(id, &open.kind, record.at),
                 Owner::Plan(_) => {}
             }
         }
@@ -53,6 +53,11 @@ impl View {
             Owner::Queue(_) => {
                 if let Some(phase) = phase(&effect.kind) {
                     self.candidate_phase(&effect.kind, phase, at);
+                }
+                if let Work::GateCandidate { with, .. } = work {
+                    for below in with {
+                        self.queue_phase(QueueOp::Land(*below), QueuePhase::Gating, at);
+                    }
                 }
             }
             Owner::Plan(_) => {}
@@ -142,7 +147,7 @@ impl View {
                 self.touch(owner, record);
             }
             Owner::Plan(plan) => self.base_checked(plan, outcome, record),
-            Owner::Queue(_) => self.candidate_phase(&open.kind, QueuePhase::Waiting, record.at),
+            Owner::Queue(id) => self.candidate_over(id, &open.kind, record.at),
         }
     }
 
@@ -220,6 +225,19 @@ impl View {
             if let Some(row) = it.iterations.last_mut().filter(|row| row.verdict.is_none()) {
                 row.micros = row.micros.saturating_add(more.micros);
             }
+        }
+    }
+
+    /// An effect of a landing queue is over; several entries may have been gated in one.
+    fn candidate_over(&mut self, id: ProjectId, kind: &EffectKind, at: Time) {
+        self.candidate_phase(kind, QueuePhase::Waiting, at);
+        if !matches!(kind, EffectKind::GateCandidate(_)) {
+            return;
+        }
+        let entries = self.queue.get(&id).into_iter().flat_map(|it| it.values());
+        let gated = entries.filter(|it| it.phase == QueuePhase::Gating).map(|it| it.op);
+        for op in gated.collect::<Vec<_>>() {
+            self.queue_phase(op, QueuePhase::Waiting, at);
         }
     }
 
@@ -313,6 +331,7 @@ impl LoopView {
                 self.checkpoint = Some(*checkpoint);
                 self.conflicts = *markers;
                 self.change = *change;
+                self.suspicion = None;
                 if let Some(report) = report {
                     self.gate = Some(gate_view(report, record));
                 }
@@ -343,6 +362,7 @@ impl LoopView {
             | Outcome::CandidateGated(_)
             | Outcome::Published
             | Outcome::PublishMoved { .. }
+            | Outcome::Proposed { .. }
             | Outcome::PublishHeld { .. } => {}
         }
     }
@@ -377,6 +397,7 @@ impl LoopView {
             | Outcome::CandidateGated(_)
             | Outcome::Published
             | Outcome::PublishMoved { .. }
+            | Outcome::Proposed { .. }
             | Outcome::PublishHeld { .. }
             | Outcome::Failed { .. }
             | Outcome::Cancelled { .. } => None,
@@ -437,5 +458,6 @@ fn gate_view(report: &GateReport, record: &Record) -> GateView {
         ms: report.ms,
         at: record.at,
         seq: record.seq,
+        proof: report.proof.clone(),
     }
 }

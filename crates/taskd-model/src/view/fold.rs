@@ -4,7 +4,7 @@
 
 use crate::{
     AgentRun, Change, Digest, Event, Evidence, LoopId, Oid, PlanHead, PlanId, Reason, Record, Seq,
-    SpecHead, SpecId, Status, Time, Unit, Usage, Verdict, Worker,
+    SpecHead, SpecId, Status, Suspicion, Time, Unit, Usage, Verdict, Worker,
 };
 
 use super::{
@@ -46,9 +46,7 @@ impl View {
                 (it.git_dir, it.root, it.forgotten) = (git_dir.clone(), root.clone(), false);
             }
             Event::ProjectForgotten { id } => {
-                if let Some(it) = self.projects.get_mut(id) {
-                    it.forgotten = true;
-                }
+                self.projects.entry(*id).and_modify(|it| it.forgotten = true);
             }
             Event::MainMoved { target, to, commits, .. } => {
                 if let Some(project) = record.project {
@@ -57,13 +55,7 @@ impl View {
             }
             Event::PlanSubmitted { plan, head } => self.plan_submitted(*plan, head, at),
             Event::SpecAdded { spec, head } => self.spec_added(*spec, head, record),
-            Event::PlanReleased { plan, tests, .. } => {
-                if let Some(it) = self.plans.get_mut(plan) {
-                    it.state = PlanState::Open;
-                    it.released_at = Some(at);
-                    it.base_tests = tests.or(it.base_tests);
-                }
-            }
+            Event::PlanReleased { plan, tests, .. } => self.plan_released(*plan, *tests, at),
             Event::IntegrationMoved { plan, to } => self.integration_reset(*plan, *to),
             Event::PlanEnded { plan } => self.plan_is_over(*plan, at),
             Event::EffectStarted { owner, work } => self.effect_started(*owner, work, record),
@@ -79,6 +71,7 @@ impl View {
             Event::BudgetRenewed { of } => self.budget_closed(*of, None),
             Event::QueueEntered { op } => self.queue_entered(seq, *op, at),
             Event::QueueLeft { entry, op, end } => self.queue_left(*entry, *op, end, record),
+            Event::LandingSeen { commit, onto } => self.landing_seen(*commit, *onto, record),
             Event::DaemonStopped
             | Event::StatusChanged { .. }
             | Event::IterationStarted { .. }
@@ -89,18 +82,22 @@ impl View {
             | Event::LimitReached { .. }
             | Event::InternalError { .. }
             | Event::Passed { .. }
+            | Event::GateTamperSuspected { .. }
+            | Event::GateFlaked { .. }
             | Event::ApprovalAsked
             | Event::Approved
             | Event::SyncAsked
             | Event::Rejected { .. }
             | Event::NoteAdded { .. }
+            | Event::Rewound { .. }
             | Event::QuestionAnswered { .. }
             | Event::PauseAsked
             | Event::ResumeAsked
             | Event::StopAsked
             | Event::BudgetWarned { .. }
             | Event::TokensWarned { .. }
-            | Event::CircuitChanged { .. } => {}
+            | Event::CircuitChanged { .. }
+            | Event::QueueArranged { .. } => {}
         }
     }
 
@@ -131,20 +128,16 @@ impl View {
             Event::Passed { checkpoint, evidence, tests } => {
                 it.pass(*checkpoint, *evidence, *tests, at);
             }
-            Event::ApprovalAsked => {
-                it.approval_asked = Some(at);
-                it.rest(at);
-            }
+            Event::GateTamperSuspected { suspicion } => it.is_suspect(suspicion, at),
+            Event::GateFlaked { .. } => it.flaked = it.flaked.saturating_add(1),
+            Event::ApprovalAsked => it.asks_to_land(Some(at), at),
             Event::Approved | Event::SyncAsked => {
-                (it.approval_asked, it.held) = (None, None);
-                it.rest(at);
+                it.held = None;
+                it.asks_to_land(None, at);
             }
-            Event::Rejected { note } => {
-                it.send_back();
-                it.note(*note, true, at);
-                it.rest(at);
-            }
+            Event::Rejected { note } => it.reject(*note, at),
             Event::NoteAdded { note } => it.note(*note, false, at),
+            Event::Rewound { note, .. } => it.rewound(*note, at),
             Event::QuestionAnswered { effect, n, choice } => it.answered(*effect, *n, *choice, at),
             Event::PauseAsked => it.pausing = true,
             Event::ResumeAsked => it.pausing = false,
@@ -167,6 +160,7 @@ impl View {
             | Event::EffectObserved { .. }
             | Event::EffectEnded { .. }
             | Event::StatusChanged { .. }
+            | Event::LandingSeen { .. }
             | Event::BudgetSet { .. }
             | Event::BudgetWarned { .. }
             | Event::TokensSet { .. }
@@ -175,7 +169,16 @@ impl View {
             | Event::BudgetRenewed { .. }
             | Event::CircuitChanged { .. }
             | Event::QueueEntered { .. }
-            | Event::QueueLeft { .. } => {}
+            | Event::QueueLeft { .. }
+            | Event::QueueArranged { .. } => {}
+        }
+    }
+
+    fn plan_released(&mut self, plan: PlanId, tests: Option<u32>, at: Time) {
+        if let Some(it) = self.plans.get_mut(&plan) {
+            it.state = PlanState::Open;
+            it.released_at = Some(at);
+            it.base_tests = tests.or(it.base_tests);
         }
     }
 
@@ -319,7 +322,9 @@ impl LoopView {
             stopping: false,
             ending: None,
             approval_asked: None,
+            suspicion: None,
             held: None,
+            pull_request: None,
             queue_entry: None,
             iteration: 0,
             iterations: Vec::new(),
@@ -333,6 +338,7 @@ impl LoopView {
             passed: None,
             integrated: None,
             landed: None,
+            undone: None,
             trouble: None,
             counted: None,
             session: None,
@@ -348,6 +354,7 @@ impl LoopView {
             calls: 0,
             failed_calls: 0,
             rebases: 0,
+            flaked: 0,
         }
     }
 
@@ -373,9 +380,28 @@ impl LoopView {
         self.doing(doing, at);
     }
 
+    /// It waits for a person's word to land since then, or no longer.
+    fn asks_to_land(&mut self, since: Option<Time>, at: Time) {
+        self.approval_asked = since;
+        self.rest(at);
+    }
+
+    /// A person looks at it before it goes anywhere, whatever was said before.
+    fn is_suspect(&mut self, suspicion: &Suspicion, at: Time) {
+        self.suspicion = Some(suspicion.clone());
+        self.asks_to_land(None, at);
+    }
+
+    fn reject(&mut self, note: Digest, at: Time) {
+        self.send_back();
+        self.note(note, true, at);
+        self.rest(at);
+    }
+
     /// What it passed with counts no longer.
     fn send_back(&mut self) {
         self.approval_asked = None;
+        self.suspicion = None;
         self.held = None;
         self.passed = None;
         self.integrated = None;
@@ -405,6 +431,18 @@ impl LoopView {
             self.iterations.remove(ITERATION_ROWS);
         }
         self.doing(Doing::Idle, at);
+    }
+
+    /// It goes on from an earlier state: what is under way is given up, and one more iteration is
+    /// its if it has used all of them.
+    fn rewound(&mut self, note: Digest, at: Time) {
+        self.note(note, false, at);
+        self.send_back();
+        self.trouble = None;
+        self.conflicts = 0;
+        self.session = None;
+        self.limits.iterations = self.limits.iterations.max(self.iteration.saturating_add(1));
+        self.rest(at);
     }
 
     /// Another model works; an iteration that is given up for it is as if it had not begun.

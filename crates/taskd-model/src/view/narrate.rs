@@ -4,9 +4,9 @@
 //! when it began to look.
 
 use crate::{
-    Change, ChangeCause, EffectId, Event, GateReport, LandPolicy, LoopId, Observation, Outcome,
-    Owner, PlanId, Purse, QueueEnd, QueueOp, Reason, Record, Seq, Status, Time, Unit, Usage,
-    Verdict, format_duration_ms, format_micros,
+    Arranged, Change, EffectId, Event, GateReport, LandPolicy, LoopId, Observation, Outcome, Owner,
+    PlanId, Purse, QueueEnd, QueueOp, Reason, Record, Seq, Status, Time, Unit, Usage, Verdict,
+    format_duration_ms, format_micros,
 };
 
 use super::{EffectKind, EffectView, LoopView, QuestionView, View, may_spend, spent_of};
@@ -57,17 +57,9 @@ impl View {
             Event::WorkUnparked => Some(Line::new("", "work goes on")),
             Event::DiskChanged { disk } => Some(Line::new("", disk.to_string())),
             Event::MainMoved { target, commits, rewritten, .. } => {
-                let text = match (rewritten, commits) {
-                    (true, _) => format!("{target} was rewritten"),
-                    (false, 0) => format!("{target} moved"),
-                    (false, n) => format!("{target} moved +{n}"),
-                };
-                Some(Line::new(target, text))
+                Some(main_line(target, *commits, *rewritten))
             }
-            Event::PlanReleased { plan, evidence: None, .. } => {
-                let line = Line::new(&plan.to_string(), "released");
-                Some(line.detail("the untouched base need not be green"))
-            }
+            Event::PlanReleased { plan, evidence: None, .. } => Some(released(*plan)),
             Event::PlanEnded { plan } => self.plan_ended(*plan),
             Event::EffectObserved { effect, fact: Observation::Activity(text), .. } => {
                 let open = self.effects.get(effect).filter(|it| it.kind == EffectKind::Agent)?;
@@ -79,10 +71,9 @@ impl View {
             Event::EffectEnded { effect, outcome } => {
                 self.effect_line(self.effects.get(effect)?, outcome)
             }
-            Event::QueueEntered { op: QueueOp::Land(id) } => {
-                Some(Line::new(&self.loop_name(*id), "in the queue to land"))
-            }
+            Event::QueueEntered { op } => self.entered_line(*op),
             Event::QueueLeft { op, end, .. } => self.queue_line(*op, end),
+            Event::QueueArranged { how } => self.arranged_line(record, *how),
             event @ (Event::BudgetSet { .. }
             | Event::TokensSet { .. }
             | Event::BudgetWarned { .. }
@@ -96,11 +87,15 @@ impl View {
             | Event::Deferred { .. }
             | Event::LimitReached { .. }
             | Event::InternalError { .. }
+            | Event::GateTamperSuspected { .. }
+            | Event::GateFlaked { .. }
             | Event::ApprovalAsked
             | Event::Approved
+            | Event::LandingSeen { .. }
             | Event::SyncAsked
             | Event::Rejected { .. }
             | Event::NoteAdded { .. }
+            | Event::Rewound { .. }
             | Event::QuestionAnswered { .. }
             | Event::PauseAsked
             | Event::StopAsked) => self.loop_line(self.loops.get(&record.loop_id?)?, event),
@@ -116,8 +111,7 @@ impl View {
             | Event::IterationEnded { .. }
             | Event::DeferralOver
             | Event::Passed { .. }
-            | Event::ResumeAsked
-            | Event::QueueEntered { .. } => None,
+            | Event::ResumeAsked => None,
         }
     }
 
@@ -248,36 +242,91 @@ impl View {
             | Outcome::CandidateGated(_)
             | Outcome::Published
             | Outcome::PublishMoved { .. }
+            | Outcome::Proposed { .. }
             | Outcome::PublishHeld { .. }
             | Outcome::Cancelled { .. } => None,
         }
     }
 
+    fn arranged_line(&self, record: &Record, how: Arranged) -> Option<Line> {
+        let name = match record.loop_id {
+            Some(id) => self.loop_name(id),
+            None => self.projects.get(&record.project?)?.root.clone(),
+        };
+        let text = match how {
+            Arranged::Held => "held in the landing queue".to_owned(),
+            Arranged::Released => "released in the landing queue".to_owned(),
+            Arranged::Moved { before: None } => "goes first in the landing queue".to_owned(),
+            Arranged::Moved { before: Some(other) } => {
+                format!("goes before {} in the landing queue", self.loop_name(other))
+            }
+        };
+        Some(Line::new(&name, text))
+    }
+
+    fn entered_line(&self, op: QueueOp) -> Option<Line> {
+        match op {
+            QueueOp::Land(id) => Some(Line::new(&self.loop_name(id), "in the queue to land")),
+            QueueOp::Undo(id) => Some(Line::new(&self.loop_name(id), "in the queue to be undone")),
+            QueueOp::Integrate(_) | QueueOp::Refresh(_) => None,
+        }
+    }
+
+    fn undo_line(&self, id: LoopId, end: &QueueEnd) -> Option<Line> {
+        let it = self.loops.get(&id)?;
+        Some(match end {
+            QueueEnd::Done { commit, onto, .. } => {
+                Line::new(&it.name, format!("undone by {}", commit.short()))
+                    .detail(format!("gated on {}", onto.short()))
+            }
+            QueueEnd::Empty
+            | QueueEnd::Red { .. }
+            | QueueEnd::Conflict { .. }
+            | QueueEnd::Proposed { .. }
+            | QueueEnd::Held { .. }
+            | QueueEnd::Failed { .. }
+            | QueueEnd::Withdrawn => {
+                let why = it.trouble.as_ref().map_or("not undone", |it| it.message.as_str());
+                Line::new(&it.name, why.to_owned())
+            }
+        })
+    }
+
     fn queue_line(&self, op: QueueOp, end: &QueueEnd) -> Option<Line> {
+        if let QueueOp::Undo(id) = op {
+            return self.undo_line(id, end);
+        }
         let plan = self.plans.get(&op.plan())?;
         let (name, place) = match op {
-            QueueOp::Land(id) => (self.loop_name(id), plan.target.clone()),
+            QueueOp::Land(id) | QueueOp::Undo(id) => (self.loop_name(id), plan.target.clone()),
             QueueOp::Integrate(id) => (self.loop_name(id), format!("the work of {}", plan.id)),
             QueueOp::Refresh(id) => (id.to_string(), format!("the new {}", plan.target)),
         };
         let landing = matches!(op, QueueOp::Land(_));
         let line = |text: String| Line::new(&name, text);
         match end {
-            QueueEnd::Done { commit, onto, .. } if landing => {
+            QueueEnd::Done { commit, onto, with, .. } if landing => {
                 let line = line(format!("landed {} on {place}", commit.short()));
-                Some(line.detail(format!("gated on {}", onto.short())))
+                let on = format!("gated on {}", onto.short());
+                let names: Vec<String> = with.iter().map(|it| self.loop_name(*it)).collect();
+                Some(line.detail(match &names[..] {
+                    [] => on,
+                    [one] => format!("{on}, in one with {one}"),
+                    [one, more @ ..] => format!("{on}, in one with {one} and {} more", more.len()),
+                }))
             }
             QueueEnd::Done { commit, .. } => match op {
                 QueueOp::Refresh(_) => Some(line(format!("took in {place}"))),
                 QueueOp::Integrate(_) | QueueOp::Land(_) if plan.specs > 1 => {
                     Some(line(format!("passed, joined {place} as {}", commit.short())))
                 }
-                QueueOp::Integrate(_) | QueueOp::Land(_) => None,
+                QueueOp::Integrate(_) | QueueOp::Land(_) | QueueOp::Undo(_) => None,
             },
             QueueEnd::Empty if landing => Some(line(format!("{place} has it already"))),
             QueueEnd::Empty | QueueEnd::Withdrawn => None,
             QueueEnd::Red { .. } => Some(line(format!("gate RED together with {place}"))),
             QueueEnd::Conflict { .. } => Some(line(format!("does not merge with {place}"))),
+            QueueEnd::Proposed { url, .. } => Some(line(format!("pull request {url}"))),
             QueueEnd::Held { why } => Some(line("landing is held".to_owned()).detail(why)),
             QueueEnd::Failed { message } => Some(line("landing failed".to_owned()).detail(message)),
         }
@@ -293,25 +342,27 @@ impl View {
                 line(format!("iteration {n}/{}{}", it.max(), it.told()))
             }
             event @ Event::ModelChanged { cause, .. } => {
-                let until = match cause {
-                    ChangeCause::Window { until, .. } => Some(*until),
-                    ChangeCause::Failing { .. }
-                    | ChangeCause::Refused { .. }
-                    | ChangeCause::Back => None,
-                };
-                Line { until, ..line(event.to_string()) }
+                Line { until: cause.until(), ..line(event.to_string()) }
             }
             Event::Deferred { until, why } => {
                 Line { until: Some(*until), ..line(format!("waits: {why}")) }
             }
             Event::LimitReached { limit } => line(format!("limit reached: {limit}")),
-            Event::InternalError { message } => {
-                line("a defect of taskd ends it".to_owned()).detail(message)
+            Event::InternalError { message } => defect(line, message),
+            Event::GateTamperSuspected { suspicion } => {
+                line(format!("it {suspicion}")).detail("a person decides, whatever the gate says")
             }
+            Event::GateFlaked { tests, .. } => line(flaky(tests)),
             Event::ApprovalAsked => line(format!("ready to land: {}", it.sum())),
             Event::Approved => line("approved".to_owned()),
+            Event::LandingSeen { commit, .. } => {
+                line(format!("landed as {}, seen on its target", commit.short()))
+            }
             Event::SyncAsked => line("lands beside your changes".to_owned()),
             Event::Rejected { .. } => line("sent back".to_owned()),
+            event @ Event::Rewound { .. } => {
+                line(event.to_string()).detail("what came after it is kept: taskd salvage ls")
+            }
             Event::NoteAdded { .. } => line("note taken; the next prompt tells it".to_owned()),
             Event::QuestionAnswered { effect, n, choice } => {
                 let of_it = |it: &&QuestionView| it.effect == *effect && it.n == *n;
@@ -349,7 +400,8 @@ impl View {
             | Event::BudgetRenewed { .. }
             | Event::CircuitChanged { .. }
             | Event::QueueEntered { .. }
-            | Event::QueueLeft { .. } => return None,
+            | Event::QueueLeft { .. }
+            | Event::QueueArranged { .. } => return None,
         };
         Some(line)
     }
@@ -438,6 +490,15 @@ impl EffectKind {
     }
 }
 
+fn main_line(target: &str, commits: u32, rewritten: bool) -> Line {
+    let text = match (rewritten, commits) {
+        (true, _) => format!("{target} was rewritten"),
+        (false, 0) => format!("{target} moved"),
+        (false, n) => format!("{target} moved +{n}"),
+    };
+    Line::new(target, text)
+}
+
 fn base_line(name: &str, target: &str, report: &GateReport) -> Line {
     let text =
         format!("gate on untouched {target}: {}", if report.green { "green" } else { "RED" });
@@ -478,6 +539,11 @@ fn count(n: u64, thing: &str) -> String {
     format!("{n} {thing}{}", if n == 1 { "" } else { "s" })
 }
 
+/// What is told of a defect of ours.
+fn defect(line: impl Fn(String) -> Line, message: &str) -> Line {
+    line("a defect of taskd ends it".to_owned()).detail(message)
+}
+
 /// Cost for people, with what nobody counted, or what has no known price, named.
 fn money(spent: &Usage, uncounted: bool) -> String {
     let told = match (spent.micros, uncounted) {
@@ -490,4 +556,15 @@ fn money(spent: &Usage, uncounted: bool) -> String {
         (0, _) => "no price known".to_owned(),
         (_, _) => format!("{told} and calls without a price"),
     }
+}
+
+/// The untouched base was not asked.
+fn released(plan: PlanId) -> Line {
+    Line::new(&plan.to_string(), "released").detail("the untouched base need not be green")
+}
+
+/// Until when another model works, where that is known.
+fn flaky(tests: &[String]) -> String {
+    let of = if tests.is_empty() { String::new() } else { format!(": {}", tests.join(", ")) };
+    format!("the gate is flaky, red and green on one tree{of}")
 }

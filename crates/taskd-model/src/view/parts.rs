@@ -8,9 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AgentRun, Change, ContextUse, Depth, Digest, EffectId, Fault, LandPolicy, LoopId, LoopLimits,
-    Oid, Owner, PlanId, Priority, ProjectId, QueueOp, Reason, Seq, Status, Time, Usage, Verdict,
-    Worker,
+    AgentRun, Change, ContextUse, Depth, Digest, EffectId, Evidence, Fault, GateProof, LandPolicy,
+    LoopId, LoopLimits, Oid, Owner, PlanId, Priority, ProjectId, QueueOp, Reason, Seq, Status,
+    Suspicion, Time, Usage, Verdict, Worker,
 };
 
 use super::{DayView, Ledger, QuestionView, Spans};
@@ -263,8 +263,14 @@ pub struct LoopView {
     pub ending: Option<Reason>,
     /// It waits for a person's word to land since then.
     pub approval_asked: Option<Time>,
+    /// What its last gate found against its tree: a person says whether that is all right.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suspicion: Option<Suspicion>,
     /// A person's checkout is in the way of landing it.
     pub held: Option<String>,
+    /// Where its pull request is, once there was one.
+    #[serde(default)]
+    pub pull_request: Option<String>,
     /// Its entry in the landing queue.
     pub queue_entry: Option<Seq>,
     /// Iteration, from 1; 0 before the first.
@@ -291,6 +297,9 @@ pub struct LoopView {
     pub integrated: Option<Oid>,
     /// It is on the target.
     pub landed: Option<Landed>,
+    /// It was taken off the target again: by this commit, gated on that tip.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undone: Option<Landed>,
     /// What went wrong last, until something goes right.
     pub trouble: Option<Trouble>,
     /// How what its agent uses is counted, once one has run.
@@ -322,6 +331,9 @@ pub struct LoopView {
     pub failed_calls: u32,
     /// Times its work was moved onto another base.
     pub rebases: u32,
+    /// Times a gate of it said both red and green of one tree.
+    #[serde(default)]
+    pub flaked: u32,
     /// How full its model's context was when its last request was composed.
     pub context: Option<ContextView>,
     /// What is known of the last run of its agent besides how it ended.
@@ -375,6 +387,9 @@ pub struct GateView {
     pub at: Time,
     /// The event that holds the report: the evidence.
     pub seq: Seq,
+    /// Which gate was run on what, where the report says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof: Option<Box<GateProof>>,
 }
 
 /// Work on which the gate was green.
@@ -403,6 +418,9 @@ pub struct Landed {
     pub onto: Oid,
     /// When.
     pub at: Time,
+    /// The gate that let it land; logs of 0.1 do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<Evidence>,
 }
 
 /// Something that went wrong on the way.

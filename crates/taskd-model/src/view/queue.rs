@@ -3,7 +3,9 @@
 //! Heights count commits and are compared, never tips: how far a base is behind is a difference.
 //! A move is counted once, whichever of its two events comes first.
 
-use crate::{LoopId, Oid, PlanId, ProjectId, QueueEnd, QueueOp, Record, Seq, SpecId, Time};
+use crate::{
+    Evidence, LoopId, Oid, PlanId, ProjectId, QueueEnd, QueueOp, Record, Seq, SpecId, Time,
+};
 
 use super::{Doing, Landed, LoopView, QueueEntry, QueuePhase, TargetView, Trouble, View};
 
@@ -64,7 +66,7 @@ impl View {
         self.queue.entry(plan.project).or_default().insert(seq, entry);
         match op {
             QueueOp::Refresh(_) => plan.refreshing = Some(seq),
-            QueueOp::Integrate(id) | QueueOp::Land(id) => {
+            QueueOp::Integrate(id) | QueueOp::Land(id) | QueueOp::Undo(id) => {
                 if let Some(it) = self.loops.get_mut(&id) {
                     it.queue_entry = Some(seq);
                     if matches!(op, QueueOp::Land(_)) {
@@ -82,7 +84,7 @@ impl View {
         let (project, refreshing) = (plan.project, plan.refreshing);
         let entry = match op {
             QueueOp::Refresh(_) => refreshing,
-            QueueOp::Integrate(id) | QueueOp::Land(id) => {
+            QueueOp::Integrate(id) | QueueOp::Land(id) | QueueOp::Undo(id) => {
                 let Some(it) = self.loops.get_mut(&id) else { return };
                 if it.queue_entry.is_some() && !it.status.is_over() {
                     let landing = matches!(op, QueueOp::Land(_));
@@ -106,14 +108,21 @@ impl View {
         if entries.is_empty() {
             self.queue.remove(&project);
         }
-        if let QueueEnd::Done { commit, onto, .. } = end {
-            self.brought(op, *commit, *onto, record.at);
+        if let QueueEnd::Done { commit, onto, evidence, .. } = end {
+            self.brought(op, (*commit, *onto), *evidence, record.at);
         }
         match op {
             QueueOp::Refresh(plan) => {
                 if let Some(plan) = self.plans.get_mut(&plan) {
                     plan.refreshing.take_if(|it| *it == entry);
                 }
+            }
+            QueueOp::Undo(id) => {
+                if let Some(it) = self.loops.get_mut(&id) {
+                    it.queue_entry.take_if(|it| *it == entry);
+                    it.not_undone(end, record);
+                }
+                self.touch(id, record);
             }
             QueueOp::Integrate(id) | QueueOp::Land(id) => {
                 if let Some(it) = self.loops.get_mut(&id) {
@@ -126,8 +135,22 @@ impl View {
         }
     }
 
+    /// A remote's branch has what was proposed.
+    pub(super) fn landing_seen(&mut self, commit: Oid, onto: Oid, record: &Record) {
+        let (Some(id), at) = (record.loop_id, record.at) else { return };
+        let Some(it) = self.loops.get_mut(&id) else { return };
+        // What the remote merged is its own tree, of which no gate of ours said anything.
+        let landed = Landed { commit, onto, at, evidence: None };
+        let first = it.landed.replace(landed).is_none();
+        it.held = None;
+        it.rest(at);
+        if let Some(plan) = self.plans.get_mut(&id.plan()) {
+            plan.landed += u32::from(first);
+        }
+    }
+
     /// A ref is at what a queue entry made.
-    fn brought(&mut self, op: QueueOp, commit: Oid, onto: Oid, at: Time) {
+    fn brought(&mut self, op: QueueOp, (commit, onto): (Oid, Oid), evidence: Evidence, at: Time) {
         match op {
             QueueOp::Refresh(plan) => self.integration_moved(plan, commit),
             QueueOp::Integrate(id) => {
@@ -136,10 +159,19 @@ impl View {
                 }
                 self.integration_moved(id.plan(), commit);
             }
+            QueueOp::Undo(id) => {
+                let Some(it) = self.loops.get_mut(&id) else { return };
+                it.undone = Some(Landed { commit, onto, at, evidence: Some(evidence) });
+                let Some(plan) = self.plans.get(&id.plan()) else { return };
+                let (project, name) = (plan.project, plan.target.clone());
+                self.target_moved(project, &name, commit, 1);
+            }
             QueueOp::Land(id) => {
                 let Some(it) = self.loops.get_mut(&id) else { return };
                 let known = it.integrated.is_some();
-                let first = it.landed.replace(Landed { commit, onto, at }).is_none();
+                let first =
+                    it.landed.replace(Landed { commit, onto, at, evidence: Some(evidence) });
+                let first = first.is_none();
                 let Some(plan) = self.plans.get_mut(&id.plan()) else { return };
                 plan.landed += u32::from(first);
                 let (project, name) = (plan.project, plan.target.clone());
@@ -152,9 +184,31 @@ impl View {
 }
 
 impl LoopView {
+    /// Why its landed work is still on the target, if taking it off again did not work.
+    fn not_undone(&mut self, end: &QueueEnd, record: &Record) {
+        let why = match end {
+            QueueEnd::Done { .. } => {
+                self.trouble = None;
+                return;
+            }
+            QueueEnd::Withdrawn | QueueEnd::Proposed { .. } => return,
+            QueueEnd::Empty => "nothing of it is left on the target".to_owned(),
+            QueueEnd::Red { .. } => "the gate is red without it".to_owned(),
+            QueueEnd::Conflict { .. } => "later work changed the same lines".to_owned(),
+            QueueEnd::Held { why } => why.clone(),
+            QueueEnd::Failed { message } => message.clone(),
+        };
+        let (message, at, seq) = (format!("not undone: {why}"), record.at, record.seq);
+        self.trouble = Some(Trouble { message, at, seq, fault: None });
+    }
+
     /// What is in the way of landing it, if the end of its entry names something.
     fn not_brought(&mut self, end: &QueueEnd, record: &Record) {
         match end {
+            QueueEnd::Proposed { url, .. } => {
+                self.held = Some(format!("pull request {url}"));
+                self.pull_request = Some(url.clone());
+            }
             QueueEnd::Held { why } => self.held = Some(why.clone()),
             QueueEnd::Failed { message } => {
                 let message = message.clone();

@@ -170,7 +170,7 @@ impl Story {
     fn bring(&mut self, op: QueueOp, commit: Oid, onto: Oid) {
         let entry = self.push(op.loop_id(), Event::QueueEntered { op });
         let evidence = Evidence { seq: Seq(1), tree: oid(51) };
-        let end = QueueEnd::Done { commit, onto, evidence };
+        let end = QueueEnd::Done { commit, onto, evidence, with: Vec::new() };
         self.push(op.loop_id(), Event::QueueLeft { entry, op, end });
     }
 
@@ -214,12 +214,28 @@ fn spec_head(name: &str, needs: &[u16]) -> SpecHead {
 
 fn green(tests: u32) -> GateReport {
     let summary = format!("{tests} of {tests}");
-    GateReport { green: true, summary, log: digest("green"), tests: Some(tests), ms: 39_000 }
+    GateReport {
+        green: true,
+        summary,
+        log: digest("green"),
+        tests: Some(tests),
+        ms: 39_000,
+        facts: Box::default(),
+        proof: None,
+    }
 }
 
 fn red(summary: &str) -> GateReport {
     let summary = summary.to_owned();
-    GateReport { green: false, summary, log: digest("red"), tests: Some(219), ms: 41_000 }
+    GateReport {
+        green: false,
+        summary,
+        log: digest("red"),
+        tests: Some(219),
+        ms: 41_000,
+        facts: Box::default(),
+        proof: None,
+    }
 }
 
 fn change(files: u32, added: u32, removed: u32) -> Change {

@@ -141,7 +141,8 @@ impl Story {
         let op = QueueOp::Land(id);
         let entry = self.of(id, Event::QueueEntered { op });
         let evidence = Evidence { seq: Seq(1), tree: oid(51) };
-        let end = QueueEnd::Done { commit: oid(0x9c), onto: oid(1), evidence };
+        let (commit, onto) = (oid(0x9c), oid(1));
+        let end = QueueEnd::Done { commit, onto, evidence, with: Vec::new() };
         self.of(id, Event::QueueLeft { entry, op, end });
         self.status(id, Status::Complete, Reason::Done);
     }
@@ -226,7 +227,15 @@ fn spec_head(name: &str, title: &str, needs: &[u16]) -> SpecHead {
 
 fn report(green: bool) -> GateReport {
     let summary = report_summary(green);
-    GateReport { green, summary, log: digest("log"), tests: Some(221), ms: 39_000 }
+    GateReport {
+        green,
+        summary,
+        log: digest("log"),
+        tests: Some(221),
+        ms: 39_000,
+        facts: Box::default(),
+        proof: None,
+    }
 }
 
 fn report_summary(green: bool) -> String {

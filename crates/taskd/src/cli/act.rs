@@ -62,6 +62,12 @@ pub(crate) async fn reset(here: &Here, ids: Vec<String>, refusals: bool) -> Done
     act(here, v1::ActRequest { verb, ids, refusals, ..v1::ActRequest::default() }).await
 }
 
+/// Another turn in the landing queue: before that of another loop, or the first.
+pub(crate) async fn turn(here: &Here, id: String, before: Option<String>) -> Done {
+    let (verb, before) = (v1::Verb::Move.into(), before.unwrap_or_default());
+    act(here, v1::ActRequest { verb, ids: vec![id], before, ..v1::ActRequest::default() }).await
+}
+
 async fn act(here: &Here, mut request: v1::ActRequest) -> Done {
     let client = here.client().await?;
     if goes_on(request.verb()) && !request.dry_run {

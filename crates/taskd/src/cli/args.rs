@@ -13,6 +13,7 @@ pub(crate) use self::{
     amount::Amount,
     work::{Land, PlanArgs, RunArgs, WorkArgs},
 };
+use super::history::{RewindArgs, SalvageCommand, UndoArgs};
 use crate::demo::DemoArgs;
 
 /// Plans in, landed commits out. Alone it lists what goes on, like `taskd ls`.
@@ -57,15 +58,21 @@ pub(crate) enum Command {
         /// p7, p7.limiter, or what is unique of that
         id: String,
     },
-    /// Say why something does not go on
+    /// Say why something does not go on, or who wrote a line: taskd why src/main.rs:7
     Why {
-        /// A loop or plan
+        /// A loop or plan, or FILE:LINE
         id: String,
     },
     /// Print what gates, agents and tools printed
     Logs(LogsArgs),
     /// Print the work of a loop as a patch
     Diff(DiffArgs),
+    /// Prove again what landed: records, tree and gate; 0 if it holds, 1 if not
+    #[command(hide = true)]
+    Verify(VerifyArgs),
+    /// List tests and gates that said both red and green of the same files
+    #[command(hide = true)]
+    Flakes(FlakesArgs),
     /// Tell a loop something: its next prompt says it
     Steer {
         /// A loop or plan
@@ -120,7 +127,7 @@ pub(crate) enum Command {
     Models(ModelsArgs),
     /// Say who waits for what: model calls by model, and landing queues
     #[command(hide = true)]
-    Queue,
+    Queue(QueueArgs),
     /// Watch everything, full screen
     Tui(ScopeArgs),
     /// Be an MCP server, so that an interactive agent can drive the fleet; read-only by itself
@@ -143,6 +150,21 @@ pub(crate) enum Command {
         /// A loop that is not at work
         id: String,
     },
+    /// List the saved states of a loop's work
+    #[command(hide = true)]
+    Checkpoints {
+        /// A loop
+        id: String,
+    },
+    /// Send a loop back to a saved state; it goes on from there, and what came after is kept
+    #[command(hide = true)]
+    Rewind(RewindArgs),
+    /// Take landed work off its target: a revert, gated and landed like everything
+    #[command(hide = true)]
+    Undo(UndoArgs),
+    /// List and restore what is kept of work that was replaced
+    #[command(hide = true, subcommand)]
+    Salvage(SalvageCommand),
     /// Print where a loop's worktree is
     #[command(hide = true)]
     Path {
@@ -202,6 +224,33 @@ pub(crate) enum ModelsCommand {
         /// End a silence after refusals too
         #[arg(long)]
         refusals: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct QueueArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<QueueCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum QueueCommand {
+    /// Bring nothing of these loops until they are released; others go on
+    Hold(VerbArgs),
+    /// Give what is held its turn again
+    Release(VerbArgs),
+    /// Give an entry of the landing queue another turn
+    #[command(group = clap::ArgGroup::new("place").required(true).args(["first", "before"]))]
+    Move {
+        /// A loop
+        id: String,
+        /// Its turn comes next
+        #[arg(long)]
+        first: bool,
+        /// Its turn comes before that of this loop
+        #[arg(long, value_name = "ID2")]
+        before: Option<String>,
     },
 }
 
@@ -415,16 +464,40 @@ pub(crate) struct LogsArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// A loop, a plan, or a commit
+    pub(crate) id: String,
+    /// Only look at what is written down; run nothing
+    #[arg(long)]
+    pub(crate) recorded: bool,
+    /// End the gate after so long
+    #[arg(long, value_parser = parse_duration_ms, value_name = "10m")]
+    pub(crate) timeout: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FlakesArgs {
+    /// How long one counts after it was last seen
+    #[arg(long, value_parser = parse_duration_ms, default_value = "14d", value_name = "14d")]
+    pub(crate) within: u64,
+    /// Those that count no longer, too
+    #[arg(short, long)]
+    pub(crate) all: bool,
+    #[command(flatten)]
+    pub(crate) scope: ScopeArgs,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct DiffArgs {
     /// A loop
     pub(crate) id: String,
     /// Names and counts only
     #[arg(long)]
     pub(crate) stat: bool,
-    /// A commit, `base`, or an iteration
+    /// A number of `taskd checkpoints`, i2 for the end of iteration 2, `base`, `work` or a commit
     #[arg(long)]
     pub(crate) from: Option<String>,
-    /// A commit or an iteration
+    /// The same
     #[arg(long)]
     pub(crate) to: Option<String>,
 }

@@ -166,11 +166,13 @@ know as not there. Errors go to stderr as {\"error\": {\"code\", \"message\", \"
 
 ls      seq, at, parked, disk: room (enough, low, full), free_bytes, shortage; plans[], loops[]: name, plan, title, group (needs_you, working, waiting,
         done), status, state, worker, iteration, iterations_max, behind, files, added, removed,
-        cost_micros, uncounted, counted (by_call, by_report, by_time: its agent), waits_for[], since, last_sign, started, ended, landed
+        cost_micros, uncounted, counted (by_call, by_report, by_time: its agent), waits_for[], since, last_sign, started, ended, landed,
+        pull_request
 show    name, text, accept[], gate[], gate_origin, ref, worktree, worker, touches[], notes[],
         warnings[], loops[]: as above, and base, iterations[], trouble: message, at, event, fault,
         context: tokens, window, turns_left_out, outputs_left_out, bytes_left_out,
         last_run: processes, judged, remarks[]: code, text
+        suspicion: text, paths[], files, before, now: run, skipped (of tests)
 fault   code, provider, model, status, type, body, attempt (from 1), elapsed_ms, causes[]: what a
         failed call or step leaves in its event too
 why     chain[]: subject, sentence, until, since, seq, details[], evidence, evidence_at, fault;
@@ -178,7 +180,8 @@ why     chain[]: subject, sentence, until, since, seq, details[], evidence, evid
 gc      one a thing: what, place, bytes, fate (removed, would, kept, failed), reason, saved[]
 queue   buckets[]: name, in_flight, limit, waiting, state (open, refused, left_alone, ramping),
         until, seq, slots, faults, looked_at, rooms[]: kind, left, per_minute, of_provider;
-        next[]: name, priority, since; landing[]: root, entries[]: name, target, refresh, phase
+        next[]: name, priority, since; landing[]: root, entries[]: name, target, refresh, phase,
+        since, entry, held: uid, event
 run     plan, names[], title, target, base, gate, worker, payers[]: worker, kind (variable,
         login, free, nobody), variable, place; land, ...; then the stored events, then
         id, verdict, exit

@@ -89,8 +89,39 @@ pub(crate) async fn show(here: &Here, id: &str) -> Done {
     Ok(0)
 }
 
+/// `taskd why FILE:LINE`.
+async fn blame(here: &Here, file: &str, line: u32) -> Done {
+    let root = here.repository().ok_or_else(|| {
+        Failure::usage("this is not in a git repository".to_owned(), "cd to one, or -C DIR")
+    })?;
+    let path = here.directory.join(file);
+    let path = path.strip_prefix(root).map_err(|_| {
+        Failure::usage(format!("{file} is not in {}", root.display()), "taskd why FILE:LINE")
+    })?;
+    let request = v1::BlameRequest {
+        repository: utf8(root.as_os_str().to_owned())?,
+        path: utf8(path.as_os_str().to_owned())?,
+        line,
+    };
+    let client = here.client().await?;
+    let answer = client.blame(request).await?;
+    here.skew(&client);
+    if here.out.json {
+        here.out.object(&render::blame::json(&answer))?;
+    } else {
+        let place = format!("{file}:{line}");
+        here.out.print(&render::blame::blame(&place, &answer, &here.scene()))?;
+    }
+    Ok(0)
+}
+
 /// `taskd why`.
 pub(crate) async fn why(here: &Here, id: &str) -> Done {
+    if let Some((file, line)) = id.rsplit_once(':')
+        && let Ok(line @ 1..) = line.parse()
+    {
+        return blame(here, file, line).await;
+    }
     let client = here.client().await?;
     let answer = client.why(v1::WhyRequest { id: id.to_owned() }).await?;
     here.skew(&client);
@@ -112,6 +143,9 @@ pub(crate) async fn diff(here: &Here, args: DiffArgs) -> Done {
         stat: args.stat,
     };
     let answer = client.diff(request).await?;
+    if !answer.suspicion.is_empty() {
+        here.out.remark(&format!("it {}", text::clean(&answer.suspicion)));
+    }
     if here.out.json {
         here.out.object(&json::diff(&answer))?;
     } else if here.out.terminal {

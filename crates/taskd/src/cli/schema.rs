@@ -18,9 +18,10 @@ macro_rules! schemas {
 }
 
 const SCHEMAS: &[(&str, &str)] = schemas! {
-    "act" "agents" "agents-test" "budget" "costs" "daemon" "diff" "doctor" "error" "event" "gc" "log"
-    "ls" "models" "models-check" "path" "plan" "project" "queue" "receipt" "schema" "show" "submit"
-    "wait" "why"
+    "act" "agents" "agents-test" "blame" "budget" "checkpoints" "costs" "daemon" "diff" "doctor"
+    "error" "event" "flakes" "gc" "log" "ls" "models" "models-check" "path" "plan" "project"
+    "queue" "receipt" "restore" "rewind" "salvage" "schema" "show" "submit" "undo" "verify" "wait"
+    "why"
 };
 
 /// What every command may say on stderr instead of an answer.
@@ -36,7 +37,9 @@ const ANSWERS: &[(&str, &[&str])] = &[
     ("plan ls", &["plan"]),
     ("ls", &["ls"]),
     ("show", &["show"]),
-    ("why", &["why"]),
+    ("why", &["why", "blame"]),
+    ("verify", &["verify"]),
+    ("flakes", &["flakes"]),
     ("logs", &["log"]),
     ("diff", &["diff"]),
     ("steer", &["act"]),
@@ -59,10 +62,18 @@ const ANSWERS: &[(&str, &[&str])] = &[
     ("models", &["models", "models-check"]),
     ("models reset", &["act"]),
     ("queue", &["queue"]),
+    ("queue hold", &["act"]),
+    ("queue release", &["act"]),
+    ("queue move", &["act"]),
     ("doctor", &["doctor"]),
     ("daemon start", &["daemon"]),
     ("daemon restart", &["daemon"]),
     ("daemon status", &["daemon"]),
+    ("checkpoints", &["checkpoints"]),
+    ("rewind", &["rewind"]),
+    ("undo", &["undo", "rewind"]),
+    ("salvage ls", &["salvage"]),
+    ("salvage restore", &["restore"]),
     ("path", &["path"]),
     ("gc", &["gc"]),
     ("events", &["event"]),

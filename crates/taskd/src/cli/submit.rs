@@ -273,7 +273,7 @@ fn request(here: &Here, work: &WorkArgs) -> Result<v1::SubmitRequest, Failure> {
 }
 
 /// What the daemon may know of our environment.
-fn environment() -> BTreeMap<String, String> {
+pub(crate) fn environment() -> BTreeMap<String, String> {
     let one = |name: &&str| Some(((*name).to_owned(), env::var(name).ok()?));
     ALLOWED.iter().filter_map(one).collect()
 }

@@ -236,7 +236,7 @@ impl Story {
     fn left_queue(&mut self, op: QueueOp, end: &QueueEnd) {
         let QueueOp::Land(id) = op else { return };
         match end {
-            QueueEnd::Done { commit, onto, evidence } => {
+            QueueEnd::Done { commit, onto, evidence, .. } => {
                 // Work that was made on an older tip was put upon what landed since.
                 let since = self.landed_since_base(id, *onto);
                 self.tale(id).moved.extend(since);

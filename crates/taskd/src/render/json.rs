@@ -9,7 +9,9 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
 use taskd_api::v1;
-use taskd_model::{Depth, Disk, Fault, LoopView, PlanView, Status, Time, View, WaitVerdict};
+use taskd_model::{
+    Depth, Disk, Fault, GateView, LoopView, PlanView, Status, Suspicion, Time, View, WaitVerdict,
+};
 
 use super::words;
 
@@ -56,6 +58,12 @@ pub(crate) struct LoopRow {
     /// The commit on the target.
     #[serde(skip_serializing_if = "Option::is_none")]
     landed: Option<String>,
+    /// The commit that took it off the target again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    undone: Option<String>,
+    /// Where its pull request is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pull_request: Option<String>,
 }
 
 /// `ls --json`: one object.
@@ -128,6 +136,12 @@ pub(crate) fn show(view: &View, loops: &[&LoopView], more: &v1::ShowResponse, no
         let mut object = serde_json::to_value(row(view, it, now)).unwrap_or_default();
         object["iterations"] = iterations.collect::<Vec<_>>().into();
         object["base"] = it.base.commit.to_string().into();
+        if let Some(it) = &it.gate {
+            object["gate_report"] = gate_report(it);
+        }
+        if let Some(of) = it.landed.and_then(|it| it.evidence) {
+            object["landed_evidence"] = json!({ "event": of.seq, "tree": of.tree.to_string() });
+        }
         let questions = it.open_questions().map(
             |it| json!({ "id": it.id, "text": it.text, "choices": it.choices, "at": time(it.at) }),
         );
@@ -140,6 +154,9 @@ pub(crate) fn show(view: &View, loops: &[&LoopView], more: &v1::ShowResponse, no
                 "outputs_left_out": context.of.outputs_left_out,
                 "bytes_left_out": context.of.bytes_left_out,
             });
+        }
+        if let Some(suspicion) = &it.suspicion {
+            object["suspicion"] = self::suspicion(suspicion);
         }
         if !it.last_run.is_empty() {
             object["last_run"] = json!(it.last_run);
@@ -167,6 +184,22 @@ pub(crate) fn show(view: &View, loops: &[&LoopView], more: &v1::ShowResponse, no
         "warnings": more.warnings,
         "loops": loops.collect::<Vec<_>>(),
     })
+}
+
+/// What a gate said last, and what makes it evidence.
+fn gate_report(it: &GateView) -> Value {
+    let mut object = json!({
+        "event": it.seq,
+        "green": it.green,
+        "summary": it.summary,
+        "at": time(it.at),
+        "ms": it.ms,
+        "log": it.log,
+    });
+    if let Some(proof) = &it.proof {
+        object["proof"] = json!(proof);
+    }
+    object
 }
 
 /// `why --json`.
@@ -322,6 +355,19 @@ pub(crate) fn check(it: &v1::CheckRow) -> Value {
     })
 }
 
+/// What speaks against work.
+fn suspicion(it: &Suspicion) -> Value {
+    let mut object = json!({ "text": it.to_string() });
+    if let Some(it) = &it.tampered {
+        object["paths"] = json!(it.paths);
+        object["files"] = it.files.into();
+    }
+    if let Some((before, now)) = &it.tests {
+        (object["before"], object["now"]) = (json!(before), json!(now));
+    }
+    object
+}
+
 /// `diff --json`.
 pub(crate) fn diff(it: &v1::DiffResponse) -> Value {
     let change = it.change.unwrap_or_default();
@@ -333,6 +379,7 @@ pub(crate) fn diff(it: &v1::DiffResponse) -> Value {
         "added": change.added,
         "removed": change.removed,
         "truncated": it.truncated,
+        "suspicion": it.suspicion,
         "text": it.text,
     })
 }
@@ -367,6 +414,8 @@ fn row(view: &View, it: &LoopView, now: Time) -> LoopRow {
         started: it.started_at.map(time),
         ended: it.ended_at.map(time),
         landed: it.landed.map(|it| it.commit.to_string()),
+        undone: it.undone.map(|it| it.commit.to_string()),
+        pull_request: it.pull_request.clone(),
     }
 }
 
@@ -376,6 +425,7 @@ fn land(policy: v1::LandPolicy) -> &'static str {
         v1::LandPolicy::Never => "never",
         v1::LandPolicy::Ask => "ask",
         v1::LandPolicy::OnGate => "on-gate",
+        v1::LandPolicy::Pr => "pr",
     }
 }
 

@@ -112,7 +112,10 @@ fn landing(it: &v1::LandingRow, scene: &Scene) -> String {
         table.row(vec![
             clean(&row.name),
             goal(row),
-            phase(row.phase()).to_owned(),
+            match row.held {
+                Some(it) => format!("held by user {}, event {}", it.uid, it.seq),
+                None => phase(row.phase()).to_owned(),
+            },
             scene.age(Time(row.since)),
         ]);
     }
@@ -192,6 +195,7 @@ pub(crate) fn json(answer: &v1::QueueResponse) -> Value {
                 "phase": phase(it.phase()),
                 "since": time(Time(it.since)),
                 "entry": it.entry,
+                "held": it.held.map(|it| json!({ "uid": it.uid, "event": it.seq })),
             })
         });
         json!({ "root": it.root, "entries": entries.collect::<Vec<_>>() })

@@ -32,6 +32,8 @@ pub(crate) struct Receipt {
     calls: u64,
     failed_calls: u64,
     rebases: u64,
+    /// Gates that said both red and green of one tree.
+    flaked: u64,
     iterations: u64,
     landed: Vec<String>,
 }
@@ -50,6 +52,7 @@ impl Receipt {
             it.calls += u64::from(row.calls);
             it.failed_calls += u64::from(row.failed_calls);
             it.rebases += u64::from(row.rebases);
+            it.flaked += u64::from(row.flaked);
             it.iterations += u64::from(row.iteration);
             it.landed.extend(row.landed.iter().map(|it| it.commit.to_string()));
         }
@@ -69,6 +72,7 @@ impl Receipt {
             calls: 0,
             failed_calls: 0,
             rebases: 0,
+            flaked: 0,
             iterations: 0,
             landed: Vec::new(),
         }
@@ -86,6 +90,7 @@ impl Receipt {
             calls: 0,
             failed_calls: 0,
             rebases: 0,
+            flaked: 0,
             iterations: 0,
             landed: Vec::new(),
         }
@@ -114,6 +119,9 @@ impl Receipt {
         out.push(work("calls", &format!("{}, {} failed", self.calls, self.failed_calls)));
         out.push(work("iterations", &self.iterations.to_string()));
         out.push(work("rebases", &self.rebases.to_string()));
+        if 0 < self.flaked {
+            out.push(work("flaky gates", &format!("{}: taskd flakes", self.flaked)));
+        }
         out.extend(self.landings(scene));
         out.iter().map(|it| cut(it, scene.width)).collect::<Vec<_>>().join("\n") + "\n"
     }
@@ -160,6 +168,7 @@ impl Receipt {
         object["calls"] = self.calls.into();
         object["failed_calls"] = self.failed_calls.into();
         object["rebases"] = self.rebases.into();
+        object["flaky_gates"] = self.flaked.into();
         object["wall_ms"] = self.wall_ms.into();
         object["iterations"] = self.iterations.into();
         object["landed"] = self.landed.clone().into();

@@ -52,15 +52,25 @@ pub(crate) fn one(view: &View, id: LoopId, more: &v1::ShowResponse, scene: &Scen
         [] => out.push(pair("gate", "none: always asks before landing", "")),
         gate => out.push(pair("gate", &clean(&gate.join(" && ")), &from)),
     }
+    if let Some(suspicion) = &it.suspicion {
+        out.push(label("suspect", &clean(&format!("it {suspicion}"))));
+    }
     if let Some(instead_of) = &it.instead_of {
         let rather = format!("instead of {}", clean(instead_of));
         out.push(pair("model", &words::worker(&it.worker), &rather));
     }
     out.push(limits(it, scene));
     out.extend(it.context.as_ref().and_then(context));
+    if let Some(url) = &it.pull_request {
+        out.push(pair("asked for", &clean(url), ""));
+    }
     if let Some(landed) = &it.landed {
         let text = format!("{} on {}", landed.commit.short(), landed.onto.short());
         out.push(pair("landed", &text, &format!("{} ago", scene.age(landed.at))));
+    }
+    if let Some(undone) = &it.undone {
+        let text = format!("by {} on {}", undone.commit.short(), undone.onto.short());
+        out.push(pair("undone", &text, &format!("{} ago", scene.age(undone.at))));
     }
     for question in it.open_questions() {
         out.push(pair("asks", &words::asks(question), &format!("{} ago", scene.age(question.at))));
@@ -308,6 +318,7 @@ fn next(it: &LoopView, more: &v1::ShowResponse) -> String {
         (Group::Working, _) => "logs -f | diff | steer \"...\" | pause | stop",
         (Group::Waiting, Status::Paused) => "resume | stop",
         (Group::Waiting, _) => "why | pause | stop",
+        (Group::Done, _) if it.landed.is_some() && it.undone.is_none() => "logs | diff | undo",
         (Group::Done, _) => "logs | diff",
     };
     let mut text = format!("next:  taskd {verbs}   {name}");

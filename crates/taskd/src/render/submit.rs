@@ -117,6 +117,7 @@ pub(crate) fn landing(policy: v1::LandPolicy) -> &'static str {
         v1::LandPolicy::Never => "never",
         v1::LandPolicy::Ask | v1::LandPolicy::Unspecified => "asks you first",
         v1::LandPolicy::OnGate => "when the gate is green",
+        v1::LandPolicy::Pr => "as a pull request",
     }
 }
 

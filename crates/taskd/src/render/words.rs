@@ -64,6 +64,8 @@ pub(crate) fn doing(view: &View, it: &LoopView, now: Time) -> String {
         Doing::Rebasing => "moving onto the new base".to_owned(),
         Doing::ReadyToLand => ready(it),
         Doing::InQueue { landing, phase } => queue(view, it, *landing, *phase),
+        // Its row has no room for more.
+        Doing::Held(why) if it.pull_request.is_some() => clean(why),
         Doing::Held(why) => {
             let plan = view.plans.get(&it.id.plan());
             let target = plan.map_or("the target", |it| it.target.as_str());
@@ -188,6 +190,9 @@ fn out_of_money(view: &View, it: &LoopView, limit: Limit) -> String {
 pub(crate) fn ended(it: &LoopView) -> String {
     let reason = it.reason.as_ref().map(ToString::to_string).unwrap_or_default();
     match (it.status, &it.landed) {
+        (Status::Complete, Some(_)) if let Some(undone) = &it.undone => {
+            format!("undone by {}", undone.commit.short())
+        }
         (Status::Complete, Some(landed)) => format!("landed {}", landed.commit.short()),
         (Status::Complete, None) if it.reason == Some(Reason::AlreadyThere) => clean(&reason),
         (Status::Complete, None) => "passed, lands nowhere".to_owned(),
@@ -257,6 +262,9 @@ pub(crate) fn verdict(it: Option<Verdict>) -> &'static str {
 }
 
 fn ready(it: &LoopView) -> String {
+    if let Some(suspicion) = &it.suspicion {
+        return clean(&format!("your word: it {suspicion}"));
+    }
     let mut text = format!("ready to land, {}", change(&it.change));
     match &it.passed {
         Some(passed) => {

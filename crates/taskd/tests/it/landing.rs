@@ -1,20 +1,30 @@
 //! Bringing work home: worktrees, rebases, the landing queue, and the checkout a person works in.
 
 mod ask;
+mod back;
 mod bad;
+mod blame;
 mod branch;
+mod by_hand;
 mod canary;
 mod checkout;
 mod drift;
+mod evidence;
 mod fifty;
+mod flakes;
+mod gates;
 mod gc;
 mod kept;
 mod moved;
 mod places;
+mod pool;
+mod pr;
 mod queue;
 mod repos;
+mod stack;
 mod sync;
 mod touches;
+mod verify;
 
 use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt as _, path::Path};
 

@@ -3,7 +3,7 @@
 use super::Counts;
 use crate::findings::clean;
 
-/// `3 passed`, `1 failed`, `2 errors` in any order, with anything around them.
+/// `3 passed`, `1 failed`, `2 errors`, `1 skipped` in any order, with anything around them.
 pub(super) fn counts(text: &str) -> Option<Counts> {
     let mut counts = Counts::default();
     let mut found = false;
@@ -15,6 +15,9 @@ pub(super) fn counts(text: &str) -> Option<Counts> {
             "passed" => counts.passed = counts.passed.saturating_add(count),
             "failed" | "failures" | "errors" | "error" | "timed" => {
                 counts.failed = counts.failed.saturating_add(count);
+            }
+            "skipped" | "ignored" | "pending" => {
+                counts.skipped = counts.skipped.saturating_add(count);
             }
             _ => continue,
         }
@@ -34,16 +37,17 @@ pub(super) fn plain_counts(text: &str) -> Option<Counts> {
 pub(super) fn single_count(text: &str) -> Option<Counts> {
     let words: Vec<&str> = text.split_whitespace().take(4).collect();
     let (count, word) = match words[..] {
-        [count, word @ "failing"] => (count, word),
+        [count, word @ ("failing" | "pending")] => (count, word),
         [count, word @ "passing", time] if time.starts_with('(') => (count, word),
-        ["\u{2139}", word @ ("pass" | "fail"), count] => (count, word),
+        ["\u{2139}", word @ ("pass" | "fail" | "skipped"), count] => (count, word),
         _ => return None,
     };
     let count = count.parse().ok()?;
-    Some(if word.starts_with("pass") {
-        Counts { passed: count, failed: 0 }
-    } else {
-        Counts { passed: 0, failed: count }
+    let none = Counts::default();
+    Some(match word {
+        "passing" | "pass" => Counts { passed: count, ..none },
+        "failing" | "fail" => Counts { failed: count, ..none },
+        _ => Counts { skipped: count, ..none },
     })
 }
 
@@ -109,8 +113,9 @@ pub(super) fn tap_plan(line: &str) -> Option<u32> {
     rest.split(' ').next()?.parse().ok()
 }
 
-/// `ok 3 - name`, `not ok 4 name`; what is to do or skipped counts as ok.
-pub(super) fn tap_test(line: &str) -> Option<(bool, &str)> {
+/// `ok 3 - name`, `not ok 4 name`; what is to do or skipped counts as ok. Says last whether it was
+/// skipped.
+pub(super) fn tap_test(line: &str) -> Option<(bool, &str, bool)> {
     let (ok, rest) = match line.strip_prefix("not ok ") {
         Some(rest) => (false, rest),
         None => (true, line.strip_prefix("ok ")?),
@@ -122,9 +127,10 @@ pub(super) fn tap_test(line: &str) -> Option<(bool, &str)> {
     }
     let (name, directive) = name.split_once(" # ").unwrap_or((name, ""));
     let word: String = directive.chars().take(4).collect();
-    let excused = ["todo", "skip"].contains(&word.to_ascii_lowercase().as_str());
+    let word = word.to_ascii_lowercase();
+    let (skipped, to_do) = (word == "skip", word == "todo");
     let name = name.trim().trim_start_matches("- ");
-    Some((ok || excused, if name.is_empty() { number } else { name }))
+    Some((ok || skipped || to_do, if name.is_empty() { number } else { name }, skipped))
 }
 
 /// The first error of a compiler, with its place: `error[E0425]: cannot find … at src/a.rs:3:5`.

@@ -155,6 +155,7 @@ impl Job {
         };
         not_started(&finished)?;
         let log = self.ctx.put_blob(finished.output.text().into())?;
+        let said = text.clone();
         let last = if text.trim().is_empty() { finished.output.text() } else { text };
         let (exit, why) = self.judge(&end, &finished, heard);
         let summary = agent_summary(why, &last);
@@ -165,6 +166,7 @@ impl Job {
             }
             return Err(question(&about).unwrap_or(trouble));
         }
+        about.say(&said);
         let (usage, run) = (heard.usage, Box::new(about));
         Ok(Outcome::AgentDone { exit, summary, usage, checkpoint: saved, log, run })
     }

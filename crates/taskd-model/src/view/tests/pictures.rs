@@ -190,7 +190,7 @@ fn the_landing_queue_is_shown_in_order() {
     assert_eq!(it.view.queue_place(it.it(1)), Some((2, 2)));
     let op = QueueOp::Land(id(0));
     let queue = Owner::Queue(PROJECT);
-    it.start(queue, Work::GateCandidate { op, commit: oid(5), tree: oid(6) });
+    it.start(queue, Work::GateCandidate { op, commit: oid(5), tree: oid(6), with: Vec::new() });
     let doing = |phase| Doing::InQueue { landing: true, phase };
     assert_eq!(it.it(0).doing, doing(QueuePhase::Gating));
     assert_eq!(it.it(1).doing, doing(QueuePhase::Waiting));

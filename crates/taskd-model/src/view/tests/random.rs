@@ -55,9 +55,10 @@ fn finished() -> Outcome {
 fn event(kind: u8, n: u8, m: u8, seq: u64) -> (Option<LoopId>, Event) {
     let me = id(u16::from(n % 4));
     let effect = EffectId(Seq(seq.saturating_sub(u64::from(m % 6) + 1)));
-    let op = match m % 3 {
+    let op = match m % 4 {
         0 => QueueOp::Integrate(me),
         1 => QueueOp::Land(me),
+        2 => QueueOp::Undo(me),
         _ => QueueOp::Refresh(P7),
     };
     let status = Status::ALL[usize::from(m % 9)];
@@ -88,7 +89,7 @@ fn event(kind: u8, n: u8, m: u8, seq: u64) -> (Option<LoopId>, Event) {
         Outcome::Cancelled { usage: cost(1), checkpoint: None },
     ];
     let evidence = Evidence { seq: Seq(1), tree: oid(n) };
-    let done = QueueEnd::Done { commit: oid(m), onto: oid(n), evidence };
+    let done = QueueEnd::Done { commit: oid(m), onto: oid(n), evidence, with: Vec::new() };
     let owners = [Owner::Loop(me), Owner::Loop(me), Owner::Plan(P7), Owner::Queue(PROJECT)];
     let event = match kind {
         0..=19 => Event::EffectStarted {

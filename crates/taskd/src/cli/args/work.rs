@@ -84,6 +84,8 @@ pub(crate) enum Land {
     Ask,
     /// As soon as the gate is green
     OnGate,
+    /// As a pull request at the remote
+    Pr,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -100,6 +102,7 @@ impl From<Land> for v1::LandPolicy {
             Land::Never => Self::Never,
             Land::Ask => Self::Ask,
             Land::OnGate => Self::OnGate,
+            Land::Pr => Self::Pr,
         }
     }
 }

@@ -83,7 +83,15 @@ fn story() -> Story {
     it.after(61).end(call, replied(unpriced));
     let gate = it.start(Owner::Loop(id(8, 0)), Work::Gate);
     let summary = "12 passed".to_owned();
-    let report = GateReport { green: true, summary, log: digest("l"), tests: None, ms: 39_000 };
+    let report = GateReport {
+        green: true,
+        summary,
+        log: digest("l"),
+        tests: None,
+        ms: 39_000,
+        facts: Box::default(),
+        proof: None,
+    };
     let change = change(1, 2, 3);
     let (checkpoint, tree) = (oid("50"), oid("51"));
     let report = Some(report);
@@ -93,7 +101,8 @@ fn story() -> Story {
     let op = QueueOp::Land(id(8, 0));
     let entry = it.of(id(8, 0), Event::QueueEntered { op });
     let evidence = taskd_model::Evidence { seq: entry, tree };
-    let end = QueueEnd::Done { commit: oid("9c1e2ab"), onto: oid("7aa0c15"), evidence };
+    let (commit, onto) = (oid("9c1e2ab"), oid("7aa0c15"));
+    let end = QueueEnd::Done { commit, onto, evidence, with: Vec::new() };
     it.of(id(8, 0), Event::QueueLeft { entry, op, end });
     it.status(id(8, 0), Status::Complete, Reason::Done);
     it
@@ -136,7 +145,7 @@ landed                  1 commit: 9c1e2ab
 ");
     let json = receipt(&it.view, Purse::Loop(id(8, 0))).json();
     insta::assert_snapshot!(json, @r#"
-{"budget_micros":5000000,"cache_read":3400000,"cache_write":80000,"call_ms":180000,"calls":2,"class_micros":{"cache_read":1020000,"cache_write":300000,"input":36000,"other":1,"output":60000},"cost_micros":1416001,"estimated":0,"failed_calls":1,"gate_ms":39000,"input":12000,"iterations":1,"landed":["9c1e2ab000000000000000000000000000000000"],"name":"p8.limiter","output":4000,"person_ms":1800000,"queue_ms":720000,"rebases":0,"schema_version":1,"title":"Token bucket","uncounted":false,"unpriced":0,"wall_ms":2800000}
+{"budget_micros":5000000,"cache_read":3400000,"cache_write":80000,"call_ms":180000,"calls":2,"class_micros":{"cache_read":1020000,"cache_write":300000,"input":36000,"other":1,"output":60000},"cost_micros":1416001,"estimated":0,"failed_calls":1,"flaky_gates":0,"gate_ms":39000,"input":12000,"iterations":1,"landed":["9c1e2ab000000000000000000000000000000000"],"name":"p8.limiter","output":4000,"person_ms":1800000,"queue_ms":720000,"rebases":0,"schema_version":1,"title":"Token bucket","uncounted":false,"unpriced":0,"wall_ms":2800000}
 "#);
 }
 

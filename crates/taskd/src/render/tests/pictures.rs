@@ -96,7 +96,12 @@ fn over(it: &mut Story) {
     it.set(id(5, 0), |it| {
         (it.status, it.reason) = (Status::Complete, Some(Reason::Done));
         it.ended_at = Some(ago(3_600));
-        it.landed = Some(Landed { commit: oid("9c1e2ab"), onto: oid("7aa0c15"), at: ago(3_600) });
+        it.landed = Some(Landed {
+            commit: oid("9c1e2ab"),
+            onto: oid("7aa0c15"),
+            at: ago(3_600),
+            evidence: None,
+        });
     });
     it.set(id(5, 1), |it| {
         let limit = taskd_model::Limit::Budget;

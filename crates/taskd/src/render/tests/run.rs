@@ -34,7 +34,15 @@ fn answer() -> v1::SubmitResponse {
 
 fn report(green: bool, summary: &str, tests: u32) -> GateReport {
     let summary = summary.to_owned();
-    GateReport { green, summary, log: digest("log"), tests: Some(tests), ms: 39_000 }
+    GateReport {
+        green,
+        summary,
+        log: digest("log"),
+        tests: Some(tests),
+        ms: 39_000,
+        facts: Box::default(),
+        proof: None,
+    }
 }
 
 /// One iteration: an agent that says something and ends, then the gate.
@@ -59,7 +67,8 @@ fn iteration(it: &mut Story, n: u32, says: &str, report: GateReport, change: Cha
         it.say(Event::MainMoved { target, from: None, to, commits: 2, rewritten: false });
         let entry = it.say(Event::QueueEntered { op: QueueOp::Refresh(PlanId(7)) });
         let evidence = Evidence { seq: Seq(1), tree: oid("51") };
-        let end = QueueEnd::Done { commit: oid("a0"), onto: oid("3f"), evidence };
+        let (commit, onto) = (oid("a0"), oid("3f"));
+        let end = QueueEnd::Done { commit, onto, evidence, with: Vec::new() };
         it.say(Event::QueueLeft { entry, op: QueueOp::Refresh(PlanId(7)), end });
     }
     let gate = it.start(me, Work::Gate);

@@ -68,12 +68,14 @@ fn queue_of_calls_and_landings() {
         phase: phase.into(),
         since: NOW - 61_000,
         entry: 400,
+        held: None,
     };
-    let entries = vec![
+    let mut entries = vec![
         entry("p8.docs", "main", v1::QueuePhase::Gating, false),
         entry("p8.limiter", "", v1::QueuePhase::Waiting, false),
         entry("p9", "", v1::QueuePhase::Waiting, true),
     ];
+    entries[1].held = Some(v1::HeldBy { uid: 1000, seq: 412 });
     let mut answer = v1::QueueResponse {
         buckets: buckets(),
         landing: vec![v1::LandingRow { root: "/h/me/src/gate".to_owned(), entries }],
@@ -95,10 +97,10 @@ NEXT  LOOP              PRIORITY  WAITS
 and 10 more
 
 ~/src/gate
-LANDING     TO                          PHASE    SINCE
-p8.docs     main                        gating     61s
-p8.limiter  its plan                    waiting    61s
-p9          its plan: the target moved  waiting    61s
+LANDING     TO                          PHASE                         SINCE
+p8.docs     main                        gating                          61s
+p8.limiter  its plan                    held by user 1000, event 412    61s
+p9          its plan: the target moved  waiting                         61s
 "#);
     let json = render::queue::json(&answer);
     assert_eq!(json["buckets"][1]["state"], "refused");

@@ -122,6 +122,52 @@ fn every_program_of_a_loop_is_told_its_place() {
     assert_eq!(fs::read_to_string(world.state().join("ports")).expect("there"), "");
 }
 
+/// Proves P-6: `work.teardown` is run once in the worktree of a loop that is over, with the variables
+/// setup had; killed in the middle it is run again; one that fails is in the log and nothing else.
+#[test]
+fn teardown_takes_back_what_setup_made() {
+    let mut world = World::new();
+    let made = world.dir.path().join("made");
+    let (begun, ended) = (world.dir.path().join("begun"), world.dir.path().join("ended"));
+    fs::create_dir(&made).expect("writable");
+    let door = Door::new(&world, "teardown");
+    let teardown = format!(
+        "echo $TASKD_LOOP >> {}; case $TASKD_LOOP in p1.one) {};; esac; pwd; \
+         rm {}/$TASKD_PORT && echo $TASKD_LOOP $PWD >> {}; exit 3",
+        begun.display(),
+        door.sh(),
+        made.display(),
+        ended.display()
+    );
+    world.env.insert("TASKD_WORK__TEARDOWN".to_owned(), teardown);
+    let run = agent(&world, "agent.sh", "echo x > $TASKD_LOOP.txt");
+    let setup = format!("setup: 'touch {}/$TASKD_PORT'", made.display());
+    world.start();
+    world.submit(&plan(&format!("agent: {run}\nland: on-gate\n{setup}"), &[("one", "")]));
+    until_landed(&world, "p1.one");
+    door.reached();
+    world.kill();
+    world.start();
+    door.reached();
+    door.open();
+    world.submit(&plan(&format!("agent: {run}\nland: on-gate\n{setup}"), &[("two", "")]));
+    until_landed(&world, "p2.two");
+    let text = |path: &Path| fs::read_to_string(path).unwrap_or_default();
+    let since = Instant::now();
+    while text(&ended).lines().count() < 2 {
+        assert!(since.elapsed() < Duration::from_secs(20), "{}", text(&begun));
+        std::thread::yield_now();
+    }
+    until_none_left(&world);
+    assert_eq!(text(&begun), "p1.one\np1.one\np2.two\n");
+    let line = |name: &str| format!("{name} {}\n", worktree(&world, name).display());
+    assert_eq!(text(&ended), line("p1.one") + &line("p2.two"));
+    world.stop();
+    let log = text(&world.dir.path().join("daemon.log"));
+    assert!(log.contains("failed (exit 3)"), "{log}");
+    assert_eq!(text(&begun).lines().count(), 3, "once each");
+}
+
 /// How many loops the test below runs.
 const MANY: usize = 100;
 

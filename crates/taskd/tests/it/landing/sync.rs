@@ -21,7 +21,6 @@ fn until_held(world: &World) {
 /// The lines of `git status`, and the bytes of the files they name.
 fn changes(world: &World) -> Vec<(String, Option<String>)> {
     let status = world.git(&["status", "--porcelain", "-uall"]);
-    // What is asked first loses its space: it was trimmed with the rest.
     let file = |line: &str| fs::read_to_string(world.repo.join(&line[3..])).ok();
     status.lines().map(|it| (it.to_owned(), file(it))).collect()
 }

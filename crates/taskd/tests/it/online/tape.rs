@@ -49,6 +49,10 @@ impl Normal {
                     if field == "process" {
                         *value = "a process".into();
                     }
+                    // Each world has a home of its own.
+                    if field == "environment" {
+                        *value = "an environment".into();
+                    }
                     self.value(field, value);
                 }
             }

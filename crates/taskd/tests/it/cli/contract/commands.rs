@@ -42,7 +42,7 @@ fn busy(world: &mut World, door: &Door) {
 }
 
 fn reading(judge: &mut Judge, world: &World) {
-    let reading: [&[&str]; 30] = [
+    let reading: [&[&str]; 34] = [
         &[],
         &["ls", "-a", "-A"],
         &["show", "p1.ready"],
@@ -55,6 +55,10 @@ fn reading(judge: &mut Judge, world: &World) {
         &["logs", "p1.ready"],
         &["diff", "p1.ready"],
         &["path", "p1.ready"],
+        &["checkpoints", "p1.ready"],
+        &["rewind", "p1.ready", "--to", "1", "--dry-run"],
+        &["undo", "p1.ready", "--iteration", "1", "--dry-run"],
+        &["salvage", "ls"],
         &["events"],
         &["events", "p2.m", "--kind", "status_changed"],
         &["costs"],
@@ -97,6 +101,11 @@ fn submitting(judge: &mut Judge, world: &World) {
     judge.ends(world, 2, &["plan", "check", &wrong]);
     judge.well(world, &["plan", "submit", &file]);
     until_landed(world, "p3.one");
+    judge.well(world, &["flakes", "-A", "-a"]);
+    judge.well(world, &["verify", "p3.one"]);
+    judge.well(world, &["why", "p3.one.txt:1"]);
+    judge.ends(world, 1, &["verify", "--recorded", "main~1"]);
+    judge.well(world, &["undo", "p3.one", "--dry-run"]);
     let task = ["run", "write it", "--agent", &run, "--gate", "sh test.sh", "--land", "ask"];
     judge.ends(world, 4, &task);
     judge.ends(world, 4, &["wait", "p4", "p3"]);
@@ -115,14 +124,28 @@ fn acting(judge: &mut Judge, world: &World, door: &Door) {
     judge.ends(world, 5, &["land", "p1.ready", "p1.nothing"]);
     judge.ends(world, 1, &["land", "p1.ready", "p1.works"]);
     judge.well(world, &["sync", "--dry-run", "p1.ready"]);
-    judge.well(world, &["branch", "p1.works"]);
-    judge.ends(world, 1, &["branch", "p1.works"]);
+    judge.well(world, &["branch", "p1.ready"]);
+    judge.ends(world, 1, &["branch", "p1.ready"]);
     judge.well(world, &["approve", "p4"]);
+    until_landed(world, "p4");
+    judge.well(world, &["why", "p4.txt:1"]);
+    judge.well(world, &["rewind", "p1.again", "--to", "i1"]);
+    world.until("the work to be kept", |_| {
+        world.taskd(&["salvage", "ls"]).ok().contains("p1-again-1/before-rewind/1")
+    });
+    let to = world.dir.path().join("kept");
+    let to = to.to_str().expect("UTF-8");
+    judge.well(world, &["salvage", "ls", "p1"]);
+    judge.well(world, &["salvage", "restore", "p1-again-1/before-rewind/1", "--to", to]);
     judge.well(world, &["pause", "p1.later"]);
     judge.well(world, &["resume", "p1.later"]);
     judge.well(world, &["gc", "--dry-run"]);
     judge.well(world, &["stop", "p1", "--dry-run"]);
     judge.well(world, &["queue"]);
+    judge.well(world, &["queue", "hold", "p1.later"]);
+    judge.well(world, &["queue", "release", "p1.later"]);
+    judge.ends(world, 1, &["queue", "release", "p1.later"]);
+    judge.ends(world, 1, &["queue", "move", "p1.later", "--first"]);
     let model = format!("scripted:{}", world.dir.path().join("m.yaml").display());
     judge.well(world, &["models", "reset", &model]);
     door.open();
