@@ -77,9 +77,10 @@ fn due(state: &State, now: Time) -> Option<Step> {
     }
     let engine = &state.loops()[&id];
     let plan = state.plan(id.plan());
-    let event = if engine.time_runs() && plan.deadline() <= now {
+    let counts = state.time_counts();
+    let event = if counts && engine.time_runs() && plan.deadline() <= now {
         Event::LimitReached { limit: Limit::PlanTime }
-    } else if engine.deadline().is_some_and(|it| it <= now) {
+    } else if counts && engine.deadline().is_some_and(|it| it <= now) {
         Event::LimitReached { limit: Limit::Time }
     } else {
         Event::DeferralOver

@@ -12,6 +12,7 @@ mod landing;
 mod lost;
 mod money;
 mod relay;
+mod room;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -147,6 +148,9 @@ pub(crate) struct State {
     /// The room on the disk, as measured last.
     #[serde(default)]
     disk: Disk,
+    /// Since when there is no room: nobody's time runs.
+    #[serde(default)]
+    full_since: Option<Time>,
     /// The last daemon said goodbye.
     stopped: bool,
     projects: BTreeMap<ProjectId, Project>,
@@ -192,6 +196,7 @@ impl State {
             limits: Limits::default(),
             parked: false,
             disk: Disk::default(),
+            full_since: None,
             stopped: false,
             projects: BTreeMap::new(),
             by_git_dir: BTreeMap::new(),
@@ -234,6 +239,11 @@ impl State {
     /// Nothing goes on that is at a safe point: a person said so, or there is no room for it.
     pub(crate) fn rests(&self) -> bool {
         self.parked || self.disk.room == Room::Full
+    }
+
+    /// The time of loops and plans runs: it does not while there is no room for anything.
+    pub(crate) fn time_counts(&self) -> bool {
+        self.full_since.is_none()
     }
 
     pub(crate) fn project(&self, id: ProjectId) -> Option<&Project> {

@@ -550,6 +550,7 @@ pub(crate) async fn reload(ctx: &Arc<Context>) -> Result<Vec<String>, ApiError> 
     let before = std::mem::replace(&mut *lock(&ctx.config), Arc::clone(&config));
     let reply = ctx.handle.input(Input::Limits(config.limits())).await;
     reply.map_err(|it| ApiError::new(codes::INTERNAL, it.to_string()))?.ok();
+    ctx.disk.scan_soon();
     let changed =
         config.entries().zip(before.entries()).filter(|(new, old)| new.value != old.value);
     Ok(changed.map(|(new, _)| new.doc.key.to_owned()).collect())

@@ -11,7 +11,7 @@ use std::{
 };
 
 use taskd_model::{Code, Disk, Input, Outcome, PlanState, Room};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Notify};
 use tracing::{debug, info, warn};
 
 use crate::{
@@ -34,6 +34,15 @@ pub(crate) struct Watched {
     told: Mutex<Room>,
     /// What worktrees and the log took when it was last added up, in bytes.
     used: AtomicU64,
+    /// It shall be added up now.
+    wants_scan: Notify,
+}
+
+impl Watched {
+    /// Something was removed, or other figures hold: what is taken is added up again soon.
+    pub(crate) fn scan_soon(&self) {
+        self.wants_scan.notify_one();
+    }
 }
 
 /// Free bytes of the file system that holds a path.
@@ -130,8 +139,9 @@ fn may_be_for_want_of_room(outcome: &Outcome) -> bool {
         Outcome::BaseChecked(report) | Outcome::CandidateGated(report) => !report.green,
         Outcome::Gated { report, .. } => report.as_ref().is_some_and(|it| !it.green),
         Outcome::AgentDone { exit, .. } => *exit != 0,
+        // It must be red for want of the work, not of room.
+        Outcome::AcceptRan { green, .. } => !green,
         Outcome::Prepared { .. }
-        | Outcome::AcceptRan { .. }
         | Outcome::Composed { .. }
         | Outcome::Replied { .. }
         | Outcome::Relayed { .. }
@@ -159,6 +169,7 @@ pub(crate) async fn watch(ctx: Arc<Context>) {
         tokio::select! {
             _ = looks.tick() => {}
             _ = scans.tick() => blocking(&ctx, |ctx| ctx.scan()).await,
+            () = ctx.disk.wants_scan.notified() => blocking(&ctx, |ctx| ctx.scan()).await,
         }
         let disk = ctx.look_at_disk().await;
         if before == Room::Enough && disk.room != Room::Enough {

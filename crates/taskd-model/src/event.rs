@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Change, CircuitChange, Digest, Disk, EffectId, Evidence, Limit, Limits, LoopId, Observation,
-    Oid, Outcome, Owner, PlanId, ProjectId, Purse, QueueOp, Reason, Seq, SpecId, Status,
-    Suspicion, Time, Verdict, Work,
+    Oid, Outcome, Owner, PlanId, ProjectId, Purse, QueueOp, Reason, Seq, SpecId, Status, Suspicion,
+    Time, Verdict, Work,
 };
 
 pub use self::heads::{ChangeCause, LandPolicy, PlanHead, Priority, SpecHead, Worker};

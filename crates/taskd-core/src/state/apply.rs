@@ -82,7 +82,7 @@ impl State {
             Event::DaemonStarted { .. } => self.lose_place(record.at),
             Event::WorkParked => self.parked = true,
             Event::WorkUnparked => self.parked = false,
-            Event::DiskChanged { disk } => self.disk = disk.clone(),
+            Event::DiskChanged { disk } => self.set_disk(disk),
             Event::LimitsSet { limits } => self.set_limits(limits),
             Event::ProjectAdded { id, git_dir, .. } => self.add_project(*id, git_dir),
             Event::ProjectForgotten { id } => self.forget_project(*id),

@@ -138,9 +138,10 @@ impl State {
         }
         let is_call = matches!(open.work, Work::Call { .. });
         let patience = if outcome.is_disk_full() {
-            // Room comes back by itself, and trying costs nothing; sending a call again does.
-            let attempts = if is_call { MAX_ATTEMPTS } else { u32::MAX };
-            Patience { attempts, ms: u64::MAX }
+            // Nothing is tried before there is room, and then it costs nothing; sending a call
+            // again does. Where the disk looks as if it had room a person must see to it.
+            let rests = self.disk.room == Room::Full && !is_call;
+            Patience { attempts: if rests { u32::MAX } else { MAX_ATTEMPTS }, ms: u64::MAX }
         } else if is_call {
             Patience { attempts: self.limits.call_attempts, ms: self.limits.call_deadline_ms }
         } else {

@@ -80,10 +80,12 @@ impl State {
             return None;
         }
         let plan = self.plan(engine.id.plan());
-        let plan_deadline = engine.time_runs().then(|| plan.deadline());
+        let counts = self.time_counts();
+        let plan_deadline = (counts && engine.time_runs()).then(|| plan.deadline());
+        let deadline = engine.deadline().filter(|_| counts);
         let retry =
             engine.retry_at.filter(|_| matches!(engine.status, Status::Running | Status::Rebasing));
-        [retry, engine.deadline(), plan_deadline].into_iter().flatten().min()
+        [retry, deadline, plan_deadline].into_iter().flatten().min()
     }
 
     pub(super) fn touch_loop(&mut self, id: LoopId) {
@@ -99,10 +101,14 @@ impl State {
     /// does.
     fn touch_held(&mut self, id: LoopId) {
         let plan = self.plan(id.plan());
-        if plan.spec(id).head.touches.is_empty() {
+        let ours = &plan.spec(id).head.touches;
+        if ours.is_empty() {
             return;
         }
-        let waits = |it: &&LoopEngine| it.status == Status::Pending && it.id != id;
+        let waits = |it: &&LoopEngine| {
+            let theirs = &self.plan(it.id.plan()).spec(it.id).head.touches;
+            it.status == Status::Pending && it.id != id && touches::shared(theirs, ours).is_some()
+        };
         let all = self.touching(plan.head.project).filter(waits);
         for id in all.map(|it| it.id).collect::<Vec<_>>() {
             let keys = self.loops.get(&id).map(|engine| self.keys_of(engine));

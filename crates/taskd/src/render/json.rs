@@ -84,7 +84,7 @@ pub(crate) fn ls(view: &View, now: Time) -> Value {
 fn disk(it: &Disk) -> Value {
     json!({
         "room": it.room,
-        "free_bytes": it.free_bytes,
+        "free_bytes": (*it != Disk::default()).then_some(it.free_bytes),
         "shortage": it.shortage(),
     })
 }

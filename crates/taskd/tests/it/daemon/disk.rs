@@ -57,21 +57,21 @@ impl Drop for Small {
     }
 }
 
-fn free_bytes(path: &Path) -> u64 {
+pub(crate) fn free_bytes(path: &Path) -> u64 {
     let stat = nix::sys::statvfs::statvfs(path).expect("there");
     stat.blocks_available() * stat.fragment_size()
 }
 
 /// The person sets `disk.*` and has the daemon read it.
 #[track_caller]
-fn set_disk(world: &World, text: &str) {
+pub(crate) fn set_disk(world: &World, text: &str) {
     super::configure(world, &format!("[disk]\n{text}\n"));
     let pid = world.daemon.as_ref().expect("it runs").id();
     signal(pid, Signal::SIGHUP);
 }
 
 #[track_caller]
-fn until_room(world: &World, room: Room) {
+pub(crate) fn until_room(world: &World, room: Room) {
     world.until(&format!("the disk to be {room:?}"), |view| view.disk.room == room);
 }
 
@@ -138,6 +138,9 @@ fn over_the_quota_nothing_new_starts() {
     assert!(why.contains("of the quota of 100 kB are used"), "{why}");
     set_disk(&world, "quota = '0'\nfloor = '1MB'");
     until_landed(&world, "p1.one");
+    // Figures that come later count at once.
+    set_disk(&world, "quota = '90kB'\nfloor = '1MB'");
+    until_room(&world, Room::Low);
 }
 
 /// Proves F5: the file system of the state directory is filled to its last byte while a model's
