@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
-use taskd_model::{AgentDoc, Billing, GateSettings, LandPolicy, Limits, LoopLimits};
+use taskd_model::{AgentDoc, Billing, GateSettings, LandMode, LandPolicy, Limits, LoopLimits};
 
 mod error;
 mod keys;
@@ -86,6 +86,8 @@ pub(crate) struct Config {
     pub(crate) gate: GateSettings,
     /// `[land] policy`: how passed work lands. Default: ask.
     pub(crate) land: LandPolicy,
+    /// `[land] mode`: what it looks like where it lands. Default: one commit for each spec.
+    pub(crate) land_mode: LandMode,
     /// `[land] follow`: a clean checkout of the target follows it. Default: true.
     pub(crate) follow: bool,
     /// `[land] pr_branch`: what branches for pull requests begin with. Default `taskd/`.
@@ -227,6 +229,7 @@ impl Config {
                 protect: from.texts("gate.protect"),
             },
             land: from.land("land.policy"),
+            land_mode: from.land_mode("land.mode"),
             follow: from.flag("land.follow"),
             pr_branch: from.text("land.pr_branch").unwrap_or_default(),
             pr_command: from.text("land.pr_command").unwrap_or_default(),

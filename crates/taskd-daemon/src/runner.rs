@@ -19,6 +19,7 @@ mod propose;
 mod recent;
 mod relay;
 mod reporter;
+mod shape;
 mod stack;
 mod summary;
 mod teardown;

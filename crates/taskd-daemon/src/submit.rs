@@ -5,6 +5,7 @@
 
 mod accept;
 mod agents;
+mod mode;
 mod remote;
 mod types;
 mod worker;
@@ -204,6 +205,7 @@ impl<'a> Look<'a> {
             }
             Err(error) => return Err(ApiError::of(error.code(), &error)),
         };
+        self.check_mode(&plan.head, &config);
         if let Err(error) = crate::runner::identity(&repo) {
             self.problem(chain(&error), "commits are made in your name");
         }
@@ -426,7 +428,9 @@ impl<'a> Look<'a> {
             specs: small(specs.len()),
             single,
         };
+        let mode = self.mode(&plan.head, &config);
         let response = self.response(&probe, &head, &gate, &specs);
+        let response = v1::SubmitResponse { land_mode: mode::word(mode).to_owned(), ..response };
         let doc = PlanDoc {
             title: plan.title,
             context: plan.context,
@@ -435,6 +439,7 @@ impl<'a> Look<'a> {
             setup: plan.head.setup.map(|it| it.value).or_else(|| config.setup.clone()),
             env,
             root: probe.root.to_string_lossy().into_owned(),
+            mode,
         };
         Draft { probe, head, doc, specs, response }
     }

@@ -8,7 +8,7 @@
 //!     [`Repo::kept`], [`Repo::write_out`];
 //!   - a program that worked there: [`Repo::before`], [`Repo::mend`], [`Repo::after`];
 //!   - landing: [`Repo::candidate`], [`Repo::merge_into`], [`Repo::publish`],
-//!     [`Repo::checked_out_at`], then [`follow_checkout`] or [`sync_checkout`] for the person's
+//!     [`Repo::states`], [`Repo::stepped`], [`Repo::checked_out_at`], then [`follow_checkout`] or [`sync_checkout`] for the person's
 //!     checkout; [`Repo::new_branch`] where a person asks for one;
 //!   - what may go: [`Repo::places`], [`Repo::proof`], [`Repo::retire`];
 //!   - a remote: [`Repo::fetch`], [`Repo::push`], [`Repo::remote_tip`], [`Repo::has_changes_of`];
@@ -43,6 +43,7 @@ mod refs;
 mod remote;
 mod repo;
 mod spot;
+mod steps;
 mod tree;
 mod worktree;
 

@@ -15,7 +15,7 @@ use crate::{
     Time, Verdict, Work,
 };
 
-pub use self::heads::{ChangeCause, LandPolicy, PlanHead, Priority, SpecHead, Worker};
+pub use self::heads::{ChangeCause, LandMode, LandPolicy, PlanHead, Priority, SpecHead, Worker};
 
 /// Largest encoded event, in bytes.
 pub const MAX_EVENT_BYTES: usize = 4096;

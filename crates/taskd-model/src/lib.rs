@@ -35,8 +35,8 @@ pub use effect::{
     Tampered, TestCounts, ToolCall, TurnRef, Verdict, Work, bounded_names, gate_digest,
 };
 pub use event::{
-    Actor, Arranged, ChangeCause, DecodeError, Event, KINDS, LandPolicy, MAX_EVENT_BYTES, PlanHead,
-    Priority, QueueEnd, Record, SpecHead, Worker,
+    Actor, Arranged, ChangeCause, DecodeError, Event, KINDS, LandMode, LandPolicy, MAX_EVENT_BYTES,
+    PlanHead, Priority, QueueEnd, Record, SpecHead, Worker,
 };
 pub use fault::{BodyKind, Fault, causes};
 pub use ids::{Digest, EffectId, LoopId, Oid, ParseIdError, PlanId, ProjectId, Seq, SpecId, Time};

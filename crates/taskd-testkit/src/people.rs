@@ -89,7 +89,7 @@ impl World {
         } else {
             OnConflict::Loop(self.rng.small(0, 3))
         };
-        let touches = self.rng.chance(40).then(|| format!("crates/{}/**", self.rng.below(3)));
+        let touches = self.rng.chance(15).then(|| format!("crates/{}/**", self.rng.below(3)));
         SpecHead {
             name: format!("s{at}"),
             title: "a spec".to_owned(),

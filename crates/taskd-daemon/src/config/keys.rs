@@ -73,6 +73,8 @@ pub(super) const LAND: [&str; 4] = ["never", "ask", "pr", "on-gate"];
 
 /// Values of `plan.touches`.
 const TOUCHES: [&str; 2] = ["serialise", "ignore"];
+/// Values of `land.mode`.
+const MODE: [&str; 3] = ["squash", "merge", "ff"];
 
 /// Values of `agent.billing`.
 const BILLING: [&str; 3] = ["login", "key", "either"];
@@ -114,7 +116,7 @@ const MONEY: Kind = Kind::Money { min_micros: CENT, max_micros: 100_000 * DOLLAR
 
 use Scope::{Daemon, Tighten};
 
-static KEYS: [KeyDoc; 53] = [
+static KEYS: [KeyDoc; 54] = [
     by(Daemon, key("limits.loops", count(1, 1_000), "50", "Loops at work at once.")),
     by(
         Daemon,
@@ -254,6 +256,12 @@ static KEYS: [KeyDoc; 53] = [
             "How passed work lands: not at all, when a person says so, as a pull request, or as soon as \
              it passed.",
         ),
+    ),
+    key(
+        "land.mode",
+        Kind::Word(&MODE),
+        "squash",
+        "What lands: one commit for each spec, or one for each iteration with or without a merge.",
     ),
     by(
         Daemon,

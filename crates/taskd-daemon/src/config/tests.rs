@@ -3,7 +3,7 @@
 use std::fs;
 
 use proptest::prelude::*;
-use taskd_model::{AgentDoc, Billing, LandPolicy, Limits, LoopLimits, OnConflict};
+use taskd_model::{AgentDoc, Billing, LandMode, LandPolicy, Limits, LoopLimits, OnConflict};
 
 use super::*;
 
@@ -48,6 +48,7 @@ fn without_any_file_the_defaults_of_the_model_are_in_effect() {
     assert!(config.serialise_touches);
     assert_eq!((config.gate.timeout_ms, config.gate.run.len()), (Some(900_000), 0));
     assert_eq!((config.land, config.follow), (LandPolicy::Ask, true));
+    assert_eq!(config.land_mode, LandMode::Squash);
     assert_eq!((config.worker.clone(), config.setup.clone()), (None, None));
     assert_eq!((config.loop_type.as_str(), config.log_level.as_str()), ("ralph", "info"));
     assert_eq!((config.git_poll_ms, config.agent_idle_ms), (5_000, 900_000));
@@ -98,6 +99,7 @@ fn every_key_can_be_set_and_is_seen() {
         retries = 2
         protect = ["tests/**"]
         [land]
+        mode = "ff"
         policy = "on-gate"
         follow = false
         batch = 7
@@ -152,6 +154,7 @@ fn every_key_can_be_set_and_is_seen() {
     assert_eq!((config.gate.timeout_ms, config.gate.retries), (Some(300_000), Some(2)));
     assert_eq!(config.gate.protect.as_deref(), Some(&["tests/**".to_owned()][..]));
     assert_eq!((config.land, config.follow), (LandPolicy::OnGate, false));
+    assert_eq!(config.land_mode, LandMode::Ff);
     assert_eq!((config.pr_branch.as_str(), config.pr_command.as_str()), ("work/", "open-it"));
     assert_eq!(config.pr_checks.as_deref(), Some("check-it"));
     let model = AgentDoc::Model { name: "anthropic/claude-sonnet".into() };

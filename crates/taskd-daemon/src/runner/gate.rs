@@ -15,6 +15,7 @@ use taskd_tools::supervise::{Finished, How};
 use super::{
     Context, Job, Trouble, lock,
     programs::{Command, ending, not_started},
+    shape::stands_on,
     worktree::SetUp,
 };
 use crate::findings;
@@ -55,7 +56,7 @@ impl Job {
         Ok(Outcome::BaseChecked(report))
     }
 
-    /// A loop's work as a candidate: what decides about it is what its parent has.
+    /// A loop's work as a candidate: what decides about it is what the commit it stands on has.
     pub(super) async fn gate_work(
         &self,
         commit: Oid,
@@ -63,7 +64,7 @@ impl Job {
         spec: &SpecDoc,
     ) -> Result<GateReport, Trouble> {
         let (repo, _) = self.ctx.repo(self.order.project)?;
-        let base = self.blocking(move || Ok(repo.first_parent(commit)?)).await?;
+        let base = self.blocking(move || Ok(stands_on(&repo, commit)?)).await?;
         let found = match base {
             Some(base) => self.tampering(base, commit, plan, spec).await?,
             None => None,

@@ -259,6 +259,7 @@ pub(crate) fn submitted(answer: &v1::SubmitResponse) -> Value {
         "worker": answer.worker,
         "payers": payers(&answer.payers),
         "land": land(answer.land()),
+        "land_mode": answer.land_mode,
         "budget_micros": answer.plan_budget_micros,
         "time_ms": answer.plan_time_ms,
         "already_known": answer.already_known,

@@ -121,6 +121,15 @@ pub(crate) fn landing(policy: v1::LandPolicy) -> &'static str {
     }
 }
 
+/// What lands, in words, where it is not one commit for each spec.
+fn shape(mode: &str) -> &'static str {
+    match mode {
+        "merge" => ", as a merge",
+        "ff" => ", commit by commit",
+        _ => "",
+    }
+}
+
 fn from(answer: &v1::SubmitResponse) -> String {
     let base: String = clean(&answer.base).chars().take(7).collect();
     let mut text = format!("{} {base}", clean(&answer.target));
@@ -140,7 +149,7 @@ fn gate(answer: &v1::SubmitResponse, scene: &Scene) -> String {
 }
 
 fn limits(answer: &v1::SubmitResponse, scene: &Scene) -> String {
-    let landing = format!("landing: {}", landing(answer.land()));
+    let landing = format!("landing: {}{}", landing(answer.land()), shape(&answer.land_mode));
     let several = answer.graph.len() > 1;
     let text = match &answer.limits {
         Some(it) if !several => {

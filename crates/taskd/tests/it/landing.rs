@@ -15,6 +15,7 @@ mod flakes;
 mod gates;
 mod gc;
 mod kept;
+mod modes;
 mod moved;
 mod places;
 mod pool;
