@@ -43,7 +43,9 @@ impl Ledger {
     }
 
     pub(super) fn gate_of(&self, op: QueueOp) -> Digest {
-        op.loop_id().map_or(self.plans[&op.plan()].gate, |id| self.loops[&id].head.gate)
+        // What a loop's own commands ask for is gone with its work.
+        let own = op.loop_id().filter(|_| !matches!(op, QueueOp::Undo(_)));
+        own.map_or(self.plans[&op.plan()].gate, |id| self.loops[&id].head.gate)
     }
 
     pub(super) fn left(
