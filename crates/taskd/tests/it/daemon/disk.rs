@@ -153,7 +153,9 @@ fn a_full_disk_parks_work_and_room_brings_it_back() {
     let Some(small) = Small::mount(&mut world, 128) else { return };
     super::configure(&world, "[disk]\nfloor = '16MB'");
     let doors = [Door::new(&world, "agent"), Door::new(&world, "model")];
-    let body = format!("[ -f again ] || {}\necho a > a1.txt && echo > again", doors[0].sh());
+    let mark = world.dir.path().join("was-there");
+    let (mark, stand) = (mark.display(), doors[0].sh());
+    let body = format!("if ! [ -f {mark} ]; then : > {mark}; {stand}; fi\necho a > a1.txt");
     let run = agent(&world, "agent.sh", &body);
     let waits = world.aside("waits.sh", &doors[1].sh());
     let turns = format!(
