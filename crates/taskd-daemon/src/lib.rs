@@ -24,5 +24,6 @@ mod protect;
 mod runner;
 mod service;
 mod submit;
+pub mod types;
 mod watcher;
 mod yaml;

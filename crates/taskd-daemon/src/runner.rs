@@ -5,6 +5,7 @@
 
 mod agent;
 mod call;
+mod elsewhere;
 mod fault;
 mod gate;
 mod judge;
@@ -57,6 +58,7 @@ use tokio::{
 use tracing::error;
 
 pub(crate) use self::{
+    call::{Asked, composed, instructions_at},
     gate::{Ran, environment_digest, gate_commands, gate_timeout},
     land::{Following, Moved, before_landing, filtered, move_target},
     message::{GATE_TRAILER, LOOP_TRAILER, PLAN_TRAILER, proof_of, read_gate, trailer},

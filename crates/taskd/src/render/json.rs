@@ -237,15 +237,7 @@ pub(crate) fn submitted(answer: &v1::SubmitResponse) -> Value {
             "accept_red": it.accept_red,
         })
     });
-    let problems = answer.problems.iter().map(|it| {
-        json!({
-            "line": it.line,
-            "column": it.column,
-            "message": it.message,
-            "hint": it.hint,
-            "warning": it.warning,
-        })
-    });
+    let problems = answer.problems.iter().map(problem);
     json!({
         "schema_version": SCHEMA_VERSION,
         "plan": answer.plan.map(|it| format!("p{it}")),
@@ -266,6 +258,17 @@ pub(crate) fn submitted(answer: &v1::SubmitResponse) -> Value {
         "seq": answer.seq,
         "graph": graph.collect::<Vec<_>>(),
         "problems": problems.collect::<Vec<_>>(),
+    })
+}
+
+/// What is wrong with what was handed in, or worth saying of it.
+pub(crate) fn problem(it: &v1::Problem) -> Value {
+    json!({
+        "line": it.line,
+        "column": it.column,
+        "message": it.message,
+        "hint": it.hint,
+        "warning": it.warning,
     })
 }
 
