@@ -72,7 +72,7 @@ impl Play {
         match &words[1..] {
             [name, "to", verb] => self.go_to(name, verb),
             words => {
-                let arranged = self.arranged(words);
+                let arranged = self.arranged(words).or_else(|| room::input(words));
                 let input = arranged.unwrap_or_else(|| self.parse(words));
                 self.input(&input);
             }
@@ -205,7 +205,6 @@ impl Play {
             }),
             ["park"] => person(Command::Park),
             ["unpark"] => person(Command::Unpark),
-            ["disk", room] => room::input(room),
             ["panic", name] => {
                 Input::Panicked { id: self.id(name), message: "index out of bounds".to_owned() }
             }

@@ -4,13 +4,15 @@ use taskd_model::{Code, Disk, Event, Failure, Fault, Input, Outcome, Reason, Roo
 
 use super::{Play, story_from};
 
-pub(super) fn input(room: &str) -> Input {
-    let room = match room {
-        "low" => Room::Low,
-        "full" => Room::Full,
-        _ => Room::Enough,
+/// What a measurement says, in words: `disk full`.
+pub(super) fn input(words: &[&str]) -> Option<Input> {
+    let room = match words {
+        ["disk", "low"] => Room::Low,
+        ["disk", "full"] => Room::Full,
+        ["disk", "enough"] => Room::Enough,
+        _ => return None,
     };
-    Input::Disk(Disk { room, free_bytes: 1, ..Disk::default() })
+    Some(Input::Disk(Disk { room, free_bytes: 1, ..Disk::default() }))
 }
 
 pub(super) fn ended() -> Outcome {

@@ -338,9 +338,7 @@ impl View {
             Event::StatusChanged { from, to, reason } => {
                 return self.status_line(it, *from, *to, reason);
             }
-            Event::IterationStarted { n } => {
-                line(format!("iteration {n}/{}{}", it.max(), it.told()))
-            }
+            Event::IterationStarted { n } => line(begun(it, *n)),
             event @ Event::ModelChanged { cause, .. } => {
                 Line { until: cause.until(), ..line(event.to_string()) }
             }
@@ -537,6 +535,10 @@ fn tests(n: u32) -> String {
 /// `1 file`, `2 files`.
 fn count(n: u64, thing: &str) -> String {
     format!("{n} {thing}{}", if n == 1 { "" } else { "s" })
+}
+
+fn begun(it: &LoopView, n: u32) -> String {
+    format!("iteration {n}/{}{}", it.max(), it.told())
 }
 
 /// What is told of a defect of ours.
