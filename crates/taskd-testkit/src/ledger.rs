@@ -115,10 +115,7 @@ impl Ledger {
             (Event::DaemonStarted { .. }, _) => self.place_lost(tally),
             (Event::WorkParked, _) => (self.parked, tally.parked) = (true, tally.parked + 1),
             (Event::WorkUnparked, _) => self.parked = false,
-            (Event::DiskChanged { disk }, _) => {
-                self.room = disk.room;
-                tally.disk_full += u64::from(disk.room == Room::Full);
-            }
+            (Event::DiskChanged { disk }, _) => self.disk_changed(disk, tally),
             (Event::LimitsSet { limits }, _) => {
                 self.limits = limits.clone();
                 tally.reconfigured += 1;
@@ -424,8 +421,7 @@ impl Ledger {
 
     fn of_loop(&mut self, id: LoopId, event: &Event, tally: &mut Tally) -> Result<(), String> {
         let last = self.last;
-        self.may_begin(id, event)?;
-        let busy = self.is_busy(id);
+        let busy = self.may_begin(id, event)?;
         let row = self.loops.get_mut(&id).ok_or_else(|| format!("{id} is not known"))?;
         check(!row.status.is_over(), || format!("{id} is over, and {event}"))?;
         match event {

@@ -5,6 +5,7 @@ use taskd_model::{Disk, Event, Input, LoopId, Room, Status, touches};
 
 use crate::{
     ledger::{Ledger, check},
+    tally::Tally,
     world::World,
 };
 
@@ -33,8 +34,19 @@ impl Ledger {
         self.parked || self.room == Room::Full
     }
 
+    pub(crate) fn disk_changed(&mut self, disk: &Disk, tally: &mut Tally) {
+        self.room = disk.room;
+        tally.disk_full += u64::from(disk.room == Room::Full);
+    }
+
     /// A loop begins to work only where there is room, and not beside one that works on its files.
-    pub(crate) fn may_begin(&self, id: LoopId, event: &Event) -> Result<(), String> {
+    /// Says whether it is busy.
+    pub(crate) fn may_begin(&self, id: LoopId, event: &Event) -> Result<bool, String> {
+        self.begins_rightly(id, event)?;
+        Ok(self.is_busy(id))
+    }
+
+    fn begins_rightly(&self, id: LoopId, event: &Event) -> Result<(), String> {
         let (from, to) = (Status::Pending, Status::Running);
         if !matches!(event, Event::StatusChanged { from: a, to: b, .. } if (*a, *b) == (from, to)) {
             return Ok(());

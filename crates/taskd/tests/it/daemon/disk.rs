@@ -103,7 +103,7 @@ fn below_the_floor_nothing_new_starts() {
     world.submit(&plan(&head, &[("works", "")]));
     door.reached();
     // Half of it is the floor's quarter: what is left is low, not gone.
-    let floor = free_bytes(world.dir.path()) * 2 >> 20;
+    let floor = (free_bytes(world.dir.path()) * 2) >> 20;
     set_disk(&world, &format!("floor = '{floor}MB'"));
     until_room(&world, Room::Low);
     world.submit(&plan(&head, &[("new", "")]));

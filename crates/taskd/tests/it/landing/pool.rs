@@ -73,7 +73,7 @@ fn a_loop_starts_in_a_spare_worktree() {
     world.git(&["fsck", "--strict"]);
     // When the disk becomes short they go, without anybody's word, and are not made again.
     let spares = [until_spare(&world, 0), until_spare(&world, 1)];
-    let floor = free_bytes(world.dir.path()) * 2 >> 20;
+    let floor = (free_bytes(world.dir.path()) * 2) >> 20;
     set_disk(&world, &format!("floor = '{floor}MB'"));
     until_room(&world, Room::Low);
     let since = Instant::now();
