@@ -5,6 +5,7 @@
 
 mod agent;
 mod call;
+mod elsewhere;
 mod fault;
 mod gate;
 mod judge;

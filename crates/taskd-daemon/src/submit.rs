@@ -5,6 +5,7 @@
 
 mod accept;
 mod agents;
+mod elsewhere;
 mod gate;
 mod mode;
 mod remote;
@@ -215,6 +216,10 @@ impl<'a> Look<'a> {
         let (Some(gate), true) = (gate, self.problems.iter().all(|it| it.warning)) else {
             return self.answer();
         };
+        let of_plan = plan.head.setup.as_ref().map(|it| &it.value).or(config.setup.as_ref());
+        let of_types = specs.iter().filter_map(|(_, it)| it.loop_type.setup.as_ref());
+        let setup: Vec<&str> = of_plan.into_iter().chain(of_types).map(String::as_str).collect();
+        self.problems.extend(elsewhere::remarks(&repo, base, &setup));
         Ok(Ok(self.finish(Found { probe, base, target, plan, single, config, gate, specs })))
     }
 

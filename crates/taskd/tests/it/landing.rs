@@ -9,6 +9,7 @@ mod by_hand;
 mod canary;
 mod checkout;
 mod drift;
+mod elsewhere;
 mod evidence;
 mod fifty;
 mod flakes;
