@@ -68,6 +68,7 @@ pub(crate) use self::{
 };
 use crate::{
     config::Config,
+    disk,
     driver::{Handle, Wanted, panic_text},
     gateway::{Gateway, Told},
     hub::{Hub, Noise},
@@ -129,6 +130,8 @@ pub(crate) struct Context {
     running: Mutex<BTreeMap<EffectId, watch::Sender<bool>>>,
     /// How targets that follow a remote are doing.
     pub(crate) remotes: Remotes,
+    /// How much room there is.
+    pub(crate) disk: disk::Watched,
     /// Who is in loops' worktrees.
     tenancies: tenancy::Tenancies,
     /// Who may move targets of a project, and the checkouts that have them.
@@ -184,6 +187,7 @@ impl Context {
             pool: pool::Pool::default(),
             remotes: Remotes::default(),
             turns: Mutex::default(),
+            disk: disk::Watched::default(),
             tenancies: tenancy::Tenancies::default(),
             running: Mutex::default(),
             checking: tokio::sync::Mutex::default(),
@@ -303,6 +307,7 @@ impl Wanted for Runner {
                 Ok(outcome) => outcome,
                 Err(panic) => job.defect(&panic_text(&*panic)).await,
             };
+            outcome = ctx.ended_with_disk(outcome).await;
             trouble::stamp(&mut outcome, &job.order, since.elapsed());
             if !ctx.closing.load(Ordering::SeqCst) {
                 // Only a loop that is gone does not take it; then the next life asks again.

@@ -38,6 +38,8 @@ pub(crate) use render::render;
 const SINGLE_SPEC: &str = "task";
 /// Longest title of a plan that came as one sentence, in characters.
 const MAX_TITLE_CHARS: usize = 100;
+/// Most bytes of globs of what one spec touches: they are part of an event.
+const MAX_TOUCHES_BYTES: usize = 1_000;
 
 /// Everything that was found out about a submission.
 struct Draft {
@@ -329,6 +331,7 @@ impl<'a> Look<'a> {
                 type_name,
                 limits,
                 left_out,
+                touches: touches(&spec.touches, config),
             };
             let doc = SpecDoc {
                 name: spec.id.value.clone(),
@@ -478,6 +481,17 @@ fn gate_key(gate: Option<&GateDoc>, env: &BTreeMap<String, String>) -> Digest {
     let env = encode_doc(&env);
     let gate = gate.map(encode_doc).unwrap_or_default();
     Digest::of_parts(&[&gate, &env])
+}
+
+/// What a spec touches, as far as others shall wait for it. An event holds so much and no more: what
+/// is too long touches everything.
+fn touches(globs: &[crate::problem::At<String>], config: &Config) -> Vec<String> {
+    if !config.serialise_touches {
+        return Vec::new();
+    }
+    let globs: Vec<String> = globs.iter().map(|it| it.value.clone()).collect();
+    let bytes: usize = globs.iter().map(String::len).sum();
+    if bytes <= MAX_TOUCHES_BYTES { globs } else { vec!["**".to_owned()] }
 }
 
 /// A plan of one spec from one sentence.
