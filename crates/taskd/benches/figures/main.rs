@@ -24,6 +24,7 @@ mod projects;
 mod provider;
 mod stats;
 mod turnaround;
+mod types;
 #[path = "../../tests/provider/mod.rs"]
 mod wire;
 mod world;
@@ -80,6 +81,7 @@ const GROUPS: &[Group] = &[
     ("acp", acp::run),
     ("gateway", gateway::run),
     ("agents", agents::run),
+    ("types", types::run),
     ("history", history::run),
 ];
 

@@ -25,6 +25,7 @@ mod queue;
 mod repos;
 mod stack;
 mod sync;
+mod touches;
 mod verify;
 
 use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt as _, path::Path};
