@@ -24,6 +24,7 @@ mod repos;
 mod stack;
 mod sync;
 mod verify;
+mod window;
 
 use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt as _, path::Path};
 
