@@ -78,11 +78,8 @@ pub fn could_sync(root: &Path, branch: &str, from: Oid, to: Oid) -> Result<Follo
     if lock.exists() {
         return Ok(Follow::locked(&lock));
     }
-    let dirty = look(&repo, root, (from, to), Manner::Beside)?.dirty;
-    Ok(match dirty.is_empty() {
-        true => Follow::Followed,
-        false => Follow::Dirty { files: dirty.into_iter().collect() },
-    })
+    let seen = look(&repo, root, (from, to), Manner::Beside)?;
+    Ok(if seen.dirty.is_empty() { Follow::Followed } else { seen.into_dirty() })
 }
 
 /// What was found in a checkout that shall move.
@@ -143,6 +140,10 @@ pub(crate) fn look(
 }
 
 impl Look {
+    pub(crate) fn into_dirty(self) -> Follow {
+        Follow::Dirty { files: self.dirty.into_iter().collect() }
+    }
+
     fn stop(&mut self, by: &RepoPath, path: &RepoPath, target: Target) {
         self.dirty.insert(by.clone());
         self.stopped.push((path.clone(), target));

@@ -198,6 +198,11 @@ impl<'r> Moving<'r> {
             return Ok(Err(why));
         }
         repo.mend_checkout(&git_dir)?;
+        // Looked at twice: where the person is at work nothing is locked at all.
+        let seen = look(&checkout, &root, (from, to), manner)?;
+        if !seen.dirty.is_empty() {
+            return Ok(Err(seen.into_dirty()));
+        }
         let note = Note { branch: branch.to_owned(), from, to, there: BTreeSet::new() };
         let Some(hold) = Hold::take(&git_dir, repo.tag(), note)? else {
             return Ok(Err(Follow::locked(&index_lock(&git_dir))));
@@ -210,7 +215,7 @@ impl<'r> Moving<'r> {
         }
         let seen = look(&checkout, &it.root, (from, to), manner)?;
         if !seen.dirty.is_empty() {
-            return Ok(Err(Follow::Dirty { files: seen.dirty.into_iter().collect() }));
+            return Ok(Err(seen.into_dirty()));
         }
         if let Some(why) = it.prepare(seen)? {
             return Ok(Err(why));
