@@ -6,7 +6,7 @@
 
 use std::ops::ControlFlow;
 
-use taskd_model::{AgentDoc, GateSettings, LandPolicy, OnConflict, Priority};
+use taskd_model::{AgentDoc, GateSettings, LandMode, LandPolicy, OnConflict, Priority};
 
 use crate::problem::{At, Pos, Problem, Problems};
 
@@ -77,6 +77,8 @@ pub(crate) struct PlanKeys {
     pub(crate) gate: Option<At<GateSettings>>,
     /// `land`.
     pub(crate) land: Option<At<LandPolicy>>,
+    /// `land.mode`.
+    pub(crate) land_mode: Option<At<LandMode>>,
     /// `limits.budget`, in micro-dollars.
     pub(crate) budget_micros: Option<At<u64>>,
     /// `limits.tokens`, of all its loops.

@@ -5,6 +5,7 @@
 
 mod agent;
 mod call;
+mod elsewhere;
 mod fault;
 mod gate;
 mod judge;
@@ -19,6 +20,7 @@ mod propose;
 mod recent;
 mod relay;
 mod reporter;
+mod shape;
 mod stack;
 mod summary;
 mod teardown;
@@ -56,6 +58,7 @@ use tokio::{
 use tracing::error;
 
 pub(crate) use self::{
+    call::{Asked, composed, instructions_at},
     gate::{Ran, environment_digest, gate_commands, gate_timeout},
     land::{Following, Moved, before_landing, filtered, move_target},
     message::{GATE_TRAILER, LOOP_TRAILER, PLAN_TRAILER, proof_of, read_gate, trailer},
@@ -65,6 +68,7 @@ pub(crate) use self::{
 };
 use crate::{
     config::Config,
+    disk,
     driver::{Handle, Wanted, panic_text},
     gateway::{Gateway, Told},
     hub::{Hub, Noise},
@@ -124,6 +128,8 @@ pub(crate) struct Context {
     running: Mutex<BTreeMap<EffectId, watch::Sender<bool>>>,
     /// How targets that follow a remote are doing.
     pub(crate) remotes: Remotes,
+    /// How much room there is.
+    pub(crate) disk: disk::Watched,
     /// Who is in loops' worktrees.
     tenancies: tenancy::Tenancies,
     /// Who may move targets of a project, and the checkouts that have them.
@@ -177,6 +183,7 @@ impl Context {
             pool: pool::Pool::default(),
             remotes: Remotes::default(),
             turns: Mutex::default(),
+            disk: disk::Watched::default(),
             tenancies: tenancy::Tenancies::default(),
             running: Mutex::default(),
             checking: tokio::sync::Mutex::default(),
@@ -304,6 +311,7 @@ impl Wanted for Runner {
                 Ok(outcome) => outcome,
                 Err(panic) => job.defect(&panic_text(&*panic)).await,
             };
+            outcome = ctx.ended_with_disk(outcome).await;
             trouble::stamp(&mut outcome, &job.order, since.elapsed());
             if !ctx.closing.load(Ordering::SeqCst) {
                 // Only a loop that is gone does not take it; then the next life asks again.

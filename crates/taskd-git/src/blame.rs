@@ -93,12 +93,6 @@ impl Repo {
         Ok(found.ok().map(|it| from_git(it.id())))
     }
 
-    /// The whole message of a commit.
-    pub fn message_of(&self, id: Oid) -> Result<String, GitError> {
-        let repo = self.open()?;
-        Ok(String::from_utf8_lossy(commit(&repo, id)?.message_bytes()).into_owned())
-    }
-
     /// The commit after `below`, up to `tip`, whose tree is `tree`; nothing if none of the next
     /// few has it, or `below` is not below `tip`.
     pub fn carries_tree(&self, tip: Oid, below: Oid, tree: Oid) -> Result<Option<Oid>, GitError> {
@@ -122,4 +116,4 @@ impl Repo {
 }
 
 /// Most commits that are looked at for the one whose tree was gated.
-const MAX_TOGETHER: usize = 64;
+const MAX_TOGETHER: usize = 1_024;

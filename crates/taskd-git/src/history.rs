@@ -153,6 +153,12 @@ impl Repo {
         Ok(commit(&repo, oid)?.parent_id(0).ok().map(from_git))
     }
 
+    /// Whether a commit has more than one before it.
+    pub fn is_merge(&self, oid: Oid) -> Result<bool, GitError> {
+        let repo = self.open()?;
+        Ok(1 < commit(&repo, oid)?.parent_count())
+    }
+
     /// A file as it was in a commit; none if it was not there or was no file.
     pub fn file_at(&self, commit_id: Oid, path: &Path) -> Result<Option<Vec<u8>>, GitError> {
         let repo = self.open()?;

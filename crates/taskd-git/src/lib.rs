@@ -8,11 +8,13 @@
 //!     [`Repo::kept`], [`Repo::write_out`];
 //!   - a program that worked there: [`Repo::before`], [`Repo::mend`], [`Repo::after`];
 //!   - landing: [`Repo::candidate`], [`Repo::merge_into`], [`Repo::publish`],
-//!     [`Repo::checked_out_at`], [`Repo::advance`] for a branch and the person's checkouts of it;
-//!     [`Repo::new_branch`] where a person asks for one;
+//!     [`Repo::states`], [`Repo::stepped`], [`Repo::checked_out_at`], [`Repo::advance`] for a branch
+//!     and the person's checkouts of it; [`Repo::new_branch`] where a person asks for one;
 //!   - what may go: [`Repo::places`], [`Repo::proof`], [`Repo::retire`];
 //!   - a remote: [`Repo::fetch`], [`Repo::push`], [`Repo::remote_tip`], [`Repo::has_changes_of`];
 //!   - judging: [`Repo::changed`], [`Repo::with_files_of`];
+//!   - what it only points to: [`Repo::elsewhere`], [`Repo::points_elsewhere`],
+//!     [`Repo::changed_submodules`];
 //!   - reading: [`Repo::tip`], [`Repo::diff`], [`Repo::log`] and their like.
 //!
 //! What it writes into a repository: `refs/taskd/<tag>/{loops,salvage,before-rebase,before-rewind,agent}/…`,
@@ -23,6 +25,7 @@
 
 mod blame;
 mod checkpoint;
+mod elsewhere;
 mod error;
 mod files;
 mod fill;
@@ -46,11 +49,13 @@ mod refs;
 mod remote;
 mod repo;
 mod spot;
+mod steps;
 mod tree;
 mod worktree;
 
 pub use blame::BlamedLine;
 pub use checkpoint::Checkpoint;
+pub use elsewhere::Elsewhere;
 pub use error::GitError;
 pub use follow::{Follow, Manner, could_sync};
 pub use gc::{Place, PlaceKind, Proof};

@@ -93,21 +93,14 @@ impl Repo {
         author: &Identity,
     ) -> Result<Candidate, GitError> {
         let repo = self.open()?;
-        let (ancestor, ours, theirs) = (tree(&repo, base)?, tree(&repo, onto)?, tree(&repo, work)?);
-        let files = match merged_apart(&repo, &ancestor, &ours, &theirs)? {
-            Some(id) => repo.find_tree(id).map_err(git("writing the tree merged onto", onto))?,
-            None => {
-                let mut merged = merge_trees(&repo, &ancestor, &ours, &theirs, onto)?;
-                if merged.has_conflicts() {
-                    return Ok(Candidate::Conflict { paths: conflict_paths(&merged, onto)? });
-                }
-                write_tree(&repo, &mut merged, onto)?
-            }
+        let files = match merged_onto(&repo, base, work, onto)? {
+            Ok(files) => files,
+            Err(paths) => return Ok(Candidate::Conflict { paths }),
         };
-        if files.id() == ours.id() {
+        let parent = commit(&repo, onto)?;
+        if files.id() == parent.tree_id() {
             return Ok(Candidate::Empty);
         }
-        let parent = commit(&repo, onto)?;
         let made = write_commit(&repo, &files, &[&parent], message, &author.signature()?)?;
         Ok(Candidate::Clean { commit: made, tree: from_git(files.id()) })
     }
@@ -140,6 +133,24 @@ impl Repo {
         let made = write_commit(&repo, &files, &[&left, &right], message, &author.signature()?)?;
         Ok(Candidate::Clean { commit: made, tree: from_git(files.id()) })
     }
+}
+
+/// The files of `onto` with what was done between `base` and `work`, or those that conflict.
+pub(crate) fn merged_onto(
+    repo: &Repository,
+    base: Oid,
+    work: Oid,
+    onto: Oid,
+) -> Result<Result<Tree<'_>, Vec<RepoPath>>, GitError> {
+    let (ancestor, ours, theirs) = (tree(repo, base)?, tree(repo, onto)?, tree(repo, work)?);
+    if let Some(id) = merged_apart(repo, &ancestor, &ours, &theirs)? {
+        return Ok(Ok(repo.find_tree(id).map_err(git("writing the tree merged onto", onto))?));
+    }
+    let mut merged = merge_trees(repo, &ancestor, &ours, &theirs, onto)?;
+    if merged.has_conflicts() {
+        return Ok(Err(conflict_paths(&merged, onto)?));
+    }
+    Ok(Ok(write_tree(repo, &mut merged, onto)?))
 }
 
 fn merge_options() -> MergeOptions {

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::{Billing, Digest, LoopLimits, OnConflict, Params, Unsupported, Worker};
+use crate::{Billing, Digest, LandMode, LoopLimits, OnConflict, Params, Unsupported, Worker};
 
 /// The bytes of a document, as they are stored and digested.
 #[must_use]
@@ -45,6 +45,9 @@ pub struct PlanDoc {
     pub env: BTreeMap<String, String>,
     /// The person's checkout.
     pub root: String,
+    /// What its work looks like where it lands.
+    #[serde(default, skip_serializing_if = "LandMode::is_squash")]
+    pub mode: LandMode,
 }
 
 /// The gate of a plan, resolved.

@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
-use taskd_model::{LandPolicy, OnConflict};
+use taskd_model::{LandMode, LandPolicy, OnConflict};
 use toml::de::{DeTable, DeValue};
 
 use super::keys::{self, KeyDoc, LAND, MEANT, Scope, keys};
@@ -128,6 +128,14 @@ impl Settings {
             Some("on-gate") => LandPolicy::OnGate,
             Some("pr") => LandPolicy::Pr,
             Some(_) | None => LandPolicy::Ask,
+        }
+    }
+
+    pub(super) fn land_mode(&self, key: &str) -> LandMode {
+        match self.text(key).as_deref() {
+            Some("merge") => LandMode::Merge,
+            Some("ff") => LandMode::Ff,
+            Some(_) | None => LandMode::Squash,
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Checks each value by itself; what keys mean together is not decided here.
 
-use taskd_model::{AgentDoc, GateSettings, LandPolicy, OnConflict, Priority};
+use taskd_model::{AgentDoc, GateSettings, LandMode, LandPolicy, OnConflict, Priority};
 
 use super::{MAX_TITLE_CHARS, PlanKeys};
 use crate::problem::{At, Pos, Problems, suggest};
@@ -48,7 +48,6 @@ pub(crate) fn read_plan_keys<'n>(
         target: text(&keys, "target", problems).and_then(|it| branch(it, problems)),
         agent: read_worker(&keys, problems),
         gate: keys.get("gate").and_then(|(_, it)| read_gate(it, problems)),
-        land: word(&keys, "land", &LAND, problems),
         setup: text(&keys, "setup", problems),
         base_red_ok: word(&keys, "base", &[("red-ok", ())], problems).is_some(),
         priority: word(&keys, "priority", &PRIORITY, problems),
@@ -56,6 +55,7 @@ pub(crate) fn read_plan_keys<'n>(
         conflict: read_conflict(&keys, problems),
         ..PlanKeys::default()
     };
+    (head.land, head.land_mode) = read_land(&keys, problems);
     word(&keys, "land-unit", &[("spec", ())], problems);
     if let Some((_, limits)) = keys.get("limits") {
         read_limits(limits, &mut head, problems);
@@ -69,6 +69,24 @@ const LAND: [(&str, LandPolicy); 4] = [
     ("on-gate", LandPolicy::OnGate),
     ("pr", LandPolicy::Pr),
 ];
+
+const MODE: [(&str, LandMode); 3] =
+    [("squash", LandMode::Squash), ("merge", LandMode::Merge), ("ff", LandMode::Ff)];
+
+/// `land`: how, or a map of how and as what.
+fn read_land(
+    keys: &Keys<'_>,
+    problems: &mut Problems,
+) -> (Option<At<LandPolicy>>, Option<At<LandMode>>) {
+    match keys.get("land") {
+        Some((_, node)) if matches!(node.kind, Kind::Map(_)) => {
+            let meant = [("when", "policy"), ("as", "mode")];
+            let own = problems.keys(node, "`land`", &["policy", "mode"], &meant);
+            (word(&own, "policy", &LAND, problems), word(&own, "mode", &MODE, problems))
+        }
+        _ => (word(keys, "land", &LAND, problems), None),
+    }
+}
 
 const PRIORITY: [(&str, Priority); 4] = [
     ("low", Priority::Low),

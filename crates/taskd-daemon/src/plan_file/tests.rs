@@ -359,6 +359,7 @@ fn placeless(plan: PlanFile) -> PlanFile {
         agent: top(head.agent),
         gate: top(head.gate),
         land: top(head.land),
+        land_mode: top(head.land_mode),
         budget_micros: top(head.budget_micros),
         tokens: top(head.tokens),
         time_ms: top(head.time_ms),

@@ -35,19 +35,7 @@ impl Job {
                 .await?
             }
             QueueOp::Undo(id) => self.revert(id, onto).await?,
-            QueueOp::Integrate(_) | QueueOp::Land(_) => {
-                let subject = self.subject()?;
-                let work = subject.checkpoint.ok_or_else(|| {
-                    Trouble::new(Code::NothingToLand, "the loop has no work to land")
-                })?;
-                let base = subject.base;
-                let message = self.message()?;
-                self.blocking(move || {
-                    let author = identity(&repo)?;
-                    Ok(repo.candidate(base, work, onto, &message, &author)?)
-                })
-                .await?
-            }
+            QueueOp::Integrate(_) | QueueOp::Land(_) => self.candidate(onto).await?,
         };
         Ok(match candidate {
             Candidate::Clean { commit, tree } => Outcome::Built { commit, tree },
@@ -77,10 +65,10 @@ impl Job {
             let author = identity(&repo)?;
             let before = before_landing(&repo, landed.commit, landed.onto, &name)?;
             let subject = repo.commit_summary(landed.commit)?.summary;
+            let reverted = reverted(&repo, landed.commit, before)?;
             let message = format!(
-                "Revert \"{subject}\"\n\nThis reverts commit {}.\n\nTaskd-Plan: {plan}\n\
-                 Taskd-Undoes: {name}\n",
-                landed.commit
+                "Revert \"{subject}\"\n\nThis reverts {reverted}.\n\nTaskd-Plan: {plan}\n\
+                 Taskd-Undoes: {name}\n"
             );
             Ok(repo.candidate(landed.commit, before, onto, &message, &author)?)
         })
@@ -189,6 +177,17 @@ pub(crate) fn before_landing(
         }
         at = before;
     }
+}
+
+/// What is taken off a target again, as git says it: a commit, a merge, or several commits.
+fn reverted(repo: &Repo, landed: Oid, before: Oid) -> Result<String, GitError> {
+    Ok(if repo.is_merge(landed)? {
+        format!("commit {landed}, reversing\nchanges made to {before}")
+    } else if repo.first_parent(landed)? == Some(before) {
+        format!("commit {landed}")
+    } else {
+        format!("commits {before}..{landed}")
+    })
 }
 
 /// Whether checkouts of a target move with it.

@@ -24,6 +24,9 @@ pub(crate) const GATE_TRAILER: &str = "Taskd-Gate";
 /// Name of the trailer with the evidence.
 const EVIDENCE_TRAILER: &str = "Taskd-Evidence";
 
+/// Name of the trailer that says which of a landing's commits it is, but for the last.
+pub(super) const STEP_TRAILER: &str = "Taskd-Step";
+
 /// Everything a message is made of.
 pub(super) struct Message<'a> {
     pub(super) subject: &'a str,
@@ -167,7 +170,7 @@ fn is_trailer(line: &str) -> bool {
     name.contains('-') && name.chars().all(|it| it.is_ascii_alphanumeric() || it == '-')
 }
 
-fn one_line(text: &str) -> String {
+pub(super) fn one_line(text: &str) -> String {
     let plain: String = text.chars().map(|it| if it.is_control() { ' ' } else { it }).collect();
     plain.split_whitespace().collect::<Vec<_>>().join(" ")
 }

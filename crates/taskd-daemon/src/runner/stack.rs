@@ -5,6 +5,7 @@ use taskd_model::{GateFacts, GateReport, Oid, Outcome, PlanDoc, QueueOp, SpecDoc
 use super::{
     Job, Trouble,
     gate::{cancelled, short},
+    shape::stands_on,
 };
 
 impl Job {
@@ -42,8 +43,8 @@ impl Job {
     ) -> Result<Option<GateReport>, Trouble> {
         let mut at = top;
         for spec in below.iter().rev() {
-            let Some(work) = self.parent_of(at).await? else { return Ok(None) };
-            let Some(base) = self.parent_of(work).await? else { return Ok(None) };
+            let Some(work) = self.below(at).await? else { return Ok(None) };
+            let Some(base) = self.below(work).await? else { return Ok(None) };
             if let Some(found) = self.tampering(base, work, plan, spec).await? {
                 let paths = found.fact.paths.join(", ");
                 let summary = short(&format!("{} below it changes {paths}", spec.name));
@@ -65,8 +66,8 @@ impl Job {
         Ok(None)
     }
 
-    async fn parent_of(&self, commit: Oid) -> Result<Option<Oid>, Trouble> {
+    async fn below(&self, commit: Oid) -> Result<Option<Oid>, Trouble> {
         let (repo, _) = self.ctx.repo(self.order.project)?;
-        self.blocking(move || Ok(repo.first_parent(commit)?)).await
+        self.blocking(move || Ok(stands_on(&repo, commit)?)).await
     }
 }

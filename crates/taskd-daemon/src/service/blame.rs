@@ -56,7 +56,7 @@ impl Service {
         };
         let Some(commit) = line.commit else { return Ok(v1::BlameResponse::default()) };
         let about = repo.commit_summary(commit).map_err(error)?;
-        let message = repo.message_of(commit).map_err(error)?;
+        let message = repo.message(commit).map_err(error)?;
         let mut answer = v1::BlameResponse {
             commit: commit.to_string(),
             summary: about.summary,
@@ -66,31 +66,44 @@ impl Service {
         let Some(name) = trailer(&message, LOOP_TRAILER) else { return Ok(answer) };
         answer.name = name.to_owned();
         answer.plan = trailer(&message, PLAN_TRAILER).unwrap_or_default().to_owned();
-        answer.gate = trailer(&message, GATE_TRAILER).map(read_gate).unwrap_or_default();
-        if let Some(id) = self.loop_of(name, commit)? {
+        let mut whole = message.clone();
+        if let Some((id, landed)) = self.loop_of(&repo, name, commit)? {
+            // A commit of one iteration says less than the one it landed with.
+            whole = repo.message(landed).map_err(error)?;
             self.tell_of(&mut answer, id, &repo, &line, commit)?;
         }
+        answer.gate = trailer(&whole, GATE_TRAILER).map(read_gate).unwrap_or_default();
         Ok(answer)
     }
 
-    /// The loop of this name, if this store landed the commit.
-    fn loop_of(&self, name: &str, commit: Oid) -> Result<Option<LoopId>, ApiError> {
+    /// The loop of this name, if this store landed the commit, and the commit that says the whole.
+    fn loop_of(
+        &self,
+        repo: &Repo,
+        name: &str,
+        commit: Oid,
+    ) -> Result<Option<(LoopId, Oid)>, ApiError> {
+        let is_in = |landed: Oid, onto: Oid| {
+            let within = |it: Oid| repo.ancestor_of(commit, it).unwrap_or(false);
+            landed == commit || (within(landed) && !within(onto))
+        };
         let ids: Vec<LoopId> = {
             let view = self.ctx().hub.view();
             let is_it = |it: &&taskd_model::LoopView| it.name == name;
             view.loops.values().filter(is_it).map(|it| it.id).collect()
         };
         for id in ids {
-            let mut ours = false;
+            let mut ours = None;
             self.each(id, |record| {
-                if let Event::QueueLeft { end: QueueEnd::Done { commit: it, .. }, .. } =
+                if let Event::QueueLeft { end: QueueEnd::Done { commit: it, onto, .. }, .. } =
                     record.event
+                    && is_in(it, onto)
                 {
-                    ours |= it == commit;
+                    ours = Some((id, it));
                 }
             })?;
-            if ours {
-                return Ok(Some(id));
+            if ours.is_some() {
+                return Ok(ours);
             }
         }
         Ok(None)

@@ -201,7 +201,7 @@ impl Service {
         let (repo, commit) = (claim.repo.clone(), claim.commit);
         let read = blocking(move || {
             let error = |it: taskd_git::GitError| ApiError::of(it.code(), &it);
-            Ok((repo.tree_of(commit).map_err(error)?, repo.message_of(commit).map_err(error)?))
+            Ok((repo.tree_of(commit).map_err(error)?, repo.message(commit).map_err(error)?))
         });
         let (tree, message) = match read.await {
             Ok(read) => read,

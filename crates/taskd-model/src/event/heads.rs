@@ -22,6 +22,27 @@ pub enum LandPolicy {
     Pr,
 }
 
+/// What passed work looks like in the history of its target.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LandMode {
+    /// One commit for each spec.
+    #[default]
+    Squash,
+    /// A commit for each iteration on the target's tip, and a merge of them that says the whole.
+    Merge,
+    /// A commit for each iteration on the target's tip, the last of which says the whole.
+    Ff,
+}
+
+impl LandMode {
+    /// It is the default.
+    #[must_use]
+    pub fn is_squash(&self) -> bool {
+        *self == Self::Squash
+    }
+}
+
 /// Priority classes of model calls, from last to first.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -100,6 +121,10 @@ pub struct SpecHead {
     /// What the loop type sets and its worker does not take: left out, as the type says.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<Param>,
+    /// Globs of what it touches: it does not start while another loop of the project works on
+    /// some of the same. None where that is not wanted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub touches: Vec<String>,
 }
 
 /// What works on a spec.

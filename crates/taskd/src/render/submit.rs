@@ -95,8 +95,13 @@ pub(crate) fn check(answer: &v1::SubmitResponse, scene: &Scene) -> String {
 
 /// One line for each problem: `plan.md:3:7: message`, with its hint below.
 pub(crate) fn problems(answer: &v1::SubmitResponse, file: &str) -> String {
+    problem_lines(&answer.problems, file)
+}
+
+/// The same of any answer.
+pub(crate) fn problem_lines(problems: &[v1::Problem], file: &str) -> String {
     let mut out = String::new();
-    for it in &answer.problems {
+    for it in problems {
         let word = if it.warning { "warning" } else { "error" };
         let place = match (file, it.line) {
             ("", 0) => String::new(),
@@ -121,6 +126,15 @@ pub(crate) fn landing(policy: v1::LandPolicy) -> &'static str {
     }
 }
 
+/// What lands, in words, where it is not one commit for each spec.
+fn shape(mode: &str) -> &'static str {
+    match mode {
+        "merge" => ", as a merge",
+        "ff" => ", commit by commit",
+        _ => "",
+    }
+}
+
 fn from(answer: &v1::SubmitResponse) -> String {
     let base: String = clean(&answer.base).chars().take(7).collect();
     let mut text = format!("{} {base}", clean(&answer.target));
@@ -140,7 +154,7 @@ fn gate(answer: &v1::SubmitResponse, scene: &Scene) -> String {
 }
 
 fn limits(answer: &v1::SubmitResponse, scene: &Scene) -> String {
-    let landing = format!("landing: {}", landing(answer.land()));
+    let landing = format!("landing: {}{}", landing(answer.land()), shape(&answer.land_mode));
     let several = answer.graph.len() > 1;
     let text = match &answer.limits {
         Some(it) if !several => {

@@ -23,6 +23,7 @@ fn answer() -> v1::SubmitResponse {
         plan_budget_micros: 20_000_000,
         plan_time_ms: 21_600_000,
         land: v1::LandPolicy::Ask.into(),
+        land_mode: "squash".to_owned(),
         payers: vec![v1::Payer {
             worker: "claude".to_owned(),
             kind: v1::PayerKind::Login.into(),
