@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use git2::Repository;
 
@@ -23,8 +23,9 @@ use crate::refs::on_branch;
 use crate::repo::Repo;
 use crate::spot::gone;
 
-/// How long a start waits for a git that an earlier life has started and that still writes files.
-const ORPHANS: Duration = Duration::from_secs(10);
+/// How often a start looks for a git that an earlier life has started and that still writes files:
+/// ten seconds in all.
+const LOOKS: u32 = 500;
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// Most files named to one git.
 const MAX_NAMES: usize = 200;
@@ -45,11 +46,14 @@ impl Repo {
     /// life still writes to after a while is left to whoever comes next.
     pub(crate) fn mend_checkouts(&self) -> Result<u32, GitError> {
         let mut count = 0;
-        let end = Instant::now() + ORPHANS;
+        let mut looks = LOOKS;
         for git_dir in self.checkouts()? {
             let mended = loop {
                 match self.mend_checkout(&git_dir)? {
-                    Mended::InUse if Instant::now() < end => pause(LOOK_EVERY),
+                    Mended::InUse if 0 < looks => {
+                        looks -= 1;
+                        pause(LOOK_EVERY);
+                    }
                     mended @ (Mended::Whole | Mended::InUse | Mended::Done) => break mended,
                 }
             };

@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use git2::Repository;
 use taskd_model::Oid;
@@ -34,6 +34,7 @@ const MAX_LINGER: Duration = Duration::from_secs(1);
 /// to the branch that has moved.
 const LATE_COMERS: Duration = Duration::from_secs(5);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
+const LATE_LOOKS: u32 = 250;
 /// What became of moving a branch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Advance {
@@ -132,7 +133,6 @@ impl Repo {
         moved: (Oid, Oid),
         followed: &[PathBuf],
     ) -> Result<(), GitError> {
-        let end = Instant::now() + LATE_COMERS;
         let checkouts = self.checkouts()?;
         // A git that is done with the files has the new index in its lock; until then it is empty.
         // One that is older than this is nobody's.
@@ -141,7 +141,10 @@ impl Repo {
             let age = lock.and_then(|it| it.modified().ok()?.elapsed().ok());
             age.is_some_and(|it| it < LATE_COMERS)
         };
-        while checkouts.iter().any(writes) && Instant::now() < end {
+        for _ in 0..LATE_LOOKS {
+            if !checkouts.iter().any(writes) {
+                break;
+            }
             // Also once after it has let go: only then it moves HEAD.
             pause(LOOK_EVERY);
         }
