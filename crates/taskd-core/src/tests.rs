@@ -15,6 +15,7 @@ mod people;
 mod provider;
 mod queue;
 mod recovery;
+mod room;
 mod scheduling;
 mod too_large;
 mod tools;
@@ -72,7 +73,7 @@ impl Play {
         match &words[1..] {
             [name, "to", verb] => self.go_to(name, verb),
             words => {
-                let arranged = self.arranged(words);
+                let arranged = self.arranged(words).or_else(|| room::input(words));
                 let input = arranged.unwrap_or_else(|| self.parse(words));
                 self.input(&input);
             }
@@ -334,6 +335,7 @@ impl Play {
                     .unwrap_or_default(),
                 type_name: "ralph".to_owned(),
                 left_out: Vec::new(),
+                touches: setting("touches").map(str::to_owned).into_iter().collect(),
                 limits,
                 writes: (flag("document") && index == 0).then(|| DocumentHead {
                     approve: flag("approve"),
@@ -506,6 +508,7 @@ fn outcome(verb: &str, args: &[&str]) -> Outcome {
         "held" => Outcome::PublishHeld { why: "src/lib.rs has changes".to_owned() },
         "429" | "limit" => failed(refused(args)),
         "fails" | "call-fails" => failed(Failure::Transient),
+        "no-room" => room::ended(),
         "fails-for-good" => failed(Failure::Permanent),
         "too-large" => failed(Failure::TooLarge),
         "unauthorized" => failed(Failure::Auth),
@@ -533,6 +536,7 @@ fn children(names: &[&str]) -> Vec<SpecHead> {
             type_name: "ralph".to_owned(),
             left_out: Vec::new(),
             limits: loop_limits(&[]),
+            touches: Vec::new(),
             writes: said.contains(&"document").then(DocumentHead::default),
             parent: None,
         }

@@ -6,6 +6,7 @@
 mod config;
 pub mod daemon;
 mod detect;
+mod disk;
 mod driver;
 mod findings;
 mod gateway;

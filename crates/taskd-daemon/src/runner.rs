@@ -6,6 +6,7 @@
 mod agent;
 mod call;
 mod document;
+mod elsewhere;
 mod fault;
 mod gate;
 mod judge;
@@ -45,7 +46,7 @@ use serde::de::DeserializeOwned;
 use taskd_git::{GitError, Identity, Repo};
 use taskd_llm::Models;
 use taskd_model::{
-    Code, Delta, Digest, EffectId, Input, Observation, Oid, Order, Outcome, Owner, PlanDoc,
+    Code, Delta, Digest, EffectId, Input, LoopId, Observation, Oid, Order, Outcome, Owner, PlanDoc,
     ProjectId, Request, SpecDoc, Subject, Usage, View, Work, decode_doc, encode_doc,
 };
 use taskd_store::Store;
@@ -68,6 +69,7 @@ pub(crate) use self::{
 };
 use crate::{
     config::Config,
+    disk,
     driver::{Handle, Wanted, panic_text},
     gateway::{Gateway, Told},
     hub::{Hub, Noise},
@@ -83,6 +85,8 @@ const BLOB_BYTES: usize = 8 << 20;
 const REQUEST_BYTES: usize = 16 << 20;
 /// `AGENTS.md` and the like kept in memory, in bytes.
 const INSTRUCTION_BYTES: usize = 1 << 20;
+/// What is kept of the last words of loops, in bytes.
+const SAID_BYTES: usize = 1 << 20;
 
 /// What files and the environment say when the daemon starts.
 #[derive(Debug)]
@@ -127,6 +131,8 @@ pub(crate) struct Context {
     running: Mutex<BTreeMap<EffectId, watch::Sender<bool>>>,
     /// How targets that follow a remote are doing.
     pub(crate) remotes: Remotes,
+    /// How much room there is.
+    pub(crate) disk: disk::Watched,
     /// Who is in loops' worktrees.
     tenancies: tenancy::Tenancies,
     /// Who may move targets of a project, and the checkouts that have them.
@@ -144,6 +150,8 @@ pub(crate) struct Context {
     requests: recent::Recent<Digest, Arc<Request>>,
     /// What repositories tell models about themselves, by project and commit.
     instructions: recent::Recent<(ProjectId, Oid), Option<Arc<str>>>,
+    /// What loops said last of their work, by iteration.
+    said: recent::Recent<(LoopId, u32), Arc<str>>,
     /// Only in tests.
     fault: fault::Fault,
     /// The daemon ends: effects are ended without an outcome, and the next life asks again.
@@ -180,6 +188,7 @@ impl Context {
             pool: pool::Pool::default(),
             remotes: Remotes::default(),
             turns: Mutex::default(),
+            disk: disk::Watched::default(),
             tenancies: tenancy::Tenancies::default(),
             running: Mutex::default(),
             checking: tokio::sync::Mutex::default(),
@@ -189,6 +198,7 @@ impl Context {
             blobs: recent::Recent::new(BLOB_BYTES),
             requests: recent::Recent::new(REQUEST_BYTES),
             instructions: recent::Recent::new(INSTRUCTION_BYTES),
+            said: recent::Recent::new(SAID_BYTES),
             fault: fault::Fault::from_env(),
             closing: AtomicBool::new(false),
         }
@@ -211,6 +221,15 @@ impl Context {
     /// meet in a person's checkout.
     pub(crate) fn turn_at_targets(&self, project: ProjectId) -> Arc<Mutex<()>> {
         Arc::clone(lock(&self.turns).entry(project).or_default())
+    }
+
+    /// Returns when no target is being moved any more: a person's checkout must not be left in the
+    /// middle of it.
+    pub(crate) fn end_moves(&self) {
+        let turns: Vec<_> = lock(&self.turns).values().map(Arc::clone).collect();
+        for turn in turns {
+            drop(lock(&turn));
+        }
     }
 
     /// Reads a blob. Like every step that waits for the disk it says so to the runtime, which lets
@@ -298,6 +317,7 @@ impl Wanted for Runner {
                 Ok(outcome) => outcome,
                 Err(panic) => job.defect(&panic_text(&*panic)).await,
             };
+            outcome = ctx.ended_with_disk(outcome).await;
             trouble::stamp(&mut outcome, &job.order, since.elapsed());
             if !ctx.closing.load(Ordering::SeqCst) {
                 // Only a loop that is gone does not take it; then the next life asks again.
@@ -453,7 +473,7 @@ impl Job {
 }
 
 /// `p7-limiter-1`: the same after every restart.
-pub(crate) fn worktree_name(id: taskd_model::LoopId, spec: &str) -> String {
+pub(crate) fn worktree_name(id: LoopId, spec: &str) -> String {
     format!("{}-{spec}-{}", id.plan(), id.run)
 }
 

@@ -6,6 +6,8 @@
 mod accept;
 mod agents;
 mod document;
+mod elsewhere;
+mod gate;
 mod mode;
 mod remote;
 mod render;
@@ -17,20 +19,17 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 use taskd_api::{ApiError, codes, v1};
 use taskd_git::{Probe, Repo, probe};
 use taskd_model::{
-    Actor, AgentDoc, ArtifactDoc, Command, Digest, DocumentHead, GateDoc, GateSettings, Input,
-    LandPolicy, Oid, PlanDoc, PlanHead, Priority, ProjectId, SpecDoc, SpecHead, TypeDoc, Worker,
-    encode_doc,
+    Actor, AgentDoc, ArtifactDoc, Command, Digest, DocumentHead, GateDoc, Input, LandPolicy, Oid,
+    PlanDoc, PlanHead, Priority, ProjectId, SpecDoc, SpecHead, TypeDoc, Worker, encode_doc,
 };
 use taskd_tools::agents::Presets;
 
 use crate::{
     config::Config,
-    detect,
     loop_type::{self, Types},
     models,
     plan_file::{self, Document, PlanFile, PlanKeys, PlanRequest, PlanSpec},
     problem::Problem,
-    protect,
     runner::{Context, chain},
 };
 
@@ -44,6 +43,8 @@ const SINGLE_SPEC: &str = "task";
 const PLAN_TYPE: &str = "plan";
 /// Longest title of a plan that came as one sentence, in characters.
 const MAX_TITLE_CHARS: usize = 100;
+/// Most bytes of globs of what one spec touches: they are part of an event.
+const MAX_TOUCHES_BYTES: usize = 1_000;
 
 /// Everything that was found out about a submission.
 struct Draft {
@@ -219,11 +220,16 @@ impl<'a> Look<'a> {
         if let Err(error) = crate::runner::identity(&repo) {
             self.problem(chain(&error), "commits are made in your name");
         }
-        let gate = self.gate(&plan.head, &config, &repo, base);
+        let of_types = self.gates_of_types(&plan, &types, &config);
+        let gate = self.gate(&plan.head, of_types, &config, &repo, base);
         let specs = self.specs(&plan, &types, &config, gate.as_ref());
         let (Some(gate), true) = (gate, self.problems.iter().all(|it| it.warning)) else {
             return self.answer();
         };
+        let of_plan = plan.head.setup.as_ref().map(|it| &it.value).or(config.setup.as_ref());
+        let of_types = specs.iter().filter_map(|(_, it)| it.loop_type.setup.as_ref());
+        let setup: Vec<&str> = of_plan.into_iter().chain(of_types).map(String::as_str).collect();
+        self.problems.extend(elsewhere::remarks(&repo, base, &setup));
         Ok(Ok(self.finish(Found { probe, base, target, plan, single, config, gate, specs })))
     }
 
@@ -266,60 +272,12 @@ impl<'a> Look<'a> {
             .unwrap_or_else(|| probe.default_target.clone())
     }
 
-    /// What decides: flag, then plan, then configuration. Nothing is never taken for a gate.
-    fn gate(
-        &mut self,
-        head: &PlanKeys,
-        config: &Config,
-        repo: &Repo,
-        base: Oid,
-    ) -> Option<GateDoc> {
-        if self.options.no_gate {
-            return Some(GateDoc { origin: "--no-gate".to_owned(), ..GateDoc::default() });
-        }
-        let flag = self
-            .options
-            .gate
-            .clone()
-            .map(|run| GateSettings { run: vec![run], ..GateSettings::default() });
-        let of_plan = head.gate.as_ref().map(|it| it.value.clone());
-        let of_config = config.gate.clone();
-        let origin = if flag.is_some() {
-            "--gate".to_owned()
-        } else if of_plan.as_ref().is_some_and(|it| !it.run.is_empty()) {
-            "the plan".to_owned()
-        } else {
-            config.origin("gate.command").unwrap_or("configuration").to_owned()
-        };
-        let merged = flag.unwrap_or_default().over(of_plan.unwrap_or_default()).over(of_config);
-        for glob in merged.protect.iter().flatten() {
-            if let Some(wrong) = protect::wrong(glob) {
-                let what = format!("`{glob}` in `protect` is no glob: {wrong}");
-                self.problem(what, "write globs from the repository's root, as `tests/**`");
-            }
-        }
-        if !merged.run.is_empty() {
-            return Some(GateDoc {
-                quick: merged.quick,
-                run: merged.run,
-                timeout_ms: merged.timeout_ms.unwrap_or_default(),
-                retries: merged.retries.unwrap_or_default(),
-                protect: merged.protect.unwrap_or_default(),
-                origin,
-            });
-        }
-        let proposals = propose(repo, base);
-        match proposals.first() {
-            Some(it) => {
-                let what = format!("no gate is set; {} suggests `{}`", it.reason, it.command);
-                self.problem(what, format!("--gate '{}'", it.command));
-            }
-            None => self.problem(
-                "no gate is set, and nothing in the repository suggests one",
-                "--gate 'COMMAND', gate.command in .taskd/config.toml, or --no-gate",
-            ),
-        }
-        None
+    /// The loop type of a spec: flag, then spec, then plan, then configuration.
+    fn type_name(&self, spec: &PlanSpec, head: &PlanKeys, config: &Config) -> String {
+        let named = spec.loop_type.as_ref().or(head.loop_type.as_ref());
+        let flag = self.options.type_name.clone();
+        flag.or_else(|| named.map(|it| it.value.clone()))
+            .unwrap_or_else(|| config.loop_type.clone())
     }
 
     fn specs(
@@ -336,11 +294,7 @@ impl<'a> Look<'a> {
         let mut specs = Vec::new();
         for old in order {
             let spec = &plan.specs[old];
-            let named = spec.loop_type.as_ref().or(plan.head.loop_type.as_ref());
-            let flag = self.options.type_name.clone();
-            let type_name = flag
-                .or_else(|| named.map(|it| it.value.clone()))
-                .unwrap_or_else(|| config.loop_type.clone());
+            let type_name = self.type_name(spec, &plan.head, config);
             let loop_type = match types.get(&type_name) {
                 Ok(found) => found.clone(),
                 Err(error) => {
@@ -385,6 +339,7 @@ impl<'a> Look<'a> {
                 left_out,
                 writes: loop_type.artifact.as_ref().map(document_head),
                 parent: None,
+                touches: touches(&spec.touches, config),
             };
             let doc = SpecDoc {
                 name,
@@ -539,6 +494,17 @@ fn gate_key(gate: Option<&GateDoc>, env: &BTreeMap<String, String>) -> Digest {
     Digest::of_parts(&[&gate, &env])
 }
 
+/// What a spec touches, as far as others shall wait for it. An event holds so much and no more: what
+/// is too long touches everything.
+fn touches(globs: &[crate::problem::At<String>], config: &Config) -> Vec<String> {
+    if !config.serialise_touches {
+        return Vec::new();
+    }
+    let globs: Vec<String> = globs.iter().map(|it| it.value.clone()).collect();
+    let bytes: usize = globs.iter().map(String::len).sum();
+    if bytes <= MAX_TOUCHES_BYTES { globs } else { vec!["**".to_owned()] }
+}
+
 /// A plan of one spec from one sentence.
 fn single(text: &str) -> PlanFile {
     let first = text.lines().next().unwrap_or(text);
@@ -610,17 +576,6 @@ fn in_need_order(specs: &[PlanSpec]) -> Vec<usize> {
 
 fn small(n: usize) -> u16 {
     u16::try_from(n).expect("the parser allows fewer specs")
-}
-
-/// What the repository itself suggests as a gate.
-fn propose(repo: &Repo, base: Oid) -> Vec<detect::Proposal> {
-    let read = |name: &str| {
-        let bytes = repo.file_at(base, name.as_ref()).ok().flatten()?;
-        Some(String::from_utf8_lossy(&bytes).into_owned())
-    };
-    let names: Vec<String> =
-        detect::NAMES.iter().filter(|it| read(it).is_some()).map(|it| (*it).to_owned()).collect();
-    detect::propose(&names, read)
 }
 
 fn as_problem(it: &Problem) -> v1::Problem {

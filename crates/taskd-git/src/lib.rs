@@ -8,11 +8,13 @@
 //!     [`Repo::kept`], [`Repo::write_out`];
 //!   - a program that worked there: [`Repo::before`], [`Repo::mend`], [`Repo::after`];
 //!   - landing: [`Repo::candidate`], [`Repo::merge_into`], [`Repo::publish`],
-//!     [`Repo::states`], [`Repo::stepped`], [`Repo::checked_out_at`], then [`follow_checkout`] or [`sync_checkout`] for the person's
-//!     checkout; [`Repo::new_branch`] where a person asks for one;
+//!     [`Repo::states`], [`Repo::stepped`], [`Repo::checked_out_at`], [`Repo::advance`] for a branch
+//!     and the person's checkouts of it; [`Repo::new_branch`] where a person asks for one;
 //!   - what may go: [`Repo::places`], [`Repo::proof`], [`Repo::retire`];
 //!   - a remote: [`Repo::fetch`], [`Repo::push`], [`Repo::remote_tip`], [`Repo::has_changes_of`];
 //!   - judging: [`Repo::changed`], [`Repo::with_files_of`];
+//!   - what it only points to: [`Repo::elsewhere`], [`Repo::points_elsewhere`],
+//!     [`Repo::changed_submodules`];
 //!   - reading: [`Repo::tip`], [`Repo::diff`], [`Repo::log`] and their like.
 //!
 //! What it writes into a repository: `refs/taskd/<tag>/{loops,salvage,before-rebase,before-rewind,agent}/…`,
@@ -23,6 +25,7 @@
 
 mod blame;
 mod checkpoint;
+mod elsewhere;
 mod error;
 mod files;
 mod fill;
@@ -30,9 +33,12 @@ mod filters;
 mod follow;
 mod gc;
 mod history;
+mod hold;
 mod include;
 mod kept;
+mod mend;
 mod merge;
+mod moving;
 mod outside;
 mod overlay;
 mod path;
@@ -49,13 +55,15 @@ mod worktree;
 
 pub use blame::BlamedLine;
 pub use checkpoint::Checkpoint;
+pub use elsewhere::Elsewhere;
 pub use error::GitError;
-pub use follow::{Follow, could_sync, follow_checkout, sync_checkout};
+pub use follow::{Follow, Manner, could_sync};
 pub use gc::{Place, PlaceKind, Proof};
 pub use history::{CommitLine, Diff, FileStat};
 pub use include::{Included, MAX_INCLUDED_BYTES, MAX_INCLUDED_FILES, Skipped};
 pub use kept::{Kept, KeptFor};
 pub use merge::{Candidate, Rebased};
+pub use moving::Advance;
 pub use outside::{Before, Mark, Trace};
 pub use overlay::Changed;
 pub use path::{BadPath, RepoPath};

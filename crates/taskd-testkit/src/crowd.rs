@@ -82,6 +82,7 @@ fn plan(n: u32) -> Input {
         left_out: Vec::new(),
         writes: None,
         parent: None,
+        touches: Vec::new(),
         limits: LoopLimits::default(),
     };
     person(Command::SubmitPlan { head: Box::new(head), specs: (0..PER_PLAN).map(spec).collect() })

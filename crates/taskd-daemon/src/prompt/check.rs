@@ -8,7 +8,7 @@ use super::{environment, error_text};
 use crate::problem::{Pos, Problems, suggest};
 
 /// Names a template may use; those that end in `.` hold others.
-const NAMES: [&str; 30] = [
+const NAMES: [&str; 31] = [
     "spec.name",
     "spec.title",
     "spec.text",
@@ -26,6 +26,7 @@ const NAMES: [&str; 30] = [
     "gate.last.summary",
     "history",
     "messages",
+    "needs",
     "conflicts",
     "tools",
     "instructions",

@@ -39,6 +39,7 @@ impl View {
             Event::DaemonStarted { version } => self.daemon_started(version, record),
             Event::WorkParked => self.parked = true,
             Event::WorkUnparked => self.parked = false,
+            Event::DiskChanged { disk } => self.disk = disk.clone(),
             Event::LimitsSet { limits } => self.limits = Some(limits.clone()),
             Event::ProjectAdded { id, git_dir, root } => {
                 let it = self.projects.entry(*id).or_default();
@@ -147,6 +148,7 @@ impl View {
             | Event::DaemonStopped
             | Event::WorkParked
             | Event::WorkUnparked
+            | Event::DiskChanged { .. }
             | Event::LimitsSet { .. }
             | Event::ProjectAdded { .. }
             | Event::ProjectForgotten { .. }
@@ -243,6 +245,14 @@ impl View {
     }
 
     fn spec_added(&mut self, spec: SpecId, head: &SpecHead, record: &Record) {
+        if let Some(parent) = head.parent {
+            // Whoever needs a document needs what it names.
+            let id = |index, run| LoopId { spec: SpecId { plan: spec.plan, index }, run };
+            let of_plan = self.loops.range_mut(id(0, 0)..=id(u16::MAX, u16::MAX));
+            for (_, it) in of_plan.filter(|(_, it)| it.needs.contains(&parent)) {
+                it.needs.push(spec.index);
+            }
+        }
         let Some(plan) = self.plans.get_mut(&spec.plan) else { return };
         let run = record.loop_id.filter(|it| it.spec == spec).map_or(1, |it| it.run);
         let id = LoopId { spec, run };
@@ -315,6 +325,7 @@ impl LoopView {
             writes: head.writes.is_some(),
             parent: head.parent,
             document: None,
+            touches: head.touches.clone(),
             limits: head.limits.clone(),
             doc: head.doc,
             gate_key: head.gate,

@@ -248,6 +248,9 @@ pub struct LoopView {
     /// What its document has become, once it was taken apart.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub document: Option<DocumentView>,
+    /// Globs of what it touches, where others wait for that.
+    #[serde(default)]
+    pub touches: Vec<String>,
     /// Its limits; `iterations` is the most it may take.
     pub limits: LoopLimits,
     /// The spec's document.

@@ -178,8 +178,11 @@ impl View {
         }
         // The need that did not pass says more than what could not start without it.
         // Nothing moves, so one that has not started waits for another and has nothing to say.
-        let says_it =
-            |it: &&LoopView| it.reason != Some(Reason::NeedFailed) && it.status != Status::Pending;
+        // A document is no work: what it names has the last word.
+        let says_it = |it: &&LoopView| {
+            let named = it.writes && it.status == Status::Complete;
+            it.reason != Some(Reason::NeedFailed) && it.status != Status::Pending && !named
+        };
         let verdicts = latest().filter(says_it).map(|it| it.verdict(plan.land));
         Some(verdicts.max_by_key(|it| it.rank()).unwrap_or(WaitVerdict::Pending))
     }
@@ -206,7 +209,10 @@ impl View {
     /// it wants them landed.
     fn goes_after<'a>(&'a self, it: &'a LoopView) -> impl Iterator<Item = &'a LoopView> {
         let lands = it.integrated.is_some();
-        self.needs(it).filter(move |need| !need.is_available() || (lands && need.landed.is_none()))
+        self.needs(it).filter(move |need| {
+            let lands = lands && !need.writes;
+            !need.is_available() || (lands && need.landed.is_none())
+        })
     }
 }
 

@@ -20,9 +20,11 @@ mod gateway;
 mod history;
 mod native;
 mod overlap;
+mod projects;
 mod provider;
 mod stats;
 mod turnaround;
+mod types;
 #[path = "../../tests/provider/mod.rs"]
 mod wire;
 mod world;
@@ -71,6 +73,7 @@ const GROUPS: &[Group] = &[
     ("durable", durable::run),
     ("parked", answers::parked),
     ("idle", footprint::idle),
+    ("projects", projects::run),
     ("native", footprint::native),
     ("turnaround", turnaround::run),
     ("provider", provider::run),
@@ -78,6 +81,7 @@ const GROUPS: &[Group] = &[
     ("acp", acp::run),
     ("gateway", gateway::run),
     ("agents", agents::run),
+    ("types", types::run),
     ("history", history::run),
 ];
 

@@ -164,8 +164,8 @@ but events and errors has `schema_version`. Times are RFC 3339 in UTC, durations
 know as not there. Errors go to stderr as {\"error\": {\"code\", \"message\", \"hint\", \"causes\"}};
 `taskd help errors` lists the codes.
 
-ls      seq, at, parked, plans[], loops[]: name, plan, title, group (needs_you, working, waiting,
-        done), status, state, worker, iteration, iterations_max, behind, files, added, removed,
+ls      seq, at, parked, disk: room (enough, low, full), free_bytes, shortage;
+        plans[], loops[]: name, plan, title, group (needs_you, working, waiting, done), status, state, worker, iteration, iterations_max, behind, files, added, removed,
         cost_micros, uncounted, counted (by_call, by_report, by_time: its agent), waits_for[], since, last_sign, started, ended, landed,
         pull_request
 show    name, text, accept[], gate[], gate_origin, ref, worktree, worker, touches[], notes[],

@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use taskd_api::v1;
 use taskd_model::{
-    Depth, Fault, GateView, LoopView, PlanView, Status, Suspicion, Time, View, WaitVerdict,
+    Depth, Disk, Fault, GateView, LoopView, PlanView, Status, Suspicion, Time, View, WaitVerdict,
 };
 
 use super::words;
@@ -74,8 +74,18 @@ pub(crate) fn ls(view: &View, now: Time) -> Value {
         "seq": view.seq,
         "at": time(view.at),
         "parked": view.parked,
+        "disk": disk(&view.disk),
         "plans": view.plans.values().map(|it| plan(view, it)).collect::<Vec<_>>(),
         "loops": loops,
+    })
+}
+
+/// The room on the disk.
+fn disk(it: &Disk) -> Value {
+    json!({
+        "room": it.room,
+        "free_bytes": (*it != Disk::default()).then_some(it.free_bytes),
+        "shortage": it.shortage(),
     })
 }
 

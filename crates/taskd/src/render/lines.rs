@@ -79,6 +79,12 @@ fn block(it: &LoopView) -> String {
             ("go on", format!("taskd resume {name}")),
             ("end", format!("taskd stop {name}")),
         ]
+    } else if it.writes {
+        [
+            ("read", format!("taskd diff {name}")),
+            ("go on", format!("taskd approve {name}")),
+            ("redo", format!("taskd reject {name} -m \"what is wrong\"")),
+        ]
     } else {
         [
             ("read", format!("taskd diff {name}")),

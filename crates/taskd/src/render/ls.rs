@@ -40,6 +40,9 @@ pub(crate) fn ls(view: &View, scene: &Scene, show: Show) -> String {
     if view.parked {
         out.push("PARKED: nothing new starts until  taskd resume --all".to_owned());
     }
+    if let Some(shortage) = view.disk.shortage() {
+        out.push(format!("DISK: {}  taskd gc", clean(&shortage)));
+    }
     let groups = groups(view);
     let tables: Vec<(Group, Table, usize)> = [
         (Group::NeedsYou, needs_you(view, scene, &groups, show)),
@@ -251,7 +254,9 @@ fn purses(view: &View, scene: &Scene) -> Vec<String> {
 
 fn foot(view: &View, scene: &Scene, show: Show) -> String {
     let midnight = scene.midnight();
-    let today = view.loops.values().filter(|it| it.ended_at.is_some_and(|at| midnight <= at));
+    let ended = |it: &&LoopView| it.ended_at.is_some_and(|at| midnight <= at);
+    // What a document names is counted, not the document.
+    let today = view.loops.values().filter(ended).filter(|it| it.document.is_none());
     let (mut landed, mut passed, mut failed, mut stopped) = (0_u64, 0_u64, 0_u64, 0_u64);
     for it in today {
         match it.status {

@@ -1,9 +1,9 @@
 //! A request becomes landed work: a plan that a person says yes to, specs that are divided into
 //! phases, code. One scripted model plays everybody.
 
-use taskd_model::{Doing, Status, View};
+use taskd_model::{Doing, Event, Outcome, Reason, Record, Status};
 
-use crate::support::World;
+use crate::{loops::large_blob, support::World};
 
 /// A plan of three specs: two are divided into phases, one is small.
 const PLAN: &str = "## Summary\nWords are counted.\n\n## Goals\nCounting.\n\n## Not goals\nMore.\n\n\
@@ -27,7 +27,7 @@ fn writes(path: &str, content: &str) -> String {
 }
 
 /// The script: `loops` by name, each with its iterations; one alone is all of them.
-fn script(world: &World, loops: &[(&str, Vec<String>)]) -> String {
+fn script(world: &World, loops: &[(String, Vec<String>)]) -> String {
     let mut text = "loops:\n".to_owned();
     for (name, iterations) in loops {
         text.push_str(&format!("  {name}:\n"));
@@ -46,65 +46,165 @@ fn nothing() -> String {
     "{turns: [{say: it is right}]}".to_owned()
 }
 
-fn done(view: &View, name: &str) -> bool {
-    view.loops.values().any(|it| it.name == name && it.status == Status::Complete)
-}
-
-/// The whole way, with seven phases; the parts of it have tests of their own.
-fn the_whole_way(world: &mut World) -> View {
-    let code = |name: &str| writes(&format!("{name}.txt"), "x\n");
-    let parts = ["lex", "trim", "split", "sum", "sort", "show"];
-    let mut loops = vec![
-        ("plan", vec![writes("taskd-plan.md", PLAN), nothing(), nothing()]),
-        ("parse", vec![writes("taskd-spec.md", &phases(&parts[..3]))]),
-        ("count", vec![writes("taskd-spec.md", &phases(&parts[3..]))]),
-        ("docs", vec![code("docs")]),
-    ];
-    let names: Vec<String> = parts
-        .iter()
-        .enumerate()
-        .map(|(n, it)| format!("{}.{it}", if n < 3 { "parse" } else { "count" }))
-        .collect();
-    for (name, part) in names.iter().zip(parts) {
-        loops.push((name, vec![code(part)]));
-    }
-    let model = script(world, &loops);
-    world.start();
-    let said = world
-        .taskd(&[
-            "plan",
-            "new",
-            "count the words",
-            "--model",
-            &model,
-            "--gate",
-            "sh test.sh",
-            "--land",
-            "on-gate",
-            "-d",
-        ])
-        .ok();
+/// Submits a request and waits until its plan waits for a person.
+fn plan_new(world: &World, model: &str) {
+    let how = ["--gate", "sh test.sh", "--land", "on-gate", "-d"];
+    let args = [&["plan", "new", "count the words", "--model", model][..], &how].concat();
+    let said = world.taskd(&args).ok();
     assert!(said.contains("p1  count the words"), "{said}");
     world.until("the plan to wait for a person", |view| {
         view.loops.values().any(|it| it.name == "p1.plan" && it.doing == Doing::ReadyToLand)
     });
-    world.view()
 }
 
-/// Proves N9, N10, T2.1x: x
+/// The script of the whole way, with seven phases and a part of its own.
+fn whole(world: &World) -> String {
+    let code = |name: &str| writes(&format!("{name}.txt"), "x\n");
+    let parse = ["lex", "trim", "split"];
+    let count = ["sum", "sort", "show", "test"];
+    let mut loops = vec![
+        ("plan".to_owned(), vec![writes("taskd-plan.md", PLAN), nothing(), nothing()]),
+        ("parse".to_owned(), vec![writes("taskd-spec.md", &phases(&parse))]),
+        ("count".to_owned(), vec![writes("taskd-spec.md", &phases(&count))]),
+        ("docs".to_owned(), vec![code("docs")]),
+    ];
+    loops.extend(parse.iter().map(|it| (format!("parse.{it}"), vec![code(it)])));
+    loops.extend(count.iter().map(|it| (format!("count.{it}"), vec![code(it)])));
+    script(world, &loops)
+}
+
+/// The prompts a loop was sent, in order.
+fn prompts(world: &World, name: &str) -> Vec<String> {
+    let view = world.view();
+    let id = view.loops.values().find(|it| it.name == name).expect("there is such a loop").id;
+    let composed = |it: Record| match it.event {
+        Event::EffectEnded { outcome: Outcome::Composed { request, .. }, .. }
+            if it.loop_id == Some(id) =>
+        {
+            Some(large_blob(world, &request.to_string()))
+        }
+        _ => None,
+    };
+    world.events().into_iter().filter_map(composed).collect()
+}
+
+/// Proves N9, N10, P-21, T2.2b: a request is planned, looked through until two times change nothing,
+/// approved, divided into seven phases of two specs and a small third, each coded and landed in order;
+/// who codes is told what stands in the documents above, whose worktrees are gone.
 #[test]
 fn a_request_becomes_landed_work() {
     let mut world = World::new();
-    let view = the_whole_way(&mut world);
+    let model = whole(&world);
+    world.start();
+    plan_new(&world, &model);
+    let view = world.view();
     assert_eq!(view.loops.len(), 1, "nothing is worked on before a person says so");
+    assert_eq!(view.loops.values().next().map(|it| it.iteration), Some(3), "a draft, two reviews");
     let ls = world.taskd(&["ls"]).ok();
-    assert!(ls.contains("taskd-plan.md names 3 specs"), "{ls}");
+    assert!(ls.contains("your word: taskd-plan.md names 3 specs"), "{ls}");
     world.taskd(&["approve", "p1.plan"]).ok();
-    let view =
-        world.until("the plan to end", |view| view.plans.values().all(|it| it.ended_at.is_some()));
-    println!("{}", world.transcript());
-    assert!(done(&view, "p1.docs"), "{}", world.transcript());
+    world.taskd(&["wait", "p1"]).ok();
+    let landed = world.git(&["log", "--format=%s", "--reverse", "main"]);
+    let titles = ["lex", "trim", "split", "sum", "sort", "show", "test"];
+    let of = |n: usize| if n < 3 { "parse" } else { "count" };
+    let mut wanted = vec!["first".to_owned()];
+    wanted
+        .extend(titles.iter().enumerate().map(|(n, it)| format!("{}.{it}: The {it} of it", of(n))));
+    wanted.push("docs: Say how it is used".to_owned());
+    assert_eq!(landed.lines().collect::<Vec<_>>(), wanted, "{}", world.transcript());
+    let ls = world.taskd(&["ls", "-a"]).ok();
+    assert!(ls.contains("landed 8 today"), "{ls}");
+    assert!(ls.contains("named 3 specs") && ls.contains("named 4 specs"), "{ls}");
+    let prompts = prompts(&world, "p1.parse.trim");
+    for said in ["Words are counted.", "Bit by bit.", "Write trim.txt."] {
+        assert!(prompts[0].contains(said), "{}", prompts[0]);
+    }
+    assert!(!prompts[0].contains("Write lex.txt."), "what is its sibling's is not its own");
+}
+
+/// Proves N11, P-21: a document that is not there, changes other files, lacks a section, says what is
+/// for people to say or names nothing is never right, whatever the loop claims; after one repair that
+/// does not help a person is asked, and told what is wrong.
+#[test]
+fn a_wrong_document_is_repaired_once_and_then_a_person_is_asked() {
+    let mut world = World::new();
+    let bad = "---\nland: never\n---\n## Summary\nIt.\n\n## phase a: One\nneeds: b\n\nx\n\n## phase b: Two\nagent: ./x.sh\n\ny\n";
+    let plan = PLAN.replace("type: ralph\n", "");
+    let loops = [
+        ("plan".to_owned(), vec![writes("taskd-plan.md", &plan), nothing(), nothing()]),
+        ("parse".to_owned(), vec![writes("other.txt", "x\n"), writes("taskd-spec.md", bad)]),
+    ];
+    let model = script(&world, &loops);
+    world.start();
+    plan_new(&world, &model);
+    world.taskd(&["approve", "p1.plan"]).ok();
+    let it = world.until_status("p1.parse", &[Status::Blocked, Status::Complete]);
+    assert_eq!(it.reason, Some(Reason::Malformed), "{}", world.transcript());
+    assert_eq!(it.iteration, 2);
+    let first = it.iterations[0].log.map(|it| large_blob(&world, &it.to_string()));
+    let first = first.expect("the gate said why");
+    assert!(
+        first.contains("only taskd-spec.md may change; take back what was done to other.txt"),
+        "{first}"
+    );
+    assert!(first.contains("there is no taskd-spec.md"), "{first}");
+    let second = it.iterations[1].log.map(|it| large_blob(&world, &it.to_string()));
+    let second = second.expect("the gate said why");
+    for said in [
+        "the front matter may set `plan` alone",
+        "who works on `b` is for people to say",
+        "line 6: a phase has no `needs`",
+    ] {
+        assert!(second.contains(said), "{said}: {second}");
+    }
+    let told = prompts(&world, "p1.parse");
+    assert!(told[1].contains("there is no taskd-spec.md"), "the repair is told: {}", told[1]);
+    assert_eq!(world.view().loops.len(), 4, "it has named nothing");
+}
+
+/// Proves T2.1x: a plan that a person sends back is written anew with the note, and reviewed anew.
+#[test]
+fn a_plan_is_sent_back_with_a_note() {
+    let mut world = World::new();
+    let small = PLAN.replace("type: ralph\n", "").replace("\n\nSplit", "\ntype: ralph\n\nSplit");
+    let only = small.split("## spec count").next().expect("text").to_owned();
+    let loops = [
+        (
+            "plan".to_owned(),
+            vec![
+                writes("taskd-plan.md", PLAN),
+                nothing(),
+                nothing(),
+                writes("taskd-plan.md", &only),
+                nothing(),
+                nothing(),
+            ],
+        ),
+        ("parse".to_owned(), vec![writes("parse.txt", "x\n")]),
+    ];
+    let model = script(&world, &loops);
+    world.start();
+    plan_new(&world, &model);
+    world.taskd(&["reject", "p1.plan", "-m", "only the parser, please"]).ok();
+    world.until("the plan to wait for a person again", |view| {
+        view.loops.values().any(|it| it.iteration == 6 && it.doing == Doing::ReadyToLand)
+    });
+    let told = prompts(&world, "p1.plan");
+    assert!(told[3].contains("only the parser, please"), "{}", told[3]);
+    world.taskd(&["approve", "p1.plan"]).ok();
+    world.taskd(&["wait", "p1"]).ok();
     let landed = world.git(&["log", "--format=%s", "main"]);
-    println!("{landed}");
-    println!("{}", world.taskd(&["ls", "-a"]).ok());
+    assert_eq!(landed, "parse: Split into words\nfirst\n");
+}
+
+/// A document without `## spec` is a request: `plan submit` has a plan written for it.
+#[test]
+fn a_document_without_specs_is_a_request() {
+    let mut world = World::new();
+    let model = whole(&world);
+    world.start();
+    world.submit(&format!("---\nmodel: {model}\ngate: sh test.sh\n---\nCount the words.\n"));
+    world.until("the plan to wait for a person", |view| {
+        view.loops.values().any(|it| it.name == "p1.plan" && it.doing == Doing::ReadyToLand)
+    });
 }
