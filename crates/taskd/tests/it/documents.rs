@@ -46,6 +46,15 @@ fn nothing() -> String {
     "{turns: [{say: it is right}]}".to_owned()
 }
 
+/// A world whose prompts are so long that each is a file, which a test can read.
+fn wordy() -> World {
+    let world = World::new();
+    world.write("AGENTS.md", &"A line of advice that says nothing.\n".repeat(2_000));
+    world.git(&["add", "-A"]);
+    world.git(&["commit", "-q", "-m", "advice"]);
+    world
+}
+
 /// Submits a request and waits until its plan waits for a person.
 fn plan_new(world: &World, model: &str) {
     let how = ["--gate", "sh test.sh", "--land", "on-gate", "-d"];
@@ -93,7 +102,7 @@ fn prompts(world: &World, name: &str) -> Vec<String> {
 /// who codes is told what stands in the documents above, whose worktrees are gone.
 #[test]
 fn a_request_becomes_landed_work() {
-    let mut world = World::new();
+    let mut world = wordy();
     let model = whole(&world);
     world.start();
     plan_new(&world, &model);
@@ -107,7 +116,7 @@ fn a_request_becomes_landed_work() {
     let landed = world.git(&["log", "--format=%s", "--reverse", "main"]);
     let titles = ["lex", "trim", "split", "sum", "sort", "show", "test"];
     let of = |n: usize| if n < 3 { "parse" } else { "count" };
-    let mut wanted = vec!["first".to_owned()];
+    let mut wanted = vec!["first".to_owned(), "advice".to_owned()];
     wanted
         .extend(titles.iter().enumerate().map(|(n, it)| format!("{}.{it}: The {it} of it", of(n))));
     wanted.push("docs: Say how it is used".to_owned());
@@ -127,7 +136,7 @@ fn a_request_becomes_landed_work() {
 /// does not help a person is asked, and told what is wrong.
 #[test]
 fn a_wrong_document_is_repaired_once_and_then_a_person_is_asked() {
-    let mut world = World::new();
+    let mut world = wordy();
     let bad = "---\nland: never\n---\n## Summary\nIt.\n\n## phase a: One\nneeds: b\n\nx\n\n## phase b: Two\nagent: ./x.sh\n\ny\n";
     let plan = PLAN.replace("type: ralph\n", "");
     let loops = [
@@ -141,15 +150,14 @@ fn a_wrong_document_is_repaired_once_and_then_a_person_is_asked() {
     let it = world.until_status("p1.parse", &[Status::Blocked, Status::Complete]);
     assert_eq!(it.reason, Some(Reason::Malformed), "{}", world.transcript());
     assert_eq!(it.iteration, 2);
-    let first = it.iterations[0].log.map(|it| large_blob(&world, &it.to_string()));
-    let first = first.expect("the gate said why");
-    assert!(
-        first.contains("only taskd-spec.md may change; take back what was done to other.txt"),
-        "{first}"
-    );
-    assert!(first.contains("there is no taskd-spec.md"), "{first}");
-    let second = it.iterations[1].log.map(|it| large_blob(&world, &it.to_string()));
-    let second = second.expect("the gate said why");
+    let told = prompts(&world, "p1.parse");
+    for said in [
+        "only taskd-spec.md may change; take back what was done to other.txt",
+        "there is no taskd-spec.md",
+    ] {
+        assert!(told[1].contains(said), "the repair is told: {}", told[1]);
+    }
+    let second = world.taskd(&["logs", "p1.parse"]).ok();
     for said in [
         "the front matter may set `plan` alone",
         "who works on `b` is for people to say",
@@ -157,15 +165,13 @@ fn a_wrong_document_is_repaired_once_and_then_a_person_is_asked() {
     ] {
         assert!(second.contains(said), "{said}: {second}");
     }
-    let told = prompts(&world, "p1.parse");
-    assert!(told[1].contains("there is no taskd-spec.md"), "the repair is told: {}", told[1]);
     assert_eq!(world.view().loops.len(), 4, "it has named nothing");
 }
 
 /// Proves T2.1x: a plan that a person sends back is written anew with the note, and reviewed anew.
 #[test]
 fn a_plan_is_sent_back_with_a_note() {
-    let mut world = World::new();
+    let mut world = wordy();
     let small = PLAN.replace("type: ralph\n", "").replace("\n\nSplit", "\ntype: ralph\n\nSplit");
     let only = small.split("## spec count").next().expect("text").to_owned();
     let loops = [
@@ -194,7 +200,7 @@ fn a_plan_is_sent_back_with_a_note() {
     world.taskd(&["approve", "p1.plan"]).ok();
     world.taskd(&["wait", "p1"]).ok();
     let landed = world.git(&["log", "--format=%s", "main"]);
-    assert_eq!(landed, "parse: Split into words\nfirst\n");
+    assert_eq!(landed, "parse: Split into words\nadvice\nfirst\n");
 }
 
 /// A document without `## spec` is a request: `plan submit` has a plan written for it.

@@ -22,6 +22,8 @@ use std::{
 use nix::{sys::stat::Mode, unistd::mkfifo};
 use taskd_model::{Event, LoopId, Outcome, Record, Work};
 
+pub(crate) use prompts::large_blob;
+
 use crate::support::{Door, World};
 
 /// Longest these tests wait for a program to say something or to end.

@@ -113,7 +113,7 @@ fn a_native_prompt_holds_the_repositorys_instructions_and_the_results_of_tools()
 }
 
 /// A blob too large for the database is a file that is named by its digest.
-pub(super) fn large_blob(world: &World, digest: &str) -> String {
+pub(crate) fn large_blob(world: &World, digest: &str) -> String {
     let path = world.state().join("blobs").join(&digest[..2]).join(&digest[2..]);
     fs::read_to_string(&path).unwrap_or_else(|why| panic!("{}: {why}", path.display()))
 }
