@@ -201,6 +201,7 @@ impl Config {
                 call_deadline_ms: from.amount("retry.deadline"),
                 silence_max_ms: from.amount("retry.silence"),
                 batch: from.count("land.batch"),
+                max_behind: from.count("work.max_behind"),
                 ..Limits::default()
             },
             run: LoopLimits {
