@@ -322,6 +322,8 @@ fn working_step(state: &State, engine: &LoopEngine) -> Option<Event> {
         (Status::Rebasing, false) => {
             Some(status(Status::Rebasing, Status::Running, Reason::Rebased))
         }
+        // It is brought onto the newer one, once that is there.
+        (_, true) if waits_for_base(state, engine) => None,
         (_, true) => Some(status(Status::Running, Status::Rebasing, Reason::BaseMoved)),
         (_, false) => next_step(state, engine),
     }

@@ -151,7 +151,7 @@ impl World {
             output_tokens_per_minute: self.rng.below(3) * 5_000,
             silence_max_ms: self.rng.between(1_000, 600_000),
             call_deadline_ms: self.rng.between(1_000, 600_000),
-            batch: self.rng.small(1, 3),
+            batch: self.rng.small(1, 2),
         };
         self.input(&Input::Limits(limits));
     }
