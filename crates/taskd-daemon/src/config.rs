@@ -18,7 +18,7 @@ mod tests;
 
 pub(crate) use error::{ConfigError, ConfigProblem};
 pub(crate) use keys::{KeyDoc, keys};
-pub(crate) use load::{Places, load};
+pub(crate) use load::{PROJECT_FILE, Places, load};
 
 use layers::{Setting, Settings};
 

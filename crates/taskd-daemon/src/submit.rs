@@ -5,6 +5,7 @@
 
 mod accept;
 mod agents;
+mod gate;
 mod mode;
 mod remote;
 mod types;
@@ -15,19 +16,18 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 use taskd_api::{ApiError, codes, v1};
 use taskd_git::{Probe, Repo, probe};
 use taskd_model::{
-    Actor, Command, Digest, GateDoc, GateSettings, Input, LandPolicy, Oid, PlanDoc, PlanHead,
-    Priority, ProjectId, SpecDoc, SpecHead, Worker, encode_doc,
+    Actor, Command, Digest, GateDoc, Input, LandPolicy, Oid, PlanDoc, PlanHead, Priority,
+    ProjectId, SpecDoc, SpecHead, Worker, encode_doc,
 };
 use taskd_tools::agents::Presets;
 
+use self::gate::Base;
 use crate::{
     config::Config,
-    detect,
     loop_type::{self, Types},
     models,
     plan_file::{self, Document, PlanFile, PlanKeys, PlanSpec, REQUEST_REFUSED},
     problem::Problem,
-    protect,
     runner::{Context, chain},
 };
 
@@ -207,7 +207,11 @@ impl<'a> Look<'a> {
         if let Err(error) = crate::runner::identity(&repo) {
             self.problem(chain(&error), "commits are made in your name");
         }
-        let gate = self.gate(&plan.head, &config, &repo, base);
+        let gate = self.gate(
+            &plan.head,
+            &config,
+            &Base { repo: &repo, root: &probe.root, target: &target, commit: base },
+        );
         let specs = self.specs(&plan, &types, &config, gate.as_ref());
         let (Some(gate), true) = (gate, self.problems.iter().all(|it| it.warning)) else {
             return self.answer();
@@ -255,62 +259,6 @@ impl<'a> Look<'a> {
         named
             .or_else(|| head.target.as_ref().map(|it| it.value.clone()))
             .unwrap_or_else(|| probe.default_target.clone())
-    }
-
-    /// What decides: flag, then plan, then configuration. Nothing is never taken for a gate.
-    fn gate(
-        &mut self,
-        head: &PlanKeys,
-        config: &Config,
-        repo: &Repo,
-        base: Oid,
-    ) -> Option<GateDoc> {
-        if self.options.no_gate {
-            return Some(GateDoc { origin: "--no-gate".to_owned(), ..GateDoc::default() });
-        }
-        let flag = self
-            .options
-            .gate
-            .clone()
-            .map(|run| GateSettings { run: vec![run], ..GateSettings::default() });
-        let of_plan = head.gate.as_ref().map(|it| it.value.clone());
-        let of_config = config.gate.clone();
-        let origin = if flag.is_some() {
-            "--gate".to_owned()
-        } else if of_plan.as_ref().is_some_and(|it| !it.run.is_empty()) {
-            "the plan".to_owned()
-        } else {
-            config.origin("gate.command").unwrap_or("configuration").to_owned()
-        };
-        let merged = flag.unwrap_or_default().over(of_plan.unwrap_or_default()).over(of_config);
-        for glob in merged.protect.iter().flatten() {
-            if let Some(wrong) = protect::wrong(glob) {
-                let what = format!("`{glob}` in `protect` is no glob: {wrong}");
-                self.problem(what, "write globs from the repository's root, as `tests/**`");
-            }
-        }
-        if !merged.run.is_empty() {
-            return Some(GateDoc {
-                quick: merged.quick,
-                run: merged.run,
-                timeout_ms: merged.timeout_ms.unwrap_or_default(),
-                retries: merged.retries.unwrap_or_default(),
-                protect: merged.protect.unwrap_or_default(),
-                origin,
-            });
-        }
-        let proposals = propose(repo, base);
-        match proposals.first() {
-            Some(it) => {
-                let what = format!("no gate is set; {} suggests `{}`", it.reason, it.command);
-                self.problem(what, format!("--gate '{}'", it.command));
-            }
-            None => self.problem(
-                "no gate is set, and nothing in the repository suggests one",
-                "--gate 'COMMAND', gate.command in .taskd/config.toml, or --no-gate",
-            ),
-        }
-        None
     }
 
     fn specs(
@@ -569,17 +517,6 @@ fn in_need_order(specs: &[PlanSpec]) -> Vec<usize> {
 
 fn small(n: usize) -> u16 {
     u16::try_from(n).expect("the parser allows fewer specs")
-}
-
-/// What the repository itself suggests as a gate.
-fn propose(repo: &Repo, base: Oid) -> Vec<detect::Proposal> {
-    let read = |name: &str| {
-        let bytes = repo.file_at(base, name.as_ref()).ok().flatten()?;
-        Some(String::from_utf8_lossy(&bytes).into_owned())
-    };
-    let names: Vec<String> =
-        detect::NAMES.iter().filter(|it| read(it).is_some()).map(|it| (*it).to_owned()).collect();
-    detect::propose(&names, read)
 }
 
 fn as_problem(it: &Problem) -> v1::Problem {
