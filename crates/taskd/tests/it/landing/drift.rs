@@ -368,7 +368,7 @@ fn an_iteration_does_not_begin_on_a_base_that_is_too_old() {
         it.iterations.first().is_some_and(|it| it.verdict.is_some())
     });
     let why = world.taskd(&["why", "p1.two"]).ok();
-    let waits = "p1.two waits for the new main, 3 commits ahead (work.max_behind 2)";
+    let waits = "for the new main, 3 commits ahead (work.max_behind 2)";
     assert!(why.contains(waits), "{why}\n{}", world.transcript());
     assert!(world.taskd(&["ls"]).ok().contains("3 behind"));
     assert_eq!(world.row("p1.two").iteration, 1);
