@@ -84,6 +84,8 @@ impl Client {
         submit: SubmitRequest => SubmitResponse;
         /// Acts on loops, plans, projects or the daemon.
         act: ActRequest => ActResponse;
+        /// The first prompt of what would be submitted.
+        render_prompt: RenderPromptRequest => RenderPromptResponse;
         /// What the view does not hold about a loop or plan.
         show: ShowRequest => ShowResponse;
         /// Why something does not go on.

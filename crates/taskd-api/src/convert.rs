@@ -194,6 +194,7 @@ impl From<&model::View> for v1::View {
             effects: it.effects.iter().map(|(id, it)| effects::write(*id, it)).collect(),
             totals: write_totals(&it.totals),
             day: Some((&it.day).into()),
+            disk: Some((&it.disk).into()),
         }
     }
 }
@@ -220,6 +221,43 @@ impl TryFrom<v1::View> for model::View {
             effects: it.effects.into_iter().map(effects::read).collect::<Result<_, _>>()?,
             totals: totals(&it.totals)?,
             day: need(it.day, "View.day")?.into(),
+            disk: it.disk.map(Into::into).unwrap_or_default(),
         })
+    }
+}
+
+impl From<&model::Disk> for v1::Disk {
+    fn from(it: &model::Disk) -> Self {
+        let room = match it.room {
+            model::Room::Enough => v1::Room::Enough,
+            model::Room::Low => v1::Room::Low,
+            model::Room::Full => v1::Room::Full,
+        };
+        Self {
+            room: room.into(),
+            free_bytes: it.free_bytes,
+            again_bytes: it.again_bytes,
+            used_bytes: it.used_bytes,
+            quota_bytes: it.quota_bytes,
+            place: it.place.clone(),
+        }
+    }
+}
+
+impl From<v1::Disk> for model::Disk {
+    fn from(it: v1::Disk) -> Self {
+        let room = match it.room() {
+            v1::Room::Enough | v1::Room::Unspecified => model::Room::Enough,
+            v1::Room::Low => model::Room::Low,
+            v1::Room::Full => model::Room::Full,
+        };
+        Self {
+            room,
+            free_bytes: it.free_bytes,
+            again_bytes: it.again_bytes,
+            used_bytes: it.used_bytes,
+            quota_bytes: it.quota_bytes,
+            place: it.place,
+        }
     }
 }

@@ -147,6 +147,7 @@ macro_rules! service {
 
 service! {
     submit: SubmitRequest => SubmitResponse;
+    render_prompt: RenderPromptRequest => RenderPromptResponse;
     checkpoints: CheckpointsRequest => CheckpointsResponse;
     rewind: RewindRequest => RewindResponse;
     undo: UndoRequest => UndoResponse;

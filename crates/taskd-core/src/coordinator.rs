@@ -180,6 +180,7 @@ impl Coordinator {
             }
             Event::DaemonStarted { .. }
             | Event::DaemonStopped
+            | Event::DiskChanged { .. }
             | Event::WorkParked
             | Event::WorkUnparked
             | Event::LimitsSet { .. }
@@ -243,6 +244,12 @@ impl Coordinator {
             Input::Limits(limits) => {
                 if limits != self.state.limits() {
                     let event = Event::LimitsSet { limits: limits.clone() };
+                    self.emit(now, Actor::Daemon, None, event);
+                }
+            }
+            Input::Disk(disk) => {
+                if disk.room != self.state.disk().room {
+                    let event = Event::DiskChanged { disk: disk.clone() };
                     self.emit(now, Actor::Daemon, None, event);
                 }
             }

@@ -5,7 +5,7 @@
 pub(crate) mod lane;
 
 use taskd_model::{
-    Event, Evidence, LandPolicy, Limit, LoopId, Owner, PlanId, PrepareMode, QueueOp, Reason,
+    Event, Evidence, LandPolicy, Limit, LoopId, Owner, PlanId, PrepareMode, QueueOp, Reason, Room,
     Status, Time, Work,
 };
 
@@ -44,7 +44,7 @@ pub(crate) fn next_event(state: &State, now: Time) -> Option<Step> {
 pub(crate) fn next_deadline(state: &State) -> Option<Time> {
     let renewal = state.index().renewals.first().map(|(at, _)| *at);
     let due = state.index().due.first().map(|(at, _)| *at).into_iter().chain(renewal).min();
-    if state.is_parked() {
+    if state.rests() {
         return due;
     }
     let admission =
@@ -78,9 +78,10 @@ fn due(state: &State, now: Time) -> Option<Step> {
     }
     let engine = &state.loops()[&id];
     let plan = state.plan(id.plan());
-    let event = if engine.time_runs() && plan.deadline() <= now {
+    let counts = state.time_counts();
+    let event = if counts && engine.time_runs() && plan.deadline() <= now {
         Event::LimitReached { limit: Limit::PlanTime }
-    } else if engine.deadline().is_some_and(|it| it <= now) {
+    } else if counts && engine.deadline().is_some_and(|it| it <= now) {
         Event::LimitReached { limit: Limit::Time }
     } else {
         Event::DeferralOver
@@ -123,7 +124,7 @@ fn first_lane_step(state: &State) -> Option<Step> {
     state.index().lanes.iter().find_map(step)
 }
 
-/// Parked work may end, but nothing of it starts or goes on.
+/// Work that rests may end, but nothing of it starts or goes on.
 fn may_follow(state: &State, event: &Event) -> bool {
     let ends = if let Event::StatusChanged { to, .. } = event {
         !matches!(to, Status::Running | Status::Rebasing)
@@ -133,18 +134,20 @@ fn may_follow(state: &State, event: &Event) -> bool {
             Event::QueueLeft { .. } | Event::PlanEnded { .. } | Event::LimitReached { .. }
         )
     };
-    ends || !state.is_parked()
+    ends || !state.rests()
 }
 
 fn admit_gate(state: &State) -> Option<Step> {
-    if state.is_parked() || !state.has_gate_slot() {
+    if state.rests() || !state.has_gate_slot() {
         return None;
     }
     // Candidates first: they are nearest to landing. Then bases, which everybody waits for.
     if let Some(lane) = state.index().lane_gates.first() {
         return lane_wants_gate(state, lane).map(|event| (None, event));
     }
-    if let Some(plan) = state.index().checks.first() {
+    if let Some(plan) = state.index().checks.first()
+        && state.disk().room == Room::Enough
+    {
         let work = Work::CheckBase { base: state.plan(*plan).integration };
         return Some((None, Event::EffectStarted { owner: Owner::Plan(*plan), work }));
     }
@@ -155,7 +158,7 @@ fn admit_gate(state: &State) -> Option<Step> {
 }
 
 fn admit_call(state: &State, now: Time) -> Option<Step> {
-    if state.is_parked() {
+    if state.rests() {
         return None;
     }
     let (bucket, call) = state.index().calls.iter().find_map(|(name, waiters)| {
@@ -198,7 +201,7 @@ fn call_work(engine: &LoopEngine, bucket: &str, call: &NextCall, cap: &Cap) -> W
 const RESERVED_WAIT_MS: u64 = 5_000;
 
 fn admit_agent(state: &State, now: Time) -> Option<Step> {
-    if state.is_parked() || !state.has_agent_slot() {
+    if state.rests() || !state.has_agent_slot() {
         return None;
     }
     let may = |id: &LoopId| state.recess(&state.loops()[id]).is_none_or(|it| it.may_start(now));
@@ -212,7 +215,7 @@ fn admit_agent(state: &State, now: Time) -> Option<Step> {
 }
 
 fn admit_loop(state: &State) -> Option<Step> {
-    if state.is_parked() || !state.has_loop_slot() {
+    if state.rests() || !state.has_loop_slot() {
         return None;
     }
     let (_, _, id) = *state.index().slots.first()?;

@@ -39,7 +39,7 @@ pub(crate) fn detour_of(engine: &LoopEngine) -> Option<Detour> {
 
 /// A loop that waits in mid-iteration for a model that will not be there soon, and goes to another.
 pub(crate) fn detour(state: &State, now: Time) -> Option<Step> {
-    if state.is_parked() {
+    if state.rests() {
         return None;
     }
     state.index().detours.iter().find_map(|(detour, loops)| {

@@ -133,6 +133,11 @@ impl Index {
         }
     }
 
+    /// Whether `id` has a loop slot, as indexed.
+    pub(crate) fn has_slot(&self, id: LoopId) -> bool {
+        self.keys.get(&id).is_some_and(|it| it.slot)
+    }
+
     /// What `id` wants, as indexed.
     pub(crate) fn want(&self, id: LoopId) -> &Want {
         self.keys.get(&id).map_or(&Want::Nothing, |it| &it.want)

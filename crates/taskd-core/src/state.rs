@@ -12,13 +12,14 @@ mod landing;
 mod lost;
 mod money;
 mod relay;
+mod room;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde::{Deserialize, Serialize};
 use taskd_model::{
-    Amount, Digest, EffectId, Hold, Limits, LoopId, Oid, Owner, PlanId, ProjectId, QueueEnd,
-    QueueOp, Seq, TestCounts, Time, Usage, Work,
+    Amount, Digest, Disk, EffectId, Hold, Limits, LoopId, Oid, Owner, PlanId, ProjectId, QueueEnd,
+    QueueOp, Room, Seq, TestCounts, Time, Usage, Work,
 };
 
 use crate::{
@@ -149,6 +150,12 @@ pub(crate) struct State {
     now: Time,
     limits: Limits,
     parked: bool,
+    /// The room on the disk, as measured last.
+    #[serde(default)]
+    disk: Disk,
+    /// Since when there is no room: nobody's time runs.
+    #[serde(default)]
+    full_since: Option<Time>,
     /// The last daemon said goodbye.
     stopped: bool,
     projects: BTreeMap<ProjectId, Project>,
@@ -193,6 +200,8 @@ impl State {
             now: Time(0),
             limits: Limits::default(),
             parked: false,
+            disk: Disk::default(),
+            full_since: None,
             stopped: false,
             projects: BTreeMap::new(),
             by_git_dir: BTreeMap::new(),
@@ -226,6 +235,20 @@ impl State {
 
     pub(crate) fn is_parked(&self) -> bool {
         self.parked
+    }
+
+    pub(crate) fn disk(&self) -> &Disk {
+        &self.disk
+    }
+
+    /// Nothing goes on that is at a safe point: a person said so, or there is no room for it.
+    pub(crate) fn rests(&self) -> bool {
+        self.parked || self.disk.room == Room::Full
+    }
+
+    /// The time of loops and plans runs: it does not while there is no room for anything.
+    pub(crate) fn time_counts(&self) -> bool {
+        self.full_since.is_none()
     }
 
     pub(crate) fn project(&self, id: ProjectId) -> Option<&Project> {
@@ -312,7 +335,7 @@ impl State {
     }
 
     pub(crate) fn has_loop_slot(&self) -> bool {
-        self.index.active < self.limits.loops
+        self.index.active < self.limits.loops && self.disk.room == Room::Enough
     }
 
     /// The target's tip as last seen or moved by us.

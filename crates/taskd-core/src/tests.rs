@@ -14,6 +14,7 @@ mod people;
 mod provider;
 mod queue;
 mod recovery;
+mod room;
 mod scheduling;
 mod too_large;
 mod tools;
@@ -71,7 +72,7 @@ impl Play {
         match &words[1..] {
             [name, "to", verb] => self.go_to(name, verb),
             words => {
-                let arranged = self.arranged(words);
+                let arranged = self.arranged(words).or_else(|| room::input(words));
                 let input = arranged.unwrap_or_else(|| self.parse(words));
                 self.input(&input);
             }
@@ -314,6 +315,7 @@ impl Play {
                     .unwrap_or_default(),
                 type_name: "ralph".to_owned(),
                 left_out: Vec::new(),
+                touches: setting("touches").map(str::to_owned).into_iter().collect(),
                 limits,
             });
             let id = LoopId { spec: SpecId { plan, index }, run: 1 };
@@ -480,6 +482,7 @@ fn outcome(verb: &str, args: &[&str]) -> Outcome {
         "held" => Outcome::PublishHeld { why: "src/lib.rs has changes".to_owned() },
         "429" | "limit" => failed(refused(args)),
         "fails" | "call-fails" => failed(Failure::Transient),
+        "no-room" => room::ended(),
         "fails-for-good" => failed(Failure::Permanent),
         "too-large" => failed(Failure::TooLarge),
         "unauthorized" => failed(Failure::Auth),

@@ -2,7 +2,7 @@
 
 mod calls;
 
-use taskd_model::{LoopId, Status, Time, Worker};
+use taskd_model::{LoopId, Room, Status, Time, Worker};
 
 use crate::{
     Coordinator, Evidence, Want, WhyRow, decide,
@@ -44,6 +44,9 @@ impl Coordinator {
             let text = format!("{name} is parked with everything else; `taskd resume --all`");
             return (row(text, None), None);
         }
+        if let Some(text) = self.why_disk(engine, &name) {
+            return (row(text, None), None);
+        }
         match engine.status {
             Status::Draft => {
                 let text = format!("{name} waits for the gate to pass on the untouched base");
@@ -58,7 +61,14 @@ impl Coordinator {
                     let need_name = self.name_of(need);
                     (row(format!("{name} waits for {need_name} to pass"), None), Some(need))
                 }
-                None => (row(format!("{name} waits for a loop slot"), None), None),
+                None => match self.state().held_by(engine) {
+                    Some((other, glob)) => {
+                        let other_name = self.name_of(other);
+                        let text = format!("{name} waits for {other_name}, which works on {glob}");
+                        (row(text, None), Some(other))
+                    }
+                    None => (row(format!("{name} waits for a loop slot"), None), None),
+                },
             },
             Status::Paused => (row(format!("{name} was paused by a person"), None), None),
             Status::Blocked => {
@@ -72,6 +82,23 @@ impl Coordinator {
                 (row(format!("{name} is {}: {reason}", engine.status), None), None)
             }
         }
+    }
+
+    /// What it cannot do for want of room on the disk, if that is what it waits for.
+    fn why_disk(&self, engine: &LoopEngine, name: &str) -> Option<String> {
+        let disk = self.state().disk();
+        let shortage = disk.shortage()?;
+        let waits = match engine.status {
+            Status::Draft => true,
+            Status::Pending => self.missing_need(engine.id).is_none(),
+            Status::Running | Status::Rebasing => disk.room == Room::Full && engine.is_quiet(),
+            Status::Paused
+            | Status::Blocked
+            | Status::Complete
+            | Status::Failed
+            | Status::Stopped => false,
+        };
+        waits.then(|| format!("{name} waits for the disk: {shortage}; `taskd gc`"))
     }
 
     fn why_running(&self, engine: &LoopEngine, name: &str, now: Time) -> (WhyRow, Option<LoopId>) {

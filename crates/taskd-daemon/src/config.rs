@@ -79,6 +79,8 @@ pub(crate) struct Config {
     pub(crate) plan_budget_micros: u64,
     /// `[plan] tokens`: tokens of all loops of a plan; 0 is no limit. Default 0.
     pub(crate) plan_tokens: u64,
+    /// `[plan] touches`: specs whose `touches` overlap work one after another. Default: true.
+    pub(crate) serialise_touches: bool,
     /// `[gate]`: what decides whether work passes, where it says so. The timeout is always set, by
     /// default to 15 min.
     pub(crate) gate: GateSettings,
@@ -112,6 +114,10 @@ pub(crate) struct Config {
     pub(crate) git_remote: Option<String>,
     /// `[git] fetch`: how often it is fetched, in milliseconds. Default 60 s.
     pub(crate) git_fetch_ms: u64,
+    /// `[disk] floor`: free space below which nothing new starts, in bytes. Default 2 GB.
+    pub(crate) disk_floor_bytes: u64,
+    /// `[disk] quota`: what the state directory may take, in bytes; 0 is no quota. Default 0.
+    pub(crate) disk_quota_bytes: u64,
     /// `[gc] keep`: how long clean worktrees of landed work stay, in milliseconds. Default 7 d.
     pub(crate) gc_keep_ms: u64,
     /// `[agent] idle`: silence, without a file changed, after which an external agent is stopped,
@@ -215,6 +221,7 @@ impl Config {
             plan_time_ms: from.amount("plan.time"),
             plan_budget_micros: from.amount("plan.budget"),
             plan_tokens: from.tokens("plan.tokens"),
+            serialise_touches: from.text("plan.touches").as_deref() != Some("ignore"),
             gate: GateSettings {
                 quick: from.text("gate.quick"),
                 run: from.texts("gate.command").unwrap_or_default(),
@@ -237,6 +244,8 @@ impl Config {
             git_poll_ms: from.amount("git.poll"),
             git_remote: from.text("git.remote"),
             git_fetch_ms: from.amount("git.fetch"),
+            disk_floor_bytes: from.amount("disk.floor"),
+            disk_quota_bytes: from.amount("disk.quota"),
             gc_keep_ms: from.amount("gc.keep"),
             agent_idle_ms: from.amount("agent.idle"),
             agent_processes: from.count("agent.processes"),

@@ -28,6 +28,7 @@ use tracing::{error, info, warn};
 
 use crate::{
     config::{self, Config},
+    disk,
     driver::{Driver, Inbox, Replayed, replay},
     gateway, gc, health,
     hub::Hub,
@@ -46,6 +47,8 @@ use crate::{
 const DEFAULT_GRACE: Duration = Duration::from_secs(10);
 /// How long a lock is waited for whose holder is dead.
 const DEAD_LOCK: Duration = Duration::from_secs(2);
+/// Room kept for events that happen while the disk is full.
+const RESERVE_BYTES: u64 = 32 << 20;
 /// Exit code of a daemon that failed inside.
 const EXIT_SOFTWARE: i32 = 70;
 
@@ -87,7 +90,11 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     make_private(&options.paths.state)?;
     make_private(&options.paths.run_dir())?;
     private_dir(&options.paths.tmp_dir()).context("the place for temporary files")?;
-    let stamp = StoreOptions { stamp: build_stamp(), ..StoreOptions::default() };
+    let stamp = StoreOptions {
+        stamp: build_stamp(),
+        reserve_bytes: RESERVE_BYTES,
+        ..StoreOptions::default()
+    };
     let (store, recovered) = match open_store(&options.paths.state, &stamp) {
         Ok(opened) => opened,
         Err(StoreError::Locked { pid, .. }) => {
@@ -290,6 +297,7 @@ fn start(
             () = watcher::watch(Arc::clone(&watching), poll) => {}
             () = watcher::remote::follow(Arc::clone(&watching)) => {}
             () = gc::now_and_then(Arc::clone(&watching)) => {}
+            () = disk::watch(Arc::clone(&watching)) => {}
             () = place::keep(Arc::clone(&watching)) => {}
             () = pool::keep(watching) => {}
             () = stopped.cancelled() => {}
@@ -340,6 +348,8 @@ async fn welcome(
     ctx.handle.input(Input::Limits(limits)).await?.map_err(|it| anyhow!(it.to_string()))?;
     let started = Input::Started { version };
     ctx.handle.input(started).await?.map_err(|it| anyhow!(it.to_string()))?;
+    ctx.begin_with_disk().await;
+    ctx.look_at_disk().await;
     unpark(ctx, options.resume || !stopped.exists()).await?;
     fs::remove_file(&stopped).ok();
     write_facts(options, facts)?;
@@ -543,6 +553,7 @@ pub(crate) async fn reload(ctx: &Arc<Context>) -> Result<Vec<String>, ApiError> 
     let before = std::mem::replace(&mut *lock(&ctx.config), Arc::clone(&config));
     let reply = ctx.handle.input(Input::Limits(config.limits())).await;
     reply.map_err(|it| ApiError::new(codes::INTERNAL, it.to_string()))?.ok();
+    ctx.disk.scan_soon();
     let changed =
         config.entries().zip(before.entries()).filter(|(new, old)| new.value != old.value);
     Ok(changed.map(|(new, _)| new.doc.key.to_owned()).collect())

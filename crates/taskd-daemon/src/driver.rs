@@ -446,6 +446,7 @@ fn concerned(input: &Input, core: &Coordinator) -> Option<LoopId> {
         Input::Started { .. }
         | Input::Stopped
         | Input::Limits(_)
+        | Input::Disk(_)
         | Input::Command { .. }
         | Input::MainSeen { .. }
         | Input::LandingSeen { .. }

@@ -6,6 +6,7 @@
 mod config;
 pub mod daemon;
 mod detect;
+mod disk;
 mod driver;
 mod findings;
 mod gateway;
@@ -23,5 +24,6 @@ mod protect;
 mod runner;
 mod service;
 mod submit;
+pub mod types;
 mod watcher;
 mod yaml;

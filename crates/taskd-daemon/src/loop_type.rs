@@ -23,14 +23,17 @@ pub(crate) const KNOWN_TOOLS: [&str; 8] =
 /// Largest definition, in bytes.
 pub(crate) const MAX_TYPE_BYTES: usize = 256 * 1024;
 
+/// How the paths of built-in types begin.
+pub(crate) const BUILT_IN_FOLDER: &str = "built-in/";
+
 const BUILT_IN: [(&str, &str); 1] = [("built-in/ralph.yaml", include_str!("../types/ralph.yaml"))];
 
 /// Definitions from one place.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Layer {
-    /// Paths, as people call them, and texts. Files that end in neither `.yaml` nor `.yml` are
-    /// passed over; a type is named by its file.
-    pub(crate) files: Vec<(String, String)>,
+    /// Paths, as people call them, and texts, or why there is none. Files that end in neither
+    /// `.yaml` nor `.yml` are passed over; a type is named by its file.
+    pub(crate) files: Vec<(String, Result<String, String>)>,
     /// Whoever wrote the repository wrote them: they may not name keys.
     pub(crate) of_project: bool,
 }
@@ -41,6 +44,17 @@ pub(crate) struct Types {
     good: BTreeMap<String, TypeDoc>,
     /// Types whose definition is wrong, with what is.
     broken: BTreeMap<String, String>,
+    /// The file of each, and what it extends.
+    written: BTreeMap<String, Written>,
+}
+
+/// Where a type is written, whether it can be used or not.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Written {
+    /// The file, as people call it.
+    pub(crate) file: String,
+    /// The type it extends.
+    pub(crate) extends: Option<String>,
 }
 
 /// A loop type that cannot be used.
@@ -101,7 +115,7 @@ pub(crate) enum InputError {
 /// of the same name as a whole.
 #[must_use]
 pub(crate) fn load(layers: &[Layer]) -> (Types, Vec<Problem>) {
-    let files = BUILT_IN.map(|(path, text)| (path.into(), text.into())).into();
+    let files = BUILT_IN.map(|(path, text)| (path.into(), Ok(text.into()))).into();
     let built_in = Layer { files, of_project: false };
     let mut found = Vec::new();
     let mut stray = Vec::new();
@@ -118,7 +132,10 @@ pub(crate) fn load(layers: &[Layer]) -> (Types, Vec<Problem>) {
                 problems.add_hint(Pos::new(1, 1), what, "keep one of the two files");
             }
             if problems.is_empty() {
-                found.push(read::read(name, path, text, layer.of_project));
+                found.push(match text {
+                    Ok(text) => read::read(name, path, text, layer.of_project),
+                    Err(why) => read::unread(name, path, why),
+                });
             } else {
                 stray.append(&mut problems.into_list());
             }
@@ -131,6 +148,11 @@ pub(crate) fn load(layers: &[Layer]) -> (Types, Vec<Problem>) {
 }
 
 impl Types {
+    /// Every type there is, by name, with where it is written; those that cannot be used too.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&str, &Written)> {
+        self.written.iter().map(|(name, it)| (name.as_str(), it))
+    }
+
     /// The type of this name.
     ///
     /// # Errors

@@ -5,6 +5,7 @@
 
 mod agent;
 mod call;
+mod elsewhere;
 mod fault;
 mod gate;
 mod judge;
@@ -57,6 +58,7 @@ use tokio::{
 use tracing::error;
 
 pub(crate) use self::{
+    call::{Asked, composed, instructions_at},
     fault::is_blind,
     gate::{Ran, environment_digest, gate_commands, gate_timeout},
     land::{Following, Moved, before_landing, filtered, move_target},
@@ -67,6 +69,7 @@ pub(crate) use self::{
 };
 use crate::{
     config::Config,
+    disk,
     driver::{Handle, Wanted, panic_text},
     gateway::{Gateway, Told},
     hub::{Hub, Noise},
@@ -126,6 +129,8 @@ pub(crate) struct Context {
     running: Mutex<BTreeMap<EffectId, watch::Sender<bool>>>,
     /// How targets that follow a remote are doing.
     pub(crate) remotes: Remotes,
+    /// How much room there is.
+    pub(crate) disk: disk::Watched,
     /// Who is in loops' worktrees.
     tenancies: tenancy::Tenancies,
     /// Who may move targets of a project, and the checkouts that have them.
@@ -179,6 +184,7 @@ impl Context {
             pool: pool::Pool::default(),
             remotes: Remotes::default(),
             turns: Mutex::default(),
+            disk: disk::Watched::default(),
             tenancies: tenancy::Tenancies::default(),
             running: Mutex::default(),
             checking: tokio::sync::Mutex::default(),
@@ -297,6 +303,7 @@ impl Wanted for Runner {
                 Ok(outcome) => outcome,
                 Err(panic) => job.defect(&panic_text(&*panic)).await,
             };
+            outcome = ctx.ended_with_disk(outcome).await;
             trouble::stamp(&mut outcome, &job.order, since.elapsed());
             if leads_to_iteration(&job.order.work) {
                 // What begins next begins on the target as it is now, whatever the watcher saw.

@@ -147,6 +147,13 @@ impl Taskd for Service {
         answer(submit::submit(self.ctx(), actor, request.into_inner()).await)
     }
 
+    async fn render_prompt(
+        &self,
+        request: Request<v1::RenderPromptRequest>,
+    ) -> Answer<v1::RenderPromptResponse> {
+        answer(submit::render(self.ctx(), request.into_inner()).await)
+    }
+
     async fn act(&self, request: Request<v1::ActRequest>) -> Answer<v1::ActResponse> {
         let actor = Self::actor(&request);
         answer(self.do_act(actor, request.into_inner()).await)

@@ -5,9 +5,11 @@
 
 mod accept;
 mod agents;
+mod elsewhere;
 mod gate;
 mod mode;
 mod remote;
+mod render;
 mod types;
 mod worker;
 
@@ -31,10 +33,14 @@ use crate::{
     runner::{Context, chain},
 };
 
+pub(crate) use render::render;
+
 /// The spec of a plan that came as one sentence.
 const SINGLE_SPEC: &str = "task";
 /// Longest title of a plan that came as one sentence, in characters.
 const MAX_TITLE_CHARS: usize = 100;
+/// Most bytes of globs of what one spec touches: they are part of an event.
+const MAX_TOUCHES_BYTES: usize = 1_000;
 
 /// Everything that was found out about a submission.
 struct Draft {
@@ -216,6 +222,10 @@ impl<'a> Look<'a> {
         let (Some(gate), true) = (gate, self.problems.iter().all(|it| it.warning)) else {
             return self.answer();
         };
+        let of_plan = plan.head.setup.as_ref().map(|it| &it.value).or(config.setup.as_ref());
+        let of_types = specs.iter().filter_map(|(_, it)| it.loop_type.setup.as_ref());
+        let setup: Vec<&str> = of_plan.into_iter().chain(of_types).map(String::as_str).collect();
+        self.problems.extend(elsewhere::remarks(&repo, base, &setup));
         Ok(Ok(self.finish(Found { probe, base, target, plan, single, config, gate, specs })))
     }
 
@@ -321,6 +331,7 @@ impl<'a> Look<'a> {
                 type_name,
                 limits,
                 left_out,
+                touches: touches(&spec.touches, config),
             };
             let doc = SpecDoc {
                 name: spec.id.value.clone(),
@@ -470,6 +481,17 @@ fn gate_key(gate: Option<&GateDoc>, env: &BTreeMap<String, String>) -> Digest {
     let env = encode_doc(&env);
     let gate = gate.map(encode_doc).unwrap_or_default();
     Digest::of_parts(&[&gate, &env])
+}
+
+/// What a spec touches, as far as others shall wait for it. An event holds so much and no more: what
+/// is too long touches everything.
+fn touches(globs: &[crate::problem::At<String>], config: &Config) -> Vec<String> {
+    if !config.serialise_touches {
+        return Vec::new();
+    }
+    let globs: Vec<String> = globs.iter().map(|it| it.value.clone()).collect();
+    let bytes: usize = globs.iter().map(String::len).sum();
+    if bytes <= MAX_TOUCHES_BYTES { globs } else { vec!["**".to_owned()] }
 }
 
 /// A plan of one spec from one sentence.

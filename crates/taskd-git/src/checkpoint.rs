@@ -10,6 +10,7 @@ use git2::{Commit, Delta, DiffOptions, Repository, Tree};
 use serde::{Deserialize, Serialize};
 use taskd_model::Oid;
 
+use crate::elsewhere::is_raw;
 use crate::error::{GitError, git};
 use crate::files::{Files, Snapshot, on_disk};
 use crate::fill::is_safe;
@@ -39,6 +40,8 @@ pub struct Checkpoint {
     pub removed: u32,
     /// Changed files that hold a conflict marker of ours.
     pub conflict_markers: Vec<RepoPath>,
+    /// Changed files of Git LFS that are stored with their content, where a pointer belongs.
+    pub raw: Vec<RepoPath>,
     /// Files that could not be read, or whose names git cannot hold.
     pub left_out: Vec<RepoPath>,
 }
@@ -106,7 +109,7 @@ impl Repo {
             write_commit(repo, &files, &[parent], message, &sign.signature()?)?
         };
         self.write_own_ref(repo, &self.own_ref(&format!("loops/{name}")), commit)?;
-        let (stats, conflict_markers) = compare(repo, base_tree, &files)?;
+        let Compared { stats, marked, raw } = compare(repo, base_tree, &files)?;
         Ok(Checkpoint {
             commit,
             tree: snapshot.tree,
@@ -114,7 +117,8 @@ impl Repo {
             files: count(stats.files_changed()),
             added: count(stats.insertions()),
             removed: count(stats.deletions()),
-            conflict_markers,
+            conflict_markers: marked,
+            raw,
             left_out: snapshot.left_out,
         })
     }
@@ -167,12 +171,17 @@ fn leaf(repo: &Repository, root: &Path, path: &Path, kind: FileType) -> Option<L
     Some((mode, repo.blob_path(&full).ok()?))
 }
 
-/// How much changed, and which changed files hold a marker of ours.
-fn compare(
-    repo: &Repository,
-    base: &Tree<'_>,
-    files: &Tree<'_>,
-) -> Result<(git2::DiffStats, Vec<RepoPath>), GitError> {
+/// How files differ from the base's.
+struct Compared {
+    stats: git2::DiffStats,
+    /// Changed files that hold a marker of ours.
+    marked: Vec<RepoPath>,
+    /// Changed files of Git LFS that are not pointers.
+    raw: Vec<RepoPath>,
+}
+
+/// How much changed, and which changed files hold what must not land.
+fn compare(repo: &Repository, base: &Tree<'_>, files: &Tree<'_>) -> Result<Compared, GitError> {
     let doing = "comparing the checkpoint with the tree";
     let changes = changed(repo, Some(base), files)?;
     let mut options = DiffOptions::new();
@@ -185,17 +194,19 @@ fn compare(
     let diff = repo
         .diff_tree_to_tree(Some(base), Some(files), Some(&mut options))
         .map_err(git(doing, base.id()))?;
-    let mut marked = Vec::new();
+    let (mut marked, mut raw) = (Vec::new(), Vec::new());
     for delta in diff.deltas().filter(|delta| delta.status() != Delta::Deleted) {
         let file = delta.new_file();
         let Ok(blob) = repo.find_blob(file.id()) else { continue };
-        if has_marker(blob.content())
-            && let Some(path) = file.path_bytes()
-        {
-            marked.push(RepoPath::new(path));
+        let Some(path) = file.path_bytes().map(RepoPath::new) else { continue };
+        if is_raw(repo, &path, blob.content()) {
+            raw.push(path.clone());
+        }
+        if has_marker(blob.content()) {
+            marked.push(path);
         }
     }
-    Ok((diff.stats().map_err(git(doing, base.id()))?, marked))
+    Ok(Compared { stats: diff.stats().map_err(git(doing, base.id()))?, marked, raw })
 }
 
 fn has_marker(content: &[u8]) -> bool {

@@ -4,12 +4,14 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use git2::build::CheckoutBuilder;
 use git2::{Delta, DiffOptions, FileMode, Index, ObjectType, Repository, Tree};
 use taskd_model::Oid;
 
+use crate::elsewhere::is_pulled;
 use crate::error::{GitError, git, io};
 use crate::fill::{MAX_STEP, entry, is_a_step, is_in_the_way, write_file};
 use crate::path::RepoPath;
@@ -74,6 +76,9 @@ impl<'r> Files<'r> {
         changes.sort_by_key(|(_, change)| *change != Change::Deleted);
         self.unwritten |= !changes.is_empty();
         for (path, change) in changes {
+            if change == Change::Modified && self.is_pulled(&path, base)? {
+                continue;
+            }
             if change == Change::Deleted || !self.add(&path, &mut left_out)? {
                 self.forget(&path)?;
             }
@@ -235,6 +240,21 @@ impl<'r> Files<'r> {
             }
         }
         Ok(back)
+    }
+
+    /// Whether the file is what a pointer names that is tracked, or that the base has: then the index
+    /// knows the file by its times, and the pointer stays, as with git's own filters.
+    fn is_pulled(&mut self, path: &RepoPath, base: &Tree<'_>) -> Result<bool, GitError> {
+        let full = self.spot.dir.join(path.as_path());
+        let tracked = self.index.get_path(path.as_path(), 0).map(|it| it.id);
+        let of_base = base.get_path(path.as_path()).ok().map(|it| it.id());
+        let named = |id: &git2::Oid| is_pulled(self.repo, *id, &full);
+        let pulled = tracked.into_iter().chain(of_base).find(named);
+        let (Some(id), Ok(found)) = (pulled, fs::symlink_metadata(&full)) else { return Ok(false) };
+        let mode = if found.mode() & 0o100 == 0 { 0o100_644 } else { 0o100_755 };
+        let entry = entry(path.as_bytes(), mode, id, Some(&found));
+        self.index.add(&entry).map_err(git("adding to the snapshot index", path))?;
+        Ok(true)
     }
 
     /// False if the file is not there any more.

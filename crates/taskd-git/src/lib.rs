@@ -13,6 +13,8 @@
 //!   - what may go: [`Repo::places`], [`Repo::proof`], [`Repo::retire`];
 //!   - a remote: [`Repo::fetch`], [`Repo::push`], [`Repo::remote_tip`], [`Repo::has_changes_of`];
 //!   - judging: [`Repo::changed`], [`Repo::with_files_of`];
+//!   - what it only points to: [`Repo::elsewhere`], [`Repo::points_elsewhere`],
+//!     [`Repo::changed_submodules`];
 //!   - reading: [`Repo::tip`], [`Repo::diff`], [`Repo::log`] and their like.
 //!
 //! What it writes into a repository: `refs/taskd/<tag>/{loops,salvage,before-rebase,before-rewind,agent}/…`,
@@ -23,6 +25,7 @@
 
 mod blame;
 mod checkpoint;
+mod elsewhere;
 mod error;
 mod files;
 mod fill;
@@ -49,6 +52,7 @@ mod worktree;
 
 pub use blame::BlamedLine;
 pub use checkpoint::Checkpoint;
+pub use elsewhere::Elsewhere;
 pub use error::GitError;
 pub use follow::{Follow, could_sync, follow_checkout, sync_checkout};
 pub use gc::{Place, PlaceKind, Proof};

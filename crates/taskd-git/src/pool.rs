@@ -48,6 +48,22 @@ impl Repo {
         Ok(false)
     }
 
+    /// Removes a spare, if it is whole: one that is not may be in the making. Nobody takes one
+    /// meanwhile. Says whether it is gone.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be removed, or another daemon made it.
+    pub fn remove_spare(&self, name: &str) -> Result<bool, GitError> {
+        let _hands = HANDS.lock().unwrap_or_else(PoisonError::into_inner);
+        let spot = self.spot(name, Kind::Scratch)?;
+        if !spot.claimed()? || !spot.flag("taskd-ready") {
+            return Ok(false);
+        }
+        spot.remove()?;
+        Ok(true)
+    }
+
     /// Whether a commit has at least so many files.
     pub fn has_files(&self, commit: Oid, at_least: usize) -> Result<bool, GitError> {
         let repo = self.open()?;

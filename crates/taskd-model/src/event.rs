@@ -10,8 +10,8 @@ mod words;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Change, CircuitChange, Digest, EffectId, Evidence, Limit, Limits, LoopId, Observation, Oid,
-    Outcome, Owner, PlanId, ProjectId, Purse, QueueOp, Reason, Seq, SpecId, Status, Suspicion,
+    Change, CircuitChange, Digest, Disk, EffectId, Evidence, Limit, Limits, LoopId, Observation,
+    Oid, Outcome, Owner, PlanId, ProjectId, Purse, QueueOp, Reason, Seq, SpecId, Status, Suspicion,
     Time, Verdict, Work,
 };
 
@@ -144,6 +144,11 @@ pub enum Event {
     WorkParked,
     /// Work goes on.
     WorkUnparked,
+    /// The disk has so little room, or so much again, that something else is allowed.
+    DiskChanged {
+        /// What was measured.
+        disk: Disk,
+    },
     /// Effective configuration.
     LimitsSet {
         /// All of it.
@@ -538,6 +543,7 @@ kinds! {
     DaemonStopped => "daemon_stopped",
     WorkParked => "work_parked",
     WorkUnparked => "work_unparked",
+    DiskChanged => "disk_changed",
     LimitsSet => "limits_set",
     ProjectAdded => "project_added",
     ProjectForgotten => "project_forgotten",

@@ -1,8 +1,8 @@
 //! What reaches the coordinator: commands, observations, outcomes, and what the sources saw.
 
 use crate::{
-    Actor, Digest, EffectId, Limits, LoopId, Observation, Oid, Outcome, PlanHead, ProjectId, Purse,
-    Seq, SpecHead,
+    Actor, Digest, Disk, EffectId, Limits, LoopId, Observation, Oid, Outcome, PlanHead, ProjectId,
+    Purse, Seq, SpecHead,
 };
 
 /// Something a person, or a program in their name, asks for.
@@ -133,6 +133,8 @@ pub enum Input {
     },
     /// The daemon is about to close the log and everything has ended.
     Stopped,
+    /// The disk, as measured.
+    Disk(Disk),
     /// Effective configuration, as read.
     Limits(Limits),
     /// A person asks.

@@ -4,6 +4,7 @@
 
 mod circuit;
 mod code;
+mod disk;
 mod docs;
 mod effect;
 mod event;
@@ -14,12 +15,14 @@ mod limits;
 mod params;
 mod purse;
 mod status;
+pub mod touches;
 mod units;
 mod usage;
 mod view;
 
 pub use circuit::CircuitChange;
 pub use code::{Code, Entry, Reaction, Rpc, Tier};
+pub use disk::{Disk, Room};
 pub use docs::{
     AgentDoc, GateDoc, GateSettings, InputDoc, InputKind, InputValue, McpDoc, Message, Part,
     PlanDoc, Reply, Request, Role, SpecDoc, StopReason, TemplateDoc, ToolDef, ToolResultDoc,
@@ -43,8 +46,8 @@ pub use params::{Billing, Param, Params, Thinking, Unsupported};
 pub use purse::{Amount, Purse, Unit, day_of, next_midnight};
 pub use status::{InvalidTransition, Limit, Reason, Status};
 pub use units::{
-    ParseUnitError, format_age_ms, format_clock_ms, format_duration_ms, format_micros,
-    format_tokens, parse_duration_ms, parse_micros, parse_tokens,
+    ParseUnitError, format_age_ms, format_bytes, format_clock_ms, format_duration_ms,
+    format_micros, format_tokens, parse_bytes, parse_duration_ms, parse_micros, parse_tokens,
 };
 pub use usage::{Level, RateLevels, Usage};
 pub use view::{

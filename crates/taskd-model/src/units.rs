@@ -14,6 +14,7 @@ pub struct ParseUnitError {
 const DURATION: &str = "a duration; write `90s`, `15m`, `6h`, `1h 30m` or `2d`";
 const MONEY: &str = "an amount of money; write `$15` or `$0.50`";
 
+const BYTES: &str = "a size; write `500MB`, `2GB` or `1.5GB`";
 const TOKENS: &str = "a number of tokens; write `2M`, `1.5M` or `500k`";
 
 /// Units of time, from large to small, in milliseconds.
@@ -45,6 +46,47 @@ pub fn parse_micros(text: &str) -> Result<u64, ParseUnitError> {
 /// It is not one, it is no whole number of tokens, or it does not fit.
 pub fn parse_tokens(text: &str) -> Result<u64, ParseUnitError> {
     read_tokens(text).ok_or_else(|| bad(text, TOKENS))
+}
+
+/// Units of size, from large to small, in bytes.
+const SIZE_UNITS: [(&str, u64); 5] =
+    [("TB", 1 << 40), ("GB", 1 << 30), ("MB", 1 << 20), ("kB", 1 << 10), ("B", 1)];
+
+/// Reads a size: `500MB`, `2GB`, `1.5GB`; a unit is 1024 of the next smaller one.
+///
+/// # Errors
+///
+/// It is not one, or it does not fit.
+pub fn parse_bytes(text: &str) -> Result<u64, ParseUnitError> {
+    read_bytes(text.trim()).ok_or_else(|| bad(text, BYTES))
+}
+
+fn read_bytes(text: &str) -> Option<u64> {
+    if text == "0" {
+        return Some(0);
+    }
+    let (unit, size) = SIZE_UNITS.iter().find(|(unit, _)| text.ends_with(unit))?;
+    let number = text.strip_suffix(unit)?.trim_end();
+    let (whole, tenths) = number.split_once('.').unwrap_or((number, "0"));
+    let digit = |it: &str| it.len() == 1 && it.bytes().all(|it| it.is_ascii_digit());
+    if !digit(tenths) || !whole.bytes().all(|it| it.is_ascii_digit()) {
+        return None;
+    }
+    let whole = whole.parse::<u64>().ok()?.checked_mul(*size)?;
+    whole.checked_add(tenths.parse::<u64>().ok()? * size / 10)
+}
+
+/// A size in one unit, rounded down, with a decimal below ten: `212 GB`, `1.5 GB`, `80 MB`, `12 B`.
+#[must_use]
+pub fn format_bytes(bytes: u64) -> String {
+    let fits = SIZE_UNITS.iter().find(|(_, size)| *size <= bytes);
+    let (unit, size) = fits.copied().unwrap_or(("B", 1));
+    let tenth = bytes % size / (size / 10).max(1);
+    if bytes / size < 10 && 1 < size && 0 < tenth && tenth < 10 {
+        format!("{}.{tenth} {unit}", bytes / size)
+    } else {
+        format!("{} {unit}", bytes / size)
+    }
 }
 
 /// A duration in its two largest units: `41s`, `2m10s`, `12m`, `2h`, `1h30m`, `38ms`.

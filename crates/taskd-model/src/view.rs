@@ -21,7 +21,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{EffectId, Limits, LoopId, Oid, PlanId, ProjectId, Seq, SpecId, Status, Time};
+use crate::{
+    Disk, EffectId, Limits, LoopId, Oid, PlanId, ProjectId, Seq, SpecId, Status, Time, touches,
+};
 
 pub use ledger::{Ledger, Spans};
 pub use money::{BudgetView, ClosedView, DayView, may_spend, nears, spent_of};
@@ -50,6 +52,9 @@ pub struct View {
     pub at: Time,
     /// Nothing new starts until somebody says so.
     pub parked: bool,
+    /// The room on the disk.
+    #[serde(default)]
+    pub disk: Disk,
     /// Version of the daemon that opened the log last.
     pub daemon_version: String,
     /// When it did.
@@ -96,6 +101,25 @@ impl View {
     /// The loops this one needs whose work is not on the plan's integration ref yet.
     pub fn waits_for<'a>(&'a self, it: &'a LoopView) -> impl Iterator<Item = &'a LoopView> {
         self.needs(it).filter(|need| !need.is_available())
+    }
+
+    /// The loop that works on something this one touches too, and this one's glob: it waits for that
+    /// one before it begins.
+    #[must_use]
+    pub fn held_by<'a>(&'a self, it: &'a LoopView) -> Option<(&'a LoopView, &'a str)> {
+        if it.status != Status::Pending || it.touches.is_empty() {
+            return None;
+        }
+        let project = self.plans.get(&it.id.plan())?.project;
+        let works = |other: &&LoopView| {
+            matches!(other.status, Status::Running | Status::Rebasing)
+                && (other.passed.is_none() || other.queue_entry.is_some())
+                && self.plans.get(&other.id.plan()).is_some_and(|it| it.project == project)
+        };
+        let others = self.loops.values().filter(works);
+        others
+            .filter_map(|other| Some((other, touches::shared(&it.touches, &other.touches)?)))
+            .next()
     }
 
     /// The loops that need this one.

@@ -20,6 +20,7 @@ mod home;
 pub mod limits;
 mod readers;
 mod recover;
+mod reserve;
 mod schema;
 mod snapshots;
 mod store;

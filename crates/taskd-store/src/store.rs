@@ -25,6 +25,7 @@ use crate::{
     limits::{INLINE_BLOB_BYTES, MAX_BLOB_BYTES, MAX_SNAPSHOT_BYTES, PRUNE_EVENTS},
     readers::{self, Filter, Pool, StoredEvent},
     recover::{self, Recovered},
+    reserve::Reserve,
     schema,
     snapshots::{self, Seal},
     writer::{self, Job, Queue},
@@ -37,6 +38,8 @@ pub struct Options {
     pub stamp: String,
     /// Open it on a network filesystem all the same.
     pub allow_network_filesystem: bool,
+    /// Room that is kept free for events while the disk is full, in bytes; 0 for none.
+    pub reserve_bytes: u64,
     /// Most pages of 4096 bytes the database may have; a full one is like a full disk.
     pub max_pages: Option<u32>,
 }
@@ -48,6 +51,7 @@ pub struct Store {
     paths: Paths,
     tag: String,
     stamp: String,
+    reserve: Reserve,
     queue: Arc<Queue>,
     readers: Pool,
     files: Files,
@@ -73,6 +77,21 @@ impl Store {
     /// Another process has it, it is not ours, newer than us, damaged, or cannot be written. A
     /// refused store is left as it was found.
     pub fn open(dir: &Path, options: Options) -> Result<(Self, Recovered), StoreError> {
+        let reserve = Reserve::new(dir.join("reserve"), options.reserve_bytes);
+        match Self::open_with(dir, options.clone(), reserve.clone()) {
+            // With what was kept there is room for an orderly start.
+            Err(StoreError::DiskFull { .. }) if reserve.give_up() => {
+                Self::open_with(dir, options, reserve)
+            }
+            opened => opened,
+        }
+    }
+
+    fn open_with(
+        dir: &Path,
+        options: Options,
+        reserve: Reserve,
+    ) -> Result<(Self, Recovered), StoreError> {
         let (paths, lock) = home::take(dir, options.allow_network_filesystem)?;
         let new = schema::prepare(&paths)?;
         let (recovered, start) = recover::recover(&paths, &options.stamp, new)?;
@@ -80,16 +99,18 @@ impl Store {
         conn.execute("UPDATE meta SET value = '0' WHERE name = 'clean'", [])
             .map_err(|it| StoreError::sqlite("marking the log as open", &paths.db, it))?;
         let queue = Arc::new(Queue::new(start.tip.seq));
-        let (shared, files) = (Arc::clone(&queue), paths.clone());
+        reserve.make();
+        let (shared, files, kept) = (Arc::clone(&queue), paths.clone(), reserve.clone());
         let thread = thread::Builder::new()
             .name("taskd-log".to_owned())
-            .spawn(move || writer::run(&shared, conn, &files, start.tip))
+            .spawn(move || writer::run(&shared, conn, (&files, &kept), start.tip))
             .map_err(|it| StoreError::io("starting the log's writer", &paths.db, it))?;
         let store = Self {
             readers: Pool::new(paths.db.clone()),
             files: Files::new(&paths),
             tag: recovered.tag.clone(),
             stamp: options.stamp,
+            reserve,
             queue,
             base: AtomicU64::new(start.base.0),
             snapshots: Mutex::default(),
@@ -115,6 +136,18 @@ impl Store {
         done: impl FnOnce(Result<Seq, AppendError>) + Send + 'static,
     ) {
         self.queue.push(Job::append(batch, Box::new(done)));
+    }
+
+    /// Takes the room for events again that a full disk took, if there is some; says whether it is
+    /// there. Blocks.
+    pub fn keep_reserve(&self) -> bool {
+        self.reserve.make()
+    }
+
+    /// Bytes of the room for events that were given up and are not taken again yet.
+    #[must_use]
+    pub fn reserve_owed(&self) -> u64 {
+        self.reserve.owed()
     }
 
     /// The last durable event.

@@ -25,6 +25,7 @@ use crate::{
         CACHE_SNAPSHOTS, GROUP_BYTES, GROUP_JOBS, IDLE_TRUNCATE_MS, MAX_BATCH_EVENTS, QUEUE_BYTES,
         QUEUE_JOBS,
     },
+    reserve::Reserve,
 };
 
 /// Told once, on the writer thread, after the commit: the durable head or why not.
@@ -266,7 +267,7 @@ impl Over {
 pub(crate) fn run(
     queue: &Queue,
     conn: Connection,
-    paths: &Paths,
+    (paths, reserve): (&Paths, &Reserve),
     tip: Tip,
 ) -> Result<(), Arc<StoreError>> {
     queue.lock().writer = Some(thread::current().id());
@@ -283,7 +284,7 @@ pub(crate) fn run(
         loop {
             match queue.take(dirty) {
                 Next::Group(jobs) => {
-                    commit(queue, paths, &mut statements, &mut tip, jobs)?;
+                    commit(queue, (paths, reserve), &mut statements, &mut tip, jobs)?;
                     dirty = true;
                 }
                 Next::Idle => {
@@ -324,13 +325,19 @@ fn truncate(conn: &Connection) {
 /// Commits a group and tells everybody, in the order they came.
 fn commit(
     queue: &Queue,
-    paths: &Paths,
+    (paths, reserve): (&Paths, &Reserve),
     statements: &mut Statements<'_>,
     tip: &mut Tip,
     jobs: Vec<Job>,
 ) -> Result<(), Arc<StoreError>> {
     let (ops, dones): (Vec<Op>, Vec<Done>) = jobs.into_iter().map(|it| (it.op, it.done)).unzip();
-    match statements.group(*tip, ops) {
+    let mut result = statements.group(*tip, &ops);
+    // What happens while the disk is full can still be written down.
+    if result.as_ref().is_err_and(is_full) && reserve.give_up() {
+        tracing::warn!("the disk is full: the log goes on in the room kept for it");
+        result = statements.group(*tip, &ops);
+    }
+    match result {
         Ok((next, refusals)) => {
             *tip = next;
             queue.head.store(next.seq.0, Ordering::Release);
@@ -349,6 +356,10 @@ fn commit(
             Err(error)
         }
     }
+}
+
+fn is_full(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull)
 }
 
 /// What the writer says to SQLite, prepared once.
@@ -397,11 +408,11 @@ impl<'a> Statements<'a> {
     fn group(
         &mut self,
         tip: Tip,
-        ops: Vec<Op>,
+        ops: &[Op],
     ) -> rusqlite::Result<(Tip, Vec<Result<Seq, AppendError>>)> {
         self.begin.execute([])?;
         let mut tip = tip;
-        let write = || {
+        let mut write = || {
             let mut answers = Vec::with_capacity(ops.len());
             for op in ops {
                 answers.push(self.write(&mut tip, op)?);
@@ -419,12 +430,12 @@ impl<'a> Statements<'a> {
         }
     }
 
-    fn write(&mut self, tip: &mut Tip, op: Op) -> rusqlite::Result<Result<Seq, AppendError>> {
+    fn write(&mut self, tip: &mut Tip, op: &Op) -> rusqlite::Result<Result<Seq, AppendError>> {
         match op {
-            Op::Append(Err(refused)) => return Ok(Err(refused)),
+            Op::Append(Err(refused)) => return Ok(Err(refused.clone())),
             Op::Append(Ok(lines)) => {
                 let mut expected = *tip;
-                for line in &lines {
+                for line in lines {
                     if line.seq != expected.next() {
                         let (expected, found) = (expected.next(), line.seq);
                         return Ok(Err(AppendError::Gap { expected, found }));

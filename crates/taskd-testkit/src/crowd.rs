@@ -80,6 +80,7 @@ fn plan(n: u32) -> Input {
         fallback: Vec::new(),
         type_name: "ralph".to_owned(),
         left_out: Vec::new(),
+        touches: Vec::new(),
         limits: LoopLimits::default(),
     };
     person(Command::SubmitPlan { head: Box::new(head), specs: (0..PER_PLAN).map(spec).collect() })

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use taskd_model::{
     Arranged, CallWanted, CircuitChange, Digest, EffectId, Event, Failure, Limit, Limits, LoopId,
     MAX_EVENT_BYTES, Observation, Oid, Outcome, Owner, PlanHead, PlanId, PrepareMode, ProjectId,
-    Purse, QueueOp, Reason, Record, Relay, Seq, SpecHead, Status, Time, Usage, Work, Worker,
+    Purse, QueueOp, Reason, Record, Relay, Room, Seq, SpecHead, Status, Time, Usage, Work, Worker,
 };
 
 use crate::{
@@ -75,6 +75,7 @@ struct BucketRow {
 pub(crate) struct Ledger {
     pub(crate) limits: Limits,
     pub(crate) parked: bool,
+    pub(crate) room: Room,
     pub(crate) loops: BTreeMap<LoopId, LoopRow>,
     pub(crate) plans: BTreeMap<PlanId, PlanHead>,
     pub(crate) ended: BTreeSet<PlanId>,
@@ -114,6 +115,7 @@ impl Ledger {
             (Event::DaemonStarted { .. }, _) => self.place_lost(tally),
             (Event::WorkParked, _) => (self.parked, tally.parked) = (true, tally.parked + 1),
             (Event::WorkUnparked, _) => self.parked = false,
+            (Event::DiskChanged { disk }, _) => self.disk_changed(disk, tally),
             (Event::LimitsSet { limits }, _) => {
                 self.limits = limits.clone();
                 tally.reconfigured += 1;
@@ -210,7 +212,7 @@ impl Ledger {
         at: Time,
         tally: &mut Tally,
     ) -> Result<(), String> {
-        check(!self.parked, || format!("{id} {work} starts while parked"))?;
+        check(!self.rests(), || format!("{id} {work} starts while everything rests"))?;
         if let Owner::Loop(loop_id) = owner {
             let row = &self.loops[&loop_id];
             let works = matches!(row.status, Status::Running | Status::Rebasing);
@@ -419,7 +421,7 @@ impl Ledger {
 
     fn of_loop(&mut self, id: LoopId, event: &Event, tally: &mut Tally) -> Result<(), String> {
         let last = self.last;
-        let busy = self.open.values().any(|it| it.owner == Owner::Loop(id));
+        let busy = self.may_begin(id, event)?;
         let row = self.loops.get_mut(&id).ok_or_else(|| format!("{id} is not known"))?;
         check(!row.status.is_over(), || format!("{id} is over, and {event}"))?;
         match event {

@@ -19,6 +19,7 @@ mod outcomes;
 mod people;
 mod purses;
 mod rng;
+mod room;
 mod runner;
 mod tally;
 #[cfg(test)]

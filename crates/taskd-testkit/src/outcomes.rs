@@ -2,7 +2,7 @@
 
 use taskd_model::{
     AgentRun, Change, Code, Digest, EffectId, Failure, Fault, GateFacts, GateReport, LoopId, Oid,
-    Outcome, PrepareMode, QueueOp, Relay, Tampered, TestCounts, Usage, Work,
+    Outcome, PrepareMode, QueueOp, Relay, Room, Tampered, TestCounts, Usage, Work,
 };
 
 use crate::{
@@ -34,6 +34,12 @@ pub(crate) fn of(world: &mut World, id: EffectId) -> Outcome {
         };
         let fault = Some(Box::new(Fault::new(Code::RateLimited)));
         return Outcome::Failed { failure, message: "429".to_owned(), usage: part(usage), fault };
+    }
+    if !quiet && world.ledger.room == Room::Full && world.rng.chance(30) {
+        spoil(world, id);
+        let fault = Some(Box::new(Fault::new(Code::DiskFull)));
+        let (failure, message) = (Failure::Resources, "no room".to_owned());
+        return Outcome::Failed { failure, message, usage: part(usage), fault };
     }
     if !quiet && world.rng.chance(world.weather.failures) {
         spoil(world, id);

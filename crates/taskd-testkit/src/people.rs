@@ -89,6 +89,7 @@ impl World {
         } else {
             OnConflict::Loop(self.rng.small(0, 3))
         };
+        let touches = self.rng.chance(15).then(|| format!("crates/{}/**", self.rng.below(3)));
         SpecHead {
             name: format!("s{at}"),
             title: "a spec".to_owned(),
@@ -100,6 +101,7 @@ impl World {
             fallback: fallback.into_iter().collect(),
             type_name: "ralph".to_owned(),
             left_out: Vec::new(),
+            touches: touches.into_iter().collect(),
             limits: LoopLimits {
                 iterations: self.rng.small(1, 12) * self.scale.means,
                 time_ms: self.rng.between(60_000, 7_200_000) * means,
@@ -198,7 +200,7 @@ impl World {
         let Some(id) = self.rng.pick(&ids).copied() else { return false };
         let some: Vec<LoopId> = ids.iter().copied().filter(|_| self.rng.chance(30)).collect();
         let note = Digest::of(b"note");
-        let command = match self.rng.below(35) {
+        let command = match self.rng.below(36) {
             0..=2 => Command::Pause(some),
             3 | 4 => Command::Resume(some),
             5 if self.rng.chance(50) => Command::Stop(vec![id]),
@@ -252,6 +254,7 @@ impl World {
                 let tip = self.git.targets[&(plan.project, plan.target.clone())];
                 Command::Undo { id, tip }
             }
+            34 => return self.disk_changes(),
             _ => return false,
         };
         let forgets = matches!(command, Command::ForgetProject(_));
@@ -392,7 +395,7 @@ impl World {
             self.command(Command::Unpark).expect("always possible");
             return;
         }
-        if self.submit() || self.release() {
+        if self.room_returns() || self.submit() || self.release() {
             return;
         }
         let rows: Vec<(LoopId, Status, bool)> =

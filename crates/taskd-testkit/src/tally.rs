@@ -156,6 +156,8 @@ tally! {
     not_undone,
     /// Times everything was parked.
     parked,
+    /// Times the disk was full.
+    disk_full,
     /// Configurations.
     reconfigured,
     /// The same plan again.

@@ -233,7 +233,9 @@ impl World {
 
     fn is_over(&self) -> bool {
         let ended = self.ledger.plans.keys().all(|it| self.ledger.ended.contains(it));
-        self.next_submission().is_none() && ended && self.running.is_empty() && self.settled()
+        // What was decided and is not durable yet does not run yet.
+        let still = self.running.is_empty() && self.core.open_effects().next().is_none();
+        self.next_submission().is_none() && ended && still && self.settled()
     }
 
     pub(crate) fn settled(&self) -> bool {

@@ -10,7 +10,7 @@ use ratatui::{
     text::{Line, Span},
     widgets::{Block, Clear, Padding, Paragraph},
 };
-use taskd_model::{Group, LoopId, PlanId, Time, format_clock_ms};
+use taskd_model::{Group, LoopId, PlanId, Room, Time, format_clock_ms};
 
 use crate::{
     app::{App, Overlay},
@@ -102,6 +102,11 @@ impl App {
         }
         if self.view.parked {
             left.push_str("  PARKED");
+        }
+        match self.view.disk.room {
+            Room::Enough => {}
+            Room::Low => left.push_str("  DISK LOW"),
+            Room::Full => left.push_str("  DISK FULL"),
         }
         if !self.scope().is_empty() {
             left.push_str(&format!("  {}", clean(self.scope())));

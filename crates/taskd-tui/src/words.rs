@@ -150,6 +150,9 @@ fn waiting(view: &View, it: &LoopView, now: Time) -> String {
         let more = if others == 0 { String::new() } else { format!(" and {others} more") };
         return format!("for {} ({}){more}", first.name, first.group());
     }
+    if let Some((other, glob)) = view.held_by(it) {
+        return format!("for {}, which works on {glob}", other.name);
+    }
     match &it.doing {
         Doing::Deferred { until, why } if *until > now => {
             format!("{why}, {} more", format_duration_ms(until.ms_since(now) / 1_000 * 1_000))

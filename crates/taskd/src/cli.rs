@@ -23,6 +23,7 @@ mod schema;
 mod start;
 mod stream;
 mod submit;
+mod types;
 mod verify;
 mod wait;
 
@@ -129,6 +130,7 @@ async fn dispatch(here: &Here, command: Option<Command>) -> Done {
         Command::Agents(AgentsCommand::Ls) => agents::ls(here).await,
         Command::Agents(AgentsCommand::Show { name }) => agents::show(here, &name).await,
         Command::Agents(AgentsCommand::Test { name }) => agents::test(here, &name).await,
+        Command::Types(it) => types::dispatch(here, it).await,
         Command::Models(ModelsArgs {
             command: Some(ModelsCommand::Reset { names, refusals }),
             ..

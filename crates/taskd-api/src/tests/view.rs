@@ -2,12 +2,12 @@
 
 use taskd_model::{
     AgentRun, Amount, Base, BodyKind, Change, ClosedView, Code, ContextUse, ContextView, DayView,
-    Depth, Digest, Doing, EffectId, EffectKind, EffectView, Evidence, Fault, GateProof, GateView,
-    Integration, IterationRow, LandPolicy, Landed, Ledger, Limit, Limits, LoopId, LoopLimits,
-    LoopView, Note, Oid, OnConflict, Owner, PassedView, PlanId, PlanState, PlanView, Priority,
-    ProjectId, ProjectView, QuestionView, QueueEntry, QueueOp, QueuePhase, Reason, RedRun, Seq,
-    Spans, SpecId, Status, Suspicion, Tampered, TargetView, TestCounts, Time, Totals, Trouble,
-    Usage, Verdict, View, Worker,
+    Depth, Digest, Disk, Doing, EffectId, EffectKind, EffectView, Evidence, Fault, GateProof,
+    GateView, Integration, IterationRow, LandPolicy, Landed, Ledger, Limit, Limits, LoopId,
+    LoopLimits, LoopView, Note, Oid, OnConflict, Owner, PassedView, PlanId, PlanState, PlanView,
+    Priority, ProjectId, ProjectView, QuestionView, QueueEntry, QueueOp, QueuePhase, Reason,
+    RedRun, Room, Seq, Spans, SpecId, Status, Suspicion, Tampered, TargetView, TestCounts, Time,
+    Totals, Trouble, Usage, Verdict, View, Worker,
 };
 
 use crate::{WireError, v1};
@@ -199,6 +199,7 @@ fn a_loop(n: u16, status: Status, doing: Doing, reason: Option<Reason>) -> LoopV
         worker: worker("claude".to_owned()),
         instead_of: full.then(|| "anthropic/claude-sonnet-4-5".to_owned()),
         needs: vec![0, 1],
+        touches: vec!["src/**".to_owned()],
         limits: limits(n),
         doc: digest(6),
         gate_key: digest(7),
@@ -372,6 +373,14 @@ pub(super) fn everything() -> View {
         effects: effects().collect(),
         totals: Totals(Status::ALL.into_iter().zip(0..).collect()),
         day: day(true),
+        disk: Disk {
+            room: Room::Low,
+            free_bytes: 1,
+            again_bytes: 2,
+            used_bytes: 3,
+            quota_bytes: 4,
+            place: "/s".to_owned(),
+        },
     }
 }
 

@@ -87,6 +87,7 @@ impl State {
             Event::DaemonStarted { .. } => self.lose_place(record.at),
             Event::WorkParked => self.parked = true,
             Event::WorkUnparked => self.parked = false,
+            Event::DiskChanged { disk } => self.set_disk(disk),
             Event::LimitsSet { limits } => self.set_limits(limits),
             Event::ProjectAdded { id, git_dir, .. } => self.add_project(*id, git_dir),
             Event::ProjectForgotten { id } => self.forget_project(*id),
@@ -151,9 +152,7 @@ impl State {
         let since = (record.at, record.seq);
         match &record.event {
             Event::StatusChanged { from, to, reason } => {
-                self.engine_mut(id).reason = Some(reason.clone());
-                self.change_status(id, *from, *to, since);
-                self.note_want_of_money(id);
+                self.has_status(id, (*from, *to), reason, since);
             }
             Event::IterationStarted { n } => self.engine_mut(id).begin_iteration(*n, since),
             Event::ModelChanged { to, gives_up, .. } => {
@@ -197,6 +196,7 @@ impl State {
             | Event::DaemonStopped
             | Event::WorkParked
             | Event::WorkUnparked
+            | Event::DiskChanged { .. }
             | Event::LimitsSet { .. }
             | Event::ProjectAdded { .. }
             | Event::ProjectForgotten { .. }
@@ -218,6 +218,18 @@ impl State {
             | Event::GateFlaked { .. } => return false,
         }
         true
+    }
+
+    fn has_status(
+        &mut self,
+        id: LoopId,
+        (from, to): (Status, Status),
+        reason: &Reason,
+        since: (Time, Seq),
+    ) {
+        self.engine_mut(id).reason = Some(reason.clone());
+        self.change_status(id, from, to, since);
+        self.note_want_of_money(id);
     }
 
     fn reject(&mut self, id: LoopId, note: Digest, since: (Time, Seq)) {

@@ -5,7 +5,7 @@
 
 use taskd_model::{
     Amount, Digest, EffectId, Evidence, Failure, LoopId, Oid, Outcome, Owner, PlanId, PrepareMode,
-    ProjectId, QueueOp, Reason, Record, Seq, Time, ToolCall, TurnRef, Work, Worker,
+    ProjectId, QueueOp, Reason, Record, Room, Seq, Time, ToolCall, TurnRef, Work, Worker,
 };
 
 use super::{BaseCheck, Open, State, landing::queue_op};
@@ -137,7 +137,12 @@ impl State {
             self.run_over(id);
         }
         let is_call = matches!(open.work, Work::Call { .. });
-        let patience = if is_call {
+        let patience = if outcome.is_disk_full() {
+            // Nothing is tried before there is room, and then it costs nothing; sending a call
+            // again does. Where the disk looks as if it had room a person must see to it.
+            let rests = self.disk.room == Room::Full && !is_call;
+            Patience { attempts: if rests { u32::MAX } else { MAX_ATTEMPTS }, ms: u64::MAX }
+        } else if is_call {
             Patience { attempts: self.limits.call_attempts, ms: self.limits.call_deadline_ms }
         } else {
             Patience { attempts: MAX_ATTEMPTS, ms: u64::MAX }
@@ -217,7 +222,10 @@ impl State {
         } else if let Outcome::Failed { failure, message, .. } = outcome
             && present
         {
-            plan.attempts += 1;
+            if self.disk.room != Room::Full {
+                self.plan_mut(id).attempts += 1;
+            }
+            let plan = self.plan_mut(id);
             let hopeless =
                 matches!(failure, Failure::Permanent | Failure::Auth | Failure::TooLarge);
             if hopeless || MAX_ATTEMPTS <= plan.attempts {
@@ -266,9 +274,11 @@ impl State {
         {
             project.remember_counts(*commit, plan_gate, counts);
         }
+        // What failed for want of room is asked for again once there is some.
+        let again = self.disk.room == Room::Full && outcome.is_disk_full();
         let active = project.lanes.get_mut(&lane.target).and_then(|it| it.active.as_mut());
         let active = active.expect("just seen");
-        active.ended(&open.work, seq, outcome, open.ending, tip);
+        active.ended(&open.work, seq, outcome, open.ending || again, tip);
         if let Some(evidence) = known {
             active.has_evidence(evidence);
         }

@@ -1,6 +1,6 @@
 //! Keeps the indexes up: recomputes the keys of what an event touched, and of nothing else.
 
-use taskd_model::{LoopId, PlanId, ProjectId, Purse, Status, Time, Worker};
+use taskd_model::{LoopId, PlanId, ProjectId, Purse, Status, Time, Worker, touches};
 
 use super::{State, Want};
 use crate::{
@@ -57,7 +57,8 @@ impl State {
         if engine.status == Status::Pending {
             let may = plan.state == PlanState::Open
                 && plan.needs_are_there(engine.id)
-                && engine.ending.is_none();
+                && engine.ending.is_none()
+                && self.held_by(engine).is_none();
             return if may { Want::Slot } else { Want::Nothing };
         }
         if let Some(relay) = engine.waiting_relay() {
@@ -80,15 +81,63 @@ impl State {
             return None;
         }
         let plan = self.plan(engine.id.plan());
-        let plan_deadline = engine.time_runs().then(|| plan.deadline());
+        let counts = self.time_counts();
+        let plan_deadline = (counts && engine.time_runs()).then(|| plan.deadline());
+        let deadline = engine.deadline().filter(|_| counts);
         let retry =
             engine.retry_at.filter(|_| matches!(engine.status, Status::Running | Status::Rebasing));
-        [retry, engine.deadline(), plan_deadline].into_iter().flatten().min()
+        [retry, deadline, plan_deadline].into_iter().flatten().min()
     }
 
     pub(super) fn touch_loop(&mut self, id: LoopId) {
         let keys = self.loops.get(&id).map(|engine| self.keys_of(engine));
+        let had_slot = self.index.has_slot(id);
         self.index.set(id, keys);
+        if had_slot != self.index.has_slot(id) {
+            self.touch_held(id);
+        }
+    }
+
+    /// Loops that wait to touch what this one does, if they do: it has begun to work, or no longer
+    /// does.
+    fn touch_held(&mut self, id: LoopId) {
+        let plan = self.plan(id.plan());
+        let ours = &plan.spec(id).head.touches;
+        if ours.is_empty() {
+            return;
+        }
+        let waits = |it: &&LoopEngine| {
+            let theirs = &self.plan(it.id.plan()).spec(it.id).head.touches;
+            it.status == Status::Pending && it.id != id && touches::shared(theirs, ours).is_some()
+        };
+        let all = self.touching(plan.head.project).filter(waits);
+        for id in all.map(|it| it.id).collect::<Vec<_>>() {
+            let keys = self.loops.get(&id).map(|engine| self.keys_of(engine));
+            self.index.set(id, keys);
+        }
+    }
+
+    /// Loops of a project that say what they touch and are not over with their plans.
+    fn touching(&self, project: ProjectId) -> impl Iterator<Item = &LoopEngine> {
+        let plans = self.projects[&project].plans.iter().map(|it| self.plan(*it));
+        let open = plans.filter(|it| it.state != PlanState::Ended);
+        let specs = open.flat_map(|it| &it.specs).filter(|it| !it.head.touches.is_empty());
+        specs.filter_map(|it| self.loops.get(&it.latest))
+    }
+
+    /// The loop that works on something this one says it touches too, and the glob of this one.
+    pub(crate) fn held_by(&self, engine: &LoopEngine) -> Option<(LoopId, &str)> {
+        let plan = self.plan(engine.id.plan());
+        let ours = &plan.spec(engine.id).head.touches;
+        if ours.is_empty() {
+            return None;
+        }
+        self.touching(plan.head.project).find_map(|it| {
+            let works = it.holds_slot() && !decide::waits_for_need(self, it);
+            let theirs = &self.plan(it.id.plan()).spec(it.id).head.touches;
+            let shared = (works && it.id != engine.id).then(|| touches::shared(ours, theirs));
+            Some((it.id, shared.flatten()?))
+        })
     }
 
     /// Touches a plan's own step and all its loops: for what concerns all of them.

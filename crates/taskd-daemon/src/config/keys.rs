@@ -71,6 +71,8 @@ pub(super) const MEANT: [(&str, &str); 6] = [
 /// Values of `land.policy`, from strict to loose.
 pub(super) const LAND: [&str; 4] = ["never", "ask", "pr", "on-gate"];
 
+/// Values of `plan.touches`.
+const TOUCHES: [&str; 2] = ["serialise", "ignore"];
 /// Values of `land.mode`.
 const MODE: [&str; 3] = ["squash", "merge", "ff"];
 
@@ -114,7 +116,7 @@ const MONEY: Kind = Kind::Money { min_micros: CENT, max_micros: 100_000 * DOLLAR
 
 use Scope::{Daemon, Tighten};
 
-static KEYS: [KeyDoc; 52] = [
+static KEYS: [KeyDoc; 55] = [
     by(Daemon, key("limits.loops", count(1, 1_000), "50", "Loops at work at once.")),
     by(
         Daemon,
@@ -225,6 +227,12 @@ static KEYS: [KeyDoc; 52] = [
         Tighten,
         key("plan.tokens", Kind::Tokens, "0", "Tokens of all loops of a plan; 0 is no limit."),
     ),
+    key(
+        "plan.touches",
+        Kind::Word(&TOUCHES),
+        "serialise",
+        "Whether specs whose `touches` overlap work one after another.",
+    ),
     unset(
         "gate.command",
         Kind::Commands,
@@ -325,6 +333,24 @@ static KEYS: [KeyDoc; 52] = [
         "The remote whose branch the target follows while plans are open.",
     ),
     key("git.fetch", time(100, DAY), "60s", "How often that branch is fetched."),
+    by(
+        Daemon,
+        key(
+            "disk.floor",
+            Kind::Bytes,
+            "2GB",
+            "Free space below which no loop starts; below a quarter of it everything rests.",
+        ),
+    ),
+    by(
+        Daemon,
+        key(
+            "disk.quota",
+            Kind::Bytes,
+            "0",
+            "What worktrees and the log may take before no loop starts; 0 is no quota.",
+        ),
+    ),
     by(
         Daemon,
         key(

@@ -45,6 +45,7 @@ fn without_any_file_the_defaults_of_the_model_are_in_effect() {
     assert_eq!(config.limits(), Limits { gates: 8, ..Limits::default() });
     assert_eq!(config.run_limits(), LoopLimits::default());
     assert_eq!((config.plan_time_ms, config.plan_budget_micros), (21_600_000, 20_000_000));
+    assert!(config.serialise_touches);
     assert_eq!((config.gate.timeout_ms, config.gate.run.len()), (Some(900_000), 0));
     assert_eq!((config.land, config.follow), (LandPolicy::Ask, true));
     assert_eq!(config.land_mode, LandMode::Squash);
@@ -53,6 +54,7 @@ fn without_any_file_the_defaults_of_the_model_are_in_effect() {
     assert_eq!((config.git_poll_ms, config.agent_idle_ms), (5_000, 900_000));
     assert_eq!((config.git_remote.as_deref(), config.git_fetch_ms), (None, 60_000));
     assert_eq!(config.gc_keep_ms, 604_800_000);
+    assert_eq!((config.disk_floor_bytes, config.disk_quota_bytes), (2 << 30, 0));
     assert_eq!((config.agent_processes, config.work_port, config.work_pool), (500, 20_000, 2));
     assert_eq!(config.http_listen, None);
     assert_eq!(config.origin("limits.gates"), Some("built in"));
@@ -86,6 +88,7 @@ fn every_key_can_be_set_and_is_seen() {
         tokens = "1.5M"
         restarts = 0
         [plan]
+        touches = "ignore"
         time = "1d"
         budget = "$40"
         tokens = 9000000
@@ -115,6 +118,9 @@ fn every_key_can_be_set_and_is_seen() {
         poll = "100ms"
         remote = "upstream"
         fetch = "2s"
+        [disk]
+        floor = "500MB"
+        quota = "1.5GB"
         [gc]
         keep = "30d"
         [agent]
@@ -142,6 +148,7 @@ fn every_key_can_be_set_and_is_seen() {
     assert_eq!((run.tokens, config.plan_tokens), (1_500_000, 9_000_000));
     assert_eq!((run.restarts, run.conflict), (0, OnConflict::Block));
     assert_eq!((config.plan_time_ms, config.plan_budget_micros), (86_400_000, 40_000_000));
+    assert!(!config.serialise_touches);
     assert_eq!(config.gate.run, ["cargo fmt --check", "cargo test"]);
     assert_eq!(config.gate.quick.as_deref(), Some("cargo check"));
     assert_eq!((config.gate.timeout_ms, config.gate.retries), (Some(300_000), Some(2)));
@@ -157,6 +164,7 @@ fn every_key_can_be_set_and_is_seen() {
     assert_eq!((config.git_poll_ms, config.agent_idle_ms), (100, 60_000));
     assert_eq!((config.git_remote.as_deref(), config.git_fetch_ms), (Some("upstream"), 2_000));
     assert_eq!(config.gc_keep_ms, 2_592_000_000);
+    assert_eq!((config.disk_floor_bytes, config.disk_quota_bytes), (500 << 20, 1_536 << 20));
     assert_eq!((config.agent_processes, config.work_port, config.work_pool), (99, 30_000, 4));
     assert_eq!(config.agent_billing, Some(Billing::Login));
     assert_eq!(config.http_listen.map(|it| it.port()), Some(7777));

@@ -3,7 +3,8 @@
 use std::net::{Ipv4Addr, SocketAddr};
 
 use taskd_model::{
-    OnConflict, format_duration_ms, format_micros, parse_duration_ms, parse_micros, parse_tokens,
+    OnConflict, format_duration_ms, format_micros, parse_bytes, parse_duration_ms, parse_micros,
+    parse_tokens,
 };
 use toml::de::DeValue;
 
@@ -33,6 +34,8 @@ pub(crate) enum Kind {
     },
     /// A number of tokens; 0 is no limit.
     Tokens,
+    /// A size; 0 is none.
+    Bytes,
     /// `true` or `false`.
     Flag,
     /// One of these.
@@ -101,6 +104,7 @@ impl Kind {
             Self::Tokens => {
                 "a number of tokens, written as \"2M\" or \"500k\", or 0 for no limit".to_owned()
             }
+            Self::Bytes => "a size, written as \"500MB\" or \"2GB\", or \"0\" for none".to_owned(),
             Self::Flag => "true or false".to_owned(),
             Self::Word(words) => {
                 let words: Vec<_> = words.iter().map(|it| format!("\"{it}\"")).collect();
@@ -142,6 +146,7 @@ impl Kind {
             | Self::Duration { .. }
             | Self::Money { .. }
             | Self::Tokens
+            | Self::Bytes
             | Self::Word(_)
             | Self::Line
             | Self::Command
@@ -186,6 +191,7 @@ impl Kind {
                 amount(parse_micros(word), min_micros, max_micros)
             }
             Self::Tokens => parse_tokens(word).ok().map(Value::Tokens),
+            Self::Bytes => parse_bytes(word).ok().map(Value::Amount),
             Self::Word(words) => words.contains(&word).then(|| Value::Text(word.to_owned())),
             Self::Line => line(text).map(Value::Text),
             Self::Command => command(text).map(Value::Text),

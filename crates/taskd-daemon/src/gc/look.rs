@@ -3,7 +3,7 @@
 use std::{fs, path::Path, sync::Arc};
 
 use taskd_git::{GitError, Place, PlaceKind, Proof, Repo};
-use taskd_model::{ProjectId, SpecDoc, format_age_ms};
+use taskd_model::{ProjectId, Room, SpecDoc, format_age_ms};
 
 use super::{Asked, Fate, Item, Known, age_ms, bytes_of, known, plan_of};
 use crate::runner::{Context, chain, epoch_s, worktree_name};
@@ -185,13 +185,12 @@ impl Sweep<'_> {
 
     /// A checkout for gates holds nothing of anybody's, only caches.
     fn scratch(&self, place: &Place, item: &mut Item) {
+        if place.name.starts_with("spare-") {
+            return self.spare(place, item);
+        }
         let n = place.name.strip_prefix("gate-").and_then(|it| it.parse().ok());
         let Some(_alone) = n.and_then(|n| self.ctx.reserve_scratch(self.project, n)) else {
             let ours = n.is_some() || place.name == "check";
-            if place.name.starts_with("spare-") {
-                item.reason = "a spare worktree for the next loop".to_owned();
-                return;
-            }
             item.reason = if ours { "in use" } else { "made for something else" }.to_owned();
             return;
         };
@@ -215,6 +214,27 @@ impl Sweep<'_> {
             }
         }
         fs::remove_file(place.dir.with_extension("set-up")).ok();
+    }
+
+    /// A worktree that nobody had yet: room is worth more, where that is short.
+    fn spare(&self, place: &Place, item: &mut Item) {
+        if self.ctx.hub.view().disk.room == Room::Enough {
+            item.reason = "a spare worktree for the next loop".to_owned();
+            return;
+        }
+        item.reason = "a spare worktree, and the disk is short of room".to_owned();
+        if self.asked.dry_run {
+            item.fate = Fate::Would;
+            return;
+        }
+        match self.repo.remove_spare(&place.name) {
+            Ok(true) => item.fate = Fate::Removed,
+            Ok(false) => item.reason = "a spare worktree that is being made".to_owned(),
+            Err(why) => {
+                item.fate = Fate::Failed;
+                item.reason = chain(&why);
+            }
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use taskd_model::TypeDoc;
 
 use super::mcp::MAX_SERVERS;
 use super::read::{Definition, Tools};
-use super::{KNOWN_TOOLS, Types};
+use super::{KNOWN_TOOLS, Types, Written};
 use crate::problem::{At, Pos, Problem, suggest};
 use crate::prompt;
 
@@ -30,6 +30,12 @@ pub(super) fn resolve(definitions: Vec<Definition>) -> (Types, Vec<Problem>) {
     let mut types = Types::default();
     for (name, places) in &by_name {
         let Some(top) = places.last() else { continue };
+        let own = &definitions[*top];
+        let written = Written {
+            file: own.problems.file().to_owned(),
+            extends: own.extends.as_ref().map(|it| it.value.clone()),
+        };
+        types.written.insert(name.clone(), written);
         match done[*top].take() {
             Some(Ok(doc)) => drop(types.good.insert(name.clone(), doc)),
             Some(Err(())) | None => {

@@ -12,6 +12,7 @@ use taskd_model::{
 use super::{KNOWN_TOOLS, MAX_TYPE_BYTES, mcp};
 use crate::plan_file::head::{self, read_conflict, read_gate, read_worker, shown};
 use crate::problem::{At, Pos, Problems, suggest};
+use crate::protect;
 use crate::yaml::{self, Keys, Kind, Node};
 
 /// A definition as it is written.
@@ -122,6 +123,13 @@ const MAX_FALLBACK: usize = 8;
 const LIMITS: [&str; 7] =
     ["iterations", "time", "budget", "tokens", "same_failure", "turns", "restarts"];
 
+/// A definition whose file cannot be read: it hides the type of that name all the same.
+pub(super) fn unread(name: &str, path: &str, why: &str) -> Definition {
+    let mut definition = read(name, path, "{}", false);
+    definition.problems.add(Pos::new(1, 1), format!("the file cannot be read: {why}"));
+    definition
+}
+
 /// Reads one definition. What is wrong is in its `problems`.
 pub(super) fn read(name: &str, path: &str, text: &str, of_project: bool) -> Definition {
     let mut problems = Problems::new(path);
@@ -136,6 +144,9 @@ pub(super) fn read(name: &str, path: &str, text: &str, of_project: bool) -> Defi
     let sink = &mut problems;
     let get = |key: &str| keys.get(key).map(|(_, it)| *it);
     let gate = get("gate").and_then(|it| read_gate(it, sink));
+    if let Some(gate) = &gate {
+        check_globs(gate, sink);
+    }
     Definition {
         name: name.to_owned(),
         extends: head::text(&keys, "extends", sink).and_then(|it| head::name(it, "extends", sink)),
@@ -161,6 +172,20 @@ pub(super) fn read(name: &str, path: &str, text: &str, of_project: bool) -> Defi
         system: get("system").and_then(|it| read_template(it, "system", sink)),
         setup: head::text(&keys, "setup", sink).map(|it| it.value),
         problems,
+    }
+}
+
+/// What `protect` names must be globs: one that is none would protect nothing.
+fn check_globs(gate: &At<GateSettings>, problems: &mut Problems) {
+    for glob in gate.value.protect.iter().flatten() {
+        if let Some(wrong) = protect::wrong(glob) {
+            let what = format!("`{}` in `protect` is no glob: {wrong}", shown(glob));
+            problems.add_hint(
+                gate.at,
+                what,
+                "write globs from the repository's root, as `tests/**`",
+            );
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use taskd_model::{AgentDoc, OnConflict, Params, Thinking, Unsupported};
 use super::*;
 
 fn layer(files: &[(&str, &str)]) -> Layer {
-    let files = files.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned()));
+    let files = files.iter().map(|(path, text)| ((*path).to_owned(), Ok((*text).to_owned())));
     Layer { files: files.collect(), of_project: false }
 }
 

@@ -3,15 +3,16 @@
 use std::{sync::Arc, time::Duration};
 
 use futures::StreamExt as _;
+use taskd_git::Repo;
 use taskd_llm::{Call, CallLimits, LlmError, Resolved, StreamEvent, at_most, is_same_model};
 use taskd_model::{
-    Code, Delta, Digest, IterationNote, Observation, Outcome, Part, Reply, Request, Thinking,
+    Code, Delta, Digest, IterationNote, Observation, Oid, Outcome, Part, Reply, Request, Thinking,
     ToolCall, ToolDef, ToolResultDoc, Usage,
 };
 use taskd_tools::files::{RECALL, ToolSpec, catalog, reads};
 use tokio::time::Instant;
 
-use super::{Job, Trouble, lock};
+use super::{Context, Job, Trouble, lock};
 use crate::{
     findings, models,
     prompt::{self, Composed, Conversation, GateSaid, Note, Prompt, Scene, Turn, estimate_tokens},
@@ -90,13 +91,8 @@ impl Job {
             return Ok(known);
         }
         let (repo, _) = self.ctx.repo(key.0)?;
-        let found = self
-            .blocking(move || {
-                let first = |name: &str| repo.file_at(key.1, name.as_ref()).ok().flatten();
-                Ok(first("AGENTS.md").or_else(|| first("CLAUDE.md")))
-            })
-            .await?;
-        let text: Option<Arc<str>> = found.map(|it| String::from_utf8_lossy(&it).into());
+        let found = self.blocking(move || Ok(instructions_at(&repo, key.1))).await?;
+        let text: Option<Arc<str>> = found.map(Into::into);
         let bytes = text.as_ref().map_or(0, |it| it.len());
         self.ctx.instructions.keep(key, text.clone(), bytes + ENTRY_BYTES);
         Ok(text)
@@ -140,30 +136,15 @@ impl Job {
             conflicts: &conflicts,
             instructions,
         };
-        let turns = self.turns()?;
-        let tools = catalog().iter().map(tool_def).collect::<Result<Vec<_>, _>>()?;
-        let recall = tool_def(&RECALL)?;
         let loop_name = format!("{}.{}", self.order.plan, spec.name);
-        let model = subject.model.as_deref().unwrap_or_default();
-        let facts = self.ctx.models.facts(model);
-        let params = models::taken(&self.ctx, model, &spec.loop_type);
-        let wanted = MAX_REPLY_TOKENS + params.thinking.map_or(0, Thinking::tokens);
-        // A reply that may take all of a small window leaves nothing to be asked.
-        let longest = facts.max_output.or(facts.window.map(|it| it / 4));
-        let max_tokens = longest.map_or(wanted, |it| it.min(wanted));
-        let conversation = Conversation {
+        let asked = Asked {
             loop_name: &loop_name,
-            model,
-            max_tokens,
-            params,
-            tools: &tools,
+            model: subject.model.as_deref().unwrap_or_default(),
             served,
-            recall: Some(&recall),
-            most_tokens: most_tokens(facts.window, max_tokens, [subject.most_tokens, most]),
-            turns: &turns,
-            moved: &[],
+            turns: &self.turns()?,
+            most_tokens: [subject.most_tokens, most],
         };
-        prompt::compose(&scene, &conversation).map_err(|it| Trouble::of(it.code(), &it))
+        composed(&self.ctx, &scene, &asked)
     }
 
     fn gate_said(&self, note: &IterationNote) -> Result<GateSaid, Trouble> {
@@ -354,6 +335,56 @@ impl Job {
 }
 
 /// A tool as a model is told about it.
+/// What is asked besides the scene.
+pub(crate) struct Asked<'a> {
+    /// The loop, as people address it.
+    pub(crate) loop_name: &'a str,
+    /// The model, as people write it; empty where an agent works.
+    pub(crate) model: &'a str,
+    /// Tools of the type's servers.
+    pub(crate) served: &'a [ToolDef],
+    /// Finished turns of the iteration.
+    pub(crate) turns: &'a [Turn],
+    /// Most tokens a request may have, as refusals and counts taught.
+    pub(crate) most_tokens: [Option<u64>; 2],
+}
+
+/// The prompt of a loop's next turn, as it is sent.
+pub(crate) fn composed(
+    ctx: &Context,
+    scene: &Scene<'_>,
+    asked: &Asked<'_>,
+) -> Result<Composed, Trouble> {
+    let tools = catalog().iter().map(tool_def).collect::<Result<Vec<_>, _>>()?;
+    let recall = tool_def(&RECALL)?;
+    let facts = ctx.models.facts(asked.model);
+    let params = models::taken(ctx, asked.model, &scene.spec.loop_type);
+    let wanted = MAX_REPLY_TOKENS + params.thinking.map_or(0, Thinking::tokens);
+    // A reply that may take all of a small window leaves nothing to be asked.
+    let longest = facts.max_output.or(facts.window.map(|it| it / 4));
+    let max_tokens = longest.map_or(wanted, |it| it.min(wanted));
+    let conversation = Conversation {
+        loop_name: asked.loop_name,
+        model: asked.model,
+        max_tokens,
+        params,
+        tools: &tools,
+        served: asked.served,
+        recall: Some(&recall),
+        most_tokens: most_tokens(facts.window, max_tokens, asked.most_tokens),
+        turns: asked.turns,
+        moved: &[],
+    };
+    prompt::compose(scene, &conversation).map_err(|it| Trouble::of(it.code(), &it))
+}
+
+/// What a repository tells models about itself at a commit.
+pub(crate) fn instructions_at(repo: &Repo, base: Oid) -> Option<String> {
+    let first = |name: &str| repo.file_at(base, name.as_ref()).ok().flatten();
+    let found = first("AGENTS.md").or_else(|| first("CLAUDE.md"))?;
+    Some(String::from_utf8_lossy(&found).into_owned())
+}
+
 fn tool_def(it: &ToolSpec) -> Result<ToolDef, Trouble> {
     let schema = serde_json::from_str(it.schema).map_err(|why| {
         Trouble::of(Code::Internal, &why).within(&format!("schema of tool {}", it.name))

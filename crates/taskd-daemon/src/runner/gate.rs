@@ -104,7 +104,7 @@ impl Job {
             .blocking(move || {
                 let fresh = !repo.worktree_path(&name).exists();
                 let dir = repo.checkout_scratch(&name, commit)?;
-                let set_up = SetUp::of(&dir, &commands, fresh);
+                let set_up = SetUp::of(&repo, (&dir, commit), &commands, fresh);
                 Ok((dir, repo.tree_of(commit)?, set_up))
             })
             .await?;
@@ -150,20 +150,11 @@ impl Job {
         if !saved.changed {
             return Ok(gated(None));
         }
-        if 0 < markers {
-            let names: Vec<_> = saved.conflict_markers.iter().map(ToString::to_string).collect();
-            let text = format!("Conflict markers are left in: {}", names.join(", "));
-            let summary = short(&text);
-            let log = self.ctx.put_blob(text.into())?;
-            return Ok(gated(Some(GateReport {
-                green: false,
-                summary,
-                log,
-                tests: None,
-                ms: 0,
-                facts: Box::default(),
-                proof: None,
-            })));
+        if let Some(why) = self.cannot_land(&saved).await? {
+            let (summary, log) = (short(&why), self.ctx.put_blob(why.into())?);
+            let (tests, facts, proof) = (None, Box::default(), None);
+            let report = GateReport { green: false, summary, log, tests, ms: 0, facts, proof };
+            return Ok(gated(Some(report)));
         }
         let plan = self.plan_doc()?;
         let spec = self.spec_doc()?;

@@ -3,19 +3,18 @@
 
 use std::{
     collections::BTreeMap,
-    path::Path,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
 };
 
-use nix::sys::statvfs::statvfs;
-use taskd_model::{Oid, ProjectId};
+use taskd_model::{Oid, ProjectId, Room};
 use tokio::sync::Notify;
 use tracing::{debug, warn};
 
 use super::{Context, Trouble, lock};
+use crate::disk::free_at;
 
 /// With fewer files a worktree is made in no time.
 const MIN_FILES: usize = 1_000;
@@ -87,16 +86,13 @@ impl Context {
         let (repo, root) = self.repo(project)?;
         let wanted = self.config_of(&root)?.work_pool;
         let place = self.paths.worktrees(project.0);
-        if wanted == 0 || !repo.has_files(base, MIN_FILES)? || !has_room(&place) {
+        let room = self.hub.view().disk.room == Room::Enough
+            && free_at(&place).is_some_and(|it| MIN_FREE_BYTES <= it);
+        if wanted == 0 || !room || !repo.has_files(base, MIN_FILES)? {
             return Ok(false);
         }
         let made = repo.make_spare(wanted, base)?;
         debug!(project = project.0, made, "spare worktree");
         Ok(made)
     }
-}
-
-fn has_room(place: &Path) -> bool {
-    let free = |it: nix::sys::statvfs::Statvfs| it.blocks_available() * it.fragment_size();
-    statvfs(place).is_ok_and(|it| MIN_FREE_BYTES <= free(it))
 }

@@ -58,6 +58,11 @@ impl Trouble {
         self.fault.code
     }
 
+    /// The end of an effect that met it.
+    pub(crate) fn ended(self, usage: Usage) -> Outcome {
+        self.outcome(usage)
+    }
+
     pub(super) fn outcome(self, usage: Usage) -> Outcome {
         let plain = |it: char| if it.is_control() { ' ' } else { it };
         let message = self.told().chars().take(MAX_MESSAGE_CHARS).map(plain).collect();

@@ -20,25 +20,42 @@ const SETUP_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 const INCLUDE_FILE: &str = ".worktreeinclude";
 
 /// Whether the setup of one worktree was run to its end, in a file beside it. One that failed or was
-/// cut off is run again, and so is one of other commands.
+/// cut off is run again, and so is one of other commands, and one for a commit that points to other
+/// submodules or contents of Git LFS than this one: what it fetched is not what is needed now.
 pub(super) struct SetUp {
     file: PathBuf,
+    /// The commands, and the commit they are run for.
     what: String,
+    is_done: bool,
 }
 
 impl SetUp {
-    pub(super) fn of(dir: &Path, commands: &[String], fresh: bool) -> Self {
+    pub(super) fn of(
+        repo: &Repo,
+        (dir, commit): (&Path, Oid),
+        commands: &[String],
+        fresh: bool,
+    ) -> Self {
         let parts: Vec<&[u8]> = commands.iter().map(String::as_bytes).collect();
-        let (file, what) = (dir.with_extension("set-up"), Digest::of_parts(&parts).to_string());
+        let (file, commands) = (dir.with_extension("set-up"), Digest::of_parts(&parts).to_string());
         if fresh {
             // Of an earlier worktree of this name.
             fs::remove_file(&file).ok();
         }
-        Self { file, what }
+        let noted = fs::read_to_string(&file).unwrap_or_default();
+        let is_done = match noted.split_once(' ') {
+            // Which commit it was for was not always noted.
+            None => noted == commands,
+            Some((was, at)) => {
+                let same = |at: Oid| repo.points_elsewhere(at, commit).is_ok_and(|it| !it);
+                was == commands && at.parse().is_ok_and(same)
+            }
+        };
+        Self { file, what: format!("{commands} {commit}"), is_done }
     }
 
     pub(super) fn is_done(&self) -> bool {
-        fs::read_to_string(&self.file).is_ok_and(|it| it == self.what)
+        self.is_done
     }
 
     fn note(self) -> Result<(), Trouble> {
@@ -67,7 +84,8 @@ impl Job {
         let (prepared, set_up) = self
             .blocking(move || {
                 let prepared = make(&repo, &name)?;
-                let set_up = SetUp::of(&prepared.path, &commands, prepared.created);
+                let at = (prepared.path.as_path(), base);
+                let set_up = SetUp::of(&repo, at, &commands, prepared.created);
                 if !set_up.is_done() {
                     repo.copy_included(&root, &name, INCLUDE_FILE.as_ref())?;
                 }
@@ -132,6 +150,14 @@ impl Job {
         set_up.note()
     }
 
+    /// The same where the ground has moved to a commit that points elsewhere.
+    async fn setup_again(&self, onto: Oid) -> Result<(), Trouble> {
+        let (repo, _) = self.ctx.repo(self.order.project)?;
+        let (dir, commands) = (self.worktree()?, self.setup_commands()?);
+        let set_up = SetUp::of(&repo, (&dir, onto), &commands, false);
+        self.setup(&dir, set_up).await
+    }
+
     /// Where the loop's worktree is.
     pub(super) fn worktree(&self) -> Result<PathBuf, Trouble> {
         let (repo, _) = self.ctx.repo(self.order.project)?;
@@ -182,7 +208,16 @@ impl Job {
         };
         let (repo, _) = self.ctx.repo(self.order.project)?;
         let (name, base) = (self.worktree_name()?, subject.base);
-        let rebased = self.blocking(move || Ok(repo.rebase(&name, base, onto, work)?)).await?;
+        let commands = self.setup_commands()?;
+        let (rebased, points_elsewhere) = self
+            .blocking(move || {
+                let points_elsewhere = !commands.is_empty() && repo.points_elsewhere(base, onto)?;
+                Ok((repo.rebase(&name, base, onto, work)?, points_elsewhere))
+            })
+            .await?;
+        if points_elsewhere {
+            self.setup_again(onto).await?;
+        }
         let files = self.list(rebased.conflicts.iter().map(ToString::to_string))?;
         Ok(Outcome::Rebased {
             checkpoint: rebased.checkpoint,

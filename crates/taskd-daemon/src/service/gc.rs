@@ -17,6 +17,7 @@ impl Service {
             by_itself: false,
         };
         let items = collect(self.ctx(), &asked);
+        self.ctx().disk.scan_soon();
         Ok(v1::GcResponse { items: items.into_iter().map(item).collect() })
     }
 

@@ -7,12 +7,13 @@ use std::{
 };
 
 use taskd_api::{ApiError, codes, v1};
-use taskd_model::{Actor, GateDoc, PlanDoc, SpecDoc, Target};
+use taskd_model::{Actor, GateDoc, PlanDoc, SpecDoc, Target, format_bytes};
 
 use super::{Service, in_scope};
 use crate::{
+    disk::free_at,
     models,
-    runner::{Trouble, chain, worktree_name},
+    runner::{Trouble, chain, lock, worktree_name},
     submit, watcher,
 };
 
@@ -187,7 +188,7 @@ impl Service {
             sockets,
             store_path: db.to_string_lossy().into_owned(),
             store_bytes,
-            disk_free_bytes: disk_free(&ctx.paths.state).unwrap_or(0),
+            disk_free_bytes: free_at(&ctx.paths.state).unwrap_or(0),
             driver: Some(driver),
             payers,
         })
@@ -223,10 +224,14 @@ impl Service {
     }
 
     fn check_disk(&self) -> v1::CheckRow {
-        const LOW: u64 = 5 << 30;
-        let free = disk_free(&self.ctx().paths.state).unwrap_or(0);
-        let text = format!("{} GB free", free >> 30);
-        row("disk", LOW <= free, &text, "worktrees need room; free some disk")
+        let disk = self.ctx().hub.view().disk.clone();
+        if let Some(shortage) = disk.shortage() {
+            return row("disk", false, &shortage, "free some disk, or: taskd gc");
+        }
+        let free = free_at(&self.ctx().paths.state).unwrap_or(0);
+        let floor = lock(&self.ctx().config).disk_floor_bytes;
+        let text = format!("{} free", format_bytes(free));
+        row("disk", floor <= free, &text, "worktrees need room; free some disk, or: taskd gc")
     }
 
     /// A remote that cannot be followed stops nothing, so it never fails.
@@ -267,11 +272,6 @@ fn row(name: &str, ok: bool, detail: &str, hint: &str) -> v1::CheckRow {
 fn find_program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path).map(|dir| dir.join(name)).find(|it| it.is_file())
-}
-
-fn disk_free(path: &Path) -> Option<u64> {
-    let stat = nix::sys::statvfs::statvfs(path).ok()?;
-    Some(stat.blocks_available() * stat.fragment_size())
 }
 
 fn commands(gate: &GateDoc) -> Vec<String> {

@@ -247,11 +247,16 @@ fn ignored_files_are_copied_in_and_never_become_work() {
     }
     write(&stage.root, "open", "untracked, not ignored\n");
     write(&path, "sub/.env", "agent\n");
+    let old = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000);
+    let key = fs::File::options().write(true).open(stage.root.join("secrets/key")).expect("ours");
+    key.set_modified(old).expect("ours");
     let include = || stage.repo.copy_included(&stage.root, "p1-a", Path::new(".worktreeinclude"));
     let done = include().expect("ok");
     let text = |paths: Vec<String>| paths.join(" ");
     let copied = text(done.copied.iter().map(ToString::to_string).collect());
     assert_eq!(copied, ".env secrets/key");
+    let time = fs::metadata(path.join("secrets/key")).expect("there").modified();
+    assert_eq!(time.expect("known"), old);
     assert!(done.skipped.contains(&("open".into(), Skipped::NotIgnored)));
     assert!(done.skipped.contains(&("sub/.env".into(), Skipped::Exists)));
     assert_eq!(read(&path, "sub/.env"), "agent\n");

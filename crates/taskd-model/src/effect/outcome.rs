@@ -168,6 +168,13 @@ impl Outcome {
         if let Self::Failed { failure, .. } = self { Some(*failure) } else { None }
     }
 
+    /// There was no room on the disk.
+    #[must_use]
+    pub fn is_disk_full(&self) -> bool {
+        let Self::Failed { fault: Some(fault), .. } = self else { return false };
+        fault.code == Code::DiskFull
+    }
+
     /// What was spent, whatever the end.
     #[must_use]
     pub fn usage(&self) -> Usage {

@@ -121,6 +121,10 @@ pub struct SpecHead {
     /// What the loop type sets and its worker does not take: left out, as the type says.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<Param>,
+    /// Globs of what it touches: it does not start while another loop of the project works on
+    /// some of the same. None where that is not wanted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub touches: Vec<String>,
 }
 
 /// What works on a spec.

@@ -67,6 +67,7 @@ impl fmt::Display for Event {
             Self::DaemonStopped => f.write_str("daemon stopped"),
             Self::WorkParked => f.write_str("work parked"),
             Self::WorkUnparked => f.write_str("work goes on"),
+            Self::DiskChanged { disk } => write!(f, "{disk}"),
             Self::LimitsSet { .. } => f.write_str("limits set"),
             Self::ProjectAdded { id, root, .. } => write!(f, "project {} is {root}", id.0),
             Self::ProjectForgotten { id } => write!(f, "project {} forgotten", id.0),

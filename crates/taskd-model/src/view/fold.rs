@@ -39,6 +39,7 @@ impl View {
             Event::DaemonStarted { version } => self.daemon_started(version, record),
             Event::WorkParked => self.parked = true,
             Event::WorkUnparked => self.parked = false,
+            Event::DiskChanged { disk } => self.disk = disk.clone(),
             Event::LimitsSet { limits } => self.limits = Some(limits.clone()),
             Event::ProjectAdded { id, git_dir, root } => {
                 let it = self.projects.entry(*id).or_default();
@@ -145,6 +146,7 @@ impl View {
             | Event::DaemonStopped
             | Event::WorkParked
             | Event::WorkUnparked
+            | Event::DiskChanged { .. }
             | Event::LimitsSet { .. }
             | Event::ProjectAdded { .. }
             | Event::ProjectForgotten { .. }
@@ -304,6 +306,7 @@ impl LoopView {
             context: None,
             last_run: AgentRun::default(),
             needs: head.needs.clone(),
+            touches: head.touches.clone(),
             limits: head.limits.clone(),
             doc: head.doc,
             gate_key: head.gate,

@@ -51,12 +51,11 @@ impl View {
     #[must_use]
     pub fn narrate(&self, record: &Record) -> Option<Line> {
         match &record.event {
-            Event::DaemonStarted { version } => {
-                Some(Line::new("", format!("daemon {version} started")))
-            }
+            Event::DaemonStarted { .. } => Some(Line::new("", record.event.to_string())),
             Event::DaemonStopped => Some(Line::new("", "daemon stopped; the work is kept")),
             Event::WorkParked => Some(Line::new("", "parked: nothing new starts")),
             Event::WorkUnparked => Some(Line::new("", "work goes on")),
+            Event::DiskChanged { disk } => Some(Line::new("", disk.to_string())),
             Event::MainMoved { target, commits, rewritten, .. } => {
                 Some(main_line(target, *commits, *rewritten))
             }
@@ -339,9 +338,7 @@ impl View {
             Event::StatusChanged { from, to, reason } => {
                 return self.status_line(it, *from, *to, reason);
             }
-            Event::IterationStarted { n } => {
-                line(format!("iteration {n}/{}{}", it.max(), it.told()))
-            }
+            Event::IterationStarted { n } => line(begun(it, *n)),
             event @ Event::ModelChanged { cause, .. } => {
                 Line { until: cause.until(), ..line(event.to_string()) }
             }
@@ -376,6 +373,7 @@ impl View {
             | Event::DaemonStopped
             | Event::WorkParked
             | Event::WorkUnparked
+            | Event::DiskChanged { .. }
             | Event::LimitsSet { .. }
             | Event::ProjectAdded { .. }
             | Event::ProjectForgotten { .. }
@@ -537,6 +535,10 @@ fn tests(n: u32) -> String {
 /// `1 file`, `2 files`.
 fn count(n: u64, thing: &str) -> String {
     format!("{n} {thing}{}", if n == 1 { "" } else { "s" })
+}
+
+fn begun(it: &LoopView, n: u32) -> String {
+    format!("iteration {n}/{}{}", it.max(), it.told())
 }
 
 /// What is told of a defect of ours.

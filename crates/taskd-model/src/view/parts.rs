@@ -230,6 +230,9 @@ pub struct LoopView {
     pub instead_of: Option<String>,
     /// Specs it needs, by place in the plan.
     pub needs: Vec<u16>,
+    /// Globs of what it touches, where others wait for that.
+    #[serde(default)]
+    pub touches: Vec<String>,
     /// Its limits; `iterations` is the most it may take.
     pub limits: LoopLimits,
     /// The spec's document.

@@ -5,6 +5,7 @@
 mod blobs;
 mod crash;
 mod damage;
+mod full;
 mod help;
 mod log;
 mod model;

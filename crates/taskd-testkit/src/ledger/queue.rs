@@ -12,7 +12,7 @@ impl Ledger {
             let may = row.status == Status::Complete && row.landed_as.is_some() && !row.undone;
             return check(may, || format!("{op} while {}", row.status));
         }
-        check(!self.parked, || format!("{op} is queued while parked"))?;
+        check(!self.rests(), || format!("{op} is queued while everything rests"))?;
         let Some(id) = op.loop_id() else { return Ok(()) };
         let (row, plan) = (&self.loops[&id], &self.plans[&id.plan()]);
         let again = row.status == Status::Complete && matches!(op, QueueOp::Integrate(_));
@@ -43,7 +43,9 @@ impl Ledger {
     }
 
     pub(super) fn gate_of(&self, op: QueueOp) -> Digest {
-        op.loop_id().map_or(self.plans[&op.plan()].gate, |id| self.loops[&id].head.gate)
+        // What a loop's own commands ask for is gone with its work.
+        let own = op.loop_id().filter(|_| !matches!(op, QueueOp::Undo(_)));
+        own.map_or(self.plans[&op.plan()].gate, |id| self.loops[&id].head.gate)
     }
 
     pub(super) fn left(

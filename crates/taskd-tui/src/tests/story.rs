@@ -220,6 +220,7 @@ fn spec_head(name: &str, title: &str, needs: &[u16]) -> SpecHead {
         fallback: Vec::new(),
         type_name: "ralph".to_owned(),
         left_out: Vec::new(),
+        touches: Vec::new(),
         limits: LoopLimits::default(),
     }
 }

@@ -1,6 +1,7 @@
 //! What may be typed.
 
 mod amount;
+mod types;
 mod work;
 
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
@@ -11,6 +12,7 @@ use taskd_model::parse_duration_ms;
 use self::amount::parse_amount;
 pub(crate) use self::{
     amount::Amount,
+    types::{RenderArgs, TypesCommand},
     work::{Land, PlanArgs, RunArgs, WorkArgs},
 };
 use super::history::{RewindArgs, SalvageCommand, UndoArgs};
@@ -122,6 +124,9 @@ pub(crate) enum Command {
     /// List agent programs: installed, logged in, who pays
     #[command(hide = true, subcommand)]
     Agents(AgentsCommand),
+    /// List, show, check, begin and render loop types
+    #[command(hide = true, subcommand)]
+    Types(TypesCommand),
     /// List models: prices, sizes, and which keys are set; ask providers whether they can be called
     #[command(hide = true)]
     Models(ModelsArgs),

@@ -164,8 +164,8 @@ but events and errors has `schema_version`. Times are RFC 3339 in UTC, durations
 know as not there. Errors go to stderr as {\"error\": {\"code\", \"message\", \"hint\", \"causes\"}};
 `taskd help errors` lists the codes.
 
-ls      seq, at, parked, plans[], loops[]: name, plan, title, group (needs_you, working, waiting,
-        done), status, state, worker, iteration, iterations_max, behind, files, added, removed,
+ls      seq, at, parked, disk: room (enough, low, full), free_bytes, shortage;
+        plans[], loops[]: name, plan, title, group (needs_you, working, waiting, done), status, state, worker, iteration, iterations_max, behind, files, added, removed,
         cost_micros, uncounted, counted (by_call, by_report, by_time: its agent), waits_for[], since, last_sign, started, ended, landed,
         pull_request
 show    name, text, accept[], gate[], gate_origin, ref, worktree, worker, touches[], notes[],
@@ -193,6 +193,9 @@ budget  name, level (all, project, plan, loop), budget_micros, cost_micros, left
 agents  agents[]: name, source, file, program, version, tested, tested_versions, logged_in,
         credential: variable, set; billed_to, counted, depth, depth_why, prompt, resume,
         home[], hosts[], argv; problems[]; of a test: agent, version, checks[]: name, good (or null), seen
+types   types[]: name, file, source, extends, description, worker, definition (of show), why; problems[]:
+        file, line, column, message, hint; of render: spec, type, origin, worker, system, prompt,
+        tools[], servers[], bytes, tokens, problems[]
 models  providers[]: name, interface, url, credential; models[]: name, window, max_output,
         price: since, *_micros per million tokens; interfaces[]: name, capabilities;
         with --check instead: providers[]: name, state (usable, no_credential, misconfigured,
@@ -203,7 +206,13 @@ events  the stored events as they are: seq, at (milliseconds), kind, data, ...
 
 const TYPES: &str = "\
 A loop type says how a loop works: agent, gate, limits, prompt. `ralph` is built in. Your own are
-YAML files in .taskd/types/ or ~/.config/taskd/types/; their names go behind --type.
+YAML files in .taskd/types/ or ~/.config/taskd/types/; their names go behind --type. They are read
+when a plan comes: an edit counts for the next one, and what runs keeps what it began with.
+
+taskd types new careful                    begin one
+taskd types check                          what is wrong, with line and column
+taskd types render careful TASK            the prompt it begins with, and its size
+taskd types ls, taskd types show ralph     what there is, and what it says in full
 
 extends: ralph
 description: What it is for

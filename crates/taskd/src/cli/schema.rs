@@ -19,10 +19,13 @@ macro_rules! schemas {
 
 const SCHEMAS: &[(&str, &str)] = schemas! {
     "act" "agents" "agents-test" "blame" "budget" "checkpoints" "costs" "daemon" "diff" "doctor"
-    "error" "event" "flakes" "gc" "log" "ls" "models" "models-check" "path" "plan" "project"
-    "queue" "receipt" "restore" "rewind" "salvage" "schema" "show" "submit" "undo" "verify" "wait"
-    "why"
+    "error" "event" "flakes" "gc" "log" "ls" "models" "models-check" "path" "plan" "project" "prompt"
+    "queue" "receipt" "restore" "rewind" "salvage" "schema" "show" "submit" "types" "undo" "verify"
+    "wait" "why"
 };
+
+/// Schemas of files that people write, which no command prints.
+const OF_FILES: &[(&str, &str)] = schemas! { "loop-type" };
 
 /// What every command may say on stderr instead of an answer.
 const ERROR: &str = "error";
@@ -59,6 +62,11 @@ const ANSWERS: &[(&str, &[&str])] = &[
     ("agents ls", &["agents"]),
     ("agents show", &["agents"]),
     ("agents test", &["agents-test"]),
+    ("types ls", &["types"]),
+    ("types show", &["types"]),
+    ("types check", &["types"]),
+    ("types new", &["types"]),
+    ("types render", &["prompt"]),
     ("models", &["models", "models-check"]),
     ("models reset", &["act"]),
     ("queue", &["queue"]),
@@ -112,6 +120,8 @@ pub(super) fn list(here: &Here) -> Done {
         text.push_str(&line(if command.is_empty() { "taskd" } else { command }, &kinds.join(", ")));
     }
     text.push_str(&line("any that fails", &format!("{ERROR}, on stderr")));
+    text.push_str("\nOf files:\n\n");
+    OF_FILES.iter().for_each(|(name, _)| text.push_str(&line(name, ".taskd/types/NAME.yaml")));
     text.push_str("\nWithout an answer in JSON:\n\n");
     SILENT.iter().for_each(|(command, why)| text.push_str(&line(command, why)));
     here.out.print(&text)?;
@@ -120,8 +130,9 @@ pub(super) fn list(here: &Here) -> Done {
 
 /// `taskd help schema NAME`.
 pub(super) fn print(here: &Here, name: &str) -> Done {
-    let Some((_, text)) = SCHEMAS.iter().find(|(it, _)| *it == name) else {
-        let near = SCHEMAS.iter().map(|(it, _)| *it);
+    let all = || SCHEMAS.iter().chain(OF_FILES);
+    let Some((_, text)) = all().find(|(it, _)| *it == name) else {
+        let near = all().map(|(it, _)| *it);
         let near = near.min_by_key(|it| strsim::osa_distance(it, name));
         let near = near.filter(|it| strsim::osa_distance(it, name) <= 2);
         let hint = near.map_or_else(String::new, |it| format!(" {it}"));
@@ -174,7 +185,8 @@ mod tests {
         let files: BTreeSet<String> =
             files.map(|it| it.to_str().unwrap().trim_end_matches(".json").to_owned()).collect();
         let names: BTreeSet<String> = SCHEMAS.iter().map(|it| it.0.to_owned()).collect();
-        assert_eq!(files, names);
+        let of_files = OF_FILES.iter().map(|it| it.0.to_owned());
+        assert_eq!(files, names.iter().cloned().chain(of_files).collect());
         let kinds = ANSWERS.iter().flat_map(|it| it.1).chain([&ERROR]);
         assert_eq!(kinds.map(|it| (*it).to_owned()).collect::<BTreeSet<_>>(), names);
     }

@@ -70,7 +70,11 @@ pub(crate) async fn plan_check(here: &Here, args: PlanArgs) -> Done {
     Ok(if is_right(&answer) { 0 } else { taskd_api::exit::USAGE })
 }
 
-fn plan_request(here: &Here, args: &PlanArgs) -> Result<(v1::SubmitRequest, String), Failure> {
+/// What a plan file asks for, and how the file is called.
+pub(super) fn plan_request(
+    here: &Here,
+    args: &PlanArgs,
+) -> Result<(v1::SubmitRequest, String), Failure> {
     let (text, name) = if args.file == "-" {
         (read_stdin()?, "stdin".to_owned())
     } else {
@@ -245,7 +249,7 @@ fn follows(here: &Here, work: &WorkArgs) -> bool {
 }
 
 /// What every submission carries.
-fn request(here: &Here, work: &WorkArgs) -> Result<v1::SubmitRequest, Failure> {
+pub(super) fn request(here: &Here, work: &WorkArgs) -> Result<v1::SubmitRequest, Failure> {
     let agent = work.agent.as_deref().map(|it| agent(&here.directory, it)).transpose()?;
     let model = work.model.as_deref().map(|it| model(&here.directory, it)).transpose()?;
     let options = v1::SubmitOptions {

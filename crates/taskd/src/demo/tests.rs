@@ -224,6 +224,7 @@ impl Log {
                 fallback: Vec::new(),
                 type_name: "ralph".to_owned(),
                 left_out: Vec::new(),
+                touches: Vec::new(),
                 limits: LoopLimits::default(),
             };
             let spec = loop_id(index).spec;

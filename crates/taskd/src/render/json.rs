@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use taskd_api::v1;
 use taskd_model::{
-    Depth, Fault, GateView, LoopView, PlanView, Status, Suspicion, Time, View, WaitVerdict,
+    Depth, Disk, Fault, GateView, LoopView, PlanView, Status, Suspicion, Time, View, WaitVerdict,
 };
 
 use super::words;
@@ -74,8 +74,18 @@ pub(crate) fn ls(view: &View, now: Time) -> Value {
         "seq": view.seq,
         "at": time(view.at),
         "parked": view.parked,
+        "disk": disk(&view.disk),
         "plans": view.plans.values().map(|it| plan(view, it)).collect::<Vec<_>>(),
         "loops": loops,
+    })
+}
+
+/// The room on the disk.
+fn disk(it: &Disk) -> Value {
+    json!({
+        "room": it.room,
+        "free_bytes": (*it != Disk::default()).then_some(it.free_bytes),
+        "shortage": it.shortage(),
     })
 }
 
@@ -227,15 +237,7 @@ pub(crate) fn submitted(answer: &v1::SubmitResponse) -> Value {
             "accept_red": it.accept_red,
         })
     });
-    let problems = answer.problems.iter().map(|it| {
-        json!({
-            "line": it.line,
-            "column": it.column,
-            "message": it.message,
-            "hint": it.hint,
-            "warning": it.warning,
-        })
-    });
+    let problems = answer.problems.iter().map(problem);
     json!({
         "schema_version": SCHEMA_VERSION,
         "plan": answer.plan.map(|it| format!("p{it}")),
@@ -256,6 +258,17 @@ pub(crate) fn submitted(answer: &v1::SubmitResponse) -> Value {
         "seq": answer.seq,
         "graph": graph.collect::<Vec<_>>(),
         "problems": problems.collect::<Vec<_>>(),
+    })
+}
+
+/// What is wrong with what was handed in, or worth saying of it.
+pub(crate) fn problem(it: &v1::Problem) -> Value {
+    json!({
+        "line": it.line,
+        "column": it.column,
+        "message": it.message,
+        "hint": it.hint,
+        "warning": it.warning,
     })
 }
 

@@ -40,6 +40,9 @@ pub(crate) fn ls(view: &View, scene: &Scene, show: Show) -> String {
     if view.parked {
         out.push("PARKED: nothing new starts until  taskd resume --all".to_owned());
     }
+    if let Some(shortage) = view.disk.shortage() {
+        out.push(format!("DISK: {}  taskd gc", clean(&shortage)));
+    }
     let groups = groups(view);
     let tables: Vec<(Group, Table, usize)> = [
         (Group::NeedsYou, needs_you(view, scene, &groups, show)),

@@ -95,8 +95,13 @@ pub(crate) fn check(answer: &v1::SubmitResponse, scene: &Scene) -> String {
 
 /// One line for each problem: `plan.md:3:7: message`, with its hint below.
 pub(crate) fn problems(answer: &v1::SubmitResponse, file: &str) -> String {
+    problem_lines(&answer.problems, file)
+}
+
+/// The same of any answer.
+pub(crate) fn problem_lines(problems: &[v1::Problem], file: &str) -> String {
     let mut out = String::new();
-    for it in &answer.problems {
+    for it in problems {
         let word = if it.warning { "warning" } else { "error" };
         let place = match (file, it.line) {
             ("", 0) => String::new(),

@@ -142,6 +142,7 @@ impl Story {
                 fallback: Vec::new(),
                 type_name: "ralph".to_owned(),
                 left_out: Vec::new(),
+                touches: Vec::new(),
                 limits: LoopLimits::default(),
             };
             let spec = SpecId { plan, index };

@@ -3,8 +3,8 @@
 //! One function for each column, so that `ls`, `show` and JSON say the same.
 
 use taskd_model::{
-    Change, Doing, Group, Limit, LoopView, PlanState, QuestionView, QueuePhase, Reason, Status,
-    Time, Usage, Verdict, View, Worker, format_micros,
+    Change, Doing, Group, Limit, LoopView, PlanState, QuestionView, QueuePhase, Reason, Room,
+    Status, Time, Usage, Verdict, View, Worker, format_micros,
 };
 
 use super::{
@@ -93,8 +93,16 @@ pub(crate) fn waits_for(view: &View, it: &LoopView) -> String {
             if plan.is_some_and(|it| it.state == PlanState::Checking) {
                 let target = plan.map_or("the base", |it| it.target.as_str());
                 format!("gate on untouched {}", clean(target))
+            } else if let (true, Some((other, glob))) = (needs.is_empty(), view.held_by(it)) {
+                format!("{} works on {}", clean(&other.name), clean(glob))
             } else if needs.is_empty() {
-                if view.parked { "parked: taskd resume --all" } else { "a slot" }.to_owned()
+                let short = view.disk.room != Room::Enough;
+                match (view.parked, short) {
+                    (true, _) => "parked: taskd resume --all",
+                    (false, true) => "room on the disk",
+                    (false, false) => "a slot",
+                }
+                .to_owned()
             } else {
                 let named = needs.iter().take(NEEDS_NAMED);
                 let named = named.map(|need| format!("{} ({})", clean(&need.name), need.group()));

@@ -2,6 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests start real programs")]
 
 mod crash;
+pub(crate) mod disk;
 mod lifecycle;
 mod logs;
 mod parked;
@@ -61,7 +62,7 @@ fn held(world: &World, door: &Door) -> String {
 }
 
 /// The person's own configuration.
-fn configure(world: &World, text: &str) {
+pub(crate) fn configure(world: &World, text: &str) {
     let dir = world.dir.path().join("home/.config/taskd");
     fs::create_dir_all(&dir).expect("writable");
     fs::write(dir.join("config.toml"), text).expect("writable");

@@ -9,6 +9,7 @@ mod by_hand;
 mod canary;
 mod checkout;
 mod drift;
+mod elsewhere;
 mod evidence;
 mod fifty;
 mod flakes;
@@ -24,6 +25,7 @@ mod queue;
 mod repos;
 mod stack;
 mod sync;
+mod touches;
 mod verify;
 
 use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt as _, path::Path};

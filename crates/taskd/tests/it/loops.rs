@@ -9,6 +9,7 @@ mod prompts;
 mod recovery;
 mod refusals;
 mod stopping;
+mod types;
 
 use std::{
     fs::{self, File},

@@ -118,7 +118,8 @@ impl From<Priority> for v1::Priority {
     }
 }
 
-fn parse_pair(text: &str) -> Result<(String, String), String> {
+/// `KEY=VALUE`.
+pub(super) fn parse_pair(text: &str) -> Result<(String, String), String> {
     let (key, value) = text.split_once('=').ok_or("write KEY=VALUE")?;
     Ok((key.to_owned(), value.to_owned()))
 }

@@ -7,8 +7,13 @@ use std::{
     time::{Duration, Instant},
 };
 
+use taskd_model::Room;
+
 use super::{agent, git_in, plan, until_landed, worktree};
-use crate::support::{Door, World};
+use crate::{
+    daemon::disk::{free_bytes, set_disk, until_room},
+    support::{Door, World},
+};
 
 /// Enough files that spares are made.
 const FILES: usize = 1_200;
@@ -31,7 +36,7 @@ fn until_spare(world: &World, n: u32) -> PathBuf {
 
 /// Proves W-30: when a loop has got its worktree, two spares are made of a project with many files; a
 /// later loop, also after `kill -9`, gets one of them by renaming it, brought to where main is by
-/// then, and the spare is made again. (Removal with proof and the quota are elsewhere.)
+/// then, and the spare is made again; they go when the disk has less room than the floor. (Removal with proof and the quota are elsewhere.)
 #[test]
 fn a_loop_starts_in_a_spare_worktree() {
     let mut world = World::new();
@@ -66,4 +71,16 @@ fn a_loop_starts_in_a_spare_worktree() {
     until_landed(&world, "p2.two");
     assert_eq!(world.git(&["diff", "--name-only", "main^", "main"]), "p2.two.txt");
     world.git(&["fsck", "--strict"]);
+    // When the disk becomes short they go, without anybody's word, and are not made again.
+    let spares = [until_spare(&world, 0), until_spare(&world, 1)];
+    let floor = (free_bytes(world.dir.path()) * 2) >> 20;
+    set_disk(&world, &format!("floor = '{floor}MB'"));
+    until_room(&world, Room::Low);
+    let since = Instant::now();
+    while spares.iter().any(|it| it.exists()) {
+        assert!(since.elapsed() < Duration::from_secs(60), "a spare stays");
+        std::thread::yield_now();
+    }
+    let gc = world.taskd(&["gc", "--dry-run"]).ok();
+    assert!(!gc.contains("spare"), "{gc}");
 }

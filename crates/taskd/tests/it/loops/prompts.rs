@@ -9,7 +9,7 @@ use super::*;
 use crate::support::files_that_say;
 
 /// An agent that keeps what it was told, `told-LOOP-ITERATION`, and then does `work`.
-fn listener(world: &World, work: &str) -> String {
+pub(super) fn listener(world: &World, work: &str) -> String {
     let dir = world.dir.path().display();
     let script = format!("cat >{dir}/told-$TASKD_LOOP-$TASKD_ITERATION\n{work}");
     shell(world, "listener.sh", &script)
@@ -113,7 +113,7 @@ fn a_native_prompt_holds_the_repositorys_instructions_and_the_results_of_tools()
 }
 
 /// A blob too large for the database is a file that is named by its digest.
-fn large_blob(world: &World, digest: &str) -> String {
+pub(super) fn large_blob(world: &World, digest: &str) -> String {
     let path = world.state().join("blobs").join(&digest[..2]).join(&digest[2..]);
     fs::read_to_string(&path).unwrap_or_else(|why| panic!("{}: {why}", path.display()))
 }

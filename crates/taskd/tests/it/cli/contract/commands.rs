@@ -42,7 +42,7 @@ fn busy(world: &mut World, door: &Door) {
 }
 
 fn reading(judge: &mut Judge, world: &World) {
-    let reading: [&[&str]; 34] = [
+    let reading: [&[&str]; 38] = [
         &[],
         &["ls", "-a", "-A"],
         &["show", "p1.ready"],
@@ -72,6 +72,10 @@ fn reading(judge: &mut Judge, world: &World) {
         &["budget", "show", "p1"],
         &["agents", "ls"],
         &["agents", "show", "claude"],
+        &["types", "ls"],
+        &["types", "show", "ralph"],
+        &["types", "check", "ralph"],
+        &["types", "new", "mine"],
         &["models"],
         &["queue"],
         &["daemon", "status"],
@@ -84,6 +88,10 @@ fn reading(judge: &mut Judge, world: &World) {
     let ran = world.taskd(&["doctor", "--json"]);
     judge.judge("doctor", &ran);
     judge.ends(world, 1, &["models", "--check", "anthropic", "local"]);
+    let render = ["types", "render", "ralph", "a task", "--agent", "true", "--no-gate"];
+    judge.well(world, &render);
+    let wrong = world.aside("wrong.yaml", "extends: ralph\npromt: x\n");
+    judge.ends(world, 2, &["types", "check", &wrong]);
     let test = world.taskd(&["agents", "test", "claude", "--json"]);
     judge.judge("agents test", &test);
     judge.well(world, &["help", "schema"]);
