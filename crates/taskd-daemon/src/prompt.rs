@@ -10,7 +10,7 @@ use minijinja::value::Value;
 use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior, context};
 use taskd_model::{
     AgentDoc, Code, ContextUse, GateDoc, InputValue, IterationNote, PlanDoc, Request, SpecDoc,
-    TemplateDoc, ToolDef, encode_doc,
+    TemplateDoc, ToolDef, TypeDoc, encode_doc,
 };
 
 pub(crate) use check::check;
@@ -44,6 +44,12 @@ pub(crate) const MAX_HISTORY: usize = 5;
 /// Characters of each earlier iteration's summary.
 pub(crate) const MAX_SUMMARY_CHARS: usize = 500;
 
+/// Needed specs told about.
+pub(crate) const MAX_NEEDS: usize = 20;
+
+/// Largest last word of a needed spec that is used, in bytes.
+const MAX_SAID_BYTES: usize = 2 * 1024;
+
 /// Names in any one list of files.
 const MAX_FILES: usize = 100;
 
@@ -72,6 +78,8 @@ pub(crate) struct Scene<'a> {
     pub(crate) history: &'a [IterationNote],
     /// What people or the queue want the loop to know, oldest first.
     pub(crate) messages: &'a [Note],
+    /// What the specs it needs have left, in the order of the plan.
+    pub(crate) needs: &'a [Left],
     /// Files with conflict markers.
     pub(crate) conflicts: &'a [String],
     /// Text of AGENTS.md, else of CLAUDE.md; only native prompts use it.
@@ -94,6 +102,19 @@ pub(crate) struct Note {
     pub(crate) from: String,
     /// What.
     pub(crate) text: String,
+    /// It came with passed work that was sent back: the reason why.
+    pub(crate) rejects: bool,
+}
+
+/// What a spec that is done has left to one that needs it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Left {
+    /// Its loop, as people address it.
+    pub(crate) name: String,
+    /// Its title.
+    pub(crate) title: String,
+    /// What its worker said last of its work; may be empty.
+    pub(crate) said: String,
 }
 
 /// What is sent.
@@ -305,6 +326,11 @@ fn prompt_text(template: &TemplateDoc, values: &Value) -> Result<String, PromptE
     Ok(text)
 }
 
+/// Whether a template of the type has this word in it, in whatever way.
+pub(crate) fn uses(doc: &TypeDoc, word: &str) -> bool {
+    doc.prompt.text.contains(word) || doc.system.as_ref().is_some_and(|it| it.text.contains(word))
+}
+
 fn values(scene: &Scene<'_>, tools: &[ToolDef]) -> Value {
     let spec = scene.spec;
     let last = scene.last.map(|it| {
@@ -317,7 +343,12 @@ fn values(scene: &Scene<'_>, tools: &[ToolDef]) -> Value {
         context! { n => it.n, verdict => it.verdict.to_string(), summary }
     });
     let messages = scene.messages.iter().map(|it| {
-        context! { from => it.from.as_str(), text => middle_cut(&it.text, MAX_MESSAGE_BYTES) }
+        let text = middle_cut(&it.text, MAX_MESSAGE_BYTES);
+        context! { from => it.from.as_str(), text, rejects => it.rejects }
+    });
+    let needs = scene.needs.iter().take(MAX_NEEDS).map(|it| {
+        let said = middle_cut(it.said.trim(), MAX_SAID_BYTES);
+        context! { name => it.name.as_str(), title => it.title.as_str(), said }
     });
     let inputs = spec.inputs.iter().map(|(name, value)| {
         let value = match value {
@@ -344,6 +375,7 @@ fn values(scene: &Scene<'_>, tools: &[ToolDef]) -> Value {
         },
         history => history.collect::<Vec<_>>(),
         messages => messages.collect::<Vec<_>>(),
+        needs => needs.collect::<Vec<_>>(),
         conflicts => file_list(scene.conflicts),
         tools => tools.iter().map(|it| it.name.clone()).collect::<Vec<_>>(),
         instructions => head_cut(instructions, MAX_INSTRUCTION_BYTES),

@@ -45,7 +45,7 @@ use serde::de::DeserializeOwned;
 use taskd_git::{GitError, Identity, Repo};
 use taskd_llm::Models;
 use taskd_model::{
-    Code, Delta, Digest, EffectId, Input, Observation, Oid, Order, Outcome, Owner, PlanDoc,
+    Code, Delta, Digest, EffectId, Input, LoopId, Observation, Oid, Order, Outcome, Owner, PlanDoc,
     ProjectId, Request, SpecDoc, Subject, Usage, View, Work, decode_doc, encode_doc,
 };
 use taskd_store::Store;
@@ -85,6 +85,8 @@ const BLOB_BYTES: usize = 8 << 20;
 const REQUEST_BYTES: usize = 16 << 20;
 /// `AGENTS.md` and the like kept in memory, in bytes.
 const INSTRUCTION_BYTES: usize = 1 << 20;
+/// What is kept of the last words of loops, in bytes.
+const SAID_BYTES: usize = 1 << 20;
 
 /// What files and the environment say when the daemon starts.
 #[derive(Debug)]
@@ -148,6 +150,8 @@ pub(crate) struct Context {
     requests: recent::Recent<Digest, Arc<Request>>,
     /// What repositories tell models about themselves, by project and commit.
     instructions: recent::Recent<(ProjectId, Oid), Option<Arc<str>>>,
+    /// What loops said last of their work, by iteration.
+    said: recent::Recent<(LoopId, u32), Arc<str>>,
     /// Only in tests.
     fault: fault::Fault,
     /// The daemon ends: effects are ended without an outcome, and the next life asks again.
@@ -194,6 +198,7 @@ impl Context {
             blobs: recent::Recent::new(BLOB_BYTES),
             requests: recent::Recent::new(REQUEST_BYTES),
             instructions: recent::Recent::new(INSTRUCTION_BYTES),
+            said: recent::Recent::new(SAID_BYTES),
             fault: fault::Fault::from_env(),
             closing: AtomicBool::new(false),
         }
@@ -482,7 +487,7 @@ impl Job {
 }
 
 /// `p7-limiter-1`: the same after every restart.
-pub(crate) fn worktree_name(id: taskd_model::LoopId, spec: &str) -> String {
+pub(crate) fn worktree_name(id: LoopId, spec: &str) -> String {
     format!("{}-{spec}-{}", id.plan(), id.run)
 }
 

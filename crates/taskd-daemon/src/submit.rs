@@ -5,6 +5,7 @@
 
 mod accept;
 mod agents;
+mod base;
 mod elsewhere;
 mod gate;
 mod mode;
@@ -23,7 +24,7 @@ use taskd_model::{
 };
 use taskd_tools::agents::Presets;
 
-use self::gate::Base;
+use self::base::Base;
 use crate::{
     config::Config,
     loop_type::{self, Types},
@@ -213,11 +214,10 @@ impl<'a> Look<'a> {
         if let Err(error) = crate::runner::identity(&repo) {
             self.problem(chain(&error), "commits are made in your name");
         }
-        let gate = self.gate(
-            &plan.head,
-            &config,
-            &Base { repo: &repo, root: &probe.root, target: &target, commit: base },
-        );
+        let of_types = self.gates_of_types(&plan, &types, &config);
+        let at = Base { repo: &repo, root: &probe.root, target: &target, commit: base };
+        let at_base = self.config_of_base(&config, &at);
+        let gate = at_base.and_then(|it| self.gate(&plan.head, of_types, &it, &repo, base));
         let specs = self.specs(&plan, &types, &config, gate.as_ref());
         let (Some(gate), true) = (gate, self.problems.iter().all(|it| it.warning)) else {
             return self.answer();
@@ -271,6 +271,14 @@ impl<'a> Look<'a> {
             .unwrap_or_else(|| probe.default_target.clone())
     }
 
+    /// The loop type of a spec: flag, then spec, then plan, then configuration.
+    fn type_name(&self, spec: &PlanSpec, head: &PlanKeys, config: &Config) -> String {
+        let named = spec.loop_type.as_ref().or(head.loop_type.as_ref());
+        let flag = self.options.type_name.clone();
+        flag.or_else(|| named.map(|it| it.value.clone()))
+            .unwrap_or_else(|| config.loop_type.clone())
+    }
+
     fn specs(
         &mut self,
         plan: &PlanFile,
@@ -285,11 +293,7 @@ impl<'a> Look<'a> {
         let mut specs = Vec::new();
         for old in order {
             let spec = &plan.specs[old];
-            let named = spec.loop_type.as_ref().or(plan.head.loop_type.as_ref());
-            let flag = self.options.type_name.clone();
-            let type_name = flag
-                .or_else(|| named.map(|it| it.value.clone()))
-                .unwrap_or_else(|| config.loop_type.clone());
+            let type_name = self.type_name(spec, &plan.head, config);
             let loop_type = match types.get(&type_name) {
                 Ok(found) => found.clone(),
                 Err(error) => {

@@ -8,7 +8,7 @@ use super::{environment, error_text};
 use crate::problem::{Pos, Problems, suggest};
 
 /// Names a template may use; those that end in `.` hold others.
-const NAMES: [&str; 21] = [
+const NAMES: [&str; 22] = [
     "spec.name",
     "spec.title",
     "spec.text",
@@ -26,6 +26,7 @@ const NAMES: [&str; 21] = [
     "gate.last.summary",
     "history",
     "messages",
+    "needs",
     "conflicts",
     "tools",
     "instructions",

@@ -6,8 +6,8 @@ use futures::StreamExt as _;
 use taskd_git::Repo;
 use taskd_llm::{Call, CallLimits, LlmError, Resolved, StreamEvent, at_most, is_same_model};
 use taskd_model::{
-    Code, Delta, Digest, IterationNote, Observation, Oid, Outcome, Part, Reply, Request, Thinking,
-    ToolCall, ToolDef, ToolResultDoc, Usage,
+    Code, Delta, Digest, IterationNote, Observation, Oid, Outcome, Part, Reply, Request, SpecDoc,
+    SpecId, Thinking, ToolCall, ToolDef, ToolResultDoc, Usage,
 };
 use taskd_tools::files::{RECALL, ToolSpec, catalog, reads};
 use tokio::time::Instant;
@@ -15,7 +15,10 @@ use tokio::time::Instant;
 use super::{Context, Job, Trouble, lock};
 use crate::{
     findings, models,
-    prompt::{self, Composed, Conversation, GateSaid, Note, Prompt, Scene, Turn, estimate_tokens},
+    prompt::{
+        self, Composed, Conversation, GateSaid, Left, MAX_NEEDS, Note, Prompt, Scene, Turn,
+        estimate_tokens,
+    },
 };
 
 /// Tool calls of one reply: the event that names them all has a size it must keep to.
@@ -112,14 +115,8 @@ impl Job {
             Some(note) => Some(self.gate_said(note)?),
             None => None,
         };
-        let messages = subject
-            .notes
-            .iter()
-            .map(|note| {
-                let text = self.text(note)?;
-                Ok(Note { from: "a person".to_owned(), text })
-            })
-            .collect::<Result<Vec<_>, Trouble>>()?;
+        let messages = self.messages()?;
+        let needs = self.needs(&spec)?;
         let conflicts = match &subject.conflicts {
             Some(files) => self.text(files)?.lines().map(str::to_owned).collect(),
             None => Vec::new(),
@@ -133,6 +130,7 @@ impl Job {
             last: last.as_ref(),
             history: &subject.history,
             messages: &messages,
+            needs: &needs,
             conflicts: &conflicts,
             instructions,
         };
@@ -145,6 +143,49 @@ impl Job {
             most_tokens: [subject.most_tokens, most],
         };
         composed(&self.ctx, &scene, &asked)
+    }
+
+    /// What people want the loop to know.
+    fn messages(&self) -> Result<Vec<Note>, Trouble> {
+        let subject = self.subject()?;
+        let rejections: Vec<Digest> = {
+            let view = self.ctx.hub.view();
+            let notes = view.loops.get(&subject.id).map(|it| it.notes.as_slice());
+            notes.unwrap_or_default().iter().filter(|it| it.rejects).map(|it| it.text).collect()
+        };
+        let note = |note: &Digest| {
+            let (from, text) = ("a person".to_owned(), self.text(note)?);
+            Ok(Note { from, text, rejects: rejections.contains(note) })
+        };
+        subject.notes.iter().map(note).collect()
+    }
+
+    /// What the specs this one needs have left it. They are done, so it stays as it is.
+    fn needs(&self, spec: &SpecDoc) -> Result<Vec<Left>, Trouble> {
+        if !prompt::uses(&spec.loop_type, "needs") {
+            return Ok(Vec::new());
+        }
+        let id = self.subject()?.id;
+        let found: Vec<_> = {
+            let view = self.ctx.hub.view();
+            let own = view.loops.get(&id).map(|it| it.needs.clone()).unwrap_or_default();
+            let of = |index: u16| view.latest_run(SpecId { plan: id.plan(), index });
+            let needed = own.into_iter().take(MAX_NEEDS).filter_map(of);
+            needed.map(|it| (it.id, it.iteration, it.name.clone(), it.title.clone())).collect()
+        };
+        let left = |(id, iteration, name, title)| {
+            let key = (id, iteration);
+            let said = match self.ctx.said.get(&key) {
+                Some(said) => said,
+                None => {
+                    let said: Arc<str> = self.last_word(id)?.into();
+                    self.ctx.said.keep(key, Arc::clone(&said), said.len() + ENTRY_BYTES);
+                    said
+                }
+            };
+            Ok(Left { name, title, said: said.to_string() })
+        };
+        found.into_iter().map(left).collect()
     }
 
     fn gate_said(&self, note: &IterationNote) -> Result<GateSaid, Trouble> {

@@ -60,7 +60,7 @@ impl Job {
 
     /// What the loop's agent or model said last of its work: the summary of `finish`, or else its
     /// last words; empty where that is not known.
-    fn last_word(&self, id: LoopId) -> Result<String, Trouble> {
+    pub(super) fn last_word(&self, id: LoopId) -> Result<String, Trouble> {
         let filter = Filter { loop_id: Some(id), ..Filter::default() };
         let (mut from, mut reply, mut said) = (Seq(1), None, String::new());
         loop {

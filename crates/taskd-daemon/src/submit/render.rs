@@ -9,7 +9,7 @@ use taskd_model::{AgentDoc, Part, PlanId, Request};
 
 use super::{Draft, Look, internal};
 use crate::{
-    prompt::{Prompt, Scene, estimate_tokens},
+    prompt::{Left, Prompt, Scene, estimate_tokens, uses},
     runner::{Asked, Context, composed, instructions_at},
 };
 
@@ -46,6 +46,14 @@ fn first_prompt(
     let repo = Repo::new(&draft.probe.git_dir, &ctx.tag, "/nonexistent")
         .map_err(|it| ApiError::of(it.code(), &it))?;
     let instructions = instructions_at(&repo, draft.head.base);
+    let next = ctx.hub.view().plans.keys().next_back().map_or(1, |it| it.0 + 1);
+    // The names they would have if it were submitted now.
+    let name_of = |name: &str| format!("{}.{name}", PlanId(next));
+    let of_need = |n: &u16| {
+        let (_, it) = &draft.specs[usize::from(*n)];
+        Left { name: name_of(&it.name), title: it.title.clone(), said: String::new() }
+    };
+    let needs: Vec<Left> = head.needs.iter().map(of_need).collect();
     let scene = Scene {
         plan: &draft.doc,
         spec,
@@ -55,6 +63,7 @@ fn first_prompt(
         last: None,
         history: &[],
         messages: &[],
+        needs: &needs,
         conflicts: &[],
         instructions: instructions.as_deref(),
     };
@@ -62,9 +71,7 @@ fn first_prompt(
         AgentDoc::Model { name } => name.as_str(),
         AgentDoc::Agent { .. } => "",
     };
-    // The name it would have if it were submitted now.
-    let next = ctx.hub.view().plans.keys().next_back().map_or(1, |it| it.0 + 1);
-    let loop_name = format!("{}.{}", PlanId(next), spec.name);
+    let loop_name = name_of(&spec.name);
     let asked =
         Asked { loop_name: &loop_name, model, served: &[], turns: &[], most_tokens: [None; 2] };
     let prompt = composed(ctx, &scene, &asked).map_err(ApiError::from)?.prompt;
@@ -80,6 +87,13 @@ fn first_prompt(
         servers: spec.loop_type.mcp.keys().cloned().collect(),
         ..v1::RenderPromptResponse::default()
     };
+    if !needs.is_empty() && uses(&spec.loop_type, "needs") {
+        let message =
+            "what the specs it needs leave it is known when they are done, and not in here";
+        let problem =
+            v1::Problem { message: message.to_owned(), warning: true, ..Default::default() };
+        answer.problems.push(problem);
+    }
     match prompt {
         Prompt::Text(text) => answer.prompt = text,
         Prompt::Request(request) => {

@@ -23,6 +23,7 @@ mod overlap;
 mod provider;
 mod stats;
 mod turnaround;
+mod types;
 #[path = "../../tests/provider/mod.rs"]
 mod wire;
 mod world;
@@ -78,6 +79,7 @@ const GROUPS: &[Group] = &[
     ("acp", acp::run),
     ("gateway", gateway::run),
     ("agents", agents::run),
+    ("types", types::run),
     ("history", history::run),
 ];
 

@@ -281,10 +281,10 @@ fn what_needs_held_work_waits_for_the_person_as_well() {
     world.start();
     let head = format!("agent: {run}\nland: on-gate");
     world.submit(&plan(&head, &[("one", ""), ("two", "needs: one")]));
-    let ran = world.taskd(&["wait", "p1", "--timeout", "60s"]);
+    let ran = world.taskd(&["wait", "p1", "--timeout", "10m"]);
     assert_eq!(ran.code, 4, "{ran:?}\n{}", world.transcript());
     until_loop(&world, "p1.two", "to be integrated", |it| it.integrated.is_some());
-    let ran = world.taskd(&["wait", "p1", "--timeout", "60s"]);
+    let ran = world.taskd(&["wait", "p1", "--timeout", "10m"]);
     assert_eq!(ran.code, 4, "{ran:?}\n{}", world.transcript());
     world.git(&["stash", "-q"]);
     world.taskd(&["land", "p1"]).ok();

@@ -6,7 +6,7 @@ use std::{
 };
 
 use serde_json::Value;
-use taskd_model::Status;
+use taskd_model::{Event, Outcome, Status};
 
 use super::{agent, own_ref, plan, refs, until_landed, until_ready, worktree};
 use crate::support::{Door, World};
@@ -150,6 +150,10 @@ fn old_refs_of_landed_work_and_unused_checkouts_go() {
     let mut world = World::new();
     let door = Door::new(&world, "work");
     busy(&mut world, &door);
+    // Whichever of the two plans came first, the other's work was gated on top of it.
+    world.until_event("a candidate to be gated", |it| {
+        matches!(&it.event, Event::EffectEnded { outcome: Outcome::CandidateGated(_), .. })
+    });
     let items = gc(&world, &["--older", "0s"]);
     let gone = own_refs_named(&items);
     assert_eq!(gone.len(), 1, "{gone:?}");

@@ -192,7 +192,7 @@ fn a_rendered_prompt_is_the_one_that_is_sent() {
     let agent = listener(&world, "echo c >$TASKD_LOOP.txt\n");
     let plan = format!(
         "---\nplan: Two\nagent: {agent}\ngate: sh test.sh\nland: never\ntype: near\n---\n\
-         All of it.\n\n## spec a: One\n\nA.\n\n## spec b: Two\nneeds: a\n\nB.\n"
+         All of it.\n\n## spec a: One\n\nA.\n\n## spec b: Two\n\nB.\n"
     );
     let file = world.aside("two.md", &plan);
     let said = world.taskd(&["types", "render", "near", "--plan", &file, "--spec", "b"]).ok();
@@ -392,4 +392,98 @@ fn templates_are_strict_and_bounded_and_take_text_as_text() {
         &said,
         "odd.yaml:3:6: the template uses `spec.titel`, which nothing sets\nhint: did you mean `spec.title`?",
     );
+}
+
+/// Proves TY-6: the gate of a loop type decides, stage after stage, on the base too: a red quick stage
+/// keeps the others from being run. Who submits may name another. Types that do not agree are
+/// refused by name before anything is stored, unless the plan says which gate it has.
+#[test]
+fn the_gate_of_a_type_decides_in_stages() {
+    let mut world = World::new();
+    let ran = world.dir.path().join("ran");
+    let gate = format!(
+        "{{quick: 'echo quick >>{0}; test ! -f slow.txt', run: ['echo run >>{0}; sh test.sh', 'test ! -f odd.txt'], timeout: 5m}}",
+        ran.display()
+    );
+    world.write(".taskd/types/careful.yaml", &format!("extends: ralph\ngate: {gate}\n"));
+    world.write(".taskd/types/mine.yaml", "extends: ralph\ngate: {run: 'true'}\n");
+    let agent = listener(
+        &world,
+        "case $TASKD_ITERATION in 1) echo >slow.txt;; 2) mv slow.txt odd.txt;; *) rm odd.txt; echo b >b.txt;; esac\n",
+    );
+    world.start();
+    let task = ["run", "do it", "--type", "careful", "--agent", &agent, "--land", "never"];
+    world.taskd(&[&task[..], &["-d"]].concat()).ok();
+    world.until_status("p1", &[Status::Complete]);
+    assert_says(&left(&world, "told-p1-2"), "echo quick");
+    assert_says(&left(&world, "told-p1-3"), "test ! -f odd.txt");
+    // The base, a red quick stage, two whole runs.
+    assert_eq!(left(&world, "ran"), "quick\nrun\nquick\nquick\nrun\nquick\nrun\n");
+    let shown = object(&world.taskd(&["show", "p1", "--json"]).ok());
+    assert_eq!(shown["gate_origin"], "loop type careful");
+
+    let other = [&task[..], &["--gate", "sh test.sh", "-d"]].concat();
+    assert_says(&world.taskd(&other).ok(), "sh test.sh");
+    let mixed = |head: &str| {
+        format!(
+            "---\nplan: M\nagent: 'true'\nland: never\n{head}---\n## spec a: A\ntype: careful\n\nA.\n\n\
+             ## spec b: B\ntype: mine\n\nB.\n"
+        )
+    };
+    let file = world.aside("mixed.md", &mixed(""));
+    let said = world.taskd(&["plan", "check", &file]).fails(2);
+    assert_says(&said, "the loop types careful and mine have different gates, and a plan has one");
+    let file = world.aside("named.md", &mixed("gate: sh test.sh\n"));
+    let ran = world.taskd(&["plan", "check", &file]);
+    assert_says(&ran.err, "neither is taken, since another one is named");
+    assert_says(&ran.ok(), "sh test.sh");
+}
+
+/// Proves TY-7: what the worker of a needed spec said last is in the prompt of the one that needs it,
+/// as text, and is still told after `kill -9`; the reason passed
+/// work was sent back for is told apart from what people say otherwise.
+#[test]
+fn results_of_needed_specs_and_reasons_are_told() {
+    let mut world = World::new();
+    let turns = "[{tools: [{write: {path: b.txt, content: b}}, {finish: {summary: 'The bucket is in {{ spec.title }}.'}}]}]";
+    let model = replies(&world, "m.yaml", &format!("loops: {{a: [{{turns: {turns}}}]}}\n"));
+    let door = Door::new(&world, "agent");
+    let agent = listener(
+        &world,
+        &format!(
+            "case $TASKD_LOOP in *.c) {};; esac\necho $TASKD_ITERATION >$TASKD_LOOP.txt\n",
+            door.sh()
+        ),
+    );
+    world.write(
+        ".taskd/types/told.yaml",
+        "extends: ralph\nprompt: |\n  {% for n in needs %}{{ n.name }}={{ n.title }}={{ n.said }};{% endfor %}\n  \
+         {% for m in messages %}{% if m.rejects %}BACK{% else %}NEWS{% endif %}={{ m.text }};{% endfor %}\n  end\n",
+    );
+    world.start();
+    world.submit(&format!(
+        "---\nplan: P\nmodel: {model}\ngate: sh test.sh\nland: ask\n---\n## spec a: One\n\nA.\n\n\
+         ## spec b: Two\nneeds: a\nagent: {agent}\n\nB.\n\n\
+         ## spec c: Three\nneeds: a, b\nagent: {agent}\ntype: told\n\nC.\n"
+    ));
+    door.reached();
+    let second = left(&world, "told-p1.b-1");
+    assert_says(&second, "## What this stands on");
+    assert_says(&second, "- One. Who did it said: The bucket is in {{ spec.title }}.\n");
+    let third = "p1.a=One=The bucket is in {{ spec.title }}.;p1.b=Two=;end";
+    assert_says(&left(&world, "told-p1.c-1"), third);
+    world.taskd(&["steer", "p1.c", "call it c"]).ok();
+    world.kill();
+    fs::remove_file(world.dir.path().join("told-p1.c-1")).expect("it was told");
+    world.start_with(&["--resume"]);
+    door.reached();
+    assert_says(&left(&world, "told-p1.c-1"), third);
+    door.open();
+    crate::landing::until_ready(&world, "p1.c");
+    world.taskd(&["reject", "p1.c", "-m", "call it d"]).ok();
+    door.reached();
+    assert_says(&left(&world, "told-p1.c-2"), "BACK=call it d;");
+    assert_says_nothing_of(&left(&world, "told-p1.c-2"), "NEWS=call it d");
+    door.open();
+    crate::landing::until_ready(&world, "p1.c");
 }
