@@ -249,7 +249,7 @@ fn make_context(
     Ok(Made { context: Arc::new(context), inbox })
 }
 
-/// A killed daemon may have left locks on refs of ours.
+/// A killed daemon may have left locks on refs of ours, and a checkout in the middle of a move.
 fn clear_ref_locks(ctx: &Context) {
     let projects: Vec<_> = {
         let view = ctx.hub.view();
@@ -483,6 +483,7 @@ async fn end(options: &Options, alive: Alive, store: &Store, signals: Signals) {
     ctx.handle.close().await;
     // The thread has nothing left to do; joining it proves so.
     tokio::task::spawn_blocking(move || alive.driver.join().ok()).await.ok();
+    tokio::task::block_in_place(|| ctx.end_moves());
     if let Err(why) = store.close(true) {
         error!("closing the log: {}", chain(&why));
     }

@@ -223,6 +223,15 @@ impl Context {
         Arc::clone(lock(&self.turns).entry(project).or_default())
     }
 
+    /// Returns when no target is being moved any more: a person's checkout must not be left in the
+    /// middle of it.
+    pub(crate) fn end_moves(&self) {
+        let turns: Vec<_> = lock(&self.turns).values().map(Arc::clone).collect();
+        for turn in turns {
+            drop(lock(&turn));
+        }
+    }
+
     /// Reads a blob. Like every step that waits for the disk it says so to the runtime, which lets
     /// other tasks go on meanwhile.
     pub(crate) fn blob(&self, digest: &Digest) -> Result<Arc<[u8]>, Trouble> {

@@ -8,8 +8,8 @@
 //!     [`Repo::kept`], [`Repo::write_out`];
 //!   - a program that worked there: [`Repo::before`], [`Repo::mend`], [`Repo::after`];
 //!   - landing: [`Repo::candidate`], [`Repo::merge_into`], [`Repo::publish`],
-//!     [`Repo::states`], [`Repo::stepped`], [`Repo::checked_out_at`], then [`follow_checkout`] or [`sync_checkout`] for the person's
-//!     checkout; [`Repo::new_branch`] where a person asks for one;
+//!     [`Repo::states`], [`Repo::stepped`], [`Repo::checked_out_at`], [`Repo::advance`] for a branch
+//!     and the person's checkouts of it; [`Repo::new_branch`] where a person asks for one;
 //!   - what may go: [`Repo::places`], [`Repo::proof`], [`Repo::retire`];
 //!   - a remote: [`Repo::fetch`], [`Repo::push`], [`Repo::remote_tip`], [`Repo::has_changes_of`];
 //!   - judging: [`Repo::changed`], [`Repo::with_files_of`];
@@ -33,9 +33,12 @@ mod filters;
 mod follow;
 mod gc;
 mod history;
+mod hold;
 mod include;
 mod kept;
+mod mend;
 mod merge;
+mod moving;
 mod outside;
 mod overlay;
 mod path;
@@ -54,12 +57,13 @@ pub use blame::BlamedLine;
 pub use checkpoint::Checkpoint;
 pub use elsewhere::Elsewhere;
 pub use error::GitError;
-pub use follow::{Follow, could_sync, follow_checkout, sync_checkout};
+pub use follow::{Follow, Manner, could_sync};
 pub use gc::{Place, PlaceKind, Proof};
 pub use history::{CommitLine, Diff, FileStat};
 pub use include::{Included, MAX_INCLUDED_BYTES, MAX_INCLUDED_FILES, Skipped};
 pub use kept::{Kept, KeptFor};
 pub use merge::{Candidate, Rebased};
+pub use moving::Advance;
 pub use outside::{Before, Mark, Trace};
 pub use overlay::Changed;
 pub use path::{BadPath, RepoPath};

@@ -3,6 +3,7 @@
 //! variable. Every git that is started is in the daemon's log, with its arguments.
 
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -33,8 +34,31 @@ pub(crate) fn usual_attributes() -> Option<PathBuf> {
 }
 
 /// Runs git in a directory with all of `stdin`, and waits for it, however it ends.
-#[expect(clippy::disallowed_methods, reason = "the one place in this crate that starts a program")]
 pub(crate) fn run(dir: &Path, args: &[&OsStr], stdin: &[u8]) -> Result<Output, GitError> {
+    run_with(dir, args, Feed::Bytes(stdin), None)
+}
+
+/// What a git reads from its standard input.
+pub(crate) enum Feed<'a> {
+    /// These bytes.
+    Bytes(&'a [u8]),
+    /// Nothing it would look at: it has this file open, and the lock on it, until it ends. So the
+    /// lock tells whether it still works, also when whoever started it has died.
+    Holding(&'a File),
+}
+
+/// The same with another index than the checkout's, if one is named.
+#[expect(clippy::disallowed_methods, reason = "the one place in this crate that starts a program")]
+pub(crate) fn run_with(
+    dir: &Path,
+    args: &[&OsStr],
+    stdin: Feed<'_>,
+    index: Option<&Path>,
+) -> Result<Output, GitError> {
+    let given = match &stdin {
+        Feed::Bytes(_) => Stdio::piped(),
+        Feed::Holding(file) => file.try_clone().map_err(io("sharing a lock in", dir))?.into(),
+    };
     let mut command = Command::new("git");
     command
         .arg("-C")
@@ -44,13 +68,14 @@ pub(crate) fn run(dir: &Path, args: &[&OsStr], stdin: &[u8]) -> Result<Output, G
         .env_clear()
         .envs(environment())
         .envs(filters::off(dir))
-        .stdin(Stdio::piped())
+        .envs(index.map(|it| ("GIT_INDEX_FILE", it)))
+        .stdin(given)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     let start = |source| GitError::NoProgram { dir: dir.to_owned(), source };
     let begun = Instant::now();
     let mut child = command.spawn().map_err(start)?;
-    if let Some(mut pipe) = child.stdin.take() {
+    if let (Feed::Bytes(stdin), Some(mut pipe)) = (stdin, child.stdin.take()) {
         // A program that ends without reading says why in its status.
         match pipe.write_all(stdin) {
             Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {

@@ -2,6 +2,7 @@
 //! refs of ours and, by `publish`, branches; never a branch it was not named, never backwards.
 
 use std::collections::BTreeSet;
+use std::convert::Infallible;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -54,6 +55,23 @@ impl Repo {
         expected: Option<Oid>,
         log_message: &str,
     ) -> Result<Published, GitError> {
+        match self
+            .publish_after(ref_name, new, expected, log_message, || Ok(Ok::<_, Infallible>(())))?
+        {
+            Ok(published) => Ok(published),
+        }
+    }
+
+    /// The same, and once it is sure that the ref can move, with its lock held, `last` has a word:
+    /// what it says instead of going on comes back, and nothing has moved.
+    pub(crate) fn publish_after<T>(
+        &self,
+        ref_name: &str,
+        new: Oid,
+        expected: Option<Oid>,
+        log_message: &str,
+        last: impl FnOnce() -> Result<Result<(), T>, GitError>,
+    ) -> Result<Result<Published, T>, GitError> {
         let refuse = |why| Err(GitError::RefRefused { name: ref_name.to_owned(), why });
         let branch = ref_name.starts_with("refs/heads/");
         if !branch && !ref_name.starts_with(&self.own_ref("")) {
@@ -82,16 +100,19 @@ impl Repo {
         if let Some(tip) = actual
             && (tip == new || (Some(tip) != expected && ancestor(&repo, new, tip)?))
         {
-            return Ok(Published::AlreadyThere);
+            return Ok(Ok(Published::AlreadyThere));
         }
         if actual != expected {
-            return Ok(Published::Moved { actual });
+            return Ok(Ok(Published::Moved { actual }));
+        }
+        if let Err(instead) = last()? {
+            return Ok(Err(instead));
         }
         let doing = "moving the ref";
         let message = log_message.replace(['\n', '\0'], " ");
         change.set_target(ref_name, to_git(new), None, &message).map_err(git(doing, ref_name))?;
         change.commit().map_err(git(doing, ref_name))?;
-        Ok(Published::Done)
+        Ok(Ok(Published::Done))
     }
 
     /// Makes a branch where there is none. An existing one is never moved, wherever it is: then
@@ -121,10 +142,20 @@ impl Repo {
     pub fn checked_out_at(&self, branch: &str) -> Result<Vec<PathBuf>, GitError> {
         let repo = self.open()?;
         let full = format!("refs/heads/{branch}");
-        let mut found = Vec::new();
-        if on_branch(self.git_dir(), &full) {
-            found.extend(self.main_checkout(&repo));
-        }
+        let mut found: Vec<PathBuf> = self
+            .checkouts()?
+            .iter()
+            .filter(|meta| on_branch(meta, &full))
+            .filter_map(|meta| self.root_of(&repo, meta))
+            .collect();
+        found.sort();
+        Ok(found)
+    }
+
+    /// The git directories of the person's checkouts: the repository's own, whether it has a
+    /// checkout or not, and those of linked worktrees that are not ours.
+    pub(crate) fn checkouts(&self) -> Result<Vec<PathBuf>, GitError> {
+        let mut found = vec![self.git_dir().to_owned()];
         let linked = self.git_dir().join("worktrees");
         let entries = match fs::read_dir(&linked) {
             Ok(entries) => entries,
@@ -133,17 +164,21 @@ impl Repo {
         };
         for entry in entries {
             let meta = entry.map_err(io("reading", &linked))?.path();
-            if meta.join("taskd").exists() || !on_branch(&meta, &full) {
-                continue;
-            }
-            let Ok(link) = fs::read(meta.join("gitdir")) else { continue };
-            let link = meta.join(std::ffi::OsStr::from_bytes(link.trim_ascii()));
-            if let Some(root) = link.parent().and_then(|root| root.canonicalize().ok()) {
-                found.push(root);
+            if !meta.join("taskd").exists() {
+                found.push(meta);
             }
         }
-        found.sort();
         Ok(found)
+    }
+
+    /// Where the files of a checkout are, by its git directory; none if they are gone.
+    pub(crate) fn root_of(&self, repo: &Repository, meta: &Path) -> Option<PathBuf> {
+        if meta == self.git_dir() {
+            return self.main_checkout(repo);
+        }
+        let link = fs::read(meta.join("gitdir")).ok()?;
+        let link = meta.join(std::ffi::OsStr::from_bytes(link.trim_ascii()));
+        link.parent().and_then(|root| root.canonicalize().ok())
     }
 
     /// The directories a watcher of these branches must watch: where `HEAD` and `packed-refs` are
@@ -163,8 +198,9 @@ impl Repo {
         paths.into_iter().collect()
     }
 
-    /// Removes the locks a killed daemon left: on refs of ours, and on a branch it was publishing
-    /// just then. A lock of anybody else's stays. For the start, before any work.
+    /// Ends what a killed daemon was in the middle of: removes its locks on refs of ours and on a
+    /// branch it was publishing just then, and brings a checkout whose files it was moving to where
+    /// its branch is. A lock of anybody else's stays. For the start, before any work.
     pub fn clear_stale_locks(&self) -> Result<u32, GitError> {
         fn sweep(dir: &Path, cleared: &mut u32) -> Result<(), GitError> {
             let entries = match fs::read_dir(dir) {
@@ -186,6 +222,7 @@ impl Repo {
         }
         let mut cleared = 0;
         sweep(&self.git_dir().join(self.own_ref("")), &mut cleared)?;
+        cleared += self.mend_checkouts()?;
         cleared += Intent::clear_left_over(self)?;
         Ok(cleared)
     }

@@ -3,7 +3,7 @@
 
 use std::{path::Path, time::Duration};
 
-use taskd_git::{Candidate, Follow, GitError, Published, Repo, follow_checkout, sync_checkout};
+use taskd_git::{Advance, Candidate, Follow, GitError, Manner, Repo};
 use taskd_model::{Code, Failure, LoopId, Oid, Outcome, QueueOp};
 
 use super::{Job, Trouble, identity, lock};
@@ -210,13 +210,6 @@ impl Following {
             (false, false) => Self::Never,
         }
     }
-
-    fn bring(self, root: &Path, target: &str, from: Oid, to: Oid) -> Result<Follow, GitError> {
-        match self {
-            Self::Beside => sync_checkout(root, target, from, to),
-            Self::Never | Self::Clean => follow_checkout(root, target, from, to),
-        }
-    }
 }
 
 /// What became of moving a target.
@@ -244,64 +237,51 @@ pub(crate) fn move_target(
     follow: Following,
     message: &str,
 ) -> Result<Moved, Trouble> {
-    let checkouts = repo.checked_out_at(target)?;
-    // Files first: a checkout that cannot follow keeps its target where it is.
-    for (n, checkout) in checkouts.iter().enumerate() {
-        let held = held_by(checkout, target, from, to, follow);
-        if !matches!(held, Ok(None)) {
-            for moved in &checkouts[..n] {
-                follow.bring(moved, target, to, from)?;
+    let manner = match follow {
+        Following::Clean => Manner::Clean,
+        Following::Beside => Manner::Beside,
+        Following::Never => {
+            if let Some(checkout) = repo.checked_out_at(target)?.first() {
+                let place = checkout.display();
+                let why = format!("land.follow is off and your checkout {place} is on {target}");
+                return Ok(Moved::Held { why: short(&why) });
             }
+            Manner::Clean
         }
-        if let Some(why) = held? {
-            return Ok(Moved::Held { why });
-        }
-    }
-    let published = repo.publish(&format!("refs/heads/{target}"), to, Some(from), message);
-    if !matches!(published, Ok(Published::Done | Published::AlreadyThere)) {
-        for moved in &checkouts {
-            follow.bring(moved, target, to, from)?;
-        }
-    }
-    Ok(match published? {
-        Published::Done | Published::AlreadyThere => Moved::Done,
-        Published::Moved { actual } => Moved::Elsewhere { actual },
+    };
+    Ok(match repo.advance(target, (from, to), manner, message)? {
+        Advance::Done => Moved::Done,
+        Advance::Elsewhere { actual } => Moved::Elsewhere { actual },
+        Advance::Stopped { root, why } => Moved::Held { why: short(&stopped(&root, target, why)?) },
     })
 }
 
-/// Moves a person's checkout of the target, or says why it cannot follow. A checkout that is on
-/// neither commit is left to the compare-and-swap.
-fn held_by(
-    checkout: &Path,
-    target: &str,
-    from: Oid,
-    to: Oid,
-    follow: Following,
-) -> Result<Option<String>, Trouble> {
+fn short(why: &str) -> String {
+    why.chars().take(MAX_WHY_CHARS).collect()
+}
+
+/// Why a person's checkout cannot follow. What passes by itself is trouble.
+fn stopped(checkout: &Path, target: &str, why: Follow) -> Result<String, Trouble> {
     let place = checkout.display();
-    let why = if follow == Following::Never {
-        format!("land.follow is off and your checkout {place} is on {target}")
-    } else {
-        match follow.bring(checkout, target, from, to)? {
-            Follow::Followed | Follow::NotOnBranch | Follow::Moved { .. } => return Ok(None),
-            Follow::Dirty { files } => {
-                let first = files.first().map(ToString::to_string).unwrap_or_default();
-                let more = match files.len() {
-                    0 | 1 => String::new(),
-                    n => format!(" and {} more", n - 1),
-                };
-                format!("{first}{more} changed in your checkout {place}")
-            }
-            Follow::Filtered { file, filter } => {
-                filtered(&file.to_string(), &filter, target, checkout)
-            }
-            Follow::Busy { with } => {
-                let what = format!("{with} in your checkout {place}");
-                return Err(Trouble::new(Code::CheckoutBusy, what));
-            }
+    Ok(match why {
+        Follow::Dirty { files } => {
+            let first = files.first().map(ToString::to_string).unwrap_or_default();
+            let more = match files.len() {
+                0 | 1 => String::new(),
+                n => format!(" and {} more", n - 1),
+            };
+            format!("{first}{more} changed in your checkout {place}")
         }
-    };
-    Ok(Some(why.chars().take(MAX_WHY_CHARS).collect()))
+        Follow::Filtered { file, filter } => filtered(&file.to_string(), &filter, target, checkout),
+        Follow::Busy { with } => {
+            let what = format!("{with} in your checkout {place}");
+            return Err(Trouble::new(Code::CheckoutBusy, what));
+        }
+        Follow::Followed | Follow::NotOnBranch | Follow::Moved { .. } => {
+            let what = format!("your checkout {place} has just moved");
+            return Err(Trouble::new(Code::CheckoutBusy, what));
+        }
+    })
 }
 
 /// Why a checkout stays where a file would go through a program of the person's, and what to do.

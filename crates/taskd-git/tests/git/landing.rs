@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Barrier;
 
-use taskd_git::{Candidate, GitError, Published};
+use taskd_git::{Advance, Candidate, GitError, Manner, Published};
 use taskd_model::Oid;
 
 use crate::{Stage, ada, files, git, oid, try_git, write};
@@ -200,11 +200,9 @@ fn the_persons_checkout_is_byte_identical_after_everything() {
     let (land, _) = clean(repo.candidate(other, more.commit, other, "land", &ada()).expect("ok"));
     repo.checkout_scratch("gate-1", land).expect("ok");
     repo.diff(base, land, 1000).expect("ok");
-    let follow = taskd_git::follow_checkout(&stage.root, "main", base, land).expect("ok");
-    assert_eq!(follow, taskd_git::Follow::NotOnBranch);
     assert_eq!(belongings(&stage), before, "before publication nothing at all has changed");
-    let published = repo.publish("refs/heads/main", land, Some(base), "land").expect("ok");
-    assert_eq!(published, Published::Done);
+    let advance = repo.advance("main", (base, land), Manner::Clean, "land").expect("ok");
+    assert_eq!(advance, Advance::Done);
     repo.remove_worktree("p1-a", more.commit).expect("ok");
     let mut after = belongings(&stage);
     let moved = fs::read_to_string(stage.root.join(".git/refs/heads/main")).expect("loose");

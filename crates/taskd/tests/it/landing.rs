@@ -27,6 +27,7 @@ mod stack;
 mod sync;
 mod touches;
 mod verify;
+mod window;
 
 use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt as _, path::Path};
 
@@ -72,12 +73,17 @@ pub(crate) fn person_commits(world: &World, file: &str, text: &str) -> String {
     tip
 }
 
-/// Waits until the daemon has seen main there.
+/// Waits until the daemon has seen main there, and the person's git may write again: a checkout
+/// that moves with it is locked a moment longer.
 #[track_caller]
 pub(crate) fn until_main_is(world: &World, tip: &str) {
     world.until(&format!("main to be seen at {tip}"), |view| {
         view.projects.values().any(|it| it.targets["main"].tip.to_string() == tip)
     });
+    let git = world.repo.join(".git");
+    while ["index.lock", "HEAD.lock"].iter().any(|it| git.join(it).exists()) {
+        std::thread::yield_now();
+    }
 }
 
 /// Waits until a loop is as `done` says.

@@ -92,12 +92,15 @@ impl Play {
         let mut world = World::new();
         settle(&world);
         let mut dice = Dice(seed, 0);
-        match dice.roll(3) {
-            0 => drop(world.git(&["switch", "-q", "side"])),
-            1 => drop(world.git(&["switch", "-q", "feature/one"])),
-            _ => drop(world.git(&["checkout", "-q", "--detach"])),
+        let mut shadow = None;
+        match dice.roll(5) {
+            0 | 1 => {
+                world.git(&["switch", "-q", "side"]);
+                shadow = Some(world.dir.path().join("shadow"));
+            }
+            2 => drop(world.git(&["checkout", "-q", "--detach"])),
+            _ => {}
         }
-        let shadow = Some(world.dir.path().join("shadow"));
         if let Some(shadow) = &shadow {
             let to = shadow.to_str().expect("UTF-8");
             crate::support::bash(
@@ -178,13 +181,26 @@ impl Play {
         watched.1
     }
 
+    /// How everything is, between two moves of a checkout and not in the middle of one.
+    fn seen(&self) -> Seen {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let free = !Seen::moves(&self.world.repo);
+            let seen = Seen::look(&self.world, &self.world.repo);
+            if free && !Seen::moves(&self.world.repo) {
+                return seen;
+            }
+            assert!(Instant::now() < end, "locks stay: {:?}", Seen::locks(&self.world.repo));
+        }
+    }
+
     /// Nobody but taskd has done anything since the last look: all must be as it was, or as ruled.
     /// A checkout that follows, or is put back after a kill, may need a moment.
     fn look(&mut self) {
         self.tally.looks += 1;
         let end = Instant::now() + PATIENCE;
         let wrong = loop {
-            let now = Seen::look(&self.world, &self.world.repo);
+            let now = self.seen();
             let wrong = self.was.changed_to(&now, &self.world);
             if wrong.is_empty() {
                 if self.was.on_main() && self.was.main() != now.main() {
@@ -221,8 +237,9 @@ impl Play {
             None => format!("{step}: {act:?}"),
         });
         if failed.as_ref().is_some_and(|it| it.contains(".lock'")) {
-            // Ours, for a moment: the person tries again.
+            // Ours, for a moment: the person tries again. What they wrote before stays.
             self.tally.locks_met += 1;
+            self.was = self.seen();
             return;
         }
         self.count(&act);
@@ -234,10 +251,10 @@ impl Play {
                 "{act:?}: {failed:?}, {there:?} beside it"
             );
         }
-        if failed.is_none() && act.commits() && !self.was.on_main() {
+        if failed.is_none() && act.commits() {
             self.only_theirs(&dirt, head.trim());
         }
-        self.was = Seen::look(&self.world, &repo);
+        self.was = self.seen();
         if let Some(shadow) = &self.shadow {
             let wrong = self.was.beside(&Seen::look(&self.world, shadow));
             assert!(

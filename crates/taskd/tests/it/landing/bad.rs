@@ -246,14 +246,14 @@ fn twenty_thousand_files_are_not_too_many() {
 }
 
 /// Proves S-2.2.4: locks that another git holds are waited for, then told of by name, and never
-/// taken away: the index's and the target's hold landing until they are gone; those of what landing
-/// does not write (HEAD, packed refs) are in nobody's way.
+/// taken away: the index's, HEAD's and the target's hold landing until they are gone; that of what
+/// landing does not write (packed refs) is in nobody's way.
 #[test]
 fn locks_of_others_are_told_and_never_stolen() {
     for (lock, holds) in [
         ("index.lock", true),
         ("refs/heads/main.lock", true),
-        ("HEAD.lock", false),
+        ("HEAD.lock", true),
         ("packed-refs.lock", false),
     ] {
         let mut world = World::new();

@@ -56,7 +56,7 @@ impl Seen {
             &|it| NOT_AS_BYTES.contains(&it),
             &mut |name, (_, bytes, _)| {
                 // A lock of ours is there for a moment; those that stay are looked for in the end.
-                if !name.ends_with(".lock") {
+                if !name.ends_with(".lock") && !name.starts_with("taskd-") {
                     git.insert(name, bytes);
                 }
             },
@@ -184,11 +184,16 @@ impl Seen {
         wrong
     }
 
-    /// Lock files that somebody left.
+    /// Whether the checkout is locked: it moves with its branch just now.
+    pub(super) fn moves(repo: &Path) -> bool {
+        ["index.lock", "HEAD.lock"].iter().any(|it| repo.join(".git").join(it).exists())
+    }
+
+    /// Lock files of anybody's, and what stands beside them while a checkout moves.
     pub(super) fn locks(repo: &Path) -> Vec<String> {
         let mut locks = Vec::new();
         walk(&repo.join(".git"), "", &|it| it == "objects", &mut |name, _| {
-            if name.ends_with(".lock") {
+            if name.ends_with(".lock") || name.starts_with("taskd-") {
                 locks.push(name);
             }
         });
