@@ -159,6 +159,7 @@ impl World {
             calls: self.rng.small(1, 4),
             requests_per_minute: self.rng.small(3, 120) * self.scale.means,
             request_burst: self.rng.small(1, 8),
+            max_behind: self.rng.small(0, 3),
             backoff_ms: self.rng.between(1, 2_000),
             backoff_max_ms: self.rng.between(2_000, 20_000),
             call_attempts: self.rng.small(1, 6),
