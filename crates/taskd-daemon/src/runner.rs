@@ -359,6 +359,7 @@ fn leads_to_iteration(work: &Work) -> bool {
         | Work::Tool { .. }
         | Work::Agent { .. }
         | Work::Relay(_)
+        | Work::Decompose { .. }
         | Work::Publish { .. } => false,
     }
 }
