@@ -279,6 +279,11 @@ fn definitions() -> Vec<(Value, bool)> {
         with("unsupported", json!("drop")),
         with("setup", json!("make deps")),
         with("system", json!("be kind")),
+        with("artifact", json!({ "format": "spec", "sections": ["Summary"], "children": "ralph" })),
+        with(
+            "artifact",
+            json!({ "format": "plan", "approve": true, "reviews": ["clarity"], "repairs": 2 }),
+        ),
     ];
     let wrong = vec![
         json!({}),
@@ -299,6 +304,9 @@ fn definitions() -> Vec<(Value, bool)> {
         with("thinking", json!("lots")),
         with("temperature", json!(3)),
         with("resume", json!("often")),
+        with("artifact", json!({ "format": "essay" })),
+        with("artifact", json!({ "format": "plan", "children": "A B" })),
+        with("artifact", json!({ "format": "plan", "repairs": 21 })),
         with("extends", json!("A B")),
     ];
     let right = right.into_iter().map(|it| (it, true));
