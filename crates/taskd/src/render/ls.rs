@@ -9,7 +9,7 @@ use taskd_model::{
 use super::{
     Scene, depth,
     table::Table,
-    text::{clean, cut},
+    text::{clean, cut, width},
     words,
 };
 
@@ -182,13 +182,28 @@ fn done(scene: &Scene, groups: &Groups<'_>, show: Show) -> Table {
     table
 }
 
-/// Where this is, what runs, what it costs.
+/// Where this is, what runs, what it costs. Where the line is too long it says less: not how that is
+/// counted, then only the end of the path.
 fn head(view: &View, scene: &Scene) -> String {
+    let lines = [Room::Whole, Room::Less, Room::Least].map(|it| head_line(view, scene, it));
+    let fits = lines.iter().find(|it| width(it) <= scene.width);
+    cut(fits.unwrap_or(&lines[2]), scene.width)
+}
+
+/// How much the head line says.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Room {
+    Whole,
+    Less,
+    Least,
+}
+
+fn head_line(view: &View, scene: &Scene, room: Room) -> String {
     let projects: Vec<&ProjectView> = view.projects.values().filter(|it| !it.forgotten).collect();
     let mut parts = Vec::new();
     match projects.as_slice() {
         [] => parts.push("no project yet".to_owned()),
-        [project] => parts.push(place(view, project, scene)),
+        [project] => parts.push(place(view, project, scene, room)),
         several => parts.push(format!("{} projects", several.len())),
     }
     if let Some(limits) = &view.limits {
@@ -198,7 +213,8 @@ fn head(view: &View, scene: &Scene) -> String {
                 let kinds = it.effects.iter().filter_map(|id| view.effects.get(id));
                 kinds.into_iter().any(|it| it.kind == EffectKind::Agent)
             };
-            let counted = depth::line(view.loops.values().filter(runs));
+            let counted =
+                depth::line(view.loops.values().filter(runs)).filter(|_| room == Room::Whole);
             let counted = counted.map(|it| format!(": {it}")).unwrap_or_default();
             parts.push(format!("{agents} of {} agents running{counted}", limits.agents));
         }
@@ -211,12 +227,16 @@ fn head(view: &View, scene: &Scene) -> String {
         let spent = format_micros(spent);
         parts.push(format!("open plans {spent}{more} of {}", format_micros(budget)));
     }
-    cut(&parts.join("   "), scene.width)
+    parts.join("   ")
 }
 
 /// `~/src/gate  main 91bc4de`.
-fn place(view: &View, project: &ProjectView, scene: &Scene) -> String {
+fn place(view: &View, project: &ProjectView, scene: &Scene, room: Room) -> String {
     let root = scene.path(&project.root);
+    let root = match root.rsplit_once('/') {
+        Some((_, last)) if room == Room::Least => format!("…/{last}"),
+        Some(_) | None => root,
+    };
     let newest = view.plans.values().next_back().map(|it| it.target.as_str());
     let target = newest.and_then(|name| project.targets.get_key_value(name));
     match target.or_else(|| project.targets.iter().next()) {
