@@ -35,6 +35,7 @@ const MAX_LINGER: Duration = Duration::from_secs(1);
 const LATE_COMERS: Duration = Duration::from_secs(5);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 const LATE_LOOKS: u32 = 250;
+
 /// What became of moving a branch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Advance {
