@@ -23,15 +23,20 @@ const FILE: &str = "docs/benchmarks.md";
 const STORE_RUNS: u32 = 5;
 /// Less of everything, for mending the programs that measure.
 const TINY: &str = "--tiny";
+/// Puts what was measured into the report, in place of the sections it belongs to.
+const WRITE: &str = "--write";
 /// The group that the git crate's own program measures.
 const TREES: &str = "trees";
 
 /// Values of each figure, in the order of the runs.
 type Figures = BTreeMap<String, Vec<f64>>;
 
-/// With arguments (`--tiny`, names of groups) it only prints: a part is no report.
+/// With arguments (`--tiny`, names of groups) it only prints: a part is no report. With `--write` the
+/// sections of these groups are written anew, and the others stay.
 pub(crate) fn run(args: &[String]) -> Result<()> {
     let machine = machine()?;
+    let writes = args.iter().any(|it| it == WRITE);
+    let args: Vec<String> = args.iter().filter(|it| *it != WRITE).cloned().collect();
     process::succeed(&mut process::cargo(&["build", "--release", "--locked", "-p", "taskd"]))?;
     let mut figures = Figures::new();
     if args.is_empty() {
@@ -57,6 +62,12 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     if args.is_empty() {
         fs::write(repo::root().join(FILE), text).with_context(|| format!("writing {FILE}"))?;
         println!("{FILE} is written");
+    } else if writes {
+        let file = repo::root().join(FILE);
+        let old = fs::read_to_string(&file).with_context(|| format!("reading {FILE}"))?;
+        fs::write(&file, renewed(old, &machine, &figures))
+            .with_context(|| format!("writing {FILE}"))?;
+        println!("{FILE} is renewed");
     } else {
         println!("{text}");
     }
@@ -112,6 +123,24 @@ fn report(machine: &str, figures: &Figures) -> String {
         put_group(&mut text, group, figures);
     }
     text
+}
+
+/// A report with the sections that there are figures for written anew.
+fn renewed(mut report: String, machine: &str, figures: &Figures) -> String {
+    for group in rows::GROUPS {
+        let mut section = String::new();
+        put_group(&mut section, group, figures);
+        if section.is_empty() {
+            continue;
+        }
+        _ = write!(section, "\nMeasured apart from the rest:\n\n{machine}\n");
+        let title = format!("\n## {}\n", group.title);
+        let from = report.find(&title).unwrap_or(report.len());
+        let to =
+            report[from..].match_indices("\n## ").nth(1).map_or(report.len(), |it| from + it.0);
+        report.replace_range(from..to, &section);
+    }
+    report
 }
 
 fn put_group(text: &mut String, group: &Group, figures: &Figures) {
@@ -231,7 +260,7 @@ fn said(program: &str, args: &[&str]) -> Result<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Figures, median, number, read, report};
+    use super::{Figures, median, number, read, renewed, report};
 
     #[test]
     fn the_middle_run_counts() {
@@ -243,6 +272,18 @@ mod tests {
     fn numbers_are_for_people() {
         assert_eq!([number(0.0), number(1.2345), number(12.345)], ["0", "1.23", "12.3"]);
         assert_eq!([number(100.4), number(1234.5), number(1e6)], ["100", "1,234", "1,000,000"]);
+    }
+
+    #[test]
+    fn a_section_is_renewed_and_the_others_stay() {
+        let mut figures = Figures::new();
+        read("figure\tready\t50.0", &mut figures);
+        let old = "# B\n\n## Answers\n\nold\n\n## Other\n\nstays\n".to_owned();
+        let text = renewed(old, "- Machine: one", &figures);
+        assert!(text.starts_with("# B\n\n## Answers\n") && text.ends_with("\n## Other\n\nstays\n"));
+        assert!(text.contains("| 50 ms | 50 | ok |") && !text.contains("old"), "{text}");
+        let text = renewed("# B\n".to_owned(), "- Machine: one", &figures);
+        assert!(text.contains("\n## Answers\n"), "{text}");
     }
 
     #[test]

@@ -133,7 +133,7 @@ same! {
     Limits = Limits {
         loops, agents, gates, calls, requests_per_minute, request_burst, backoff_ms,
         backoff_max_ms, call_attempts, turns, ageing_ms, input_tokens_per_minute,
-        output_tokens_per_minute, call_deadline_ms, silence_max_ms, batch
+        output_tokens_per_minute, call_deadline_ms, silence_max_ms, batch, max_behind
     }
     Usage = Usage {
         input, output, cache_read, cache_write, micros, unpriced, estimated, input_micros,

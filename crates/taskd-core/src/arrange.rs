@@ -1,8 +1,8 @@
 //! A person's word about a landing queue: what is held, what is released, whose turn comes when.
 
-use taskd_model::{Actor, Arranged, Event, LoopId, ProjectId, Seq, Time};
+use taskd_model::{Actor, Arranged, Event, LoopId, ProjectId, Time};
 
-use crate::{Coordinator, Rejected, engine::LoopEngine, state::Project};
+use crate::{Coordinator, Rejected, engine::LoopEngine, queue::LaneId, state::Project};
 
 /// Commands: each is checked whole before its first event.
 impl Coordinator {
@@ -20,7 +20,7 @@ impl Coordinator {
             self.emit(now, actor, Some(engine.id), Event::QueueArranged { how });
         }
         for id in projects {
-            if self.projects(&[*id])?[0].lane.on_hold.is_none() {
+            if self.projects(&[*id])?[0].on_hold.is_none() {
                 self.emit_for(now, actor, Some(*id), None, Event::QueueArranged { how });
             }
         }
@@ -40,7 +40,7 @@ impl Coordinator {
         if let Some(first) = engines.first().filter(|_| !engines.iter().any(|it| held(&it))) {
             let name = self.name_of(first.id);
             let project = self.state().plan(first.id.plan()).head.project;
-            let all = self.projects(&[project])?[0].lane.on_hold.is_some();
+            let all = self.projects(&[project])?[0].on_hold.is_some();
             let why = if all { Rejected::AllHeld { name } } else { Rejected::NotHeld { name } };
             return Err(why);
         }
@@ -50,7 +50,7 @@ impl Coordinator {
             self.emit(now, actor, Some(engine.id), Event::QueueArranged { how });
         }
         for (id, loops) in projects.iter().zip(of_projects) {
-            if self.projects(&[*id])?[0].lane.on_hold.is_some() {
+            if self.projects(&[*id])?[0].on_hold.is_some() {
                 self.emit_for(now, actor, Some(*id), None, Event::QueueArranged { how });
             }
             for id in loops {
@@ -67,10 +67,9 @@ impl Coordinator {
         id: LoopId,
         before: Option<LoopId>,
     ) -> Result<(), Rejected> {
-        let (project, _) = self.waiting_entry(id)?;
+        let lane = self.waiting_lane(id)?;
         if let Some(other) = before {
-            let (theirs, _) = self.waiting_entry(other)?;
-            if theirs != project {
+            if self.waiting_lane(other)? != lane {
                 let (name, other) = (self.name_of(id), self.name_of(other));
                 return Err(Rejected::OtherQueue { name, other });
             }
@@ -83,15 +82,15 @@ impl Coordinator {
         Ok(())
     }
 
-    /// The entry of a loop that waits for its turn, and whose queue it is in.
-    fn waiting_entry(&self, id: LoopId) -> Result<(ProjectId, Seq), Rejected> {
+    /// The queue in which a loop waits for its turn.
+    fn waiting_lane(&self, id: LoopId) -> Result<LaneId, Rejected> {
         let engine = &self.alive(&[id])?[0];
-        let project = self.state().plan(id.plan()).head.project;
         let entry = engine.queued.ok_or_else(|| Rejected::NotQueued { name: self.name_of(id) })?;
-        if self.projects(&[project])?[0].lane.is_active(entry) {
+        let lane = self.state().lane_of(id.plan());
+        if self.state().lane(&lane).is_some_and(|it| it.is_active(entry)) {
             return Err(Rejected::HasItsTurn { name: self.name_of(id) });
         }
-        Ok((project, entry))
+        Ok(lane)
     }
 
     fn projects(&self, ids: &[ProjectId]) -> Result<Vec<&Project>, Rejected> {

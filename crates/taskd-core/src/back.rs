@@ -90,7 +90,7 @@ impl Coordinator {
     /// Something of this plan waits in its landing queue.
     pub(crate) fn has_queued(&self, plan: PlanId) -> bool {
         let state = self.state();
-        let lane = state.project(state.plan(plan).head.project).map(|it| &it.lane);
+        let lane = state.lane(&state.lane_of(plan));
         lane.is_some_and(|it| it.entries.iter().any(|it| it.op.plan() == plan))
     }
 }

@@ -305,7 +305,8 @@ impl Coordinator {
     /// now.
     pub(crate) fn is_news(&self, project: ProjectId, target: &str, tip: &Oid) -> Option<Oid> {
         let it = self.state.project(project)?;
-        let publishing = it.lane.active.as_ref().is_some_and(|active| {
+        let active = it.lanes.get(target).and_then(|it| it.active.as_ref());
+        let publishing = active.is_some_and(|active| {
             let ours = matches!(
                 &active.stage,
                 Stage::Publishing { commit, .. } | Stage::Over(QueueEnd::Done { commit, .. })

@@ -5,8 +5,8 @@
 pub(crate) mod lane;
 
 use taskd_model::{
-    Event, Evidence, LandPolicy, Limit, LoopId, Owner, PlanId, PrepareMode, ProjectId, QueueOp,
-    Reason, Room, Status, Time, Work,
+    Event, Evidence, LandPolicy, Limit, LoopId, Owner, PlanId, PrepareMode, QueueOp, Reason, Room,
+    Status, Time, Work,
 };
 
 use crate::{
@@ -14,11 +14,12 @@ use crate::{
     fallback,
     money::{self, Cap, Money},
     plan::{PlanState, Reach},
+    queue::LaneId,
     scheduler::Waiters,
     state::{NextCall, State},
 };
 
-pub(crate) use self::lane::{is_on_hold, is_wanted, lane_step, lane_wants_gate};
+pub(crate) use self::lane::{is_on_hold, is_wanted, lane_step, lane_wants_gate, publishes};
 
 /// An event and the loop it belongs to, if to one.
 pub(crate) type Step = (Option<LoopId>, Event);
@@ -110,14 +111,14 @@ fn first_plan_step(state: &State) -> Option<Step> {
 
 /// What was published as one leaves the queue in one: nobody acts on a tip in between.
 fn first_of_published(state: &State) -> Option<Step> {
-    let of_stack = |id: &&ProjectId| lane::leaves_in_one(state, **id);
+    let of_stack = |id: &&LaneId| lane::leaves_in_one(state, id);
     let id = state.index().lanes.iter().find(of_stack)?;
-    lane_step(state, *id).map(|event| (None, event))
+    lane_step(state, id).map(|event| (None, event))
 }
 
 fn first_lane_step(state: &State) -> Option<Step> {
-    let step = |id: &ProjectId| {
-        let event = lane_step(state, *id).expect("indexed because it has a step");
+    let step = |id: &LaneId| {
+        let event = lane_step(state, id).expect("indexed because it has a step");
         may_follow(state, &event).then_some((None, event))
     };
     state.index().lanes.iter().find_map(step)
@@ -141,8 +142,8 @@ fn admit_gate(state: &State) -> Option<Step> {
         return None;
     }
     // Candidates first: they are nearest to landing. Then bases, which everybody waits for.
-    if let Some(project) = state.index().lane_gates.first() {
-        return lane_wants_gate(state, *project).map(|event| (None, event));
+    if let Some(lane) = state.index().lane_gates.first() {
+        return lane_wants_gate(state, lane).map(|event| (None, event));
     }
     if let Some(plan) = state.index().checks.first()
         && state.disk().room == Room::Enough
@@ -324,6 +325,8 @@ fn working_step(state: &State, engine: &LoopEngine) -> Option<Event> {
         (Status::Rebasing, false) => {
             Some(status(Status::Rebasing, Status::Running, Reason::Rebased))
         }
+        // It is brought onto the newer one, once that is there.
+        (_, true) if waits_for_base(state, engine) => None,
         (_, true) => Some(status(Status::Running, Status::Rebasing, Reason::BaseMoved)),
         (_, false) => next_step(state, engine),
     }
@@ -342,8 +345,16 @@ pub(crate) fn waits_for_need(state: &State, engine: &LoopEngine) -> bool {
     idle && !state.plan(engine.id.plan()).needs_are_there(engine.id)
 }
 
+/// The base of its next iteration would be older than it may be, and a newer one is being made.
+pub(crate) fn waits_for_base(state: &State, engine: &LoopEngine) -> bool {
+    let works = matches!(engine.status, Status::Running | Status::Rebasing);
+    let begins = engine.next == Next::Iterate && works && engine.is_quiet();
+    begins && state.too_far_behind(state.plan(engine.id.plan())).is_some()
+}
+
 fn next_step(state: &State, engine: &LoopEngine) -> Option<Event> {
     match engine.next {
+        Next::Iterate if waits_for_base(state, engine) => None,
         Next::Iterate | Next::Compose => {
             Some(match (money::gone_for_good(state, engine.id), engine.exhausted()) {
                 // More money would not help it.

@@ -5,9 +5,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use taskd_model::{LoopId, PlanId, Priority, ProjectId, Purse, Seq, Time};
+use taskd_model::{LoopId, PlanId, Priority, Purse, Seq, Time};
 
 use crate::{
+    queue::LaneId,
     scheduler::{Waiters, Waiting},
     state::Want,
 };
@@ -57,10 +58,10 @@ pub(crate) struct Index {
     pub(crate) plans: BTreeSet<PlanId>,
     /// Plans whose base check waits for a gate slot.
     pub(crate) checks: BTreeSet<PlanId>,
-    /// Projects whose landing queue has a step.
-    pub(crate) lanes: BTreeSet<ProjectId>,
-    /// Projects whose candidate waits for a gate slot.
-    pub(crate) lane_gates: BTreeSet<ProjectId>,
+    /// Landing queues with a step.
+    pub(crate) lanes: BTreeSet<LaneId>,
+    /// Landing queues whose candidate waits for a gate slot.
+    pub(crate) lane_gates: BTreeSet<LaneId>,
 }
 
 impl Index {

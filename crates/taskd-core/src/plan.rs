@@ -36,6 +36,9 @@ pub(crate) struct Plan {
     pub(crate) integration: Oid,
     /// The target's tip that integration contains or was found to conflict with.
     pub(crate) refreshed: Oid,
+    /// How many commits the target had had, as [`Project`](crate::state::Project) counts them,
+    /// when `refreshed` was its tip.
+    pub(crate) height: u64,
     /// Loops whose work is on the integration ref but not on the target.
     pub(crate) unlanded: BTreeSet<LoopId>,
     /// Specs that landed and are not on the integration ref yet.

@@ -164,23 +164,25 @@ impl Coordinator {
         self.state().holds()
     }
 
-    /// The entries of a project's landing queue: what is under way, then the others in the order of
-    /// their turns.
+    /// The entries of a project's landing queues, one branch after another: what is under way, then
+    /// the others in the order of their turns.
     #[must_use]
     pub fn queue(&self, id: ProjectId) -> Vec<QueueRow> {
         let Some(project) = self.state().project(id) else { return Vec::new() };
-        let lane = &project.lane;
         let on_hold = |op: QueueOp| {
             let of_loop = op.loop_id().and_then(|it| self.state().loops()[&it].on_hold);
-            of_loop.or(lane.on_hold)
+            of_loop.or(project.on_hold)
         };
         let row = |entry, op, active| QueueRow { entry, op, active, on_hold: on_hold(op) };
-        let active = lane.active.iter().flat_map(Active::ops);
-        let active = active.map(|(entry, op)| row(entry, op, true));
-        let placed = |entry| lane.active.as_ref().is_some_and(|it| it.place(entry).is_some());
-        let waiting = lane.entries.iter().filter(|it| !placed(it.seq));
-        let waiting = waiting.map(|it| row(it.seq, it.op, false));
-        active.chain(waiting).collect()
+        let mut rows = Vec::new();
+        for lane in project.lanes.values() {
+            let active = lane.active.iter().flat_map(Active::ops);
+            rows.extend(active.map(|(entry, op)| row(entry, op, true)));
+            let placed = |entry| lane.active.as_ref().is_some_and(|it| it.place(entry).is_some());
+            let waiting = lane.entries.iter().filter(|it| !placed(it.seq));
+            rows.extend(waiting.map(|it| row(it.seq, it.op, false)));
+        }
+        rows
     }
 
     /// The same plan was submitted before.

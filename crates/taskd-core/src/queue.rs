@@ -1,4 +1,4 @@
-//! The landing queue of one project: candidates built on the tip, gated on that tip, published by
+//! The landing queue of one branch of a project: candidates built on the tip, gated on that tip, published by
 //! compare-and-swap. One at a time, or several as a stack: one commit on another, of which only
 //! the top is gated.
 //!
@@ -16,7 +16,8 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 use taskd_model::{
-    Actor, Digest, EffectId, Evidence, LoopId, Oid, Outcome, Priority, QueueEnd, QueueOp, Seq, Work,
+    Actor, Digest, EffectId, Evidence, LoopId, Oid, Outcome, Priority, ProjectId, QueueEnd,
+    QueueOp, Seq, Work,
 };
 
 /// What waits and what is under way.
@@ -25,8 +26,14 @@ pub(crate) struct Lane {
     /// In the order of their turns; what is under way is among them.
     pub(crate) entries: Vec<Entry>,
     pub(crate) active: Option<Active>,
-    /// A person holds all of it.
-    pub(crate) on_hold: Option<OnHold>,
+}
+
+/// Which landing queue: each branch that something lands on has its own, so that none waits for
+/// the gates of another.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct LaneId {
+    pub(crate) project: ProjectId,
+    pub(crate) target: String,
 }
 
 /// A person holds something until it is released.
@@ -129,6 +136,8 @@ pub(crate) struct Active {
     pub(crate) left: Vec<LoopId>,
     /// For a refresh: the target's tip it merges.
     pub(crate) merges: Option<Oid>,
+    /// How many commits the target had had when that was its tip.
+    pub(crate) height: u64,
     pub(crate) open: Option<EffectId>,
     /// Failures in a row.
     pub(crate) attempts: u32,
@@ -194,6 +203,7 @@ impl Active {
             bisect: None,
             left: Vec::new(),
             merges: None,
+            height: 0,
             open: None,
             attempts: 0,
         }

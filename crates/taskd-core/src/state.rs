@@ -28,7 +28,7 @@ use crate::{
     index::Index,
     money::DayPurse,
     plan::Plan,
-    queue::{Lane, Stage},
+    queue::{Lane, LaneId, OnHold, Stage},
     scheduler::{Bucket, Cost, Recess, Waiters},
 };
 
@@ -109,8 +109,13 @@ fn bucket_of(work: &Work) -> Option<&str> {
 pub(crate) struct Project {
     pub(crate) git_dir: String,
     pub(crate) targets: BTreeMap<String, Oid>,
+    /// How many commits came onto each target since it is known: what is compared is differences.
+    heights: BTreeMap<String, u64>,
     pub(crate) plans: BTreeSet<PlanId>,
-    pub(crate) lane: Lane,
+    /// The landing queue of each branch that something landed on or is to land on.
+    pub(crate) lanes: BTreeMap<String, Lane>,
+    /// A person holds all of its landing queues.
+    pub(crate) on_hold: Option<OnHold>,
     /// Trees with green evidence, and for which gate.
     evidence: BTreeMap<Oid, Vec<(Digest, Seq)>>,
     /// In which order trees got evidence, so that the oldest can go.
@@ -338,9 +343,23 @@ impl State {
         self.projects[&plan.head.project].targets[&plan.head.target]
     }
 
+    /// How many commits the plan's target has had since it is known.
+    pub(crate) fn height_of(&self, plan: &Plan) -> u64 {
+        self.projects[&plan.head.project].height(&plan.head.target)
+    }
+
+    /// How many commits of its target a plan's integration ref lacks, if that is more than an
+    /// iteration may start on and about to be mended.
+    pub(crate) fn too_far_behind(&self, plan: &Plan) -> Option<u64> {
+        let behind = self.height_of(plan).saturating_sub(plan.height);
+        let limit = u64::from(self.limits.max_behind);
+        let mended = plan.refreshing || plan.reset || plan.refreshed != self.target_tip(plan);
+        (0 < limit && limit < behind && mended).then_some(behind)
+    }
+
     /// A publish that has begun may be moving this plan's integration ref.
     pub(crate) fn integration_in_hand(&self, id: PlanId) -> bool {
-        let active = self.projects[&self.plan(id).head.project].lane.active.as_ref();
+        let active = self.lane(&self.lane_of(id)).and_then(|it| it.active.as_ref());
         active.is_some_and(|it| {
             let of_target = matches!(it.op, QueueOp::Land(_) | QueueOp::Undo(_));
             let ours = it.op.plan() == id && !of_target;
@@ -349,6 +368,29 @@ impl State {
                 Stage::Publishing { .. } | Stage::Over(QueueEnd::Done { .. })
             )
         })
+    }
+
+    /// The landing queue of a plan's work.
+    pub(crate) fn lane_of(&self, id: PlanId) -> LaneId {
+        let head = &self.plan(id).head;
+        LaneId { project: head.project, target: head.target.clone() }
+    }
+
+    /// A landing queue, if anything was ever in it.
+    pub(crate) fn lane(&self, id: &LaneId) -> Option<&Lane> {
+        self.projects.get(&id.project)?.lanes.get(&id.target)
+    }
+
+    /// A landing queue, made if there is none yet.
+    fn lane_mut(&mut self, id: &LaneId) -> &mut Lane {
+        let lanes = &mut self.projects.get_mut(&id.project).expect("known").lanes;
+        lanes.entry(id.target.clone()).or_default()
+    }
+
+    /// The landing queues of a project.
+    fn lanes_of(&self, project: ProjectId) -> Vec<LaneId> {
+        let lanes = self.projects[&project].lanes.keys();
+        lanes.map(|it| LaneId { project, target: it.clone() }).collect()
     }
 
     /// The tip a queue operation builds on.
@@ -409,12 +451,19 @@ impl State {
 }
 
 impl Project {
+    /// How many commits came onto a target.
+    pub(crate) fn height(&self, target: &str) -> u64 {
+        self.heights.get(target).copied().unwrap_or_default()
+    }
+
     pub(crate) fn new(git_dir: String) -> Self {
         Self {
             git_dir,
             targets: BTreeMap::new(),
+            heights: BTreeMap::new(),
             plans: BTreeSet::new(),
-            lane: Lane::default(),
+            lanes: BTreeMap::new(),
+            on_hold: None,
             evidence: BTreeMap::new(),
             evidence_order: VecDeque::new(),
             checked: VecDeque::new(),

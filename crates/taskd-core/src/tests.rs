@@ -391,6 +391,7 @@ fn limits(settings: &[&str]) -> Limits {
             "attempts" => limits.call_attempts = value,
             "deadline" => limits.call_deadline_ms = u64::from(value),
             "batch" => limits.batch = value,
+            "behind" => limits.max_behind = value,
             "ageing" => limits.ageing_ms = u64::from(value),
             "input" => limits.input_tokens_per_minute = u64::from(value),
             "output" => limits.output_tokens_per_minute = u64::from(value),

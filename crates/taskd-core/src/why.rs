@@ -142,6 +142,9 @@ impl Coordinator {
             let need = self.missing_need(id).map(|it| self.name_of(it)).unwrap_or_default();
             return row(format!("{name} waits for {need} to pass again"), None);
         }
+        if engine.next != Next::Land && decide::waits_for_base(self.state(), engine) {
+            return row(self.why_old_base(id, name), None);
+        }
         match self.state().index().want(id) {
             Want::Agent => match self.state().recess(engine).map(Recess::until) {
                 Some(until) => {
@@ -178,10 +181,22 @@ impl Coordinator {
         }
     }
 
+    /// The next iteration would begin on a base that is too old.
+    fn why_old_base(&self, id: LoopId, name: &str) -> String {
+        let plan = self.state().plan(id.plan());
+        let (behind, target) = (self.state().too_far_behind(plan).unwrap_or(0), &plan.head.target);
+        format!(
+            "{name} waits for the new {target}, {behind} commits ahead (work.max_behind {}), to be \
+             merged into the work of {}: taskd queue",
+            self.state().limits().max_behind,
+            id.plan()
+        )
+    }
+
     /// It is in the landing queue; perhaps a person holds it there.
     fn why_queued(&self, engine: &LoopEngine, name: &str) -> WhyRow {
         let project = self.state().plan(engine.id.plan()).head.project;
-        let of_lane = self.state().project(project).and_then(|it| it.lane.on_hold);
+        let of_lane = self.state().project(project).and_then(|it| it.on_hold);
         let (hold, release) = match (engine.on_hold, of_lane) {
             (_, Some(it)) => (it, "--all"),
             (Some(it), None) => (it, name),

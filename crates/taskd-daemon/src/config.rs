@@ -18,7 +18,7 @@ mod tests;
 
 pub(crate) use error::{ConfigError, ConfigProblem};
 pub(crate) use keys::{KeyDoc, keys};
-pub(crate) use load::{Places, load};
+pub(crate) use load::{PROJECT_FILE, Places, load};
 
 use layers::{Setting, Settings};
 
@@ -207,6 +207,7 @@ impl Config {
                 call_deadline_ms: from.amount("retry.deadline"),
                 silence_max_ms: from.amount("retry.silence"),
                 batch: from.count("land.batch"),
+                max_behind: from.count("work.max_behind"),
                 ..Limits::default()
             },
             run: LoopLimits {

@@ -528,13 +528,16 @@ fn bind_socket(paths: &Paths) -> anyhow::Result<UnixListener> {
 
 /// Effective configuration, of the person alone or of a project; or all that is wrong with it.
 fn load_config(paths: &Paths, root: Option<&Path>) -> Result<Arc<Config>, String> {
-    let places = config::Places::new(&paths.config, root);
+    load_places(&config::Places::new(&paths.config, root))
+}
+
+fn load_places(places: &config::Places) -> Result<Arc<Config>, String> {
     // A variable that is no text is none of ours.
     let text = |(name, value): (OsString, OsString)| {
         Some((name.into_string().ok()?, value.into_string().ok()?))
     };
     let env = std::env::vars_os().filter_map(text).collect();
-    config::load(&places, env, Vec::new())
+    config::load(places, env, Vec::new())
         .map(Arc::new)
         .map_err(|wrong| wrong.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
 }
@@ -561,5 +564,11 @@ impl Context {
     /// Effective configuration of a project.
     pub(crate) fn config_of(&self, root: &Path) -> Result<Arc<Config>, Trouble> {
         load_config(&self.paths, Some(root)).map_err(|it| Trouble::new(codes::CONFIG, it))
+    }
+
+    /// The same with the project's own file as a commit has it: this text.
+    pub(crate) fn config_at(&self, root: &Path, committed: String) -> Result<Arc<Config>, String> {
+        let places = config::Places::new(&self.paths.config, Some(root));
+        load_places(&config::Places { committed: Some(committed), ..places })
     }
 }

@@ -49,6 +49,10 @@ pub(crate) enum Care {
     Restored,
 }
 
+/// Most files that are read for the scripts they call, and most bytes of one.
+const MAX_READ: usize = 32;
+const MAX_READ_BYTES: usize = 64 << 10;
+
 /// The files of one base that decide about work on it.
 #[derive(Debug)]
 pub(crate) struct Protected {
@@ -104,6 +108,23 @@ impl Protected {
         Self { globs, owned, awaited, package_scripts: named.package_scripts }
     }
 
+    /// Takes in the shell scripts that these files call: one step, and no further. `text` reads a
+    /// file of the base.
+    pub(crate) fn with_called(
+        mut self,
+        in_base: impl Fn(&str) -> bool,
+        text: impl Fn(&str) -> Option<Vec<u8>>,
+    ) -> Self {
+        let callers: Vec<String> = self.owned.iter().take(MAX_READ).cloned().collect();
+        for caller in callers {
+            let Some(text) = text(&caller) else { continue };
+            let text = String::from_utf8_lossy(&text[..text.len().min(MAX_READ_BYTES)]);
+            let dir = caller.rsplit_once('/').map_or("", |it| it.0);
+            self.owned.extend(scripts_in(&text, dir).filter(|it| in_base(it)));
+        }
+        self
+    }
+
     /// What becomes of a changed path.
     pub(crate) fn care(&self, path: &str) -> Care {
         // What stands below a file's name stands in that file's place.
@@ -118,6 +139,18 @@ impl Protected {
             Care::None
         }
     }
+}
+
+/// Names in a text that may be those of shell scripts: below the root, and beside the file that
+/// names them, as in `. "$(dirname "$0")/lib.sh"`.
+fn scripts_in<'a>(text: &'a str, dir: &'a str) -> impl Iterator<Item = String> + 'a {
+    let of_a_name = |it: char| it.is_alphanumeric() || "._/+-".contains(it);
+    let words = text.split(move |it| !of_a_name(it)).filter(|it| it.ends_with(".sh"));
+    let names = words.map(|it| it.trim_start_matches("./").trim_start_matches('/'));
+    names.flat_map(move |it| {
+        let beside = (!dir.is_empty()).then(|| format!("{dir}/{it}"));
+        [Some(it.to_owned()), beside].into_iter().flatten()
+    })
 }
 
 /// What is wrong with a glob, if something is.

@@ -59,6 +59,7 @@ use tracing::error;
 
 pub(crate) use self::{
     call::{Asked, composed, instructions_at},
+    fault::is_blind,
     gate::{Ran, environment_digest, gate_commands, gate_timeout},
     land::{Following, Moved, before_landing, filtered, move_target},
     message::{GATE_TRAILER, LOOP_TRAILER, PLAN_TRAILER, proof_of, read_gate, trailer},
@@ -75,7 +76,7 @@ use crate::{
     log::Secrets,
     models,
     paths::Paths,
-    watcher::remote::Remotes,
+    watcher::{self, remote::Remotes},
 };
 
 /// Blobs kept in memory, in bytes: the last turns of a few hundred loops.
@@ -318,6 +319,11 @@ impl Wanted for Runner {
             };
             outcome = ctx.ended_with_disk(outcome).await;
             trouble::stamp(&mut outcome, &job.order, since.elapsed());
+            if leads_to_iteration(&job.order.work) {
+                // What begins next begins on the target as it is now, whatever the watcher saw.
+                let target = (job.order.project, job.order.target.clone());
+                watcher::look_now(&ctx, &target).await;
+            }
             if !ctx.closing.load(Ordering::SeqCst) {
                 // Only a loop that is gone does not take it; then the next life asks again.
                 ctx.handle.tell(Input::Ended { effect, outcome }).await.ok();
@@ -334,6 +340,25 @@ impl Wanted for Runner {
         if let Some(end) = lock(&self.ctx.running).get(&effect) {
             end.send_replace(true);
         }
+    }
+}
+
+/// After this an iteration may begin.
+fn leads_to_iteration(work: &Work) -> bool {
+    match work {
+        Work::CheckBase { .. }
+        | Work::Prepare { .. }
+        | Work::AcceptBefore
+        | Work::Gate
+        | Work::BuildCandidate { .. }
+        | Work::GateCandidate { .. } => true,
+        Work::Rebase { .. }
+        | Work::Compose
+        | Work::Call { .. }
+        | Work::Tool { .. }
+        | Work::Agent { .. }
+        | Work::Relay(_)
+        | Work::Publish { .. } => false,
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod accept;
 mod agents;
+mod base;
 mod elsewhere;
 mod gate;
 mod mode;
@@ -23,6 +24,7 @@ use taskd_model::{
 };
 use taskd_tools::agents::Presets;
 
+use self::base::Base;
 use crate::{
     config::Config,
     loop_type::{self, Types},
@@ -213,7 +215,9 @@ impl<'a> Look<'a> {
             self.problem(chain(&error), "commits are made in your name");
         }
         let of_types = self.gates_of_types(&plan, &types, &config);
-        let gate = self.gate(&plan.head, of_types, &config, &repo, base);
+        let at = Base { repo: &repo, root: &probe.root, target: &target, commit: base };
+        let at_base = self.config_of_base(&config, &at);
+        let gate = at_base.and_then(|it| self.gate(&plan.head, of_types, &it, &repo, base));
         let specs = self.specs(&plan, &types, &config, gate.as_ref());
         let (Some(gate), true) = (gate, self.problems.iter().all(|it| it.warning)) else {
             return self.answer();

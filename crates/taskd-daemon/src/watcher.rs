@@ -14,7 +14,7 @@ use taskd_model::{Input, Oid, ProjectId};
 use tokio::sync::Notify;
 use tracing::{debug, warn};
 
-use crate::runner::Context;
+use crate::runner::{Context, is_blind};
 
 /// One watched target.
 pub(crate) type Target = (ProjectId, String);
@@ -79,6 +79,12 @@ async fn look(
     ctx.handle.tell(Input::MainSeen { project, target: branch, tip, commits, rewritten }).await
 }
 
+/// Looks where one target is, for whoever does not go on before that is known.
+pub(crate) async fn look_now(ctx: &Arc<Context>, target: &Target) {
+    // Who cannot be told any more has ended.
+    look(ctx, target, &mut BTreeMap::new()).await.ok();
+}
+
 /// Where a branch is, and how it came there from `from`.
 fn measure(repo: &Repo, branch: &str, from: Option<Oid>) -> Option<(Oid, u32, bool)> {
     let tip = match repo.tip(branch) {
@@ -110,6 +116,7 @@ impl RefWatcher {
             }
         });
         let inner = inner.inspect_err(|why| warn!("refs are polled only: {why}")).ok();
+        let inner = inner.filter(|_| !is_blind());
         Self { inner, paths: Vec::new() }
     }
 

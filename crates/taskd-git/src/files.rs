@@ -1,7 +1,6 @@
 //! The files of one worktree as a tree, and a tree as the files of one worktree. Works on a private
 //! index, so neither the worktree's own index nor its HEAD is touched; leaves ignored files alone.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt as _;
@@ -19,6 +18,9 @@ use crate::repo::{from_git, to_git};
 use crate::spot::{Spot, gone, remove_tree};
 use crate::tree::{Changed, changed};
 
+/// So few changes are not written into the private index.
+const MAX_UNWRITTEN: usize = 100;
+
 /// The worktree's files beside what the private index knows of them.
 pub(crate) struct Files<'r> {
     repo: &'r Repository,
@@ -26,6 +28,8 @@ pub(crate) struct Files<'r> {
     spot: &'r Spot,
     /// The private index on disk is not the one here.
     unwritten: bool,
+    /// Little that is found need not be written.
+    lazy: bool,
 }
 
 /// What a snapshot found.
@@ -64,33 +68,59 @@ impl<'r> Files<'r> {
             }
         };
         repo.set_index(&mut index).map_err(git(doing, file.display()))?;
-        Ok(Self { repo, index, spot, unwritten: fresh })
+        Ok(Self { repo, index, spot, unwritten: fresh, lazy: false })
+    }
+
+    /// Leaves the private index on disk as it is where little has changed: what looks next finds it
+    /// again. Only for whoever takes a snapshot and nothing else.
+    pub(crate) fn lazily(mut self) -> Self {
+        self.lazy = true;
+        self
     }
 
     /// The files as a tree. Files of `base` that are there again though ignored count as well.
     pub(crate) fn snapshot(&mut self, base: &Tree<'_>) -> Result<Snapshot, GitError> {
         let mut left_out = Vec::new();
         let mut changes = self.changes()?;
-        changes.extend(self.back_again(base, &changes)?);
-        // Deletions first: a file may have become a directory.
-        changes.sort_by_key(|(_, change)| *change != Change::Deleted);
-        self.unwritten |= !changes.is_empty();
-        for (path, change) in changes {
-            if change == Change::Modified && self.is_pulled(&path, base)? {
-                continue;
-            }
-            if change == Change::Deleted || !self.add(&path, &mut left_out)? {
-                self.forget(&path)?;
-            }
-        }
         let what = self.spot.dir.display();
+        let most = if self.lazy { MAX_UNWRITTEN } else { 0 };
+        self.unwritten |= most < changes.len();
+        let mut tree = git2::Oid::ZERO_SHA1;
+        for _ in 0..2 {
+            // Deletions first: a file may have become a directory.
+            changes.sort_by_key(|(_, change)| *change != Change::Deleted);
+            self.take(std::mem::take(&mut changes), base, &mut left_out)?;
+            tree =
+                self.index.write_tree_to(self.repo).map_err(git("writing the tree of", &what))?;
+            changes = self.back_again(base, tree, &left_out)?;
+            if changes.is_empty() {
+                break;
+            }
+            self.unwritten |= !self.lazy;
+        }
         if self.unwritten {
             self.index.write().map_err(git("writing the snapshot index of", &what))?;
             self.unwritten = false;
         }
-        let tree =
-            self.index.write_tree_to(self.repo).map_err(git("writing the tree of", &what))?;
         Ok(Snapshot { tree: from_git(tree), left_out })
+    }
+
+    /// Takes what was found into the index.
+    fn take(
+        &mut self,
+        changes: Vec<(RepoPath, Change)>,
+        base: &Tree<'_>,
+        left_out: &mut Vec<RepoPath>,
+    ) -> Result<(), GitError> {
+        for (path, change) in changes {
+            if change == Change::Modified && self.is_pulled(&path, base)? {
+                continue;
+            }
+            if change == Change::Deleted || !self.add(&path, left_out)? {
+                self.forget(&path)?;
+            }
+        }
+        Ok(())
     }
 
     /// Makes the files, which a snapshot has just found to be those of `now`, exactly this tree;
@@ -218,25 +248,23 @@ impl<'r> Files<'r> {
                 .is_ok_and(|id| id == entry.id))
     }
 
+    /// Files of `base` that are there again though ignored, and so not in the tree.
     fn back_again(
         &self,
         base: &Tree<'_>,
-        changes: &[(RepoPath, Change)],
+        tree: git2::Oid,
+        left_out: &[RepoPath],
     ) -> Result<Vec<(RepoPath, Change)>, GitError> {
-        let doing = "comparing the snapshot index of";
-        let diff = self
-            .repo
-            .diff_tree_to_index(Some(base), Some(&self.index), None)
-            .map_err(git(doing, self.spot.dir.display()))?;
-        let known: BTreeSet<_> = changes.iter().map(|(path, _)| path.clone()).collect();
+        let tree = self.repo.find_tree(tree).map_err(git("reading the tree", tree))?;
         let mut back = Vec::new();
-        for delta in diff.deltas().filter(|delta| delta.status() == Delta::Deleted) {
-            let old = delta.old_file();
-            let Some(path) = old.path_bytes().map(RepoPath::new) else { continue };
-            let there = on_disk(&self.spot.dir, path.as_path())
-                .is_some_and(|kind| kind.is_file() || kind.is_symlink());
-            if there && old.mode() != FileMode::Commit && !known.contains(&path) {
-                back.push((path, Change::Untracked));
+        for it in changed(self.repo, Some(base), &tree)? {
+            let was_file = it.old.is_some_and(|(mode, _)| mode != i32::from(FileMode::Commit));
+            let there = || {
+                on_disk(&self.spot.dir, it.path.as_path())
+                    .is_some_and(|kind| kind.is_file() || kind.is_symlink())
+            };
+            if was_file && it.new.is_none() && !left_out.contains(&it.path) && there() {
+                back.push((it.path, Change::Untracked));
             }
         }
         Ok(back)
@@ -254,6 +282,8 @@ impl<'r> Files<'r> {
         let mode = if found.mode() & 0o100 == 0 { 0o100_644 } else { 0o100_755 };
         let entry = entry(path.as_bytes(), mode, id, Some(&found));
         self.index.add(&entry).map_err(git("adding to the snapshot index", path))?;
+        // Its digest is not taken again.
+        self.unwritten = true;
         Ok(true)
     }
 

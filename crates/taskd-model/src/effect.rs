@@ -160,7 +160,7 @@ pub enum Hold {
     WorktreeExclusive(LoopId),
     /// A loop's worktree, beside other readers.
     WorktreeShared(LoopId),
-    /// A project's refs and its scratch checkout.
+    /// A project's refs: of its landing queues one at a time.
     Repository(ProjectId),
     /// A slot of a rate bucket.
     CallSlot(String),
@@ -426,9 +426,8 @@ impl Work {
             Owner::Loop(id) => Some(Hold::WorktreeShared(id)),
             Owner::Plan(_) | Owner::Queue(_) => None,
         };
-        let repository = Some(Hold::Repository(project));
         let holds: [Option<Hold>; 2] = match self {
-            Self::CheckBase { .. } => [None, Some(Hold::GateSlot)],
+            Self::CheckBase { .. } | Self::GateCandidate { .. } => [None, Some(Hold::GateSlot)],
             Self::Prepare { .. } | Self::Rebase { .. } => [worktree(true), None],
             Self::AcceptBefore | Self::Gate => [worktree(true), Some(Hold::GateSlot)],
             Self::Compose => [worktree(false), None],
@@ -437,8 +436,9 @@ impl Work {
             }
             Self::Tool { reads, .. } => [worktree(!reads), None],
             Self::Agent { .. } => [worktree(true), Some(Hold::AgentSlot)],
-            Self::BuildCandidate { .. } | Self::Publish { .. } => [repository, None],
-            Self::GateCandidate { .. } => [repository, Some(Hold::GateSlot)],
+            // A candidate is made without a ref.
+            Self::BuildCandidate { .. } => [None, None],
+            Self::Publish { .. } => [Some(Hold::Repository(project)), None],
         };
         holds.into_iter().flatten().collect()
     }

@@ -60,6 +60,14 @@ pub struct Limits {
     /// How many must wait to land on one branch to be gated together; 0 and 1 for never.
     #[serde(default = "batch", skip_serializing_if = "is_usual_batch")]
     pub batch: u32,
+    /// How many commits of its target the base of a new iteration may lack; 0 for no limit.
+    #[serde(default, skip_serializing_if = "is_zero_u32")]
+    pub max_behind: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the shape serde wants")]
+fn is_zero_u32(it: &u32) -> bool {
+    *it == 0
 }
 
 fn batch() -> u32 {
@@ -108,6 +116,7 @@ impl Default for Limits {
             call_deadline_ms: call_deadline_ms(),
             silence_max_ms: silence_max_ms(),
             batch: batch(),
+            max_behind: 0,
         }
     }
 }

@@ -143,6 +143,7 @@ impl World {
             calls: self.rng.small(1, 4),
             requests_per_minute: self.rng.small(3, 120) * self.scale.means,
             request_burst: self.rng.small(1, 8),
+            max_behind: self.rng.small(0, 3),
             backoff_ms: self.rng.between(1, 2_000),
             backoff_max_ms: self.rng.between(2_000, 20_000),
             call_attempts: self.rng.small(1, 6),
@@ -152,7 +153,7 @@ impl World {
             output_tokens_per_minute: self.rng.below(3) * 5_000,
             silence_max_ms: self.rng.between(1_000, 600_000),
             call_deadline_ms: self.rng.between(1_000, 600_000),
-            batch: self.rng.small(1, 3),
+            batch: self.rng.small(1, 2),
         };
         self.input(&Input::Limits(limits));
     }

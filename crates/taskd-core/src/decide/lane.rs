@@ -6,7 +6,7 @@ use taskd_model::{Event, LandPolicy, Oid, Owner, PlanId, ProjectId, QueueEnd, Qu
 use crate::{
     engine::Next,
     plan::PlanState,
-    queue::{Active, Entry, Lane, Stage},
+    queue::{Active, Entry, Lane, LaneId, Stage},
     state::State,
 };
 
@@ -14,8 +14,26 @@ use crate::{
 const MAX_STACK: usize = 16;
 
 /// The landing queue's next step, if it needs no gate slot.
-pub(crate) fn lane_step(state: &State, id: ProjectId) -> Option<Event> {
-    let lane = &state.project(id)?.lane;
+pub(crate) fn lane_step(state: &State, id: &LaneId) -> Option<Event> {
+    let step = own_step(state, id)?;
+    // Who writes refs of a repository does so alone.
+    let writes = matches!(step, Event::EffectStarted { work: Work::Publish { .. }, .. });
+    (!writes || !publishes(state, id.project)).then_some(step)
+}
+
+/// One of the project's landing queues is writing refs.
+pub(crate) fn publishes(state: &State, id: ProjectId) -> bool {
+    let lanes = state.project(id).into_iter().flat_map(|it| it.lanes.values());
+    let mut open = lanes.filter_map(|it| it.active.as_ref()?.open);
+    open.any(|it| {
+        let work = state.effects().get(&it).map(|it| &it.work);
+        work.is_some_and(|it| matches!(it, Work::Publish { .. }))
+    })
+}
+
+/// The step of one queue, whatever the others do.
+fn own_step(state: &State, lane_id: &LaneId) -> Option<Event> {
+    let (lane, id) = (state.lane(lane_id)?, lane_id.project);
     let unwanted = |it: &&Entry| !lane.is_active(it.seq) && !is_wanted(state, it.op);
     if let Some(it) = lane.entries.iter().find(unwanted) {
         return Some(Event::QueueLeft { entry: it.seq, op: it.op, end: QueueEnd::Withdrawn });
@@ -111,10 +129,10 @@ fn joins(state: &State, id: ProjectId, lane: &Lane, active: &Active) -> Option<Q
 }
 
 /// The gate the landing queue waits for: the candidate is built on the tip and has no evidence.
-pub(crate) fn lane_wants_gate(state: &State, id: ProjectId) -> Option<Event> {
-    let active = state.project(id)?.lane.active.as_ref()?;
+pub(crate) fn lane_wants_gate(state: &State, lane: &LaneId) -> Option<Event> {
+    let (active, id) = (state.lane(lane)?.active.as_ref()?, lane.project);
     let Stage::Built { commit, tree, onto } = active.stage else { return None };
-    if active.open.is_some() || onto != state.tip_of(active.op) || lane_step(state, id).is_some() {
+    if active.open.is_some() || onto != state.tip_of(active.op) || own_step(state, lane).is_some() {
         return None;
     }
     let of_it = active.stack.iter().find(|it| it.commit == commit);
@@ -124,8 +142,8 @@ pub(crate) fn lane_wants_gate(state: &State, id: ProjectId) -> Option<Event> {
 }
 
 /// Several that were published as one are leaving.
-pub(super) fn leaves_in_one(state: &State, id: ProjectId) -> bool {
-    let active = state.project(id).and_then(|it| it.lane.active.as_ref());
+pub(super) fn leaves_in_one(state: &State, id: &LaneId) -> bool {
+    let active = state.lane(id).and_then(|it| it.active.as_ref());
     active.is_some_and(|it| {
         let over = matches!(it.stage, Stage::Over(QueueEnd::Done { .. }));
         over && (1 < it.stack.len() || !it.left.is_empty())
@@ -170,7 +188,7 @@ fn leave(active: &Active, end: &QueueEnd) -> Event {
 /// A person holds it, or all of the queue.
 pub(crate) fn is_on_hold(state: &State, id: ProjectId, op: QueueOp) -> bool {
     let of_loop = op.loop_id().is_some_and(|it| state.loops()[&it].on_hold.is_some());
-    of_loop || state.project(id).is_some_and(|it| it.lane.on_hold.is_some())
+    of_loop || state.project(id).is_some_and(|it| it.on_hold.is_some())
 }
 
 /// The queue entry still has somebody who wants it.

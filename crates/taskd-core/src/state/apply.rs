@@ -8,8 +8,9 @@ use taskd_model::{
     Status, Suspicion, Time, Unit, Usage, Verdict, Work, Worker,
 };
 
-use super::{Asked, Open, Project, State, WantedChange, bucket_of};
+use super::{Asked, Open, Project, State, WantedChange, bucket_of, landing::queue_op};
 use crate::{
+    decide,
     engine::{LoopEngine, Next, PassedWork, ToolSlot, ToolState, Turn},
     money::Told,
     plan::{Plan, PlanState, Reach, Spec},
@@ -51,11 +52,15 @@ impl State {
         self.plan_mut(id).state = PlanState::Ended;
         self.evict_check(id);
         self.touch_plan(id);
-        self.evict(self.plan(id).head.project);
+        self.evict(&self.lane_of(id));
     }
 
     fn set_limits(&mut self, limits: &Limits) {
+        let other = self.limits.max_behind != limits.max_behind;
         self.limits = limits.clone();
+        if other {
+            self.reindex();
+        }
         self.touch_lanes();
     }
 
@@ -86,9 +91,9 @@ impl State {
             Event::LimitsSet { limits } => self.set_limits(limits),
             Event::ProjectAdded { id, git_dir, .. } => self.add_project(*id, git_dir),
             Event::ProjectForgotten { id } => self.forget_project(*id),
-            Event::MainMoved { target, to, rewritten, .. } => {
+            Event::MainMoved { target, to, commits, rewritten, .. } => {
                 let project = record.project.expect("main belongs to a project");
-                self.move_target(project, target, *to);
+                self.move_target(project, target, *to, *commits);
                 if *rewritten {
                     self.target_rewritten(project, target);
                 }
@@ -248,6 +253,7 @@ impl State {
         let project = self.projects.get_mut(&head.project).expect("projects come first");
         project.plans.insert(id);
         project.targets.entry(head.target.clone()).or_insert(head.base);
+        let height = project.height(&head.target);
         self.keys.insert(head.key, id);
         let plan = Plan {
             head: head.clone(),
@@ -257,6 +263,7 @@ impl State {
             parked_ms: 0,
             integration: head.base,
             refreshed: head.base,
+            height,
             unlanded: BTreeSet::new(),
             ahead: BTreeSet::new(),
             reset: false,
@@ -333,7 +340,7 @@ impl State {
         let work = work.clone();
         match owner {
             Owner::Loop(loop_id) => self.engine_mut(loop_id).effect_started(id, &work),
-            Owner::Queue(project) => self.lane_effect_started(project, id, &work),
+            Owner::Queue(_) => self.lane_effect_started(id, &work),
             Owner::Plan(plan) => self.plan_mut(plan).checking = Some(id),
         }
         let open = Open {
@@ -366,9 +373,12 @@ impl State {
                 assert!(free, "{id}: {work} would share the worktree with {:?}", engine.open);
             }
             Owner::Queue(id) => {
-                let active = self.projects[&id].lane.active.as_ref();
+                let lane = self.lane_of(queue_op(work).plan());
+                let active = self.lane(&lane).and_then(|it| it.active.as_ref());
                 let free = active.is_none_or(|it| it.open.is_none());
-                assert!(free, "queue of project {} is busy", id.0);
+                assert!(free, "queue of {} in project {} is busy", lane.target, id.0);
+                let hands = matches!(work, Work::Publish { .. }) && decide::publishes(self, id);
+                assert!(!hands, "two would write the refs of project {}", id.0);
             }
             Owner::Plan(id) => {
                 let free = self.plan(id).checking.is_none();
@@ -472,12 +482,11 @@ impl State {
                 spec.reach = Reach::Lost;
             }
         }
-        let project = plan.head.project;
         if reset {
             self.touch_whole_plan(id.plan());
         }
         self.touch_dependents(id);
-        self.evict(project);
+        self.evict(&self.lane_of(id.plan()));
     }
 
     fn end_loop(&mut self, id: LoopId, status: Status, reason: Reason) {
@@ -487,7 +496,7 @@ impl State {
         for effect in open {
             self.end_wanted(effect);
         }
-        self.evict(self.plan(id.plan()).head.project);
+        self.evict(&self.lane_of(id.plan()));
     }
 
     /// The runner shall end this effect; its outcome is still to come.
@@ -520,7 +529,7 @@ impl State {
         engine.suspicion = Some(suspicion.clone());
         engine.approved = false;
         engine.asked = false;
-        self.evict(self.plan(id.plan()).head.project);
+        self.evict(&self.lane_of(id.plan()));
     }
 
     fn resume(&mut self, id: LoopId) {
@@ -559,7 +568,7 @@ impl State {
                 self.touch_loop(id);
             }
             Owner::Plan(id) => self.touch_plan(id),
-            Owner::Queue(id) => self.touch_lane(id),
+            Owner::Queue(id) => self.touch_lanes_of(id),
         }
     }
 

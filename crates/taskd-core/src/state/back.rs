@@ -37,7 +37,7 @@ impl State {
         let (project, target) = (plan.head.project, plan.head.target.clone());
         // Somebody may have built on it already; then the watcher saw the newer tip.
         if self.target_tip(plan) == *onto {
-            self.move_target(project, &target, *commit);
+            self.move_target(project, &target, *commit, 1);
         }
         self.engine_mut(id).undone = Some(*commit);
     }

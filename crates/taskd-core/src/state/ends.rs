@@ -8,7 +8,7 @@ use taskd_model::{
     ProjectId, QueueOp, Reason, Record, Room, Seq, Time, ToolCall, TurnRef, Work, Worker,
 };
 
-use super::{BaseCheck, Open, State};
+use super::{BaseCheck, Open, State, landing::queue_op};
 use crate::{
     coordinator::loop_of,
     engine::{LoopEngine, Next, ToolSlot, ToolState, Turn},
@@ -249,16 +249,12 @@ impl State {
     }
 
     fn end_queue_effect(&mut self, id: ProjectId, open: &Open, outcome: &Outcome, seq: Seq) {
-        let (Work::BuildCandidate { op, .. }
-        | Work::GateCandidate { op, .. }
-        | Work::Publish { op, .. }) = open.work
-        else {
-            unreachable!("{} is not the queue's", open.work);
-        };
+        let op = queue_op(&open.work);
         if let Outcome::PublishMoved { actual } = outcome {
             self.tip_was_elsewhere(op, *actual);
         }
-        let active = self.projects[&id].lane.active.as_ref();
+        let lane = self.lane_of(op.plan());
+        let active = self.lane(&lane).and_then(|it| it.active.as_ref());
         let first = active.expect("the queue's effects have an entry").op;
         let (tip, gate) = (self.tip_of(first), self.gate_of(op));
         let known = match (&open.work, outcome) {
@@ -280,7 +276,8 @@ impl State {
         }
         // What failed for want of room is asked for again once there is some.
         let again = self.disk.room == Room::Full && outcome.is_disk_full();
-        let active = project.lane.active.as_mut().expect("just seen");
+        let active = project.lanes.get_mut(&lane.target).and_then(|it| it.active.as_mut());
+        let active = active.expect("just seen");
         active.ended(&open.work, seq, outcome, open.ending || again, tip);
         if let Some(evidence) = known {
             active.has_evidence(evidence);
@@ -294,12 +291,12 @@ impl State {
                 project.remember_evidence(*tree, gate, seq);
             }
         }
-        self.put_aside(id);
+        self.put_aside(&lane);
     }
 
     /// Evidence that this tree passes for whoever is below it on the stack, and for `op` on top.
     fn evidence_of_stack(&self, id: ProjectId, op: QueueOp, tree: Oid) -> Option<Evidence> {
-        let active = self.projects[&id].lane.active.as_ref()?;
+        let active = self.lane(&self.lane_of(op.plan()))?.active.as_ref()?;
         let joins = active.joining.is_some();
         let below = active.stack.iter().filter(|_| joins).map(|it| it.op);
         for below in below {
@@ -314,7 +311,7 @@ impl State {
         let plan = self.plan(op.plan());
         let (project, target) = (plan.head.project, plan.head.target.clone());
         match op {
-            QueueOp::Land(_) | QueueOp::Undo(_) => self.move_target(project, &target, actual),
+            QueueOp::Land(_) | QueueOp::Undo(_) => self.move_target(project, &target, actual, 1),
             QueueOp::Integrate(_) | QueueOp::Refresh(_) => {
                 self.plan_mut(op.plan()).integration = actual;
                 self.touch_whole_plan(op.plan());

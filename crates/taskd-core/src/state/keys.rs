@@ -9,6 +9,7 @@ use crate::{
     fallback,
     index::{Index, Keys, mark},
     plan::PlanState,
+    queue::LaneId,
 };
 
 impl State {
@@ -41,9 +42,9 @@ impl State {
                 index.renewals.insert((closed.until, of));
             }
         }
-        for id in self.projects.keys() {
-            mark(&mut index.lanes, *id, decide::lane_step(self, *id).is_some());
-            mark(&mut index.lane_gates, *id, decide::lane_wants_gate(self, *id).is_some());
+        for id in self.projects.keys().flat_map(|it| self.lanes_of(*it)) {
+            mark(&mut index.lanes, id.clone(), decide::lane_step(self, &id).is_some());
+            mark(&mut index.lane_gates, id.clone(), decide::lane_wants_gate(self, &id).is_some());
         }
         index
     }
@@ -159,18 +160,26 @@ impl State {
     pub(super) fn touch_lanes(&mut self) {
         let projects: Vec<ProjectId> = self.projects.keys().copied().collect();
         for id in projects {
-            self.touch_lane(id);
+            self.touch_lanes_of(id);
         }
     }
 
-    pub(super) fn touch_lane(&mut self, id: ProjectId) {
-        if let Some(op) = self.projects[&id].lane.active.as_ref().map(|it| it.op) {
+    /// Touches the landing queues of a project: one publishes at a time, so what one does may be
+    /// what others wait for.
+    pub(super) fn touch_lanes_of(&mut self, project: ProjectId) {
+        for id in self.lanes_of(project) {
+            self.touch_lane(&id);
+        }
+    }
+
+    pub(super) fn touch_lane(&mut self, id: &LaneId) {
+        if let Some(op) = self.lane(id).and_then(|it| it.active.as_ref()).map(|it| it.op) {
             self.touch_plan(op.plan());
         }
         let step = decide::lane_step(self, id).is_some();
         let gate = decide::lane_wants_gate(self, id).is_some();
-        mark(&mut self.index.lanes, id, step);
-        mark(&mut self.index.lane_gates, id, gate);
+        mark(&mut self.index.lanes, id.clone(), step);
+        mark(&mut self.index.lane_gates, id.clone(), gate);
     }
 
     /// Loops whose start depends on how far this one's spec has come.

@@ -10,16 +10,31 @@ use crate::{
     decide,
     engine::{Next, Placed},
     plan::{PlanState, Reach},
-    queue::{Active, OnHold, Stage},
+    queue::{Active, LaneId, OnHold, Stage},
 };
+
+/// The operation a landing queue's effect is part of.
+pub(super) fn queue_op(work: &Work) -> QueueOp {
+    let (Work::BuildCandidate { op, .. }
+    | Work::GateCandidate { op, .. }
+    | Work::Publish { op, .. }) = work
+    else {
+        unreachable!("{work} is not the queue's");
+    };
+    *op
+}
 
 /// Where the refs stand.
 impl State {
     /// A target stands elsewhere: by our own landing, or because somebody moved it.
-    pub(super) fn move_target(&mut self, project: ProjectId, target: &str, to: Oid) {
+    pub(super) fn move_target(&mut self, project: ProjectId, target: &str, to: Oid, commits: u32) {
         let it = self.projects.get_mut(&project).expect("projects come first");
         it.targets.insert(target.to_owned(), to);
+        *it.heights.entry(target.to_owned()).or_default() += u64::from(commits.max(1));
         for id in self.open_plans_on(project, target) {
+            if 0 < self.limits.max_behind {
+                self.touch_whole_plan(id);
+            }
             self.touch_plan(id);
             // What did not go onto the old tip alone may go onto this one.
             let unlanded: Vec<LoopId> = self.plan(id).unlanded.iter().copied().collect();
@@ -27,7 +42,7 @@ impl State {
                 self.touch_loop(loop_id);
             }
         }
-        self.evict(project);
+        self.evict(&LaneId { project, target: target.to_owned() });
     }
 
     /// History was replaced: what stands on the integration refs may hold commits that are gone.
@@ -39,7 +54,7 @@ impl State {
                 self.touch_whole_plan(id);
             }
         }
-        self.evict(project);
+        self.evict(&LaneId { project, target: target.to_owned() });
     }
 
     fn open_plans_on(&self, project: ProjectId, target: &str) -> Vec<PlanId> {
@@ -51,9 +66,10 @@ impl State {
     }
 
     pub(super) fn move_integration(&mut self, id: PlanId, to: Oid) {
+        let height = self.height_of(self.plan(id));
         let plan = self.plan_mut(id);
         plan.integration = to;
-        plan.refreshed = to;
+        (plan.refreshed, plan.height) = (to, height);
         plan.ahead.clear();
         if std::mem::take(&mut plan.reset) {
             for loop_id in std::mem::take(&mut plan.unlanded) {
@@ -69,10 +85,9 @@ impl State {
                 }
             }
         }
-        let project = self.plan(id).head.project;
         self.evict_check(id);
         self.touch_whole_plan(id);
-        self.evict(project);
+        self.evict(&self.lane_of(id));
     }
 
     /// A check of a base that the plan no longer has, or no longer asks about, shall end.
@@ -98,19 +113,19 @@ impl State {
         engine.integrated = None;
         engine.set_next(Next::Iterate, since);
         let plan = self.plan_mut(id.plan());
-        let project = plan.head.project;
         if plan.unlanded.remove(&id) {
             plan.reset = true;
             plan.spec_mut(id).reach = Reach::Open;
             self.touch_whole_plan(id.plan());
         }
-        self.evict(project);
+        self.evict(&self.lane_of(id.plan()));
     }
 
     /// What the landing queue does for nobody, or builds and gates on an old tip, shall end. A
     /// publish that has begun goes on.
-    pub(super) fn evict(&mut self, project: ProjectId) {
-        let lane = &self.projects[&project].lane;
+    pub(super) fn evict(&mut self, id: &LaneId) {
+        let Some(lane) = self.lane(id) else { return };
+        let project = id.project;
         let stale = lane.active.as_ref().and_then(|active| {
             let open = active.open.filter(|it| {
                 let work = self.effects.get(it).map(|open| &open.work);
@@ -127,19 +142,21 @@ impl State {
         if let Some(effect) = stale {
             self.end_wanted(effect);
         }
-        self.touch_lane(project);
+        self.touch_lane(id);
     }
 
     /// What a person holds is not under way; a publish that has begun goes on.
-    pub(super) fn put_aside(&mut self, project: ProjectId) {
-        let lane = &self.projects[&project].lane;
-        let Some(active) = lane.active.as_ref().filter(|it| it.open.is_none()) else { return };
+    pub(super) fn put_aside(&mut self, id: &LaneId) {
+        let Some(active) = self.lane(id).and_then(|it| it.active.as_ref()) else { return };
+        if active.open.is_some() {
+            return;
+        }
         if matches!(active.stage, Stage::Publishing { .. } | Stage::Over(_)) {
             return;
         }
-        let held = active.ops().find(|(_, op)| decide::is_on_hold(self, project, *op));
+        let held = active.ops().find(|(_, op)| decide::is_on_hold(self, id.project, *op));
         if let Some((entry, _)) = held {
-            self.projects.get_mut(&project).expect("known").lane.cut(entry);
+            self.lane_mut(id).cut(entry);
         }
     }
 
@@ -150,20 +167,22 @@ impl State {
         match (how, record.loop_id) {
             (Arranged::Held | Arranged::Released, Some(id)) => self.engine_mut(id).on_hold = hold,
             (Arranged::Held | Arranged::Released, None) => {
-                self.projects.get_mut(&project).expect("known").lane.on_hold = hold;
+                self.projects.get_mut(&project).expect("known").on_hold = hold;
             }
             (Arranged::Moved { before }, Some(id)) => {
                 let queued = |it: LoopId| self.loops[&it].queued;
                 let (entry, before) = (queued(id), before.and_then(queued));
                 if let Some(entry) = entry {
-                    let lane = &mut self.projects.get_mut(&project).expect("known").lane;
-                    lane.move_before(entry, before);
+                    let lane = self.lane_of(id.plan());
+                    self.lane_mut(&lane).move_before(entry, before);
                 }
             }
             (Arranged::Moved { .. }, None) => {}
         }
-        self.put_aside(project);
-        self.evict(project);
+        for lane in self.lanes_of(project) {
+            self.put_aside(&lane);
+            self.evict(&lane);
+        }
     }
 }
 
@@ -175,22 +194,21 @@ impl State {
             Some(id) => self.engine_mut(id).queued = Some(seq),
             None => self.plan_mut(plan_id).refreshing = true,
         }
-        let head = &self.plan(plan_id).head;
-        let (project, priority) = (head.project, head.priority);
-        let lane = &mut self.projects.get_mut(&project).expect("known").lane;
-        lane.enter(seq, op, priority);
+        let priority = self.plan(plan_id).head.priority;
+        let lane = self.lane_of(plan_id);
+        self.lane_mut(&lane).enter(seq, op, priority);
         if let Some(id) = op.loop_id() {
             self.touch_loop(id);
         }
         self.touch_plan(plan_id);
-        self.touch_lane(project);
+        self.touch_lane(&lane);
     }
 
     pub(super) fn leave_queue(&mut self, entry: Seq, op: QueueOp, end: &QueueEnd) {
         let plan_id = op.plan();
-        let project = self.plan(plan_id).head.project;
-        let lane = &mut self.projects.get_mut(&project).expect("known").lane;
-        let merges = lane.leave(entry, end).and_then(|it| it.merges);
+        let lane = self.lane_of(plan_id);
+        let left = self.lane_mut(&lane).leave(entry, end);
+        let merges = left.and_then(|it| Some((it.merges?, it.height)));
         match op {
             QueueOp::Refresh(_) => self.refreshed(plan_id, end, merges),
             QueueOp::Undo(id) => {
@@ -207,15 +225,15 @@ impl State {
             }
         }
         self.touch_whole_plan(plan_id);
-        self.touch_lane(project);
+        self.touch_lane(&lane);
     }
 
-    fn refreshed(&mut self, id: PlanId, end: &QueueEnd, merges: Option<Oid>) {
-        let tip = self.target_tip(self.plan(id));
+    fn refreshed(&mut self, id: PlanId, end: &QueueEnd, merges: Option<(Oid, u64)>) {
+        let now = (self.target_tip(self.plan(id)), self.height_of(self.plan(id)));
         let complete = self.plan(id).unlanded.iter().any(|it| self.loops[it].is_over());
         let plan = self.plan_mut(id);
         plan.refreshing = false;
-        plan.refreshed = merges.unwrap_or(tip);
+        (plan.refreshed, plan.height) = merges.unwrap_or(now);
         match end {
             QueueEnd::Done { commit, .. } => {
                 plan.integration = *commit;
@@ -268,7 +286,7 @@ impl State {
             QueueEnd::Done { commit, onto, .. } => {
                 // Somebody may have built on it already; then the watcher saw the newer tip.
                 if tip == *onto {
-                    self.move_target(project, &target, *commit);
+                    self.move_target(project, &target, *commit, 1);
                 }
                 *commit
             }
@@ -343,22 +361,19 @@ impl State {
         }
     }
 
-    pub(super) fn lane_effect_started(&mut self, project: ProjectId, id: EffectId, work: &Work) {
-        let (Work::BuildCandidate { op, .. }
-        | Work::GateCandidate { op, .. }
-        | Work::Publish { op, .. }) = work
-        else {
-            unreachable!("{work} is not the queue's");
-        };
+    pub(super) fn lane_effect_started(&mut self, id: EffectId, work: &Work) {
+        let op = &queue_op(work);
         let integrated = op.loop_id().and_then(|id| self.loops[&id].integrated);
-        let lane = &mut self.projects.get_mut(&project).expect("known").lane;
+        let height = self.height_of(self.plan(op.plan()));
+        let lane = self.lane_of(op.plan());
+        let lane = self.lane_mut(&lane);
         let entry = lane.entry_of(*op).expect("what runs was queued").clone();
         let active = lane.active.get_or_insert_with(|| Active::new(&entry));
         active.open = Some(id);
         match (work, &active.stage) {
             (Work::BuildCandidate { merges, .. }, _) if active.op == *op => {
                 active.begin_anew();
-                active.merges = *merges;
+                (active.merges, active.height) = (*merges, height);
             }
             (Work::BuildCandidate { .. }, Stage::Built { .. }) => active.joining = Some(entry.seq),
             (Work::Publish { commit, expected, .. }, Stage::Built { .. }) => {

@@ -7,7 +7,7 @@
 
 use taskd_model::{EffectId, LoopId, Outcome, Owner, PrepareMode, Seq, Time, Usage, Work};
 
-use super::{Open, State};
+use super::{Open, State, landing::queue_op};
 use crate::engine::{LoopEngine, ToolState, Turn};
 
 /// The tool that runs a command; its effects are not ours to repeat.
@@ -34,11 +34,12 @@ impl State {
                     }
                     engine.finish_turn(since, max_turns);
                 }
-                Owner::Queue(project) => {
-                    let lane = &mut self.projects.get_mut(&project).expect("known").lane;
-                    let active = lane.active.as_mut().expect("its effects have an entry");
+                Owner::Queue(_) => {
+                    let lane = self.lane_of(queue_op(&open.work).plan());
+                    let active = self.lane_mut(&lane).active.as_mut();
+                    let active = active.expect("its effects have an entry");
                     (active.open, active.joining) = (None, None);
-                    self.put_aside(project);
+                    self.put_aside(&lane);
                 }
                 Owner::Plan(plan) => self.plan_mut(plan).checking = None,
             }

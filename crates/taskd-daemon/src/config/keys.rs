@@ -116,7 +116,7 @@ const MONEY: Kind = Kind::Money { min_micros: CENT, max_micros: 100_000 * DOLLAR
 
 use Scope::{Daemon, Tighten};
 
-static KEYS: [KeyDoc; 54] = [
+static KEYS: [KeyDoc; 55] = [
     by(Daemon, key("limits.loops", count(1, 1_000), "50", "Loops at work at once.")),
     by(
         Daemon,
@@ -314,6 +314,15 @@ static KEYS: [KeyDoc; 54] = [
         count(0, 16),
         "2",
         "Spare worktrees of a project with a thousand files or more.",
+    ),
+    by(
+        Daemon,
+        key(
+            "work.max_behind",
+            count(0, 100_000),
+            "50",
+            "Commits of its target the base of a new iteration may lack; 0 is no limit.",
+        ),
     ),
     key("work.type", Kind::Name, "ralph", "The loop type."),
     key("work.conflict", Kind::Conflict, "loop(2)", "Who solves conflicts with a moved base."),

@@ -12,6 +12,9 @@ use crate::problem::Pos;
 /// Longest file, in bytes.
 const MAX_FILE_BYTES: u64 = 256 * 1024;
 
+/// A project's own configuration, below its root.
+pub(crate) const PROJECT_FILE: &str = ".taskd/config.toml";
+
 /// Where configuration is read from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Places {
@@ -21,6 +24,8 @@ pub(crate) struct Places {
     pub(crate) user_dir: PathBuf,
     /// A project's root, for its own configuration.
     pub(crate) project_root: Option<PathBuf>,
+    /// The text of its `.taskd/config.toml` in a commit, instead of the one in the checkout.
+    pub(crate) committed: Option<String>,
 }
 
 impl Places {
@@ -31,6 +36,7 @@ impl Places {
             system: PathBuf::from("/etc/taskd/config.toml"),
             user_dir: user_dir.to_owned(),
             project_root: project_root.map(Path::to_owned),
+            committed: None,
         }
     }
 }
@@ -49,7 +55,7 @@ pub(crate) fn load(
     let mut errors = Vec::new();
     let mut layers = person_layers(places, &mut errors);
     if let Some(root) = &places.project_root {
-        layers.extend(project_layers(root, &mut errors));
+        layers.extend(project_layers(root, places.committed.as_ref(), &mut errors));
     }
     let cores = thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let cores = u32::try_from(cores).unwrap_or(u32::MAX);
@@ -75,10 +81,20 @@ fn person_layers(places: &Places, errors: &mut Vec<ConfigError>) -> Vec<Layer> {
 
 /// Files of a project's checkout, as far as there are any: the committed one and the local one.
 /// Both are the project's: a repository can carry either.
-fn project_layers(root: &Path, errors: &mut Vec<ConfigError>) -> Vec<Layer> {
-    let names = [".taskd/config.toml", ".taskd/local.toml"];
-    let read = names.map(|name| read(&root.join(name), name, Owner::Project, errors));
-    read.into_iter().flatten().collect()
+fn project_layers(
+    root: &Path,
+    committed: Option<&String>,
+    errors: &mut Vec<ConfigError>,
+) -> Vec<Layer> {
+    let mut read = |name: &str| read(&root.join(name), name, Owner::Project, errors);
+    let own = match committed {
+        Some(text) => {
+            let (origin, text) = (PROJECT_FILE.to_owned(), text.clone());
+            Some(Layer { origin, text, owner: Owner::Project })
+        }
+        None => read(PROJECT_FILE),
+    };
+    own.into_iter().chain(read(".taskd/local.toml")).collect()
 }
 
 fn read(path: &Path, origin: &str, owner: Owner, errors: &mut Vec<ConfigError>) -> Option<Layer> {

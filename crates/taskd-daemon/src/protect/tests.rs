@@ -106,3 +106,23 @@ fn a_wrong_glob_is_named() {
     assert_eq!(wrong("a/**"), None);
     assert!(wrong("a/[").is_some());
 }
+
+#[test]
+fn what_a_script_of_the_gate_calls_is_protected_too() {
+    let base = ["ci/gate.sh", "ci/lib.sh", "tools/more.sh", "ci/deep.sh", "src/lib.rs", "a.sh"];
+    let in_base = |it: &str| base.contains(&it);
+    let text = |it: &str| {
+        let text = match it {
+            "ci/gate.sh" => {
+                ". \"$(dirname \"$0\")/lib.sh\"\n./tools/more.sh; sh gone.sh src/lib.rs"
+            }
+            "ci/lib.sh" => "sh ci/deep.sh",
+            _ => return None,
+        };
+        Some(text.as_bytes().to_vec())
+    };
+    let found = Protected::of(&gate("sh ci/gate.sh"), in_base).with_called(in_base, text);
+    let all = base.into_iter().chain(["gone.sh"]);
+    let protected: Vec<&str> = all.filter(|it| found.care(it) != Care::None).collect();
+    assert_eq!(protected, ["ci/gate.sh", "ci/lib.sh", "tools/more.sh"], "one step, no further");
+}

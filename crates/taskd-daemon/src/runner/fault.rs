@@ -1,7 +1,8 @@
 //! Faults on purpose, for tests: what happens when an effect panics, or the daemon dies in it.
 //!
 //! `TASKD_FAULT=panic:call:p1.a` makes the first model call of loop `p1.a` panic; `kill:` instead of
-//! `panic:` kills the daemon at that place, as `kill -9` would. Read once, when the daemon starts;
+//! `panic:` kills the daemon at that place, as `kill -9` would. `blind:refs` leaves the refs unwatched,
+//! so that they are only polled. Read once, when the daemon starts;
 //! without the variable, or with one that says something else, nothing ever happens.
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -41,6 +42,11 @@ impl Fault {
         }
         panic!("{VARIABLE} asked for this in {verb} of {}", plan.name);
     }
+}
+
+/// Nothing shall tell when refs move.
+pub(crate) fn is_blind() -> bool {
+    std::env::var(VARIABLE).is_ok_and(|it| it == "blind:refs")
 }
 
 impl Planned {

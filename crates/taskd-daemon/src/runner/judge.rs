@@ -100,7 +100,8 @@ fn look(
     let said = said(plan, spec);
     // A file that cannot be read is taken as there: then the base's is put in its place.
     let in_base = |it: &str| repo.file_at(base, it.as_ref()).is_ok_and(|it| it.is_some());
-    let protected = Protected::of(&said, in_base);
+    let text = |it: &str| repo.file_at(base, it.as_ref()).ok().flatten();
+    let protected = Protected::of(&said, in_base).with_called(in_base, text);
     let scripts = |at: Oid| {
         let text = repo.file_at(at, PACKAGE.as_ref()).ok().flatten()?;
         serde_json::from_slice::<serde_json::Value>(&text).ok()?.get("scripts").cloned()

@@ -235,7 +235,10 @@ impl View {
             return;
         }
         let entries = self.queue.get(&id).into_iter().flat_map(|it| it.values());
+        let target = op(kind).and_then(|it| self.plans.get(&it.plan())).map(|it| &it.target);
+        let beside = |it: &QueueOp| self.plans.get(&it.plan()).map(|it| &it.target) == target;
         let gated = entries.filter(|it| it.phase == QueuePhase::Gating).map(|it| it.op);
+        let gated = gated.filter(beside);
         for op in gated.collect::<Vec<_>>() {
             self.queue_phase(op, QueuePhase::Waiting, at);
         }

@@ -98,7 +98,7 @@ pub(crate) fn memory_mb(pid: u32, field: &str) -> f64 {
 }
 
 /// Processor time a process has used, its own and its threads', in ticks.
-fn ticks(pid: u32) -> u64 {
+pub(crate) fn ticks(pid: u32) -> u64 {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).expect("a process");
     // Behind the name, which may hold anything; user and system time are fields 14 and 15.
     let (_, rest) = text.rsplit_once(')').expect("a name in brackets");

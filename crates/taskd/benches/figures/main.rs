@@ -20,6 +20,7 @@ mod gateway;
 mod history;
 mod native;
 mod overlap;
+mod projects;
 mod provider;
 mod stats;
 mod turnaround;
@@ -72,6 +73,7 @@ const GROUPS: &[Group] = &[
     ("durable", durable::run),
     ("parked", answers::parked),
     ("idle", footprint::idle),
+    ("projects", projects::run),
     ("native", footprint::native),
     ("turnaround", turnaround::run),
     ("provider", provider::run),

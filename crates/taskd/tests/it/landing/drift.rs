@@ -299,3 +299,85 @@ fn a_kill_in_the_middle_of_a_rebase_is_made_good() {
         "extra.txt\nmine.txt\nmore.txt"
     );
 }
+
+/// The base of a loop's iteration, as the log says it: where its worktree stood when it began.
+fn base_of(world: &World, name: &str) -> String {
+    world.row(name).base.commit.to_string()
+}
+
+/// Proves P-3: with nothing that tells of moved refs and a poll of minutes, main moves while an
+/// agent runs: the next iteration begins on it all the same, because it is looked at before.
+#[test]
+fn an_iteration_begins_on_main_as_it_is() {
+    let mut world = World::new();
+    world.env.insert("TASKD_GIT__POLL".to_owned(), "10m".to_owned());
+    world.env.insert("TASKD_FAULT".to_owned(), "blind:refs".to_owned());
+    let (first, second) = (Door::new(&world, "first"), Door::new(&world, "second"));
+    let run = slow(&world, &first, &second);
+    world.start();
+    world.submit(&plan(&format!("agent: {run}\nland: on-gate"), &[("one", "")]));
+    first.reached();
+    let old = base_of(&world, "p1.one");
+    world.write("theirs.txt", "theirs\n");
+    world.write("a.txt", "person\n");
+    world.git(&["add", "-A"]);
+    world.git(&["commit", "-q", "-m", "theirs"]);
+    let new = world.git(&["rev-parse", "HEAD"]);
+    assert!(moves_of_main(&world).is_empty(), "the premise: nobody saw it");
+    assert_ne!(old, new);
+    first.open();
+    second.reached();
+    assert_eq!(base_of(&world, "p1.one"), new, "{}", world.transcript());
+    assert_eq!(moves_of_main(&world), [new]);
+    let iterations = world.row("p1.one").iteration;
+    assert_eq!(iterations, 2);
+    second.open();
+    until_landed(&world, "p1.one");
+}
+
+/// Proves P-3: an iteration does not begin on a base that lacks more commits than it may: it waits
+/// until the new main is merged into the work of its plan, says so, and begins on that.
+#[test]
+fn an_iteration_does_not_begin_on_a_base_that_is_too_old() {
+    let mut world = World::new();
+    world.env.insert("TASKD_WORK__MAX_BEHIND".to_owned(), "2".to_owned());
+    let (first, second) = (Door::new(&world, "first"), Door::new(&world, "second"));
+    let gate = Door::new(&world, "gate");
+    let body = format!(
+        "[ $TASKD_LOOP = p1.two ] || {{ echo x > one.txt; exit 0; }}\n\
+         if [ $TASKD_ITERATION = 1 ]; then echo x > bad.txt; {}; \
+         else rm bad.txt; echo x > two.txt; {}; fi",
+        first.sh(),
+        second.sh()
+    );
+    let run = agent(&world, "agent.sh", &body);
+    // Only main, merged into the work of the plan, has the work of one and the third commit.
+    let extra = format!("[ ! -f one.txt ] || [ ! -f theirs-3.txt ] || {{ {}; }}", gate.sh());
+    world.start();
+    let text = plan(&format!("agent: {run}\nland: ask"), &[("one", ""), ("two", "")]);
+    world.submit(&text.replace("gate: sh test.sh", &format!("gate: ['{extra}', 'sh test.sh']")));
+    first.reached();
+    until_loop(&world, "p1.one", "to ask", |it| it.approval_asked.is_some());
+    world.taskd(&["queue", "hold", "--all"]).ok();
+    let mut tip = String::new();
+    for n in 1..=3 {
+        tip = person_commits(&world, &format!("theirs-{n}.txt"), "person\n");
+    }
+    first.open();
+    until_loop(&world, "p1.two", "to end its first iteration", |it| {
+        it.iterations.first().is_some_and(|it| it.verdict.is_some())
+    });
+    let why = world.taskd(&["why", "p1.two"]).ok();
+    let waits = "for the new main, 3 commits ahead (work.max_behind 2)";
+    assert!(why.contains(waits), "{why}\n{}", world.transcript());
+    assert!(world.taskd(&["ls"]).ok().contains(" behind"), "{}", world.transcript());
+    assert_eq!(world.row("p1.two").iteration, 1);
+    world.taskd(&["queue", "release", "--all"]).ok();
+    gate.reached();
+    assert_eq!(world.row("p1.two").iteration, 1, "{}", world.transcript());
+    gate.open();
+    second.reached();
+    let base = base_of(&world, "p1.two");
+    assert_eq!(world.git(&["merge-base", &base, &tip]), tip, "it holds the new main");
+    second.open();
+}

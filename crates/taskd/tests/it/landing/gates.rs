@@ -270,3 +270,52 @@ fn fewer_or_skipped_tests_ask() {
         until_landed(&world, "p1.one");
     }
 }
+
+/// Proves P-22: a script that the gate's own script calls is the base's too.
+#[test]
+fn a_script_that_is_called_by_the_gates_script_is_still_asked() {
+    let mut world = World::new();
+    world.write("test.sh", "set -e\n. ./ci/check.sh\necho 1..1\n");
+    world.write("ci/check.sh", "[ -f done.txt ] || { echo 'not ok 1 - done'; exit 1; }\n");
+    world.git(&["add", "-A"]);
+    world.git(&["commit", "-q", "-m", "a gate in two files"]);
+    let old = world.git(&["rev-parse", "main"]);
+    world.start();
+    submit(&world, "", "echo true > ci/check.sh");
+    is_never_done(&world, &old);
+    assert_eq!(paths(&world), [["ci/check.sh"], ["ci/check.sh"]]);
+}
+
+/// Proves P-22: `[gate]` is what the target has committed. What a checkout says instead is not
+/// asked, and one line says so; the rest of its settings counts.
+#[test]
+fn the_gate_of_the_configuration_is_the_bases() {
+    let mut world = world();
+    world.write(".taskd/config.toml", "[gate]\ncommand = \"sh test.sh\"\n");
+    world.git(&["add", "-A"]);
+    world.git(&["commit", "-q", "-m", "settings"]);
+    let old = world.git(&["rev-parse", "main"]);
+    let mine = "[gate]\ncommand = \"true\"\n[run]\niterations = 2\n";
+    world.write(".taskd/config.toml", mine);
+    world.start();
+    let run = agent(&world, "agent.sh", "echo x >> a.txt");
+    let head = format!("agent: {run}\nland: on-gate\nbase: red-ok");
+    let text = plan(&head, &[("one", "")]).replace("gate: sh test.sh\n", "");
+    let file = world.aside("plan.md", &text);
+    let said = world.taskd(&["plan", "check", &file]);
+    let told = format!("{}{}", said.out, said.err);
+    assert!(
+        told.contains("the [gate] of your checkout's .taskd/config.toml is not main's"),
+        "{told}"
+    );
+    world.submit(&text);
+    is_never_done(&world, &old);
+
+    // Nothing is committed where the plan is to land: then nothing decides.
+    let bare = world.git(&["commit-tree", "-m", "bare", "main~2^{tree}"]);
+    world.git(&["branch", "bare", &bare]);
+    let file = world.aside("plan.md", &text.replace("base: red-ok", "base: red-ok\ntarget: bare"));
+    let refused = world.taskd(&["plan", "check", &file]);
+    assert_ne!(refused.code, 0);
+    assert!(format!("{}{}", refused.out, refused.err).contains("no gate is set"));
+}

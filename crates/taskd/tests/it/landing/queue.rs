@@ -307,3 +307,45 @@ fn a_red_gate_is_told_and_mended() {
     assert!(prompt(&world, "p1.one", 2).contains("bad.txt"));
     assert!(!world.git(&["ls-tree", "--name-only", "main"]).contains("bad.txt"));
 }
+
+/// Proves LM-3: while a candidate for main is being gated, work for another branch of the same
+/// repository is built, gated and lands; the queue shows both.
+#[test]
+fn two_branches_do_not_wait_for_each_other() {
+    let mut world = World::new();
+    world.git(&["branch", "other"]);
+    let (work, gate) = (Door::new(&world, "work"), Door::new(&world, "gate"));
+    let run = agent(&world, "agent.sh", &format!("echo x > \"$TASKD_LOOP.txt\"\n{}", work.sh()));
+    // Only a candidate for main has both the agent's file and the person's.
+    let extra = format!("[ ! -f p1.one.txt ] || [ ! -f theirs.txt ] || {{ {}; }}", gate.sh());
+    let text = |target: &str| {
+        plan(&format!("agent: {run}\nland: on-gate\ntarget: {target}"), &[("one", "")])
+            .replace("gate: sh test.sh", &format!("gate: ['{extra}', 'sh test.sh']"))
+    };
+    world.start();
+    world.submit(&text("main"));
+    work.reached();
+    let main = person_commits(&world, "theirs.txt", "1\n");
+    work.open();
+    gate.reached();
+    world.submit(&text("other"));
+    work.reached();
+    // Its own candidate has to be gated too.
+    let moved = world.git(&["commit-tree", "-p", "other", "-m", "moved", "main^{tree}"]);
+    world.git(&["update-ref", "refs/heads/other", &moved]);
+    world.until("other to be seen", |view| {
+        view.projects
+            .values()
+            .any(|it| it.targets.get("other").is_some_and(|it| it.tip.to_string() == moved))
+    });
+    work.open();
+    let landed = until_landed(&world, "p2.one");
+    assert_eq!(world.git(&["rev-parse", "other"]), landed);
+    assert_eq!(world.git(&["rev-parse", "main"]), main, "it is still being gated");
+    let queue = world.taskd(&["queue"]).ok();
+    let row = queue.lines().find(|it| it.starts_with("p1.one ")).expect("it is there");
+    assert!(row.contains("main") && row.contains("gating"), "{queue}");
+    gate.open();
+    until_landed(&world, "p1.one");
+    assert_eq!(candidate_gates(&world), [Some(true), Some(true)]);
+}
