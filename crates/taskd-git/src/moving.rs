@@ -30,11 +30,13 @@ const REF_LOCK_PATIENCE: Duration = Duration::from_millis(100);
 const LINGER: Duration = Duration::from_millis(50);
 /// Longest that the locks stay, whatever the person's git is told to wait.
 const MAX_LINGER: Duration = Duration::from_secs(1);
-/// How long a git is waited for that writes the files of a checkout just now: it may be on its way
-/// to the branch that has moved.
-const LATE_COMERS: Duration = Duration::from_secs(5);
-const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// How old the lock of a git that still writes files may be: an older one was left by one that died.
+const STALE: Duration = Duration::from_secs(600);
+/// How often such a git is looked for, five seconds in all: it may be on its way to the branch that
+/// has moved.
 const LATE_LOOKS: u32 = 250;
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
 /// What became of moving a branch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Advance {
@@ -135,11 +137,10 @@ impl Repo {
     ) -> Result<(), GitError> {
         let checkouts = self.checkouts()?;
         // A git that is done with the files has the new index in its lock; until then it is empty.
-        // One that is older than this is nobody's.
         let writes = |it: &PathBuf| {
             let lock = fs::metadata(index_lock(it)).ok().filter(|it| it.len() == 0);
             let age = lock.and_then(|it| it.modified().ok()?.elapsed().ok());
-            age.is_some_and(|it| it < LATE_COMERS)
+            age.is_some_and(|it| it < STALE)
         };
         for _ in 0..LATE_LOOKS {
             if !checkouts.iter().any(writes) {

@@ -296,19 +296,39 @@ fn what_needs_held_work_waits_for_the_person_as_well() {
 /// land is waited for: the work lands, and the checkout follows without a change of the person's.
 #[test]
 fn a_lock_of_somebody_elses_is_waited_for() {
-    for lock in [".git/index.lock", ".git/HEAD.lock"] {
+    // Landing looks at the files, then takes the lock of the index, looks again, and takes that of HEAD.
+    for (lock, goes_at) in [("index.lock", 2), ("HEAD.lock", 3)] {
         let mut world = World::new();
-        let run = agent(&world, "agent.sh", "echo x > mine.txt");
-        world.write(lock, "");
+        let lock = world.repo.join(".git").join(lock);
+        let git = which(&world.env["PATH"], "git");
+        let bin = world.dir.path().join("bin");
+        fs::create_dir_all(&bin).expect("writable");
+        // Another git comes as landing looks for the first time, and ends as it looks once more.
+        let shim = format!(
+            "#!/bin/sh\ncase \"$*\" in *\" status \"*) ;; *) exec {git} \"$@\";; esac\n\
+             [ \"$2\" = {repo} ] && [ -e {bin}/armed ] || exec {git} \"$@\"\n\
+             echo >> {bin}/looks\nn=$(wc -l < {bin}/looks)\n\
+             [ $n = 1 ] && : > {lock}\n[ $n = {goes_at} ] && rm {lock}\nexec {git} \"$@\"\n",
+            git = git.display(),
+            repo = world.repo.display(),
+            bin = bin.display(),
+            lock = lock.display(),
+        );
+        fs::write(bin.join("git"), shim).expect("writable");
+        fs::set_permissions(bin.join("git"), fs::Permissions::from_mode(0o755)).expect("ours");
+        let path = format!("{}:{}", bin.display(), world.env["PATH"]);
+        world.env.insert("PATH".to_owned(), path);
+        let armed = bin.join("armed");
+        let run = agent(&world, "agent.sh", &format!("echo x > mine.txt\n: > {}", armed.display()));
         world.start();
         world.submit(&plan(&format!("agent: {run}\nland: on-gate"), &[("one", "")]));
-        world.until_event("its landing to begin", |it| {
+        until_landed(&world, "p1.one");
+        let looks = fs::read_to_string(bin.join("looks")).expect("it looked").lines().count();
+        assert_eq!(looks, goes_at + 1, "{}: met once, and then not", lock.display());
+        let publishes = world.events().into_iter().filter(|it| {
             matches!(&it.event, Event::EffectStarted { work: Work::Publish { .. }, .. })
         });
-        assert_eq!(line_of_main(&world), ["first"]);
-        assert_eq!(fs::read(world.repo.join(lock)).expect("not stolen"), b"");
-        fs::remove_file(world.repo.join(lock)).expect("the other git ends");
-        until_landed(&world, "p1.one");
+        assert_eq!(publishes.count(), 1, "nothing was held");
         assert_eq!(world.git(&["status", "--porcelain"]), "");
         assert_eq!(line_of_main(&world), ["one: Work on one", "first"]);
     }
