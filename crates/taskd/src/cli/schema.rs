@@ -34,6 +34,7 @@ const ERROR: &str = "error";
 const ANSWERS: &[(&str, &[&str])] = &[
     ("", &["ls"]),
     ("run", &["submit", "event", "wait"]),
+    ("plan new", &["submit", "event", "wait"]),
     ("plan submit", &["submit", "event", "wait"]),
     ("plan check", &["submit"]),
     ("plan show", &["show"]),

@@ -143,7 +143,7 @@ fn ls_in_50_columns_and_with_all() {
     let show = Show { all: true, everywhere: true };
     let picture = render::ls::ls(&world().view, &scene(50), show);
     insta::assert_snapshot!(picture, @r#"
-~/src/gate  main 91bc4de   open plans $9.35 of $5…
+…/gate  main 91bc4de   open plans $9.35 of $50.00
 
 NEEDS YOU (2)  WHY                    SINCE   COST
 p6.billing     1 conflict not solve…    31m  $2.10
