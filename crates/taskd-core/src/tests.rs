@@ -234,24 +234,24 @@ impl Play {
                         && (*verb != "tool" || it.1.to_string().ends_with(args[0]))
                 });
                 let effect = open.last().unwrap_or_else(|| panic!("nothing open: {words:?}")).0;
-                let outcome = outcome(verb, args);
-                if let Outcome::Decomposed { specs, .. } = &outcome {
-                    self.learn(name, specs);
-                }
-                Input::Ended { effect, outcome }
+                Input::Ended { effect, outcome: self.outcome(name, verb, args) }
             }
             other => panic!("unknown line {other:?}"),
         }
     }
 
-    /// What a document names can be spoken of by its name.
-    fn learn(&mut self, document: &str, specs: &[SpecHead]) {
-        let plan = self.id(document).plan();
-        let first = self.core.state().plan(plan).specs.len() as u16;
-        for (index, it) in (first..).zip(specs) {
-            let id = LoopId { spec: SpecId { plan, index }, run: 1 };
-            self.names.push((it.name.clone(), id));
+    /// How an effect ends. What a document names can be spoken of by its name from then on.
+    fn outcome(&mut self, name: &str, verb: &str, args: &[&str]) -> Outcome {
+        let outcome = outcome(verb, args);
+        if let Outcome::Decomposed { specs, .. } = &outcome {
+            let plan = self.id(name).plan();
+            let first = self.core.state().plan(plan).specs.len() as u16;
+            for (index, it) in (first..).zip(specs) {
+                let id = LoopId { spec: SpecId { plan, index }, run: 1 };
+                self.names.push((it.name.clone(), id));
+            }
         }
+        outcome
     }
 
     /// What a person says of the landing queue.
@@ -337,11 +337,7 @@ impl Play {
                 left_out: Vec::new(),
                 touches: setting("touches").map(str::to_owned).into_iter().collect(),
                 limits,
-                writes: (flag("document") && index == 0).then(|| DocumentHead {
-                    approve: flag("approve"),
-                    reviews: number("reviews").unwrap_or(0) as u8,
-                    repairs: number("repairs").unwrap_or(1) as u8,
-                }),
+                writes: (flag("document") && index == 0).then(|| document(words)),
                 parent: None,
             });
             let id = LoopId { spec: SpecId { plan, index }, run: 1 };
@@ -385,6 +381,18 @@ trait LastOpen: Iterator {
 }
 
 impl<I: Iterator> LastOpen for I {}
+
+fn document(words: &[&str]) -> DocumentHead {
+    let number = |key: &str| {
+        let found = words.iter().find_map(|it| it.strip_prefix(key));
+        found.map(|it| it.parse().unwrap())
+    };
+    DocumentHead {
+        approve: words.contains(&"approve"),
+        reviews: number("reviews=").unwrap_or(0),
+        repairs: number("repairs=").unwrap_or(1),
+    }
+}
 
 fn loop_limits(words: &[&str]) -> LoopLimits {
     let setting = |key: &str| words.iter().find_map(|it| it.strip_prefix(&format!("{key}=")));

@@ -1,5 +1,6 @@
 //! What must hold of any log, record by record: a second opinion that shares no code with the core.
 
+mod documents;
 mod queue;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -7,8 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use taskd_model::{
     Arranged, CallWanted, CircuitChange, Digest, EffectId, Event, Failure, Limit, Limits, LoopId,
     MAX_EVENT_BYTES, Observation, Oid, Outcome, Owner, PlanHead, PlanId, PrepareMode, ProjectId,
-    Purse, QueueOp, Reason, Record, Relay, Room, Seq, SpecHead, SpecId, Status, Time, Usage, Work,
-    Worker,
+    Purse, QueueOp, Reason, Record, Relay, Room, Seq, SpecHead, Status, Time, Usage, Work, Worker,
 };
 
 use crate::{
@@ -129,9 +129,7 @@ impl Ledger {
                 self.plans.insert(*plan, head.as_ref().clone());
             }
             (Event::SpecAdded { spec, head }, _) => {
-                self.named(*spec, head, tally)?;
-                let id = LoopId { spec: *spec, run: 1 };
-                self.loops.insert(id, LoopRow::new(head.as_ref().clone()));
+                self.added(*spec, head, tally)?;
             }
             (Event::PlanEnded { plan }, _) => {
                 self.ended.insert(*plan);
@@ -442,9 +440,7 @@ impl Ledger {
                 (row.status, row.reason) = (*to, Some(reason.clone()));
                 count(tally, *to, reason);
                 if *to == Status::Complete {
-                    let (document, named) = (row.head.writes.is_some(), row.named);
-                    check(document == named, || format!("{id} is complete, and named nothing"))?;
-                    check(row.passed || row.landed, || format!("{id} never passed"))?;
+                    row.may_be_complete(id)?;
                 }
             }
             Event::IterationStarted { n } => {
@@ -520,39 +516,6 @@ impl Ledger {
     }
 }
 
-impl Ledger {
-    /// A document may only name specs where a person said so, if one was asked, once, and after
-    /// everything its own spec needed.
-    fn named(&mut self, spec: SpecId, head: &SpecHead, tally: &mut Tally) -> Result<(), String> {
-        let Some(index) = head.parent else { return Ok(()) };
-        let parent = LoopId { spec: SpecId { plan: spec.plan, index }, run: 1 };
-        let row = self.loops.get_mut(&parent).ok_or_else(|| format!("{spec} has no parent"))?;
-        let document = row.head.writes.ok_or_else(|| format!("{parent} writes no document"))?;
-        check(row.approved || !document.approve, || format!("{parent}: nobody said yes"))?;
-        check(row.passed && !row.status.is_over(), || format!("{parent} did not pass"))?;
-        let kept = row.head.needs.iter().all(|it| head.needs.contains(it));
-        check(kept, || format!("{spec} forgets what {parent} needed"))?;
-        let before = head.needs.iter().all(|it| *it < spec.index);
-        check(before, || format!("{spec} needs what comes after it"))?;
-        row.named = true;
-        tally.named += 1;
-        Ok(())
-    }
-
-    /// Whether everything that a document named, and so on below, is as `leaf` says.
-    pub(crate) fn came_of(&self, id: LoopId, leaf: fn(&LoopRow) -> bool) -> bool {
-        let row = &self.loops[&id];
-        if row.head.writes.is_none() {
-            return leaf(row);
-        }
-        let of_it = |it: &(&LoopId, &LoopRow)| {
-            it.0.plan() == id.plan() && it.1.head.parent == Some(id.spec.index)
-        };
-        let mut children = self.loops.iter().filter(of_it);
-        row.named && children.all(|it| self.came_of(*it.0, leaf))
-    }
-}
-
 impl LoopRow {
     fn new(head: SpecHead) -> Self {
         Self {
@@ -579,6 +542,13 @@ impl LoopRow {
             too_large: 0,
             most_tokens: u64::MAX,
         }
+    }
+
+    /// It passed, and a document has named something.
+    fn may_be_complete(&self, id: LoopId) -> Result<(), String> {
+        let document = self.head.writes.is_some();
+        check(document == self.named, || format!("{id} is complete, and named nothing"))?;
+        check(self.passed || self.landed, || format!("{id} never passed"))
     }
 
     /// Work of its own ended.

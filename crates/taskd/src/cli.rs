@@ -93,15 +93,21 @@ fn run(args: Cli) -> Result<ExitCode, Failure> {
     done
 }
 
+async fn plan(here: &Here, command: PlanCommand) -> Done {
+    match command {
+        PlanCommand::New(it) => submit::plan_new(here, it).await,
+        PlanCommand::Submit(it) => submit::plan_submit(here, it).await,
+        PlanCommand::Check(it) => submit::plan_check(here, it).await,
+        PlanCommand::Show { id } => look::show(here, &id).await,
+        PlanCommand::Ls(it) => look::plans(here, it).await,
+    }
+}
+
 async fn dispatch(here: &Here, command: Option<Command>) -> Done {
     let Some(command) = command else { return look::overview(here).await };
     match command {
         Command::Run(it) => submit::run(here, it).await,
-        Command::Plan(PlanCommand::New(it)) => submit::plan_new(here, it).await,
-        Command::Plan(PlanCommand::Submit(it)) => submit::plan_submit(here, it).await,
-        Command::Plan(PlanCommand::Check(it)) => submit::plan_check(here, it).await,
-        Command::Plan(PlanCommand::Show { id }) => look::show(here, &id).await,
-        Command::Plan(PlanCommand::Ls(it)) => look::plans(here, it).await,
+        Command::Plan(it) => plan(here, it).await,
         Command::Ls(it) => look::ls(here, it).await,
         Command::Show { id } => look::show(here, &id).await,
         Command::Why { id } => look::why(here, &id).await,

@@ -178,9 +178,7 @@ impl State {
             Event::Passed { checkpoint, evidence, .. } => {
                 self.pass(id, *checkpoint, *evidence, since);
             }
-            Event::Reviewed { tree, unchanged, done, .. } => {
-                self.engine_mut(id).reviewed(*tree, *unchanged, *done, since);
-            }
+            event @ Event::Reviewed { .. } => self.engine_mut(id).reviewed(event, since),
             Event::GateTamperSuspected { suspicion } => self.suspect(id, suspicion),
             Event::ApprovalAsked => self.engine_mut(id).asked = true,
             Event::Approved => self.engine_mut(id).approve(),
@@ -654,10 +652,13 @@ impl LoopEngine {
     }
 
     /// Its document was looked through, perhaps not for the last time.
-    fn reviewed(&mut self, tree: Oid, unchanged: bool, done: bool, since: (Time, Seq)) {
-        if let Some(document) = &mut self.document {
-            document.reviewed(tree, unchanged);
-        }
+    fn reviewed(&mut self, event: &Event, since: (Time, Seq)) {
+        let (Event::Reviewed { tree, unchanged, done, .. }, Some(document)) =
+            (event, &mut self.document)
+        else {
+            return;
+        };
+        document.reviewed(*tree, *unchanged);
         if !done {
             self.set_next(Next::Iterate, since);
         }

@@ -3,7 +3,7 @@
 //! The form is checked by the daemon and never by a command; a command of the loop type may look at
 //! the rest. Nothing but the document's own file counts, and an empty one is never right.
 
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
 
 use taskd_model::{ArtifactDoc, Format, GateReport, Oid, Outcome, PlanDoc, SpecDoc, encode_doc};
 
@@ -22,7 +22,6 @@ impl Job {
         plan: &PlanDoc,
         spec: &SpecDoc,
     ) -> Result<GateReport, Trouble> {
-        let began = Instant::now();
         let format = artifact.format;
         let mut wrong = self.other_files(format, base, checkpoint).await?;
         let unit = format.unit();
@@ -51,7 +50,7 @@ impl Job {
             summary: short(&summary),
             log: self.ctx.put_blob(log.into())?,
             tests: None,
-            ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
+            ms: 0,
             facts: Box::default(),
             proof: None,
         })

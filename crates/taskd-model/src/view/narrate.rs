@@ -356,12 +356,7 @@ impl View {
                 line(format!("it {suspicion}")).detail("a person decides, whatever the gate says")
             }
             Event::GateFlaked { tests, .. } => line(flaky(tests)),
-            Event::Reviewed { n: 0, .. } => line("its document is right".to_owned()).within(),
-            event @ Event::Reviewed { .. } => line(event.to_string()).within(),
-            Event::ApprovalAsked if it.writes => {
-                line("its document waits for your word".to_owned())
-            }
-            Event::ApprovalAsked => line(format!("ready to land: {}", it.sum())),
+            event @ (Event::Reviewed { .. } | Event::ApprovalAsked) => it.comes_out(event),
             Event::Approved => line("approved".to_owned()),
             Event::LandingSeen { commit, .. } => {
                 line(format!("landed as {}, seen on its target", commit.short()))
@@ -448,6 +443,19 @@ impl View {
 }
 
 impl LoopView {
+    /// What came of its work: it may land, or its document is right.
+    fn comes_out(&self, event: &Event) -> Line {
+        let line = |text: String| Line::new(&self.name, text);
+        if let Event::Reviewed { n, .. } = event {
+            let drafted = || "its document is right".to_owned();
+            return line(if *n == 0 { drafted() } else { event.to_string() }).within();
+        }
+        if self.writes {
+            return line("its document waits for your word".to_owned());
+        }
+        line(format!("ready to land: {}", self.sum()))
+    }
+
     /// What the next iteration is told about the last one.
     fn told(&self) -> String {
         let Some(last) = self.iterations.last() else { return String::new() };

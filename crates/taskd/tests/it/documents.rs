@@ -92,13 +92,11 @@ fn whole(world: &World) -> String {
 fn prompts(world: &World, name: &str) -> Vec<String> {
     let view = world.view();
     let id = view.loops.values().find(|it| it.name == name).expect("there is such a loop").id;
-    let composed = |it: Record| match it.event {
-        Event::EffectEnded { outcome: Outcome::Composed { request, .. }, .. }
-            if it.loop_id == Some(id) =>
-        {
-            Some(large_blob(world, &request.to_string()))
-        }
-        _ => None,
+    let composed = |it: Record| {
+        let Event::EffectEnded { outcome: Outcome::Composed { request, .. }, .. } = it.event else {
+            return None;
+        };
+        (it.loop_id == Some(id)).then(|| large_blob(world, &request.to_string()))
     };
     world.events().into_iter().filter_map(composed).collect()
 }
