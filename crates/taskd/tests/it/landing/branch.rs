@@ -36,7 +36,11 @@ fn a_branch_is_made_and_none_is_moved() {
     let wip = world.git(&["rev-parse", "wip/two"]);
     before.insert("refs/heads/wip/two".to_owned(), wip);
     assert_eq!(theirs(&world), before);
-    assert_eq!(world.git(&["rev-list", "--count", "main..wip/two"]), "1");
+    let view = world.view();
+    let two = view.loops.values().find(|it| it.name == "p1.two").expect("it works");
+    let base = two.base.commit;
+    let on_base = format!("{base}..wip/two");
+    assert_eq!(world.git(&["rev-list", "--count", &on_base]), "1");
     assert_eq!(world.git(&["show", "wip/two:y.md"]), "y");
     let message = world.git(&["log", "-1", "--format=%an: %B", "wip/two"]);
     assert!(message.starts_with("Pat Person: Work on two"), "{message}");
