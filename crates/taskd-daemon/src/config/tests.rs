@@ -42,7 +42,7 @@ fn complaints(sources: &Sources) -> Vec<String> {
 #[test]
 fn without_any_file_the_defaults_of_the_model_are_in_effect() {
     let config = good(&sources(vec![]));
-    assert_eq!(config.limits(), Limits { gates: 8, ..Limits::default() });
+    assert_eq!(config.limits(), Limits { gates: 8, max_behind: 50, ..Limits::default() });
     assert_eq!(config.run_limits(), LoopLimits::default());
     assert_eq!((config.plan_time_ms, config.plan_budget_micros), (21_600_000, 20_000_000));
     assert!(config.serialise_touches);
@@ -112,6 +112,7 @@ fn every_key_can_be_set_and_is_seen() {
         teardown = "npm run drop"
         port = 30000
         pool = 4
+        max_behind = 9
         type = "mine"
         conflict = "block"
         [git]
@@ -142,7 +143,7 @@ fn every_key_can_be_set_and_is_seen() {
         (2_000, 30_000, 12)
     );
     assert_eq!((limits.call_deadline_ms, limits.silence_max_ms), (1_200_000, 180_000));
-    assert_eq!(limits.batch, 7);
+    assert_eq!((limits.batch, limits.max_behind), (7, 9));
     let run = config.run_limits();
     assert_eq!((run.iterations, run.time_ms, run.budget_micros), (9, 5_400_000, 500_000));
     assert_eq!((run.tokens, config.plan_tokens), (1_500_000, 9_000_000));

@@ -224,7 +224,7 @@ fn files_that_define_nothing_say_so() {
             "list.yaml:1:1: a loop type is a list, not a map; write `key: value` with these keys: \
              extends, description, agent, model, fallback, gate, limits, conflict, tools, mcp, thinking, temperature, \
              unsupported, billing, resume, inputs, prompt, \
-             system, setup, review",
+             system, setup, artifact, review",
             "mute.yaml:1:1: the type has no `prompt`; add `extends: ralph`, or write a `prompt`",
             "twice.yml:1:1: `twice` is already defined by twice.yaml; keep one of the two files",
         ]
@@ -236,11 +236,11 @@ fn an_unknown_type_names_the_known_ones() {
     let types = good(&[("careful.yaml", "extends: ralph\n")]);
     assert_eq!(
         types.get("carefull").unwrap_err().to_string(),
-        "there is no loop type `carefull`; did you mean `careful`? known: careful, ralph"
+        "there is no loop type `carefull`; did you mean `careful`? known: careful, phase, plan, ralph, spec"
     );
     assert_eq!(
         types.get("x").unwrap_err().to_string(),
-        "there is no loop type `x`; known: careful, ralph"
+        "there is no loop type `x`; known: careful, phase, plan, ralph, spec"
     );
 }
 
