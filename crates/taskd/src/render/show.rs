@@ -314,6 +314,7 @@ fn next(it: &LoopView, more: &v1::ShowResponse) -> String {
     let name = &it.name;
     let verbs = match (it.group(), it.status) {
         (Group::NeedsYou, Status::Blocked) => "why | steer \"...\" | resume | stop",
+        (Group::NeedsYou, _) if it.writes => "diff | approve | reject -m \"...\" | stop",
         (Group::NeedsYou, _) => "diff | land | reject -m \"...\" | stop",
         (Group::Working, _) => "logs -f | diff | steer \"...\" | pause | stop",
         (Group::Waiting, Status::Paused) => "resume | stop",
