@@ -198,7 +198,9 @@ impl View {
             Status::Draft => true,
             Status::Pending => self.waits_for(it).next().is_none(),
             Status::Running | Status::Rebasing => {
-                let lands_after = it.queue_entry.is_none() && it.integrated.is_some();
+                // Passed work goes after its needs, also where they were taken back after it passed.
+                let passed = it.passed.is_some() && it.effects.is_empty();
+                let lands_after = it.queue_entry.is_none() && (it.integrated.is_some() || passed);
                 let waits = lands_after && self.goes_after(it).next().is_some();
                 it.group() != Group::NeedsYou && !waits
             }
