@@ -66,6 +66,7 @@ pub(crate) use self::{
     message::{GATE_TRAILER, LOOP_TRAILER, PLAN_TRAILER, proof_of, read_gate, trailer},
     programs::ending,
     reporter::Reporter,
+    tool::answer_doc,
     trouble::{Trouble, chain},
 };
 use crate::{

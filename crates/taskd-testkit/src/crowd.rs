@@ -48,7 +48,7 @@ pub fn crowd(loops: u32) -> (Coordinator, Time, Input) {
 }
 
 fn person(command: Command) -> Input {
-    Input::Command { actor: Actor::Person { uid: 1 }, command }
+    Input::Command { actor: Actor::Person { uid: 1, via: None }, command }
 }
 
 fn plan(n: u32) -> Input {

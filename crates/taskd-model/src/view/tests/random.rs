@@ -117,7 +117,13 @@ fn event(kind: u8, n: u8, m: u8, seq: u64) -> (Option<LoopId>, Event) {
         82 => Event::Deferred { until: Time(u64::from(m)), why: "why".to_owned() },
         83..=86 => budget(n, m),
         87 => Event::EffectObserved { effect, index: 0, fact: asked(n) },
-        88 => Event::QuestionAnswered { effect, n: u32::from(n % 3), choice: u16::from(m % 2) },
+        88 => Event::QuestionAnswered {
+            effect,
+            n: u32::from(n % 3),
+            choice: Some(u16::from(m % 2)),
+            said: String::new(),
+            result: None,
+        },
         _ => Event::NoteAdded { note: digest("n") },
     };
     (Some(me), event)
