@@ -208,3 +208,43 @@ loops:
     });
     assert_eq!(answers.collect::<Vec<_>>(), [(Actor::Core, Some(1))]);
 }
+
+/// Proves PR-12: a request becomes three landed specs with two words of a person, and they are asked
+/// for nothing else; the checkout has what landed and nothing besides.
+#[test]
+fn two_words_bring_a_request_to_its_target() {
+    let mut world = World::new();
+    let spec = |id: &str| format!("## spec {id}: The {id} of it\\ntype: ralph\\n\\nDo it.\\n\\n");
+    let specs: String = ["one", "two", "three"].iter().map(|it| spec(it)).collect();
+    let sections = ["Summary", "Goals", "Not goals", "Risks"];
+    let sections: String = sections.iter().map(|it| format!("## {it}\\nIt.\\n\\n")).collect();
+    let code = |id: &str| {
+        format!(
+            "  {id}: [{{turns: [{{tools: [{{write: {{path: {id}.txt, content: x}}}}, {{finish: {{summary: d}}}}]}}]}}]\n"
+        )
+    };
+    let code: String = ["one", "two", "three"].iter().map(|it| code(it)).collect();
+    let script = format!(
+        "loops:\n  plan:\n    - {{iteration: 1, turns: [{{tools: [{{write: {{path: taskd-plan.md, content: \"{sections}{specs}\"}}}}, {{finish: {{summary: d}}}}]}}]}}\n{code}default: {{say: it is right}}\n"
+    );
+    let model = format!("scripted:{}", world.aside("script.yaml", &script));
+    world.start();
+    let how = ["--model", &model, "--gate", "sh test.sh", "--land", "ask", "-d"];
+    world.taskd(&[&["plan", "new", "a wish"][..], &how].concat()).ok();
+    let item = until_asked(&world, "p1.plan");
+    has(&world.taskd(&["inbox"]).ok(), &["plan: taskd-plan.md names 3 specs"]);
+    world.taskd(&["approve", &item]).ok();
+    let ready = |view: &View| view.inbox.waiting().len() == 3;
+    world.until("all three to wait", ready);
+    world.taskd(&["land", "p1"]).ok();
+    assert_eq!(world.taskd(&["wait", "p1"]).code, 0, "{}", world.transcript());
+    let view = world.view();
+    let kinds: Vec<&str> = view.inbox.answered.iter().map(|it| it.kind.word()).collect();
+    assert_eq!(kinds, ["plan", "landing", "landing", "landing"], "{}", world.transcript());
+    assert!(view.inbox.waiting().is_empty());
+    let words = |it: &Record| matches!(it.actor, Actor::Person { .. }) && it.cause.is_none();
+    let words = world.events().iter().filter(|it| words(it)).count();
+    assert_eq!(words, 4, "the project, the request, a yes, a landing: {}", world.transcript());
+    assert_eq!(world.git(&["status", "--porcelain", "--ignored"]), "");
+    assert_eq!(world.git(&["ls-files"]), "a.txt\none.txt\ntest.sh\nthree.txt\ntwo.txt");
+}
