@@ -217,6 +217,7 @@ impl Config {
                 tokens: from.tokens("run.tokens"),
                 restarts: from.count("run.restarts"),
                 conflict: from.conflict("work.conflict"),
+                ..LoopLimits::default()
             },
             plan_time_ms: from.amount("plan.time"),
             plan_budget_micros: from.amount("plan.budget"),

@@ -125,6 +125,8 @@ impl World {
                 tokens: self.tokens(600_000) * means,
                 restarts: self.rng.small(0, 4) * self.scale.means,
                 conflict,
+                same_failure: self.rng.small(0, 4),
+                turns: self.rng.small(0, 3),
             },
         }
     }
