@@ -125,8 +125,8 @@ impl World {
                 tokens: self.tokens(600_000) * means,
                 restarts: self.rng.small(0, 4) * self.scale.means,
                 conflict,
-                same_failure: self.rng.small(0, 4),
-                turns: self.rng.small(0, 3),
+                same_failure: if at % 4 == 0 { 2 } else { 0 },
+                turns: if at % 5 == 0 { 2 } else { 0 },
             },
         }
     }
