@@ -9,6 +9,7 @@ mod document;
 mod elsewhere;
 mod fault;
 mod gate;
+mod history;
 mod judge;
 mod land;
 mod live;
