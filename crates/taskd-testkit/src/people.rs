@@ -30,7 +30,7 @@ impl World {
                 self.git.targets.insert((id, branch.to_owned()), root);
             }
         }
-        if self.rng.chance(40) {
+        if self.rng.chance(60) {
             // Much waits until it is released, all at once.
             let projects = (1..=projects).map(ProjectId).collect();
             let held = self.command(Command::HoldQueue { ids: Vec::new(), projects });
@@ -53,7 +53,15 @@ impl World {
         let count =
             u16::try_from(self.rng.between(self.scale.specs.0, self.scale.specs.1)).unwrap_or(1);
         let on_gate = LandPolicy::OnGate;
-        let land = [LandPolicy::Never, LandPolicy::Ask, on_gate, on_gate, on_gate, LandPolicy::Pr];
+        let land = [
+            LandPolicy::Never,
+            LandPolicy::Ask,
+            LandPolicy::Pr,
+            on_gate,
+            on_gate,
+            on_gate,
+            on_gate,
+        ];
         let classes = [Priority::Low, Priority::Normal, Priority::High, Priority::Critical];
         let head = PlanHead {
             project,
