@@ -484,10 +484,7 @@ impl Ledger {
             Event::Approved => (row.approved, row.held) = (true, false),
             Event::SyncAsked => row.held = false,
             Event::LandingSeen { commit, .. } => row.was_taken(*commit, tally)?,
-            Event::Rejected { .. } => {
-                (row.passed, row.approved, row.held) = (false, false, false);
-                tally.rejected += 1;
-            }
+            Event::Rejected { .. } => row.was_rejected(tally),
             Event::Rewound { to, base, .. } => row.sent_to((*to, *base), tally)?,
             Event::ResumeAsked => row.resumed(tally),
             Event::Deferred { .. } => row.deferred = true,

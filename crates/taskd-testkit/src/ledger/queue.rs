@@ -104,6 +104,11 @@ impl Ledger {
 }
 
 impl LoopRow {
+    pub(super) fn was_rejected(&mut self, tally: &mut Tally) {
+        (self.passed, self.approved, self.held) = (false, false, false);
+        tally.rejected += 1;
+    }
+
     /// Somebody took what was proposed.
     pub(super) fn was_taken(&mut self, commit: Oid, tally: &mut Tally) -> Result<(), String> {
         check(self.passed && self.held, || "it is seen landed, and was not proposed".to_owned())?;
