@@ -138,7 +138,7 @@ fn work_lands_when_the_remote_has_it() {
     assert_eq!(world.git(&["status", "--porcelain"]), " M a.txt");
 }
 
-/// Proves PE-11: whoever squashes a pull request may change it, too: it has landed with the commit whose
+/// Proves PE-13: whoever squashes a pull request may change it, too: it has landed with the commit whose
 /// message still names its evidence. Another commit with other changes is nothing.
 #[test]
 fn work_that_was_changed_by_whoever_merged_it_has_landed() {
