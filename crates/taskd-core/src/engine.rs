@@ -10,7 +10,8 @@ use crate::{document::Document, money::Told, queue::OnHold, relay::WantedRelay};
 use serde::{Deserialize, Serialize};
 use taskd_model::{
     Amount, Digest, EffectId, Evidence, IterationNote, Limit, LoopId, LoopLimits, Oid, OnConflict,
-    PrepareMode, Reason, Seq, SpecHead, Status, Streak, Suspicion, Time, ToolCall, TurnRef, Usage, Worker,
+    PrepareMode, Reason, Seq, SpecHead, Status, Streak, Suspicion, Time, ToolCall, TurnRef, Usage,
+    Worker,
 };
 
 /// How many earlier iterations the next one is told about.

@@ -151,7 +151,13 @@ fn day(closed: bool) -> DayView {
 
 fn limits(n: u16) -> LoopLimits {
     let conflict = if n.is_multiple_of(2) { OnConflict::Loop(2) } else { OnConflict::Block };
-    LoopLimits { conflict, tokens: u64::from(n), same_failure: u32::from(n), turns: 7, ..LoopLimits::default() }
+    LoopLimits {
+        conflict,
+        tokens: u64::from(n),
+        same_failure: u32::from(n),
+        turns: 7,
+        ..LoopLimits::default()
+    }
 }
 
 /// Loop `n`; every other one has everything that can be absent.

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use taskd_model::{
-    Amount, CircuitChange, Digest, EffectId, Event, Evidence, Limit, Limits, LoopId,
-    Observation, Oid, Owner, PlanHead, PlanId, ProjectId, Reason, Record, Seq, SpecHead, SpecId,
-    Status, Suspicion, Time, Unit, Usage, Work, Worker,
+    Amount, CircuitChange, Digest, EffectId, Event, Evidence, Limit, Limits, LoopId, Observation,
+    Oid, Owner, PlanHead, PlanId, ProjectId, Reason, Record, Seq, SpecHead, SpecId, Status,
+    Suspicion, Time, Unit, Usage, Work, Worker,
 };
 
 use super::{Asked, Open, Project, State, WantedChange, bucket_of, landing::queue_op};

@@ -144,7 +144,10 @@ fn megabytes_of_gate_output_leave_prompts_and_memory_small() {
         assert_eq!((it.status, it.iteration), (Status::Failed, 10), "{:?}", it.reason);
     }
     let grown = peak_memory_kib(&world) - before;
-    assert!(grown < 64 << 10, "a hundred megabytes were printed, and the daemon grew by {grown} KiB");
+    assert!(
+        grown < 64 << 10,
+        "a hundred megabytes were printed, and the daemon grew by {grown} KiB"
+    );
     let told = |n, iteration| left(&world, &format!("told-p1.s{n}-{iteration}")).len();
     for n in 0..10 {
         assert!(0 < told(n, 10));
