@@ -12,6 +12,7 @@ mod keys;
 mod landing;
 mod lost;
 mod money;
+mod progress;
 mod relay;
 mod room;
 

@@ -169,7 +169,8 @@ impl Play {
     }
 
     fn parse(&mut self, words: &[&str]) -> Input {
-        let person = |command| Input::Command { actor: Actor::Person { uid: 1000, via: None }, command };
+        let person =
+            |command| Input::Command { actor: Actor::Person { uid: 1000, via: None }, command };
         let ids = |names: &[&str]| names.iter().map(|it| self.id(it)).collect::<Vec<LoopId>>();
         match words {
             ["start"] => Input::Started { version: "0.1.0".to_owned() },
@@ -408,6 +409,8 @@ fn loop_limits(words: &[&str]) -> LoopLimits {
             Some("block") => OnConflict::Block,
             _ => OnConflict::default(),
         },
+        same_failure: number("same").map_or(3, |it| it as u32),
+        turns: number("turns").unwrap_or(0) as u32,
     }
 }
 

@@ -10,10 +10,12 @@ mod proof;
 mod queue;
 mod relay;
 mod run;
+mod streak;
 mod words;
 
 pub use ask::{DefaultAnswer, Question};
 pub use run::{AgentRun, Remark};
+pub use streak::Streak;
 
 use serde::{Deserialize, Serialize};
 

@@ -2,7 +2,8 @@
 
 use taskd_model::{
     AgentRun, Change, Code, DefaultAnswer, Digest, EffectId, Failure, Fault, GateFacts, GateReport,
-    LoopId, Oid, Outcome, PrepareMode, Question, QueueOp, Relay, Room, Tampered, TestCounts, Usage, Work,
+    LandPolicy, LoopId, Oid, Outcome, PrepareMode, Question, QueueOp, Relay, Room, Tampered,
+    TestCounts, Usage, Work,
 };
 
 use crate::{
@@ -263,6 +264,10 @@ fn publish(world: &mut World, id: EffectId, op: QueueOp, commit: Oid, expected: 
         // An integration ref is ours alone: it is set, whatever it says.
         return Outcome::Published;
     };
+    let by_remote = world.ledger.plans[&order.plan].land == LandPolicy::Pr;
+    if by_remote && matches!(op, QueueOp::Land(_)) {
+        return Outcome::Proposed { url: format!("https://forge.example/{loop_id}") };
+    }
     if world.dirty.contains(&order.project) {
         return Outcome::PublishHeld { why: "your checkout has changes".to_owned() };
     }
@@ -314,7 +319,9 @@ fn gate_on(world: &mut World, files: &Files, gate: Digest) -> GateReport {
     let summary = if green { "all good" } else { "2 tests fail" };
     let run = if world.rng.chance(3) { 6 } else { 7 };
     let counts = Some(TestCounts { run, skipped: 0 });
-    let facts = Box::new(GateFacts { tampered: None, counts });
+    // One tree fails in one way, but for that test.
+    let failed = (!green).then(|| Digest::of(&[u8::from(red)]));
+    let facts = Box::new(GateFacts { tampered: None, counts, failed });
     GateReport {
         green,
         summary: summary.to_owned(),

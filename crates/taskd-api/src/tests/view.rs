@@ -1,6 +1,15 @@
 //! The view on the wire: nothing is lost, nothing is filled in.
 
-use taskd_model::{AgentRun, Amount, AnswerView, Base, BodyKind, Change, ClosedView, Code, ContextUse, ContextView, DayView, Depth, Digest, Disk, DocumentView, Doing, EffectId, EffectKind, EffectView, Evidence, Fault, GateProof, GateView, Inbox, InboxItem, InboxKind, Integration, IterationRow, Landed, LandPolicy, Ledger, Limit, Limits, LoopId, LoopLimits, LoopView, Note, Oid, OnConflict, Owner, PassedView, PlanId, PlanState, PlanView, Priority, ProjectId, ProjectView, QuestionView, QueueEntry, QueueOp, QueuePhase, Reason, RedRun, Room, Seq, Spans, SpecId, Status, Suspicion, Tampered, TargetView, TestCounts, Time, Totals, Trouble, Usage, Verdict, Via, View, Worker};
+use taskd_model::{
+    AgentRun, Amount, AnswerView, Base, BodyKind, Change, ClosedView, Code, ContextUse,
+    ContextView, DayView, Depth, Digest, Disk, DocumentView, Doing, EffectId, EffectKind,
+    EffectView, Evidence, Fault, GateProof, GateView, Inbox, InboxItem, InboxKind, Integration,
+    IterationRow, LandPolicy, Landed, Ledger, Limit, Limits, LoopId, LoopLimits, LoopView, Note,
+    Oid, OnConflict, Owner, PassedView, PlanId, PlanState, PlanView, Priority, ProjectId,
+    ProjectView, QuestionView, QueueEntry, QueueOp, QueuePhase, Reason, RedRun, Room, Seq, Spans,
+    SpecId, Status, Suspicion, Tampered, TargetView, TestCounts, Time, Totals, Trouble, Usage,
+    Verdict, Via, View, Worker,
+};
 
 use crate::{WireError, v1};
 
@@ -143,7 +152,13 @@ fn day(closed: bool) -> DayView {
 
 fn limits(n: u16) -> LoopLimits {
     let conflict = if n.is_multiple_of(2) { OnConflict::Loop(2) } else { OnConflict::Block };
-    LoopLimits { conflict, tokens: u64::from(n), ..LoopLimits::default() }
+    LoopLimits {
+        conflict,
+        tokens: u64::from(n),
+        same_failure: u32::from(n),
+        turns: 7,
+        ..LoopLimits::default()
+    }
 }
 
 /// Loop `n`; every other one has everything that can be absent.
@@ -243,6 +258,7 @@ fn a_loop(n: u16, status: Status, doing: Doing, reason: Option<Reason>) -> LoopV
         pull_request: full.then(|| "https://x/1".to_owned()),
         queue_entry: full.then_some(Seq(7)),
         iteration: 2,
+        alike: 2,
         iterations: rows.map(|(n, verdict)| row(n, verdict)).collect(),
         base: Base { commit: oid(3), height: 9 },
         checkpoint: full.then(|| oid(4)),
@@ -325,6 +341,7 @@ fn reasons() -> Vec<Reason> {
         Reason::Conflict,
         Reason::AcceptGreen,
         Reason::Malformed,
+        Reason::NoProgress(3),
         Reason::NeedFailed,
         Reason::BaseRed,
         Reason::Stuck("why".to_owned()),

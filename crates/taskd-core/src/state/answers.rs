@@ -18,7 +18,7 @@ impl State {
             open.asked.retain(|_, it| it.n != n);
             return;
         }
-        let max_turns = self.limits.turns;
+        let max_turns = self.max_turns(id);
         let engine = self.engine_mut(id);
         if let Some(waited_ms) = engine.answered(effect, result, since, max_turns) {
             self.did_not_count(id, waited_ms);

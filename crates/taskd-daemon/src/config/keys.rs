@@ -174,10 +174,7 @@ static KEYS: [KeyDoc; 56] = [
             "Turns of one iteration before the gate is run anyway.",
         ),
     ),
-    by(
-        Daemon,
-        key("limits.questions", count(0, 100), "3", "Questions one loop may ask people."),
-    ),
+    by(Daemon, key("limits.questions", count(0, 100), "3", "Questions one loop may ask people.")),
     by(
         Daemon,
         key(

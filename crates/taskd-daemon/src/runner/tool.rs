@@ -103,7 +103,8 @@ impl Job {
         let default = default.map(|said| {
             let place = choices.iter().position(|it| *it == said);
             let choice = place.and_then(|it| u16::try_from(it).ok());
-            let result = answer_doc(&format!("Nobody answered in time. Your default counts: {said}"));
+            let result =
+                answer_doc(&format!("Nobody answered in time. Your default counts: {said}"));
             Ok::<_, Trouble>(DefaultAnswer { said, choice, result: self.put_doc(&result)? })
         });
         let default = default.transpose()?;
@@ -207,12 +208,7 @@ impl Job {
 
 /// What a model reads of an answer.
 pub(crate) fn answer_doc(text: &str) -> ToolResultDoc {
-    ToolResultDoc {
-        text: text.to_owned(),
-        is_error: false,
-        reads: Vec::new(),
-        wrote: Vec::new(),
-    }
+    ToolResultDoc { text: text.to_owned(), is_error: false, reads: Vec::new(), wrote: Vec::new() }
 }
 
 /// The word for how a command ended, if not with 0.

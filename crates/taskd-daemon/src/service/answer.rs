@@ -74,7 +74,8 @@ impl Service {
             let number = inbox_number(id).unwrap_or_default();
             let (name, item) = self.item(number)?;
             if !matches!(item.kind, InboxKind::Plan | InboxKind::Landing) {
-                let what = format!("{id} is no plan and no landing, so there is no yes or no to it");
+                let what =
+                    format!("{id} is no plan and no landing, so there is no yes or no to it");
                 let how = self.ctx().hub.view().answers(&item);
                 return Err(ApiError::new(codes::REFUSED, what).hint(how));
             }
@@ -183,7 +184,9 @@ fn meant(question: &QuestionView, text: &str) -> Result<Meant, ApiError> {
     if question.free && !text.is_empty() {
         if MAX_ANSWER_BYTES < text.len() {
             let what = format!("the answer is longer than {MAX_ANSWER_BYTES} bytes");
-            return Err(ApiError::new(codes::INVALID, what).hint("put it into a file, and name that"));
+            return Err(
+                ApiError::new(codes::INVALID, what).hint("put it into a file, and name that")
+            );
         }
         return Ok(Meant { choice: None, said: text.to_owned() });
     }

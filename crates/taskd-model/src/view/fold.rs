@@ -115,7 +115,8 @@ impl View {
             Event::ModelChanged { from, to, gives_up, .. } => {
                 it.change_model(from, to, *gives_up, at);
             }
-            Event::IterationEnded { n, verdict, summary, log, change } => {
+            Event::IterationEnded { n, verdict, summary, log, change, streak } => {
+                it.alike = streak.map_or(0, |it| it.times);
                 it.end_iteration(*n, (*verdict, summary, *log, *change), at);
             }
             // A call of an agent rests; the agent works.
@@ -145,7 +146,7 @@ impl View {
                 it.answered((*effect, *n), *choice, said, at);
             }
             Event::PauseAsked => it.pausing = true,
-            Event::ResumeAsked => it.pausing = false,
+            Event::ResumeAsked => (it.pausing, it.alike) = (false, 0),
             Event::StopAsked => it.stopping = true,
             Event::DaemonStarted { .. }
             | Event::DaemonStopped
@@ -351,6 +352,7 @@ impl LoopView {
             queue_entry: None,
             iteration: 0,
             iterations: Vec::new(),
+            alike: 0,
             base,
             checkpoint: None,
             change: Change::default(),
@@ -504,6 +506,7 @@ impl LoopView {
             self.notes.remove(0);
         }
         self.notes.push(Note { at, text, rejects });
+        self.alike = 0;
     }
 
     /// The most iterations it may take.

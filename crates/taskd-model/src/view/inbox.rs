@@ -11,9 +11,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    Actor, Event, Limit, LoopId, QueueEnd, Reason, Record, Seq, Status, Time, Unit, Via,
-};
+use crate::{Actor, Event, Limit, LoopId, QueueEnd, Reason, Record, Seq, Status, Time, Unit, Via};
 
 use super::{Doing, LoopView, View, may_spend};
 
@@ -242,9 +240,10 @@ impl View {
             InboxKind::Question if item.choices.is_empty() => format!("taskd answer {id} \"...\""),
             InboxKind::Permission | InboxKind::Question => format!("taskd answer {id} N"),
             InboxKind::Budget => {
-                let of_plan = self.loops.get(&item.loop_id).is_some_and(|it| {
-                    it.reason == Some(Reason::Limit(Limit::PlanBudget))
-                });
+                let of_plan = self
+                    .loops
+                    .get(&item.loop_id)
+                    .is_some_and(|it| it.reason == Some(Reason::Limit(Limit::PlanBudget)));
                 let of = if of_plan { item.loop_id.plan().to_string() } else { name };
                 format!("taskd budget set {of} AMOUNT")
             }

@@ -12,8 +12,8 @@ use std::{
     net::SocketAddr,
 };
 
-use taskd_model::Via;
 use taskd_mcp::{Answer, PATH, Progress, Server, Service, Tool, serve_http, serve_stdio};
+use taskd_model::Via;
 use tokio::net::TcpListener;
 
 use super::{

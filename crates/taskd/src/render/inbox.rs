@@ -56,7 +56,8 @@ pub(crate) fn inbox(view: &View, all: bool, scene: &Scene) -> String {
 /// One item, the whole of it.
 pub(crate) fn item(view: &View, it: &InboxItem, scene: &Scene) -> String {
     let name = clean(&view.loop_name(it.loop_id));
-    let mut out = vec![format!("{}  {} of {name}, {} ago", it.name(), it.kind, scene.age(it.since))];
+    let mut out =
+        vec![format!("{}  {} of {name}, {} ago", it.name(), it.kind, scene.age(it.since))];
     let room = scene.width.saturating_sub(LABEL).max(20);
     let mut add = |label: &str, text: &str| {
         for (n, line) in wrap(&clean(text), room).into_iter().enumerate() {
@@ -104,9 +105,10 @@ pub(crate) fn json<'a>(view: &View, items: impl Iterator<Item = &'a InboxItem>) 
 fn row(view: &View, it: &InboxItem) -> Value {
     let plan = view.plans.get(&it.loop_id.plan());
     let root = plan.and_then(|it| view.projects.get(&it.project)).map(|it| it.root.as_str());
-    let answer = it.answer.as_ref().map(|it| {
-        json!({ "uid": it.uid, "via": it.via, "said": it.said, "at": time(it.at) })
-    });
+    let answer = it
+        .answer
+        .as_ref()
+        .map(|it| json!({ "uid": it.uid, "via": it.via, "said": it.said, "at": time(it.at) }));
     json!({
         "id": it.name(),
         "kind": it.kind,

@@ -81,7 +81,8 @@ pub(crate) fn asks(it: &QuestionView) -> String {
     let choices = it.choices.iter().zip(1..).map(|(name, n)| format!("{n} {name}"));
     let choices = choices.collect::<Vec<_>>().join(", ");
     if it.free {
-        let answer = if choices.is_empty() { "\"...\"".to_owned() } else { format!("N: {choices}") };
+        let answer =
+            if choices.is_empty() { "\"...\"".to_owned() } else { format!("N: {choices}") };
         return clean(&format!("asks: {}  taskd answer {} {answer}", it.text, it.id));
     }
     clean(&format!("may it {}?  taskd answer {} N: {choices}", it.text, it.id))
@@ -165,6 +166,9 @@ pub(crate) fn needs_you(view: &View, it: &LoopView, now: Time) -> String {
         }
         Some(Reason::Limit(limit @ (Limit::Budget | Limit::PlanBudget))) => {
             out_of_money(view, it, *limit)
+        }
+        Some(Reason::NoProgress(_)) if let Some(same) = it.same_again() => {
+            format!("no progress: {same} with the same tree")
         }
         Some(reason) => reason.to_string(),
         None => "blocked".to_owned(),

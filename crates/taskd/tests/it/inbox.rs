@@ -94,7 +94,8 @@ fn of_two_who_answer_at_once_the_first_counts() {
     let late = &ran[usize::from(codes[0] == 0)];
     let word = if codes[0] == 0 { "approved" } else { "sent back" };
     let uid = nix::unistd::geteuid().as_raw();
-    let who = format!("{item} is not open: it was answered already: {word}, by user {uid} from cli");
+    let who =
+        format!("{item} is not open: it was answered already: {word}, by user {uid} from cli");
     has(&late.err, &[&who]);
     let acts = |it: &&Record| matches!(it.event, Event::Approved | Event::Rejected { .. });
     let log = world.events();
@@ -109,7 +110,8 @@ fn of_two_who_answer_at_once_the_first_counts() {
     assert_eq!(answered["answer"]["via"], "cli", "{answered}");
     has(&world.taskd(&["inbox", "i1"]).fails(5), &["there is nothing called"]);
     // What is blocked is there too, with what helps.
-    let broken = plan(&world, "land: never", &["none"]).replace("agent: sh ", "agent: no-such-agent ");
+    let broken =
+        plan(&world, "land: never", &["none"]).replace("agent: sh ", "agent: no-such-agent ");
     world.submit(&broken);
     let blocked = "p2.none";
     let item = until_asked(&world, blocked);
@@ -160,11 +162,15 @@ fn a_loop_asks_and_has_its_answer_after_a_crash() {
     assert_eq!(world.row("p1.a").doing, Doing::Asks("Which colour?".to_owned()));
     let said = world.taskd(&["answer", &item, "green,", "like", "the", "logo"]).ok();
     has(&said, &["p1.a", "answered: green, like the logo"]);
-    has(&world.taskd(&["answer", &item, "2"]).fails(1), &["already: green, like the logo, by user"]);
+    has(
+        &world.taskd(&["answer", &item, "2"]).fails(1),
+        &["already: green, like the logo, by user"],
+    );
     let it = world.until_status("p1.a", OVER);
     assert_eq!(it.status, Status::Complete, "{}", world.transcript());
     let composed = |it: &Record| {
-        let Event::EffectEnded { outcome: Outcome::Composed { request, .. }, .. } = &it.event else {
+        let Event::EffectEnded { outcome: Outcome::Composed { request, .. }, .. } = &it.event
+        else {
             return None;
         };
         Some(large_blob(&world, &request.to_string()))
@@ -173,7 +179,10 @@ fn a_loop_asks_and_has_its_answer_after_a_crash() {
     let of_a = log.iter().filter(|record| record.loop_id == Some(it.id));
     let prompts: Vec<String> = of_a.filter_map(composed).collect();
     assert!(!prompts[0].contains("like the logo"));
-    has(prompts.last().expect("some"), &["The person who gave the task answers: green, like the logo"]);
+    has(
+        prompts.last().expect("some"),
+        &["The person who gave the task answers: green, like the logo"],
+    );
     let logs = world.taskd(&["logs", "p1.a", "--tools"]).ok();
     has(&logs, &["Which colour?", "answers: green, like the logo"]);
     has(&world.taskd(&["inbox", "-a"]).ok(), &["green, like the logo, by user"]);
