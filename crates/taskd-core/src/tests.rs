@@ -31,6 +31,9 @@ use taskd_model::{
 
 use crate::{Coordinator, Decided, Rejected};
 
+/// Whoever types commands.
+const PERSON: Actor = Actor::Person { uid: 1000, via: None };
+
 /// Plays a script and renders what was decided, what runs at the end, and where the loops are.
 fn story(script: &str) -> String {
     let mut play = Play::default();
@@ -277,7 +280,7 @@ impl Play {
             }
             _ => return None,
         };
-        Some(Input::Command { actor: Actor::Person { uid: 1000, via: None }, command })
+        Some(Input::Command { actor: PERSON, command })
     }
 
     fn purse(&self, name: &str) -> Purse {

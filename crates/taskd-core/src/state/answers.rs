@@ -3,7 +3,10 @@
 use taskd_model::{Digest, EffectId, LoopId, Seq, Time};
 
 use super::State;
-use crate::engine::{LoopEngine, ToolState};
+use crate::{
+    asked::Pending,
+    engine::{LoopEngine, ToolState},
+};
 
 impl State {
     /// A question was answered: of a run that is open, or of a loop.
@@ -38,6 +41,12 @@ impl State {
 }
 
 impl LoopEngine {
+    /// A tool asked a person: it is over when that is answered.
+    pub(super) fn has_asked(&mut self, index: u16, pending: Pending) {
+        self.turn.tools[usize::from(index)].state = ToolState::Asked(pending);
+        self.questions = self.questions.saturating_add(1);
+    }
+
     /// The tool that asked has its result. Says how long it waited, if it did, in milliseconds.
     fn answered(
         &mut self,

@@ -387,9 +387,7 @@ impl LoopEngine {
                 }
             }
             (Work::Tool { index, .. }, Outcome::Asks { question }) => {
-                let pending = Pending::new(effect, question, since);
-                self.turn.tools[usize::from(*index)].state = ToolState::Asked(pending);
-                self.questions = self.questions.saturating_add(1);
+                self.has_asked(*index, Pending::new(effect, question, since));
             }
             // Verdict and evidence follow as events of their own.
             (Work::Gate, Outcome::Gated { markers, .. }) => {

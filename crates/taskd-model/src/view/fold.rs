@@ -142,9 +142,7 @@ impl View {
             Event::Rejected { note } => it.reject(*note, at),
             Event::NoteAdded { note } => it.note(*note, false, at),
             Event::Rewound { note, .. } => it.rewound(*note, at),
-            Event::QuestionAnswered { effect, n, choice, said, .. } => {
-                it.answered((*effect, *n), *choice, said, at);
-            }
+            event @ Event::QuestionAnswered { .. } => it.answered(event, at),
             Event::PauseAsked => it.pausing = true,
             Event::ResumeAsked => (it.pausing, it.alike) = (false, 0),
             Event::StopAsked => it.stopping = true,

@@ -301,7 +301,7 @@ impl LoopView {
             id: seq,
             kind,
             loop_id: self.id,
-            what: bounded(what),
+            what: bounded(&what),
             choices: Vec::new(),
             free: false,
             since: self.last_sign,
@@ -373,7 +373,7 @@ impl LoopView {
 }
 
 /// One line of at most so many bytes.
-fn bounded(text: String) -> String {
+fn bounded(text: &str) -> String {
     let text = text.replace(char::is_control, " ");
     let end = text.floor_char_boundary(MAX_WHAT_BYTES);
     text[..end].to_owned()

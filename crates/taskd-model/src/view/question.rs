@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{EffectId, LoopView, Question, Record, Seq, Time};
+use crate::{EffectId, Event, LoopView, Question, Record, Seq, Time};
 
 use super::Doing;
 
@@ -90,16 +90,11 @@ impl LoopView {
     }
 
     /// The first answer counts; without one, its default.
-    pub(super) fn answered(
-        &mut self,
-        (effect, n): (EffectId, u32),
-        choice: Option<u16>,
-        said: &str,
-        at: Time,
-    ) {
-        let of_it = |it: &&mut QuestionView| it.effect == effect && it.n == n;
+    pub(super) fn answered(&mut self, event: &Event, at: Time) {
+        let Event::QuestionAnswered { effect, n, choice, said, .. } = event else { return };
+        let of_it = |it: &&mut QuestionView| it.effect == *effect && it.n == *n;
         if let Some(it) = self.questions.iter_mut().find(of_it).filter(|it| it.is_open()) {
-            it.answer_is(choice, said);
+            it.answer_is(*choice, said);
         }
         self.waits_for_answers(at);
     }
