@@ -42,7 +42,7 @@ fn busy(world: &mut World, door: &Door) {
 }
 
 fn reading(judge: &mut Judge, world: &World) {
-    let reading: [&[&str]; 38] = [
+    let reading: [&[&str]; 46] = [
         &[],
         &["ls", "-a", "-A"],
         &["show", "p1.ready"],
