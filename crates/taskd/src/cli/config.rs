@@ -6,7 +6,7 @@
 use std::{
     fs,
     io::{IsTerminal as _, Write as _},
-    path::{Path, PathBuf},
+    path::Path,
     process::Command,
 };
 
@@ -27,7 +27,7 @@ pub(crate) async fn dispatch(here: &Here, command: Option<ConfigCommand>) -> Don
         ConfigCommand::Set { key, value, file } => set(here, &key, Some(&value), file).await,
         ConfigCommand::Unset { key, file } => set(here, &key, None, file).await,
         ConfigCommand::Edit { file } => edit(here, file).await,
-        ConfigCommand::Check { file } => check(here, file),
+        ConfigCommand::Check { file } => check(here, file.as_deref()),
         ConfigCommand::Schema => {
             let text = serde_json::to_string_pretty(&settings::schema()).expect("it is JSON");
             here.out.print(&format!("{text}\n"))?;
@@ -155,9 +155,9 @@ async fn reload(here: &Here) -> Done {
     Ok(0)
 }
 
-fn check(here: &Here, file: Option<PathBuf>) -> Done {
+fn check(here: &Here, file: Option<&Path>) -> Done {
     let root = here.repository();
-    let found = match &file {
+    let found = match file {
         None => settings::view(&here.paths.config, root),
         Some(named) => {
             let path = here.directory.join(named);
