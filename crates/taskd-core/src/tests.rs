@@ -172,8 +172,7 @@ impl Play {
     }
 
     fn parse(&mut self, words: &[&str]) -> Input {
-        let person =
-            |command| Input::Command { actor: Actor::Person { uid: 1000, via: None }, command };
+        let person = |command| Input::Command { actor: PERSON, command };
         let ids = |names: &[&str]| names.iter().map(|it| self.id(it)).collect::<Vec<LoopId>>();
         match words {
             ["start"] => Input::Started { version: "0.1.0".to_owned() },
