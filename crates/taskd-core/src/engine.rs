@@ -6,7 +6,10 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use crate::{document::Document, money::Told, queue::OnHold, relay::WantedRelay};
+use crate::{
+    document::Document,
+    messages::{Mailbox, Sender},
+    money::Told, queue::OnHold, relay::WantedRelay};
 use serde::{Deserialize, Serialize};
 use taskd_model::{
     Amount, Digest, EffectId, Evidence, IterationNote, Limit, LoopId, LoopLimits, Oid, OnConflict,
@@ -54,6 +57,10 @@ pub(crate) struct LoopEngine {
     pub(crate) conflicted: u32,
     pub(crate) history: Vec<IterationNote>,
     pub(crate) notes: Vec<Digest>,
+    /// What other loops told it.
+    pub(crate) mail: Mailbox,
+    /// What it told others lately.
+    pub(crate) sender: Sender,
     pub(crate) session: Option<String>,
     pub(crate) spent: Usage,
     /// In which units it was said that its budget comes to its end.
@@ -157,6 +164,8 @@ pub(crate) struct Turn {
     pub(crate) call: Option<EffectId>,
     pub(crate) reply: Option<Digest>,
     pub(crate) tools: Vec<ToolSlot>,
+    /// Those of them that told other loops something: it is not told twice.
+    pub(crate) sent: BTreeSet<u16>,
 }
 
 /// One tool call of the turn.
@@ -238,6 +247,8 @@ impl LoopEngine {
             conflicted: 0,
             history: Vec::new(),
             notes: Vec::new(),
+            mail: Mailbox::default(),
+            sender: Sender::default(),
             session: None,
             spent: Usage::default(),
             told: Told::default(),

@@ -10,6 +10,7 @@ mod ends;
 mod keys;
 mod landing;
 mod lost;
+mod messages;
 mod money;
 mod relay;
 mod room;
@@ -18,7 +19,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde::{Deserialize, Serialize};
 use taskd_model::{
-    Amount, Digest, Disk, EffectId, Hold, Limits, LoopId, Oid, Owner, PlanId, ProjectId, QueueEnd,
+    Amount, Digest, Disk, EffectId, Hold, LetterCounts, Limits, LoopId, Oid, Owner, PlanId, ProjectId, QueueEnd,
     QueueOp, Room, Seq, TestCounts, Time, Usage, Work,
 };
 
@@ -174,6 +175,9 @@ pub(crate) struct State {
     /// What gates said lately.
     #[serde(default)]
     verdicts: Verdicts,
+    /// Messages between loops so far.
+    #[serde(default)]
+    letters: LetterCounts,
     #[serde(skip)]
     index: Index,
     /// Changes of the wanted set since they were last taken; no part of the fold.
@@ -215,6 +219,7 @@ impl State {
             agents: 0,
             gates: 0,
             verdicts: Verdicts::default(),
+            letters: LetterCounts::default(),
             index: Index::default(),
             changes: Changes::default(),
         }

@@ -10,6 +10,7 @@ mod fallback;
 mod landing;
 mod log;
 mod loops;
+mod messages;
 mod money;
 mod people;
 mod provider;
@@ -197,7 +198,10 @@ impl Play {
             ["reject", name] => {
                 person(Command::Reject { id: self.id(name), note: Digest::of(b"no") })
             }
-            ["note", name] => person(Command::Note { id: self.id(name), note: Digest::of(b"hm") }),
+            ["note", name, now @ ..] => {
+                let (note, now) = (Digest::of(b"hm"), now == ["now"]);
+                person(Command::Note { id: self.id(name), note, now })
+            }
             ["budget", name, micros] => person(Command::SetBudget {
                 of: self.purse(name),
                 micros: micros.parse().expect("micro-dollars"),

@@ -115,7 +115,7 @@ async fn dispatch(here: &Here, command: Option<Command>) -> Done {
         Command::Diff(it) => look::diff(here, it).await,
         Command::Flakes(it) => flakes::flakes(here, it).await,
         Command::Verify(it) => verify::verify(here, it).await,
-        Command::Steer { id, text } => act::text(here, Verb::Note, vec![id], text.join(" ")).await,
+        Command::Steer { id, text, now } => act::steer(here, id, text.join(" "), now).await,
         Command::Answer { question, answer } => {
             act::text(here, Verb::Answer, vec![question.to_string()], answer.join(" ")).await
         }

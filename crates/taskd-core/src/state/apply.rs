@@ -12,6 +12,7 @@ use super::{Asked, Open, Project, State, WantedChange, bucket_of, landing::queue
 use crate::{
     decide,
     engine::{LoopEngine, Next, PassedWork, ToolSlot, ToolState, Turn},
+    messages::Mailbox,
     money::Told,
     plan::{Plan, PlanState, Reach, Spec},
     scheduler::Cost,
@@ -140,6 +141,9 @@ impl State {
             | Event::SyncAsked
             | Event::Rejected { .. }
             | Event::NoteAdded { .. }
+            | Event::MessageSent { .. }
+            | Event::MessageRefused { .. }
+            | Event::SenderMuted { .. }
             | Event::Rewound { .. }
             | Event::QuestionAnswered { .. }
             | Event::PauseAsked
@@ -186,7 +190,15 @@ impl State {
             Event::SyncAsked => self.engine_mut(id).sync(),
             Event::Rejected { note } => self.reject(id, *note, since),
             Event::QuestionAnswered { effect, n, .. } => self.answered(*effect, *n),
-            Event::NoteAdded { note } => self.engine_mut(id).add_note(*note),
+            Event::NoteAdded { note, now } => {
+                self.engine_mut(id).add_note(*note);
+                if *now {
+                    self.interrupt(id, since);
+                }
+            }
+            Event::MessageSent { letter } => self.deliver(id, letter),
+            Event::MessageRefused { why } => self.message_refused(id, *why),
+            Event::SenderMuted { until } => self.mute(id, *until),
             Event::Rewound { to, base, note, .. } => self.rewind(id, (*to, *base), *note, since),
             Event::PauseAsked => self.engine_mut(id).pause = true,
             Event::ResumeAsked => self.resume(id),
@@ -477,6 +489,8 @@ impl State {
     }
 
     fn loop_over(&mut self, id: LoopId, status: Status) {
+        // Nobody reads that any more.
+        self.engine_mut(id).mail = Mailbox::default();
         let plan = self.plan_mut(id.plan());
         plan.open_loops -= 1;
         let mut reset = false;
@@ -620,6 +634,7 @@ impl LoopEngine {
         self.iteration = n;
         self.turns.clear();
         self.turn = Turn::default();
+        self.mail.begin();
         self.sends = 0;
         self.refused_as_too_large = false;
         self.set_next(Next::Compose, since);
@@ -674,10 +689,10 @@ impl LoopEngine {
             Work::Tool { index, .. } => {
                 self.turn.tools[usize::from(*index)].state = ToolState::Running(id);
             }
+            Work::Compose => self.mail.tell(self.turns.len()),
             Work::CheckBase { .. }
             | Work::Prepare { .. }
             | Work::AcceptBefore
-            | Work::Compose
             | Work::Agent { .. }
             | Work::Relay(_)
             | Work::Gate

@@ -5,7 +5,7 @@ use taskd_model::{Code, Digest, Outcome, ToolResultDoc, Usage};
 use taskd_tools::{
     files::{
         Limits, RECALL, ReadSet, ToolOutput, Workspace, admit, execute_file_tool, reads,
-        recall_spec, run_spec,
+        recall_spec, run_spec, talks,
     },
     supervise::How,
 };
@@ -34,6 +34,9 @@ impl Job {
         let args = String::from_utf8_lossy(&self.ctx.blob(args)?).into_owned();
         let reads = reads(name);
         let is_file_tool = name != RUN && !is_served(name, &spec.loop_type.mcp);
+        if talks(name) {
+            return self.done(self.talk_tool(name, &args, &allow).await?);
+        }
         let output = if name == RUN {
             match self.run_tool(&args, &allow).await? {
                 Some(output) => output,
@@ -68,6 +71,15 @@ impl Job {
             Some(saved.commit)
         };
         Ok(Outcome::ToolDone { result: digest, error: result.is_error, checkpoint, code })
+    }
+
+    /// A tool that touches no file ended.
+    fn done(&self, output: ToolOutput) -> Result<Outcome, Trouble> {
+        let ToolOutput { text, is_error, code, .. } = output;
+        let result =
+            ToolResultDoc { text, is_error, reads: Vec::new(), wrote: Vec::new() };
+        let result = self.put_doc(&result)?;
+        Ok(Outcome::ToolDone { result, error: is_error, checkpoint: None, code })
     }
 
     async fn cancelled_tool(&self) -> Result<Outcome, Trouble> {

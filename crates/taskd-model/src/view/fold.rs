@@ -90,6 +90,9 @@ impl View {
             | Event::SyncAsked
             | Event::Rejected { .. }
             | Event::NoteAdded { .. }
+            | Event::MessageSent { .. }
+            | Event::MessageRefused { .. }
+            | Event::SenderMuted { .. }
             | Event::Rewound { .. }
             | Event::QuestionAnswered { .. }
             | Event::PauseAsked
@@ -138,12 +141,16 @@ impl View {
                 it.asks_to_land(None, at);
             }
             Event::Rejected { note } => it.reject(*note, at),
-            Event::NoteAdded { note } => it.note(*note, false, at),
+            Event::NoteAdded { note, .. } => it.note(*note, false, at),
             Event::Rewound { note, .. } => it.rewound(*note, at),
             Event::QuestionAnswered { effect, n, choice } => it.answered(*effect, *n, *choice, at),
             Event::PauseAsked => it.pausing = true,
             Event::ResumeAsked => it.pausing = false,
             Event::StopAsked => it.stopping = true,
+            // What loops tell one another is in the log and in their prompts.
+            Event::MessageSent { .. }
+            | Event::MessageRefused { .. }
+            | Event::SenderMuted { .. } => {}
             Event::DaemonStarted { .. }
             | Event::DaemonStopped
             | Event::WorkParked

@@ -96,6 +96,8 @@ impl View {
             | Event::SyncAsked
             | Event::Rejected { .. }
             | Event::NoteAdded { .. }
+            | Event::MessageSent { .. }
+            | Event::SenderMuted { .. }
             | Event::Rewound { .. }
             | Event::QuestionAnswered { .. }
             | Event::PauseAsked
@@ -112,6 +114,7 @@ impl View {
             | Event::IterationEnded { .. }
             | Event::DeferralOver
             | Event::Passed { .. }
+            | Event::MessageRefused { .. }
             | Event::ResumeAsked => None,
         }
     }
@@ -366,7 +369,20 @@ impl View {
             event @ Event::Rewound { .. } => {
                 line(event.to_string()).detail("what came after it is kept: taskd salvage ls")
             }
-            Event::NoteAdded { .. } => line("note taken; the next prompt tells it".to_owned()),
+            Event::NoteAdded { now: false, .. } => {
+                line("note taken; the next prompt tells it".to_owned())
+            }
+            Event::NoteAdded { now: true, .. } => {
+                line("note taken; its turn ends, the next prompt tells it".to_owned())
+            }
+            Event::MessageSent { letter } => {
+                let from = self.loops.get(&letter.from).map(|it| it.name.as_str());
+                line(format!("told by {}: {}", from.unwrap_or("another loop"), letter.kind))
+            }
+            Event::SenderMuted { until } => Line {
+                until: Some(*until),
+                ..line("sends too many messages; they are refused for a while".to_owned())
+            },
             Event::QuestionAnswered { effect, n, choice } => {
                 let of_it = |it: &&QuestionView| it.effect == *effect && it.n == *n;
                 let answer = it.questions.iter().find(of_it)?.choices.get(usize::from(*choice))?;
@@ -394,6 +410,7 @@ impl View {
             | Event::IterationEnded { .. }
             | Event::DeferralOver
             | Event::Passed { .. }
+            | Event::MessageRefused { .. }
             | Event::ResumeAsked
             | Event::BudgetSet { .. }
             | Event::BudgetWarned { .. }

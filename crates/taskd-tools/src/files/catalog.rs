@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::{RECALL, ToolError, ToolOutput};
+use super::{ALERT, RECALL, SHARE, ToolError, ToolOutput};
 
 /// A tool as a model is told about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -156,6 +156,8 @@ const CATALOG: &[ToolSpec] = &[
         schema: r#"{"type":"object","properties":{"command":{"type":"string"},"timeout_s":{"type":"integer","minimum":1,"maximum":600,"description":"seconds; default 120"}},"required":["command"],"additionalProperties":false}"#,
         reads: false,
     },
+    SHARE,
+    ALERT,
     ToolSpec {
         name: "finish",
         description: "Say that the work is done. The gate then decides whether it passes.",
@@ -178,11 +180,13 @@ const KNOWN_AS: &[(&str, &str)] = &[
     ("list_dir", "list"),
     ("ls", "list"),
     ("open", "read"),
+    ("query_loop", "query"),
     ("read_file", "read"),
     ("rg", "grep"),
     ("run_command", "run"),
     ("search", "grep"),
     ("sh", "run"),
+    ("share_data", "share"),
     ("shell", "run"),
     ("str_replace", "edit"),
     ("view", "read"),

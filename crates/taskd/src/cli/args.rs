@@ -82,6 +82,9 @@ pub(crate) enum Command {
         /// What to tell it
         #[arg(required = true)]
         text: Vec<String>,
+        /// End the turn under way, so that it is told at once
+        #[arg(long)]
+        now: bool,
     },
     /// Answer an agent that asks whether it may do something
     Answer {

@@ -3,6 +3,7 @@
 
 mod admission;
 mod files;
+mod messages;
 mod money;
 mod outcomes;
 mod prompts;

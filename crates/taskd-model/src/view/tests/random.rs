@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::{Observation, PrepareMode, Purse, Spans, Totals};
+use crate::{Letter, LetterKind, Observation, PrepareMode, Purse, Spans, Totals, Unsent};
 
 fn tool_done(error: bool, m: u8) -> Outcome {
     Outcome::ToolDone { result: digest("r"), error, checkpoint: Some(oid(m)), code: None }
@@ -118,7 +118,18 @@ fn event(kind: u8, n: u8, m: u8, seq: u64) -> (Option<LoopId>, Event) {
         83..=86 => budget(n, m),
         87 => Event::EffectObserved { effect, index: 0, fact: asked(n) },
         88 => Event::QuestionAnswered { effect, n: u32::from(n % 3), choice: u16::from(m % 2) },
-        _ => Event::NoteAdded { note: digest("n") },
+        89 => Event::MessageSent {
+            letter: Letter {
+                from: me,
+                kind: LetterKind::Share,
+                text: digest("n"),
+                bytes: 1,
+                index: u16::from(n),
+            },
+        },
+        90 => Event::MessageRefused { why: Unsent::Full },
+        91 => Event::SenderMuted { until: Time(u64::from(m)) },
+        _ => Event::NoteAdded { note: digest("n"), now: n % 2 == 0 },
     };
     (Some(me), event)
 }

@@ -1,0 +1,91 @@
+//! What messages, and a person who steps in, do to the state.
+
+use taskd_model::{EffectId, Letter, LetterCounts, LoopId, Seq, Status, Time, Unsent, Work};
+
+use super::State;
+use crate::engine::{LoopEngine, Next, ToolState};
+
+impl State {
+    /// Messages since the log began.
+    pub(crate) fn letters(&self) -> LetterCounts {
+        self.letters
+    }
+
+    /// A message waits for a loop from now on.
+    pub(super) fn deliver(&mut self, id: LoopId, letter: &Letter) {
+        self.letters.sent += 1;
+        let now = self.now;
+        let sender = self.engine_mut(letter.from);
+        // What goes to many was sent once.
+        if sender.turn.sent.insert(letter.index) {
+            sender.sender.sent(now);
+        }
+        self.engine_mut(id).mail.take(letter.clone());
+    }
+
+    /// A message of a loop was refused.
+    pub(super) fn message_refused(&mut self, id: LoopId, _: Unsent) {
+        self.letters.refused += 1;
+        let now = self.now;
+        self.engine_mut(id).sender.was_refused(now);
+    }
+
+    /// A loop sends too much.
+    pub(super) fn mute(&mut self, id: LoopId, until: Time) {
+        self.letters.mutes += 1;
+        self.engine_mut(id).sender.mute(until);
+    }
+
+    /// A person steps in: the turn under way ends, and the next request tells what they said. At
+    /// other times that is told anyway.
+    pub(super) fn interrupt(&mut self, id: LoopId, since: (Time, Seq)) {
+        let engine = self.engine_mut(id);
+        let in_turn = match engine.next {
+            Next::Compose | Next::Call { .. } | Next::Tools | Next::Agent { .. } => true,
+            Next::Accept | Next::Iterate | Next::Gate | Next::Land => false,
+        };
+        let works = engine.status == Status::Running && engine.ending.is_none();
+        if !in_turn || !works || engine.rewind.is_some() {
+            return;
+        }
+        engine.end_turn_early(since);
+        let open: Vec<EffectId> = engine.open.iter().copied().collect();
+        for effect in open {
+            let ends = match self.effects[&effect].work {
+                Work::Compose | Work::Call { .. } | Work::Tool { .. } | Work::Agent { .. } => true,
+                Work::CheckBase { .. }
+                | Work::Prepare { .. }
+                | Work::AcceptBefore
+                | Work::Relay(_)
+                | Work::Gate
+                | Work::Decompose { .. }
+                | Work::Rebase { .. }
+                | Work::BuildCandidate { .. }
+                | Work::GateCandidate { .. }
+                | Work::Publish { .. } => false,
+            };
+            if ends {
+                self.end_wanted(effect);
+            }
+        }
+    }
+}
+
+impl LoopEngine {
+    /// The turn is over as it is: a reply that is in the log stays, tools that have not ended have
+    /// no result.
+    fn end_turn_early(&mut self, since: (Time, Seq)) {
+        for slot in &mut self.turn.tools {
+            if !matches!(slot.state, ToolState::Done(_)) {
+                slot.state = ToolState::Done(None);
+            }
+        }
+        if self.turn.reply.is_some() {
+            self.finish_turn(since, u32::MAX);
+        }
+        self.turn = crate::engine::Turn::default();
+        self.sends = 0;
+        self.refused_as_too_large = false;
+        self.set_next(Next::Compose, since);
+    }
+}
