@@ -348,7 +348,8 @@ pub enum Event {
     Approved,
     /// Proposed work was seen on its target.
     LandingSeen {
-        /// The commit that has it there: the one that was proposed, or one with the same changes.
+        /// The commit that has it there: the one that was proposed, one with the same
+        /// changes, or one whose message says so.
         commit: Oid,
         /// What that commit stands on.
         onto: Oid,

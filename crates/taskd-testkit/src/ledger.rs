@@ -41,7 +41,9 @@ pub(crate) struct LoopRow {
     iteration_open: bool,
     /// Its document named further specs.
     named: bool,
-    landed: bool,
+    pub(crate) landed: bool,
+    /// The commit that a pull request asks for.
+    pub(crate) proposed: Option<Oid>,
     /// The commit that brought it onto its target, if one did.
     pub(crate) landed_as: Option<Oid>,
     undone: bool,
@@ -89,10 +91,10 @@ pub(crate) struct Ledger {
     buckets: BTreeMap<String, BucketRow>,
     /// Trees with a green outcome, by the event that holds it.
     green: BTreeMap<Seq, Oid>,
-    /// Trees and the gates they passed.
     /// What people hold.
     pub(crate) loops_on_hold: BTreeSet<LoopId>,
     pub(crate) queues_on_hold: BTreeSet<ProjectId>,
+    /// Trees and the gates they passed.
     gates_passed: BTreeSet<(Oid, Digest)>,
     /// Commits that were built for the landing queue, and what each stands on.
     built: BTreeMap<Oid, Oid>,
@@ -481,10 +483,8 @@ impl Ledger {
             Event::GateTamperSuspected { .. } => row.is_suspect(tally),
             Event::Approved => (row.approved, row.held) = (true, false),
             Event::SyncAsked => row.held = false,
-            Event::Rejected { .. } => {
-                (row.passed, row.approved, row.held) = (false, false, false);
-                tally.rejected += 1;
-            }
+            Event::LandingSeen { commit, .. } => row.was_taken(*commit, tally)?,
+            Event::Rejected { .. } => row.was_rejected(tally),
             Event::Rewound { to, base, .. } => row.sent_to((*to, *base), tally)?,
             Event::ResumeAsked => row.resumed(tally),
             Event::Deferred { .. } => row.deferred = true,
@@ -528,6 +528,7 @@ impl LoopRow {
             doubted: false,
             suspect: false,
             held: false,
+            proposed: None,
             deferred: false,
             spent: Usage::default(),
             worst: [0, 0],

@@ -1,8 +1,8 @@
 //! How work ends, by what the world is when it does.
 
 use taskd_model::{
-    AgentRun, Change, Code, Digest, EffectId, Failure, Fault, GateFacts, GateReport, LoopId, Oid,
-    Outcome, PrepareMode, QueueOp, Relay, Room, Tampered, TestCounts, Usage, Work,
+    AgentRun, Change, Code, Digest, EffectId, Failure, Fault, GateFacts, GateReport, LandPolicy,
+    LoopId, Oid, Outcome, PrepareMode, QueueOp, Relay, Room, Tampered, TestCounts, Usage, Work,
 };
 
 use crate::{
@@ -262,6 +262,10 @@ fn publish(world: &mut World, id: EffectId, op: QueueOp, commit: Oid, expected: 
         // An integration ref is ours alone: it is set, whatever it says.
         return Outcome::Published;
     };
+    let by_remote = world.ledger.plans[&order.plan].land == LandPolicy::Pr;
+    if by_remote && matches!(op, QueueOp::Land(_)) {
+        return Outcome::Proposed { url: format!("https://forge.example/{loop_id}") };
+    }
     if world.dirty.contains(&order.project) {
         return Outcome::PublishHeld { why: "your checkout has changes".to_owned() };
     }
