@@ -192,7 +192,9 @@ pub enum Rejected {
     #[error("nobody waits for this any more")]
     NobodyAsks,
     /// The receiver has not read what waits for it.
-    #[error("{name} has not read the messages that wait for it; it takes no more for now, go on without")]
+    #[error(
+        "{name} has not read the messages that wait for it; it takes no more for now, go on without"
+    )]
     MailboxFull {
         /// What people call it.
         name: String,

@@ -52,7 +52,13 @@ impl Default for Coordinator {
 
 impl Coordinator {
     fn with(state: State) -> Self {
-        Self { state, out: Vec::new(), unsettled: false, max_events: MAX_EVENTS_PER_INPUT, refused: None }
+        Self {
+            state,
+            out: Vec::new(),
+            unsettled: false,
+            max_events: MAX_EVENTS_PER_INPUT,
+            refused: None,
+        }
     }
 
     /// Settles at most so many events for each input; the rest follows at the next tick. For the

@@ -9,7 +9,10 @@ use std::collections::{BTreeSet, VecDeque};
 use crate::{
     document::Document,
     messages::{Mailbox, Sender},
-    money::Told, queue::OnHold, relay::WantedRelay};
+    money::Told,
+    queue::OnHold,
+    relay::WantedRelay,
+};
 use serde::{Deserialize, Serialize};
 use taskd_model::{
     Amount, Digest, EffectId, Evidence, IterationNote, Limit, LoopId, LoopLimits, Oid, OnConflict,

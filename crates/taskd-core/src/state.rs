@@ -19,8 +19,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde::{Deserialize, Serialize};
 use taskd_model::{
-    Amount, Digest, Disk, EffectId, Hold, LetterCounts, Limits, LoopId, Oid, Owner, PlanId, ProjectId, QueueEnd,
-    QueueOp, Room, Seq, TestCounts, Time, Usage, Work,
+    Amount, Digest, Disk, EffectId, Hold, LetterCounts, Limits, LoopId, Oid, Owner, PlanId,
+    ProjectId, QueueEnd, QueueOp, Room, Seq, TestCounts, Time, Usage, Work,
 };
 
 use crate::{

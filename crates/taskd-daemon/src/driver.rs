@@ -444,9 +444,7 @@ fn concerned(input: &Input, core: &Coordinator) -> Option<LoopId> {
     match input {
         Input::Ended { effect, .. }
         | Input::Observed { effect, .. }
-        | Input::Said { effect, .. } => {
-            core.order(*effect)?.subject.map(|it| it.id)
-        }
+        | Input::Said { effect, .. } => core.order(*effect)?.subject.map(|it| it.id),
         Input::Panicked { id, .. } => Some(*id),
         Input::Started { .. }
         | Input::Stopped

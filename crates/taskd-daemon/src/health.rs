@@ -63,7 +63,8 @@ async fn readyz(State(ctx): State<Arc<Context>>) -> (StatusCode, &'static str) {
 }
 
 async fn metrics(State(ctx): State<Arc<Context>>) -> String {
-    let asked = ctx.handle.ask(|core, now| (core.buckets(now), letters::Figures::of(core, now), now)).await;
+    let asked =
+        ctx.handle.ask(|core, now| (core.buckets(now), letters::Figures::of(core, now), now)).await;
     let (buckets, letters, now) = asked.unwrap_or_default();
     let (_, undurable, inputs) = ctx.handle.health();
     let view = ctx.hub.view();

@@ -20,7 +20,9 @@ pub use self::outcome::{ContextUse, Outcome};
 pub use self::proof::{GateProof, RedRun, bounded_names, gate_digest};
 pub use self::queue::QueueOp;
 pub use self::relay::{CallWanted, Depth, Relay, Taken};
-use crate::{Digest, Heard, LoopId, Oid, PlanId, ProjectId, RateLevels, Seq, Usage, usage::is_zero};
+use crate::{
+    Digest, Heard, LoopId, Oid, PlanId, ProjectId, RateLevels, Seq, Usage, usage::is_zero,
+};
 
 /// Whose work an effect is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -99,9 +99,8 @@ fn who_does_not_read_has_a_full_mailbox() {
         assert_eq!(play.alert("a", "api", &format!("n{n}")), None, "{n}");
     }
     assert_eq!(play.waiting("b"), 101, "shares, and the newest alert");
-    let refused = |it: &&taskd_model::Record| {
-        matches!(it.event, Event::MessageRefused { why: Unsent::Full })
-    };
+    let refused =
+        |it: &&taskd_model::Record| matches!(it.event, Event::MessageRefused { why: Unsent::Full });
     assert_eq!(play.log.iter().filter(refused).count(), 1);
     assert_eq!(play.core.letter_counts().refused, 1);
     assert_eq!(play.core.letters_waiting(), 101);
@@ -220,19 +219,34 @@ fn mailboxes_are_folded_from_the_log() {
 fn a_person_steps_in() {
     let before = "0 start | 0 project | 0 plan a land=never | 1 p1 base-green | 2 a to call";
     insta::assert_snapshot!(
-        story_from(&format!("{before} | 3 a asks 0 read"), "4 note a now | 5 a cancelled | 6 a cancelled"),
-        @""
+        story_from(
+            &format!("{before} | 3 a asks 0 read"),
+            "4 note a now | 5 a cancelled | 6 a cancelled"
+        ),
+        @"
+18       4  p1/0/1 told something, now
+19       5  p1/0/1 e17 cancelled
+20       6  p1/0/1 e15 cancelled
+21       6  p1/0/1 compose started
+    open: compose
+    a is running
+"
     );
-    insta::assert_snapshot!(
-        story_from(&format!("{before} | 3 a replies read run | 3 a tool read"), "4 note a now | 5 a cancelled"),
-        @""
-    );
-    insta::assert_snapshot!(
-        story_from("0 start | 0 project | 0 plan a agent land=never | 1 p1 base-green | 2 a to agent", "4 note a now | 5 a cancelled | 6 a to agent"),
-        @""
-    );
-    insta::assert_snapshot!(
-        story_from("0 start | 0 project | 0 plan a land=never | 1 p1 base-green | 2 a to gate", "4 note a now"),
-        @""
-    );
+    let verbs = |script: &str| {
+        let mut play = Play::default();
+        play.lines(script);
+        let turns = play.core.state().loops()[&play.id("a")].turns.len();
+        let ending =
+            |it: (EffectId, &Work, bool)| format!("{}{}", it.1.verb(), if it.2 { "!" } else { "" });
+        (play.core.open_effects().map(ending).collect::<Vec<_>>().join(" "), turns)
+    };
+    let in_tools = format!("{before} | 3 a replies read run | 3 a tool read");
+    assert_eq!(verbs(&format!("{in_tools} | 4 note a now")), ("tool!".to_owned(), 1));
+    assert_eq!(verbs(&format!("{in_tools} | 4 note a now | 5 a cancelled")).0, "compose");
+    let agent = "0 start | 0 project | 0 plan a agent land=never | 1 p1 base-green | 2 a to agent";
+    assert_eq!(verbs(&format!("{agent} | 4 note a now")).0, "agent!");
+    assert_eq!(verbs(&format!("{agent} | 4 note a now | 5 a cancelled")).0, "compose");
+    let gate = "0 start | 0 project | 0 plan a land=never | 1 p1 base-green | 2 a to gate";
+    assert_eq!(verbs(&format!("{gate} | 4 note a now")).0, "gate");
+    assert_eq!(verbs("0 start | 0 project | 0 plan a | 1 note a now").0, "check base");
 }

@@ -6,8 +6,8 @@ use futures::StreamExt as _;
 use taskd_git::Repo;
 use taskd_llm::{Call, CallLimits, LlmError, Resolved, StreamEvent, at_most, is_same_model};
 use taskd_model::{
-    Code, Delta, Digest, Heard, IterationNote, Observation, Oid, Outcome, Part, Reply, Request, SpecDoc,
-    SpecId, Thinking, ToolCall, ToolDef, ToolResultDoc, Usage,
+    Code, Delta, Digest, Heard, IterationNote, Observation, Oid, Outcome, Part, Reply, Request,
+    SpecDoc, SpecId, Thinking, ToolCall, ToolDef, ToolResultDoc, Usage,
 };
 use taskd_tools::files::{RECALL, ToolSpec, catalog, reads};
 use tokio::time::Instant;

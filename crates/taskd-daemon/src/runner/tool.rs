@@ -76,8 +76,7 @@ impl Job {
     /// A tool that touches no file ended.
     fn done(&self, output: ToolOutput) -> Result<Outcome, Trouble> {
         let ToolOutput { text, is_error, code, .. } = output;
-        let result =
-            ToolResultDoc { text, is_error, reads: Vec::new(), wrote: Vec::new() };
+        let result = ToolResultDoc { text, is_error, reads: Vec::new(), wrote: Vec::new() };
         let result = self.put_doc(&result)?;
         Ok(Outcome::ToolDone { result, error: is_error, checkpoint: None, code })
     }

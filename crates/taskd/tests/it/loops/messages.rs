@@ -74,21 +74,27 @@ fn what_a_loop_says_is_in_the_others_next_request() {
     let told: Vec<_> = sent(&world).iter().map(|it| (it.loop_id, it.seq)).collect();
     assert_eq!(told.iter().map(|it| it.0).collect::<Vec<_>>(), [Some(b.id); 2]);
     let a = world.row("p1.a").id;
-    let acknowledged = events.iter().filter(|it| it.loop_id == Some(a)).filter(|it| {
-        matches!(outcome_of(it), Some(Outcome::ToolDone { checkpoint: None, .. }))
-    });
+    let acknowledged = events
+        .iter()
+        .filter(|it| it.loop_id == Some(a))
+        .filter(|it| matches!(outcome_of(it), Some(Outcome::ToolDone { checkpoint: None, .. })));
     let acknowledged: Vec<_> = acknowledged.map(|it| it.seq).collect();
     assert!(told.iter().zip(&acknowledged).all(|(told, it)| told.1 < *it), "{told:?}");
 
     let requests = requests(&world, "p1.b");
     assert_eq!(requests.len(), 2, "{}", world.transcript());
-    let said = ["p1.a (share): The field is called rest.", "p1.a (alert, api): The old API is gone."];
+    let said =
+        ["p1.a (share): The field is called rest.", "p1.a (alert, api): The old API is gone."];
     for it in said {
         assert_says_nothing_of(&requests[0], it);
         assert_says(&requests[1], it);
     }
     let turn = requests[1].find("\"tool_use\"").expect("the turn is told");
-    assert!(turn < requests[1].find(said[0]).expect("just seen"), "after the turn: {}", requests[1]);
+    assert!(
+        turn < requests[1].find(said[0]).expect("just seen"),
+        "after the turn: {}",
+        requests[1]
+    );
     for tool in ["\"share\"", "\"alert\""] {
         assert_says(&requests[0], tool);
     }
