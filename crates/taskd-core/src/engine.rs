@@ -16,7 +16,8 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use taskd_model::{
     Amount, Digest, EffectId, Evidence, IterationNote, Limit, LoopId, LoopLimits, Oid, OnConflict,
-    PrepareMode, Reason, Seq, SpecHead, Status, Suspicion, Time, ToolCall, TurnRef, Usage, Worker,
+    PrepareMode, Reason, Seq, SpecHead, Status, Streak, Suspicion, Time, ToolCall, TurnRef, Usage,
+    Worker,
 };
 
 /// How many earlier iterations the next one is told about.
@@ -59,6 +60,8 @@ pub(crate) struct LoopEngine {
     /// Rebases with conflicts so far.
     pub(crate) conflicted: u32,
     pub(crate) history: Vec<IterationNote>,
+    /// How often in a row its iterations ended the same way.
+    pub(crate) streak: Option<Streak>,
     pub(crate) notes: Vec<Digest>,
     /// What other loops told it.
     pub(crate) mail: Mailbox,
@@ -249,6 +252,7 @@ impl LoopEngine {
             conflict_files: None,
             conflicted: 0,
             history: Vec::new(),
+            streak: None,
             notes: Vec::new(),
             mail: Mailbox::default(),
             sender: Sender::default(),

@@ -12,6 +12,7 @@ mod landing;
 mod lost;
 mod messages;
 mod money;
+mod progress;
 mod relay;
 mod room;
 

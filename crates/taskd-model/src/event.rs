@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Change, CircuitChange, Digest, Disk, EffectId, Evidence, Letter, Limit, Limits, LoopId,
     Observation, Oid, Outcome, Owner, PlanId, ProjectId, Purse, QueueOp, Reason, Seq, SpecId,
-    Status, Suspicion, Time, Unsent, Verdict, Work,
+    Status, Streak, Suspicion, Time, Unsent, Verdict, Work,
 };
 
 pub use self::heads::{
@@ -280,6 +280,9 @@ pub enum Event {
         log: Option<Digest>,
         /// Difference to the base.
         change: Change,
+        /// How many ended this way in a row, where it was not green; older logs do not say.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        streak: Option<Streak>,
     },
     /// The loop waits for a time: a provider's, or ours after a failure.
     Deferred {

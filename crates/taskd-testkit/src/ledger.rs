@@ -1,6 +1,7 @@
 //! What must hold of any log, record by record: a second opinion that shares no code with the core.
 
 mod documents;
+mod progress;
 mod queue;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,6 +12,7 @@ use taskd_model::{
     Purse, QueueOp, Reason, Record, Relay, Room, Seq, SpecHead, Status, Time, Usage, Work, Worker,
 };
 
+use self::progress::Progress;
 use crate::{
     purses::{Days, Pair},
     tally::Tally,
@@ -52,6 +54,7 @@ pub(crate) struct LoopRow {
     /// Requests in a row that were larger than the provider takes, and the most tokens since.
     too_large: u32,
     most_tokens: u64,
+    progress: Progress,
 }
 
 #[derive(Debug, Clone)]
@@ -450,7 +453,7 @@ impl Ledger {
                 check(next && !row.iteration_open, || {
                     format!("{id} counts {n} after {}", row.iteration)
                 })?;
-                row.begins(*n);
+                row.begins(*n)?;
             }
             Event::ModelChanged { from, to, gives_up, .. } => {
                 check(row.model == *from, || format!("{id} calls {}, not {from}", row.model))?;
@@ -465,7 +468,8 @@ impl Ledger {
                 row.model.clone_from(to);
                 tally.models_changed += 1;
             }
-            Event::IterationEnded { n, verdict, .. } => {
+            Event::IterationEnded { n, verdict, streak, .. } => {
+                row.progress.ended(*verdict, *streak)?;
                 let open = *n == row.iteration && row.iteration_open;
                 check(open, || format!("{id}: iteration {n} ends again"))?;
                 row.iteration_open = false;
@@ -486,6 +490,7 @@ impl Ledger {
             Event::LandingSeen { commit, .. } => row.was_taken(*commit, tally)?,
             Event::Rejected { .. } => row.was_rejected(tally),
             Event::Rewound { to, base, .. } => row.sent_to((*to, *base), tally)?,
+            Event::NoteAdded { .. } => row.progress.begins_anew(),
             Event::ResumeAsked => row.resumed(tally),
             Event::Deferred { .. } => row.deferred = true,
             Event::DeferralOver => row.deferred = false,
@@ -542,6 +547,7 @@ impl LoopRow {
             rewinding: None,
             too_large: 0,
             most_tokens: u64::MAX,
+            progress: Progress::default(),
         }
     }
 
@@ -554,6 +560,7 @@ impl LoopRow {
 
     /// Work of its own ended.
     fn ended(&mut self, work: &Work, outcome: &Outcome) {
+        self.progress.worked(outcome);
         if let Outcome::AgentDone { run, .. } = outcome {
             self.doubted = run.judged;
         }
@@ -578,21 +585,25 @@ impl LoopRow {
         check(0 < self.iteration, || "a loop goes back before it began".to_owned())?;
         (self.passed, self.approved, self.held) = (false, false, false);
         self.suspect = false;
+        self.progress.begins_anew();
         (self.iteration_open, self.deferred) = (false, false);
         self.rewinding = Some(state);
         self.head.limits.iterations = self.head.limits.iterations.max(self.iteration + 1);
         Ok(())
     }
 
-    fn begins(&mut self, n: u32) {
+    fn begins(&mut self, n: u32) -> Result<(), String> {
+        self.progress.may_go_on(&self.head.limits)?;
         (self.iteration, self.iteration_open, self.too_large) = (n, true, 0);
         (self.passed, self.approved, self.held) = (false, false, false);
         self.suspect = false;
+        Ok(())
     }
 
     /// A person let it go on.
     fn resumed(&mut self, tally: &mut Tally) {
         self.forget_measures();
+        self.progress.begins_anew();
         (self.deferred, tally.resumed) = (false, tally.resumed + 1);
     }
 
@@ -610,6 +621,7 @@ fn count(tally: &mut Tally, to: Status, reason: &Reason) {
     match (to, reason) {
         (Status::Blocked, Reason::NeedFailed) => tally.needs_failed += 1,
         (Status::Blocked, Reason::Stuck(why)) if why.contains(" a day; ") => tally.too_much += 1,
+        (Status::Blocked, Reason::NoProgress(_)) => tally.no_progress += 1,
         (Status::Blocked, _) => tally.blocked += 1,
         (Status::Paused, _) => tally.paused += 1,
         (Status::Stopped, _) => tally.stopped += 1,

@@ -144,6 +144,8 @@ tally! {
     limits,
     /// Loops failed by a defect.
     internal,
+    /// Loops that asked because they did not get on.
+    no_progress,
     /// Loops complete.
     complete,
     /// Loops whose work the target had already.

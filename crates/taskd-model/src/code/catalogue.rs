@@ -410,13 +410,13 @@ catalogue! {
     NeverLands "never_lands" UserFixable Refuses FailedPrecondition 1
         "The plan says that its work never lands"
         "submit it with another `land:`"
-    NobodyHears "nobody_hears" UserFixable Refuses FailedPrecondition 1
+    NobodyHears "nobody_hears" Data TellsModel FailedPrecondition 1
         "No other loop of the plan is there to hear the message"
         "nothing; the loop goes on without"
-    MailboxFull "mailbox_full" RateLimit Refuses ResourceExhausted 1
+    MailboxFull "mailbox_full" Data TellsModel ResourceExhausted 1
         "The receiver of a message has not read those that wait for it"
         "nothing; it takes more once it has read them"
-    Muted "muted" RateLimit Refuses ResourceExhausted 1
+    Muted "muted" Data TellsModel ResourceExhausted 1
         "The loop sends too many messages and is not heard for a while"
         "nothing; `taskd steer` or `taskd stop` the loop if it goes on so"
     NothingToRewind "nothing_to_rewind" UserFixable Refuses FailedPrecondition 1

@@ -106,6 +106,7 @@ impl Ledger {
 impl LoopRow {
     pub(super) fn was_rejected(&mut self, tally: &mut Tally) {
         (self.passed, self.approved, self.held) = (false, false, false);
+        self.progress.begins_anew();
         tally.rejected += 1;
     }
 

@@ -3,9 +3,11 @@
 
 mod admission;
 mod files;
+mod layers;
 mod messages;
 mod money;
 mod outcomes;
+mod progress;
 mod prompts;
 mod recovery;
 mod refusals;
