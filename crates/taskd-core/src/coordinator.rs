@@ -221,9 +221,7 @@ impl Coordinator {
             | Event::SyncAsked
             | Event::Rejected { .. }
             | Event::NoteAdded { .. }
-            | Event::MessageSent { .. }
-            | Event::MessageRefused { .. }
-            | Event::SenderMuted { .. }
+            | Event::Spoken { .. }
             | Event::Rewound { .. }
             | Event::QuestionAnswered { .. }
             | Event::PauseAsked

@@ -13,8 +13,8 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 use taskd_model::{
-    Actor, EffectId, Event, Heard, Letter, LetterCounts, LetterKind, LoopId, Owner, Saying, Time,
-    Unsent, Work,
+    Actor, EffectId, Event, Heard, Letter, LetterCounts, LetterKind, LoopId, Owner, Saying, Spoken,
+    Time, Unsent, Work,
 };
 
 use crate::{Coordinator, Rejected, engine::LoopEngine, state::State};
@@ -229,8 +229,8 @@ impl Coordinator {
                 self.refuse(now, from, Unsent::Full, Rejected::MailboxFull { name });
                 return Ok(());
             }
-            let event = Event::MessageSent { letter: letter.clone() };
-            self.emit(now, Actor::Runner, Some(id), event);
+            let word = Spoken::Told { letter: letter.clone() };
+            self.emit(now, Actor::Runner, Some(id), Event::Spoken { word });
         }
         Ok(())
     }
@@ -277,9 +277,11 @@ impl Coordinator {
     }
 
     fn refuse(&mut self, now: Time, from: LoopId, why: Unsent, refused: Rejected) {
-        self.emit(now, Actor::Core, Some(from), Event::MessageRefused { why });
+        let note =
+            |core: &mut Self, word| core.emit(now, Actor::Core, Some(from), Event::Spoken { word });
+        note(self, Spoken::Refused { why });
         if let Some(until) = self.state().loops()[&from].sender.must_be_muted(now) {
-            self.emit(now, Actor::Core, Some(from), Event::SenderMuted { until });
+            note(self, Spoken::Muted { until });
         }
         self.refuse_and_write(refused);
     }

@@ -10,9 +10,9 @@ mod words;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Change, CircuitChange, Digest, Disk, EffectId, Evidence, Letter, Limit, Limits, LoopId,
-    Observation, Oid, Outcome, Owner, PlanId, ProjectId, Purse, QueueOp, Reason, Seq, SpecId,
-    Status, Streak, Suspicion, Time, Unsent, Verdict, Work,
+    Change, CircuitChange, Digest, Disk, EffectId, Evidence, Limit, Limits, LoopId, Observation,
+    Oid, Outcome, Owner, PlanId, ProjectId, Purse, QueueOp, Reason, Seq, SpecId, Spoken, Status,
+    Streak, Suspicion, Time, Verdict, Work,
 };
 
 pub use self::heads::{
@@ -373,20 +373,10 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         now: bool,
     },
-    /// Another loop of its plan told the loop something.
-    MessageSent {
-        /// What, and who.
-        letter: Letter,
-    },
-    /// A message of the loop was refused because there are too many; nothing else is of note.
-    MessageRefused {
-        /// Why.
-        why: Unsent,
-    },
-    /// The loop sends too much: its messages are refused for a while. It can still be stopped.
-    SenderMuted {
-        /// Until then.
-        until: Time,
+    /// Loops of a plan speak to one another.
+    Spoken {
+        /// What was said, or what becomes of it.
+        word: Spoken,
     },
     /// A person sent the loop's files back to an earlier state of its work: what runs ends, the files
     /// become those, and the next iteration begins there.
@@ -609,9 +599,7 @@ kinds! {
     SyncAsked => "sync_asked",
     Rejected => "rejected",
     NoteAdded => "note_added",
-    MessageSent => "message_sent",
-    MessageRefused => "message_refused",
-    SenderMuted => "sender_muted",
+    Spoken => "spoken",
     Rewound => "rewound",
     QuestionAnswered => "question_answered",
     PauseAsked => "pause_asked",

@@ -7,7 +7,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Digest, LoopId};
+use crate::{Digest, LoopId, Time};
 
 /// Longest text of a message, in bytes.
 pub const MAX_LETTER_BYTES: usize = 8 << 10;
@@ -101,6 +101,37 @@ impl fmt::Display for Unsent {
             Self::TooOften => "too many in a second",
             Self::Full => "too many wait there",
         })
+    }
+}
+
+/// What loops say to one another, and what becomes of it; each about the loop of its event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Spoken {
+    /// Another loop of its plan told it something.
+    Told {
+        /// What, and who.
+        letter: Letter,
+    },
+    /// A message of it was refused because there are too many; nothing else is of note.
+    Refused {
+        /// Why.
+        why: Unsent,
+    },
+    /// It sends too much: its messages are refused for a while. It can still be stopped.
+    Muted {
+        /// Until then.
+        until: Time,
+    },
+}
+
+impl fmt::Display for Spoken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Told { letter } => write!(f, "told by {}: {}", letter.from, letter.kind),
+            Self::Refused { why } => write!(f, "message refused: {why}"),
+            Self::Muted { until } => write!(f, "muted until {}", until.0),
+        }
     }
 }
 

@@ -43,7 +43,8 @@ pub use fault::{BodyKind, Fault, causes};
 pub use ids::{Digest, EffectId, LoopId, Oid, ParseIdError, PlanId, ProjectId, Seq, SpecId, Time};
 pub use input::{Command, Input};
 pub use letter::{
-    Heard, Letter, LetterCounts, LetterKind, MAX_LETTER_BYTES, MAX_TOPIC_CHARS, Saying, Unsent,
+    Heard, Letter, LetterCounts, LetterKind, MAX_LETTER_BYTES, MAX_TOPIC_CHARS, Saying, Spoken,
+    Unsent,
 };
 pub use limits::{Limits, LoopLimits, OnConflict};
 pub use params::{Billing, Param, Params, Thinking, Unsupported};

@@ -141,9 +141,7 @@ impl State {
             | Event::SyncAsked
             | Event::Rejected { .. }
             | Event::NoteAdded { .. }
-            | Event::MessageSent { .. }
-            | Event::MessageRefused { .. }
-            | Event::SenderMuted { .. }
+            | Event::Spoken { .. }
             | Event::Rewound { .. }
             | Event::QuestionAnswered { .. }
             | Event::PauseAsked
@@ -188,15 +186,8 @@ impl State {
             Event::SyncAsked => self.engine_mut(id).sync(),
             Event::Rejected { note } => self.reject(id, *note, since),
             Event::QuestionAnswered { effect, n, .. } => self.answered(*effect, *n),
-            Event::NoteAdded { note, now } => {
-                self.engine_mut(id).add_note(*note);
-                if *now {
-                    self.interrupt(id, since);
-                }
-            }
-            Event::MessageSent { letter } => self.deliver(id, letter),
-            Event::MessageRefused { why } => self.message_refused(id, *why),
-            Event::SenderMuted { until } => self.mute(id, *until),
+            Event::NoteAdded { note, now } => self.note(id, (*note, *now), since),
+            Event::Spoken { word } => self.spoken(id, word),
             Event::Rewound { to, base, note, .. } => self.rewind(id, (*to, *base), *note, since),
             Event::PauseAsked => self.engine_mut(id).pause = true,
             Event::ResumeAsked => self.resume(id),

@@ -1,6 +1,8 @@
 //! What messages, and a person who steps in, do to the state.
 
-use taskd_model::{EffectId, Letter, LetterCounts, LoopId, Seq, Status, Time, Unsent, Work};
+use taskd_model::{
+    Digest, EffectId, Letter, LetterCounts, LoopId, Seq, Spoken, Status, Time, Work,
+};
 
 use super::State;
 use crate::engine::{LoopEngine, Next, ToolState};
@@ -11,8 +13,32 @@ impl State {
         self.letters
     }
 
+    /// Loops of a plan speak to one another.
+    pub(super) fn spoken(&mut self, id: LoopId, word: &Spoken) {
+        let now = self.now;
+        match word {
+            Spoken::Told { letter } => self.deliver(id, letter),
+            Spoken::Refused { .. } => {
+                self.letters.refused += 1;
+                self.engine_mut(id).sender.was_refused(now);
+            }
+            Spoken::Muted { until } => {
+                self.letters.mutes += 1;
+                self.engine_mut(id).sender.mute(*until);
+            }
+        }
+    }
+
+    /// A person tells a loop something; the turn under way ends for it if `now`.
+    pub(super) fn note(&mut self, id: LoopId, (note, now): (Digest, bool), since: (Time, Seq)) {
+        self.engine_mut(id).add_note(note);
+        if now {
+            self.interrupt(id, since);
+        }
+    }
+
     /// A message waits for a loop from now on.
-    pub(super) fn deliver(&mut self, id: LoopId, letter: &Letter) {
+    fn deliver(&mut self, id: LoopId, letter: &Letter) {
         self.letters.sent += 1;
         let now = self.now;
         let sender = self.engine_mut(letter.from);
@@ -23,22 +49,9 @@ impl State {
         self.engine_mut(id).mail.take(letter.clone());
     }
 
-    /// A message of a loop was refused.
-    pub(super) fn message_refused(&mut self, id: LoopId, _: Unsent) {
-        self.letters.refused += 1;
-        let now = self.now;
-        self.engine_mut(id).sender.was_refused(now);
-    }
-
-    /// A loop sends too much.
-    pub(super) fn mute(&mut self, id: LoopId, until: Time) {
-        self.letters.mutes += 1;
-        self.engine_mut(id).sender.mute(until);
-    }
-
     /// A person steps in: the turn under way ends, and the next request tells what they said. At
     /// other times that is told anyway.
-    pub(super) fn interrupt(&mut self, id: LoopId, since: (Time, Seq)) {
+    fn interrupt(&mut self, id: LoopId, since: (Time, Seq)) {
         let engine = self.engine_mut(id);
         let in_turn = match engine.next {
             Next::Compose | Next::Call { .. } | Next::Tools | Next::Agent { .. } => true,

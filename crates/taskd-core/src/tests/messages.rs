@@ -1,7 +1,7 @@
 //! Messages between loops: who is told what and when, what is refused, who is muted; and a person
 //! who ends a turn.
 
-use taskd_model::{Digest, EffectId, Event, Input, LetterKind, Saying, Unsent, Work};
+use taskd_model::{Digest, EffectId, Event, Input, LetterKind, Saying, Spoken, Unsent, Work};
 
 use super::{Play, good, story_from};
 use crate::Rejected;
@@ -99,8 +99,9 @@ fn who_does_not_read_has_a_full_mailbox() {
         assert_eq!(play.alert("a", "api", &format!("n{n}")), None, "{n}");
     }
     assert_eq!(play.waiting("b"), 101, "shares, and the newest alert");
-    let refused =
-        |it: &&taskd_model::Record| matches!(it.event, Event::MessageRefused { why: Unsent::Full });
+    let refused = |it: &&taskd_model::Record| {
+        matches!(it.event, Event::Spoken { word: Spoken::Refused { why: Unsent::Full } })
+    };
     assert_eq!(play.log.iter().filter(refused).count(), 1);
     assert_eq!(play.core.letter_counts().refused, 1);
     assert_eq!(play.core.letters_waiting(), 101);
@@ -169,7 +170,8 @@ fn a_flood_mutes_its_sender() {
     }
     let mutes = |play: &Play| {
         let until = |it: &taskd_model::Record| {
-            if let Event::SenderMuted { until } = it.event { Some(until.0) } else { None }
+            let Event::Spoken { word: Spoken::Muted { until } } = it.event else { return None };
+            Some(until.0)
         };
         play.log.iter().filter_map(until).collect::<Vec<_>>()
     };
@@ -206,7 +208,7 @@ fn mailboxes_are_folded_from_the_log() {
     play.lines("4 start | 5 b to call | 6 b replies read | 7 b tool read");
     assert_eq!((play.waiting("b"), play.told("b")), (0, vec![(text("x"), 0, 1)]));
     let kind = |it: &taskd_model::Record| {
-        let Event::MessageSent { letter } = &it.event else { return None };
+        let Event::Spoken { word: Spoken::Told { letter } } = &it.event else { return None };
         Some(letter.kind.clone())
     };
     let kinds: Vec<_> = play.log.iter().filter_map(kind).collect();

@@ -105,12 +105,9 @@ impl fmt::Display for Event {
             Self::LandingSeen { commit, .. } => write!(f, "seen on its target: {}", commit.short()),
             Self::SyncAsked => f.write_str("asked to land beside the person's changes"),
             Self::Rejected { .. } => f.write_str("rejected"),
-            Self::NoteAdded { now, .. } => {
-                f.write_str(if *now { "told something, now" } else { "told something" })
-            }
-            Self::MessageSent { letter } => write!(f, "told by {}: {}", letter.from, letter.kind),
-            Self::MessageRefused { why } => write!(f, "message refused: {why}"),
-            Self::SenderMuted { until } => write!(f, "muted until {}", until.0),
+            Self::NoteAdded { now: false, .. } => f.write_str("told something"),
+            Self::NoteAdded { now: true, .. } => f.write_str("told something, now"),
+            Self::Spoken { word } => word.fmt(f),
             Self::Rewound { to, iteration, .. } => rewound(f, *to, *iteration),
             Self::QuestionAnswered { effect, n, .. } => write!(f, "{effect} question {n} answered"),
             Self::PauseAsked => f.write_str("asked to pause"),

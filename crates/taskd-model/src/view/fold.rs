@@ -90,9 +90,7 @@ impl View {
             | Event::SyncAsked
             | Event::Rejected { .. }
             | Event::NoteAdded { .. }
-            | Event::MessageSent { .. }
-            | Event::MessageRefused { .. }
-            | Event::SenderMuted { .. }
+            | Event::Spoken { .. }
             | Event::Rewound { .. }
             | Event::QuestionAnswered { .. }
             | Event::PauseAsked
@@ -148,11 +146,8 @@ impl View {
             Event::PauseAsked => it.pausing = true,
             Event::ResumeAsked => (it.pausing, it.alike) = (false, 0),
             Event::StopAsked => it.stopping = true,
-            // What loops tell one another is in the log and in their prompts.
-            Event::MessageSent { .. }
-            | Event::MessageRefused { .. }
-            | Event::SenderMuted { .. } => {}
-            Event::DaemonStarted { .. }
+            Event::Spoken { .. }
+            | Event::DaemonStarted { .. }
             | Event::DaemonStopped
             | Event::WorkParked
             | Event::WorkUnparked

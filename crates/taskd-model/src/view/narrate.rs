@@ -5,8 +5,8 @@
 
 use crate::{
     Arranged, Change, EffectId, Event, GateReport, LandPolicy, LoopId, Observation, Outcome, Owner,
-    PlanId, Purse, QueueEnd, QueueOp, Reason, Record, Seq, Status, Time, Unit, Usage, Verdict,
-    format_duration_ms, format_micros,
+    PlanId, Purse, QueueEnd, QueueOp, Reason, Record, Seq, Spoken, Status, Time, Unit, Usage,
+    Verdict, format_duration_ms, format_micros,
 };
 
 use super::{EffectKind, EffectView, LoopView, QuestionView, View, may_spend, spent_of};
@@ -96,8 +96,7 @@ impl View {
             | Event::SyncAsked
             | Event::Rejected { .. }
             | Event::NoteAdded { .. }
-            | Event::MessageSent { .. }
-            | Event::SenderMuted { .. }
+            | Event::Spoken { .. }
             | Event::Rewound { .. }
             | Event::QuestionAnswered { .. }
             | Event::PauseAsked
@@ -114,9 +113,24 @@ impl View {
             | Event::IterationEnded { .. }
             | Event::DeferralOver
             | Event::Passed { .. }
-            | Event::MessageRefused { .. }
             | Event::ResumeAsked => None,
         }
+    }
+
+    /// What loops say to one another.
+    fn spoken_line(&self, it: &LoopView, word: &Spoken) -> Option<Line> {
+        let line = |text: String| Line::new(&it.name, text);
+        Some(match word {
+            Spoken::Told { letter } => {
+                let from = self.loops.get(&letter.from).map(|it| it.name.as_str());
+                line(format!("told by {}: {}", from.unwrap_or("another loop"), letter.kind))
+            }
+            Spoken::Muted { until } => Line {
+                until: Some(*until),
+                ..line("sends too many messages; they are refused for a while".to_owned())
+            },
+            Spoken::Refused { .. } => return None,
+        })
     }
 
     /// What an agent asks, and how to answer.
@@ -369,20 +383,8 @@ impl View {
             event @ Event::Rewound { .. } => {
                 line(event.to_string()).detail("what came after it is kept: taskd salvage ls")
             }
-            Event::NoteAdded { now: false, .. } => {
-                line("note taken; the next prompt tells it".to_owned())
-            }
-            Event::NoteAdded { now: true, .. } => {
-                line("note taken; its turn ends, the next prompt tells it".to_owned())
-            }
-            Event::MessageSent { letter } => {
-                let from = self.loops.get(&letter.from).map(|it| it.name.as_str());
-                line(format!("told by {}: {}", from.unwrap_or("another loop"), letter.kind))
-            }
-            Event::SenderMuted { until } => Line {
-                until: Some(*until),
-                ..line("sends too many messages; they are refused for a while".to_owned())
-            },
+            Event::NoteAdded { now, .. } => line(noted(*now).to_owned()),
+            Event::Spoken { word } => return self.spoken_line(it, word),
             Event::QuestionAnswered { effect, n, choice } => {
                 let of_it = |it: &&QuestionView| it.effect == *effect && it.n == *n;
                 let answer = it.questions.iter().find(of_it)?.choices.get(usize::from(*choice))?;
@@ -410,7 +412,6 @@ impl View {
             | Event::IterationEnded { .. }
             | Event::DeferralOver
             | Event::Passed { .. }
-            | Event::MessageRefused { .. }
             | Event::ResumeAsked
             | Event::BudgetSet { .. }
             | Event::BudgetWarned { .. }
@@ -521,6 +522,15 @@ impl EffectKind {
             Self::GateCandidate(_) => "gate of the candidate",
             Self::Publish(_) => "landing",
         }
+    }
+}
+
+/// A person told a loop something.
+fn noted(now: bool) -> &'static str {
+    if now {
+        "note taken; its turn ends, the next prompt tells it"
+    } else {
+        "note taken; the next prompt tells it"
     }
 }
 

@@ -1,7 +1,7 @@
 //! What loops of a plan tell one another, and what a person says in the middle of a turn: in whose
 //! requests it is, how often, and after a kill.
 
-use taskd_model::{Code, Status};
+use taskd_model::{Code, Spoken, Status};
 
 use super::*;
 
@@ -38,7 +38,7 @@ fn finish(file: &str) -> String {
 }
 
 fn sent(world: &World) -> Vec<Record> {
-    let is_it = |it: &Record| matches!(it.event, Event::MessageSent { .. });
+    let is_it = |it: &Record| matches!(it.event, Event::Spoken { word: Spoken::Told { .. } });
     world.events().into_iter().filter(is_it).collect()
 }
 
