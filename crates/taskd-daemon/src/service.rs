@@ -272,8 +272,13 @@ impl Taskd for Service {
     }
 
     async fn reload(&self, _: Request<v1::ReloadRequest>) -> Answer<v1::ReloadResponse> {
-        let changed = crate::daemon::reload(self.ctx()).await;
-        answer(changed.map(|changed| v1::ReloadResponse { changed, needs_restart: Vec::new() }))
+        let found = crate::reload::reload(self.ctx()).await;
+        answer(
+            found.map(|it| v1::ReloadResponse {
+                changed: it.changed,
+                needs_restart: it.needs_restart,
+            }),
+        )
     }
 
     async fn shutdown(

@@ -6,6 +6,7 @@
 mod act;
 pub(crate) mod agents;
 mod args;
+mod config;
 mod daemon;
 mod failure;
 mod flakes;
@@ -138,6 +139,7 @@ async fn dispatch(here: &Here, command: Option<Command>) -> Done {
         Command::Agents(AgentsCommand::Show { name }) => agents::show(here, &name).await,
         Command::Agents(AgentsCommand::Test { name }) => agents::test(here, &name).await,
         Command::Types(it) => types::dispatch(here, it).await,
+        Command::Config { command } => config::dispatch(here, command).await,
         Command::Models(ModelsArgs {
             command: Some(ModelsCommand::Reset { names, refusals }),
             ..

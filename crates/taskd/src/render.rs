@@ -7,6 +7,7 @@ pub(crate) mod agents;
 pub(crate) mod blame;
 pub(crate) mod budgets;
 pub(crate) mod checks;
+pub(crate) mod config;
 pub(crate) mod costs;
 pub(crate) mod daemon;
 mod depth;

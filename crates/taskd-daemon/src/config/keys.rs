@@ -19,6 +19,8 @@ pub(crate) struct KeyDoc {
     pub(crate) scope: Scope,
     /// What it means, for people.
     pub(crate) doc: &'static str,
+    /// A daemon that runs goes on with the value it began with.
+    pub(crate) restart: bool,
 }
 
 /// Who may set a key.
@@ -93,11 +95,15 @@ const DOLLAR: u64 = 100 * CENT;
 const PULL_REQUEST: &str = r#"if url=$(gh pr view "$TASKD_PR_BRANCH" --json url --jq .url 2>/dev/null); then gh pr edit "$url" --title "$TASKD_PR_TITLE" --body-file "$TASKD_PR_BODY" >/dev/null && echo "$url"; else gh pr create --head "$TASKD_PR_BRANCH" --base "$TASKD_PR_TARGET" --title "$TASKD_PR_TITLE" --body-file "$TASKD_PR_BODY"; fi"#;
 
 const fn key(key: &'static str, kind: Kind, default: &'static str, doc: &'static str) -> KeyDoc {
-    KeyDoc { key, kind, default: Some(default), scope: Scope::Any, doc }
+    KeyDoc { key, kind, default: Some(default), scope: Scope::Any, doc, restart: false }
 }
 
 const fn unset(key: &'static str, kind: Kind, doc: &'static str) -> KeyDoc {
-    KeyDoc { key, kind, default: None, scope: Scope::Any, doc }
+    KeyDoc { key, kind, default: None, scope: Scope::Any, doc, restart: false }
+}
+
+const fn at_start(key: KeyDoc) -> KeyDoc {
+    KeyDoc { restart: true, ..key }
 }
 
 const fn by(scope: Scope, key: KeyDoc) -> KeyDoc {
@@ -387,7 +393,12 @@ static KEYS: [KeyDoc; 55] = [
     ),
     by(
         Daemon,
-        key("http.listen", Kind::Loopback, "", "Where the web pages are served; empty is nowhere."),
+        at_start(key(
+            "http.listen",
+            Kind::Loopback,
+            "",
+            "Where the web pages are served; empty is nowhere.",
+        )),
     ),
     by(Daemon, key("log.level", Kind::Word(&LEVELS), "info", "What the daemon's log holds.")),
 ];

@@ -1,6 +1,7 @@
 //! What may be typed.
 
 mod amount;
+mod config;
 mod types;
 mod work;
 
@@ -12,6 +13,7 @@ use taskd_model::parse_duration_ms;
 use self::amount::parse_amount;
 pub(crate) use self::{
     amount::Amount,
+    config::{ConfigCommand, FileArgs},
     types::{RenderArgs, TypesCommand},
     work::{HowArgs, Land, PlanArgs, PlanNewArgs, RunArgs, WorkArgs},
 };
@@ -130,6 +132,12 @@ pub(crate) enum Command {
     /// List, show, check, begin and render loop types
     #[command(hide = true, subcommand)]
     Types(TypesCommand),
+    /// Look at configuration and change it; alone it prints what is in effect
+    #[command(hide = true)]
+    Config {
+        #[command(subcommand)]
+        command: Option<ConfigCommand>,
+    },
     /// List models: prices, sizes, and which keys are set; ask providers whether they can be called
     #[command(hide = true)]
     Models(ModelsArgs),
