@@ -135,10 +135,7 @@ impl View {
             Event::GateFlaked { .. } => it.flaked = it.flaked.saturating_add(1),
             Event::Reviewed { .. } => it.rest(at),
             Event::ApprovalAsked => it.asks_to_land(Some(at), at),
-            Event::Approved | Event::SyncAsked => {
-                it.held = None;
-                it.asks_to_land(None, at);
-            }
+            Event::Approved | Event::SyncAsked => it.may_land(at),
             Event::Rejected { note } => it.reject(*note, at),
             Event::NoteAdded { note, .. } => it.note(*note, false, at),
             Event::Rewound { note, .. } => it.rewound(*note, at),
@@ -454,6 +451,12 @@ impl LoopView {
             self.iterations.remove(ITERATION_ROWS);
         }
         self.doing(Doing::Idle, at);
+    }
+
+    /// A person said yes to its landing.
+    fn may_land(&mut self, at: Time) {
+        self.held = None;
+        self.asks_to_land(None, at);
     }
 
     /// It goes on from an earlier state: what is under way is given up, and one more iteration is
