@@ -7,6 +7,7 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use crate::{
+    asked::Pending,
     document::Document,
     messages::{Mailbox, Sender},
     money::Told,
@@ -67,6 +68,8 @@ pub(crate) struct LoopEngine {
     pub(crate) mail: Mailbox,
     /// What it told others lately.
     pub(crate) sender: Sender,
+    /// Questions it has asked people.
+    pub(crate) questions: u32,
     pub(crate) session: Option<String>,
     pub(crate) spent: Usage,
     /// In which units it was said that its budget comes to its end.
@@ -101,7 +104,8 @@ pub(crate) struct LoopEngine {
     pub(crate) document: Option<Document>,
     /// What the gate said yes to.
     pub(crate) passed: Option<PassedWork>,
-    pub(crate) asked: bool,
+    /// The event that asks for a person's word.
+    pub(crate) asked: Option<Seq>,
     pub(crate) approved: bool,
     /// Its agent ended with an error and its gate was asked all the same: a person says whether
     /// it lands.
@@ -188,6 +192,8 @@ pub(crate) enum ToolState {
     Seen,
     /// Its effect is open.
     Running(EffectId),
+    /// It asked a person, and waits.
+    Asked(Pending),
     /// It ended with this result; `None` when it was interrupted.
     Done(Option<Digest>),
 }
@@ -256,6 +262,7 @@ impl LoopEngine {
             notes: Vec::new(),
             mail: Mailbox::default(),
             sender: Sender::default(),
+            questions: 0,
             session: None,
             spent: Usage::default(),
             told: Told::default(),
@@ -275,7 +282,7 @@ impl LoopEngine {
             ending: None,
             document: writes.map(Document::new),
             passed: None,
-            asked: false,
+            asked: None,
             approved: false,
             doubted: false,
             suspicion: None,
@@ -322,6 +329,7 @@ impl LoopEngine {
     /// It has a loop slot: it works, or waits for something that will come by itself.
     pub(crate) fn holds_slot(&self) -> bool {
         let waits_for_person = self.next == Next::Land && self.queued.is_none();
+        let waits_for_person = waits_for_person || self.asking().is_some();
         matches!(self.status, Status::Running | Status::Rebasing) && !waits_for_person
     }
 
@@ -377,7 +385,7 @@ impl LoopEngine {
             match slot.state {
                 ToolState::Done(_) => {}
                 ToolState::Running(_) if slot.call.reads => {}
-                ToolState::Running(_) => return None,
+                ToolState::Running(_) | ToolState::Asked(_) => return None,
                 ToolState::Seen if slot.call.name == FINISH => {}
                 ToolState::Seen if slot.call.reads => return Some((n, &slot.call)),
                 ToolState::Seen => {
@@ -394,7 +402,7 @@ impl LoopEngine {
     pub(crate) fn turn_results(&self) -> Vec<Digest> {
         let result = |slot: &ToolSlot| match slot.state {
             ToolState::Done(result) => result,
-            ToolState::Seen | ToolState::Running(_) => None,
+            ToolState::Seen | ToolState::Running(_) | ToolState::Asked(_) => None,
         };
         self.turn.tools.iter().filter_map(result).collect()
     }
@@ -430,7 +438,8 @@ impl LoopEngine {
     /// Its time passes: it does something, or waits for something of ours.
     pub(crate) fn time_runs(&self) -> bool {
         let active = matches!(self.status, Status::Running | Status::Rebasing);
-        active && self.next != Next::Land && self.call_wanted_at.is_none()
+        let waits = self.call_wanted_at.is_some() || self.asking().is_some();
+        active && self.next != Next::Land && !waits
     }
 
     /// From now on it waits for a call, or no longer does. A wait of more than ten minutes was

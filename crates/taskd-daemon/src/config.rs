@@ -215,6 +215,7 @@ impl Config {
                 silence_max_ms: from.amount("retry.silence"),
                 batch: from.count("land.batch"),
                 max_behind: from.count("work.max_behind"),
+                questions: from.count("limits.questions"),
                 ..Limits::default()
             },
             run: run_limits(from),

@@ -70,6 +70,7 @@ pub(crate) use self::{
     },
     programs::ending,
     reporter::Reporter,
+    tool::answer_doc,
     trouble::{Trouble, chain},
 };
 use crate::{

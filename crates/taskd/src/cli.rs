@@ -15,6 +15,7 @@ mod gc;
 mod help;
 mod here;
 mod history;
+mod inbox;
 mod look;
 mod mcp;
 mod money;
@@ -117,8 +118,9 @@ async fn dispatch(here: &Here, command: Option<Command>) -> Done {
         Command::Flakes(it) => flakes::flakes(here, it).await,
         Command::Verify(it) => verify::verify(here, it).await,
         Command::Steer { id, text, now } => act::steer(here, id, text.join(" "), now).await,
+        Command::Inbox(it) => inbox::inbox(here, it).await,
         Command::Answer { question, answer } => {
-            act::text(here, Verb::Answer, vec![question.to_string()], answer.join(" ")).await
+            act::text(here, Verb::Answer, vec![question], answer.join(" ")).await
         }
         Command::Approve(it) | Command::Land(it) => act::verb(here, Verb::Land, it).await,
         Command::Reject(it) => act::text(here, Verb::Reject, it.ids, it.message).await,

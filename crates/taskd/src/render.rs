@@ -14,6 +14,7 @@ mod depth;
 pub(crate) mod flakes;
 pub(crate) mod gc;
 pub(crate) mod history;
+pub(crate) mod inbox;
 pub(crate) mod json;
 pub(crate) mod lines;
 pub(crate) mod ls;

@@ -58,7 +58,9 @@ impl State {
             Next::Accept | Next::Iterate | Next::Gate | Next::Land => false,
         };
         let works = engine.status == Status::Running && engine.ending.is_none();
-        if !in_turn || !works || engine.rewind.is_some() {
+        // What waits for an answer has nothing under way.
+        let under_way = in_turn && engine.asking().is_none();
+        if !under_way || !works || engine.rewind.is_some() {
             return;
         }
         engine.end_turn_early(since);

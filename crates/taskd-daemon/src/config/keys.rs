@@ -122,7 +122,7 @@ const MONEY: Kind = Kind::Money { min_micros: CENT, max_micros: 100_000 * DOLLAR
 
 use Scope::{Daemon, Tighten};
 
-static KEYS: [KeyDoc; 55] = [
+static KEYS: [KeyDoc; 56] = [
     by(Daemon, key("limits.loops", count(1, 1_000), "50", "Loops at work at once.")),
     by(
         Daemon,
@@ -180,6 +180,7 @@ static KEYS: [KeyDoc; 55] = [
             "Turns of one iteration before the gate is run anyway.",
         ),
     ),
+    by(Daemon, key("limits.questions", count(0, 100), "3", "Questions one loop may ask people.")),
     by(
         Daemon,
         key(

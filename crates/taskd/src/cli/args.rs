@@ -88,17 +88,19 @@ pub(crate) enum Command {
         #[arg(long)]
         now: bool,
     },
-    /// Answer an agent that asks whether it may do something
+    /// List everything that waits for you, and what answers it
+    Inbox(InboxArgs),
+    /// Answer an agent that asks whether it may do something, or a loop that asks anything
     Answer {
-        /// Its number, as `taskd ls` and `taskd show` say
-        question: u64,
-        /// The number of the answer, or its words
+        /// Its number, as `taskd inbox` says: i57, or 57
+        question: String,
+        /// The number of the answer, or words
         #[arg(required = true)]
         answer: Vec<String>,
     },
-    /// Say yes to what asks: lands passed work
+    /// Say yes to what asks: lands passed work; i57 answers that item, if nobody was first
     Approve(VerbArgs),
-    /// Send passed work back, with what is wrong
+    /// Send passed work back, with what is wrong; i57 as with approve
     Reject(RejectArgs),
     /// Bring passed work to its target
     Land(VerbArgs),
@@ -413,6 +415,17 @@ impl Right {
 #[derive(Debug, Args)]
 pub(crate) struct LsArgs {
     /// What is over, too
+    #[arg(short, long)]
+    pub(crate) all: bool,
+    #[command(flatten)]
+    pub(crate) scope: ScopeArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InboxArgs {
+    /// One item, the whole of it: i57
+    pub(crate) id: Option<String>,
+    /// What was answered, too, by whom and from where
     #[arg(short, long)]
     pub(crate) all: bool,
     #[command(flatten)]

@@ -19,8 +19,9 @@ macro_rules! schemas {
 
 const SCHEMAS: &[(&str, &str)] = schemas! {
     "act" "agents" "agents-test" "blame" "budget" "checkpoints" "costs" "daemon" "diff" "doctor"
-    "error" "event" "flakes" "gc" "log" "ls" "models" "models-check" "path" "plan" "project" "prompt"
-    "queue" "receipt" "restore" "rewind" "salvage" "schema" "settings" "show" "submit" "types" "undo" "verify"
+    "error" "event" "flakes" "gc" "inbox" "log" "ls" "models" "models-check" "path" "plan" "project"
+    "prompt" "queue" "receipt" "restore" "rewind" "salvage" "schema" "settings" "show" "submit" "types"
+    "undo" "verify"
     "wait" "why"
 };
 
@@ -47,6 +48,7 @@ const ANSWERS: &[(&str, &[&str])] = &[
     ("logs", &["log"]),
     ("diff", &["diff"]),
     ("steer", &["act"]),
+    ("inbox", &["inbox"]),
     ("answer", &["act"]),
     ("approve", &["act"]),
     ("reject", &["act"]),

@@ -42,7 +42,7 @@ fn busy(world: &mut World, door: &Door) {
 }
 
 fn reading(judge: &mut Judge, world: &World) {
-    let reading: [&[&str]; 46] = [
+    let reading: [&[&str]; 48] = [
         &[],
         &["ls", "-a", "-A"],
         &["show", "p1.ready"],
@@ -50,6 +50,8 @@ fn reading(judge: &mut Judge, world: &World) {
         &["show", "p1"],
         &["plan", "show", "p2"],
         &["plan", "ls"],
+        &["inbox"],
+        &["inbox", "-a", "-A"],
         &["why", "p1.later"],
         &["why", "p2.m"],
         &["logs", "p1.ready"],
