@@ -7,11 +7,7 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use crate::{
-    asked::Pending,
-    document::Document,
-    messages::{Mailbox, Sender},
-    money::Told,
-    queue::OnHold,
+    asked::Pending, document::Document, messages::Talk, money::Told, queue::OnHold,
     relay::WantedRelay,
 };
 use serde::{Deserialize, Serialize};
@@ -64,10 +60,8 @@ pub(crate) struct LoopEngine {
     /// How often in a row its iterations ended the same way.
     pub(crate) streak: Option<Streak>,
     pub(crate) notes: Vec<Digest>,
-    /// What other loops told it.
-    pub(crate) mail: Mailbox,
-    /// What it told others lately.
-    pub(crate) sender: Sender,
+    /// What it and other loops say to one another.
+    pub(crate) talk: Talk,
     /// Questions it has asked people.
     pub(crate) questions: u32,
     pub(crate) session: Option<String>,
@@ -260,8 +254,7 @@ impl LoopEngine {
             history: Vec::new(),
             streak: None,
             notes: Vec::new(),
-            mail: Mailbox::default(),
-            sender: Sender::default(),
+            talk: Talk::default(),
             questions: 0,
             session: None,
             spent: Usage::default(),

@@ -37,6 +37,15 @@ const WINDOW_MS: u64 = 10_000;
 const MUTE_MS: u64 = 30_000;
 const MUTE_MAX_MS: u64 = 10 * 60_000;
 
+/// What a loop and others say to one another.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Talk {
+    /// What others told it.
+    pub(crate) mail: Mailbox,
+    /// What it told others lately.
+    pub(crate) sender: Sender,
+}
+
 /// What other loops told a loop.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Mailbox {
@@ -209,10 +218,10 @@ impl Coordinator {
         }
         let (receivers, kind) = self.receivers(from, saying)?;
         let engine = &self.state().loops()[&from];
-        if let Some(until) = engine.sender.is_muted(now) {
+        if let Some(until) = engine.talk.sender.is_muted(now) {
             return Err(Rejected::Muted { seconds: until.ms_since(now).div_ceil(1_000) });
         }
-        if engine.sender.sends_too_often(now) {
+        if engine.talk.sender.sends_too_often(now) {
             self.refuse(now, from, Unsent::TooOften, Rejected::TooManyMessages);
             return Ok(());
         }
@@ -220,7 +229,7 @@ impl Coordinator {
         let (text, bytes) = (*text, *bytes);
         let letter = Letter { from, kind, text, bytes, index };
         for id in receivers {
-            let mail = &self.state().loops()[&id].mail;
+            let mail = &self.state().loops()[&id].talk.mail;
             if mail.has(&letter) {
                 continue;
             }
@@ -280,7 +289,7 @@ impl Coordinator {
         let note =
             |core: &mut Self, word| core.emit(now, Actor::Core, Some(from), Event::Spoken { word });
         note(self, Spoken::Refused { why });
-        if let Some(until) = self.state().loops()[&from].sender.must_be_muted(now) {
+        if let Some(until) = self.state().loops()[&from].talk.sender.must_be_muted(now) {
             note(self, Spoken::Muted { until });
         }
         self.refuse_and_write(refused);
@@ -295,13 +304,13 @@ impl Coordinator {
     /// Messages that wait to be told, of all loops.
     #[must_use]
     pub fn letters_waiting(&self) -> usize {
-        self.state().loops().values().map(|it| it.mail.waiting()).sum()
+        self.state().loops().values().map(|it| it.talk.mail.waiting()).sum()
     }
 
     /// Senders that are muted now.
     #[must_use]
     pub fn muted_senders(&self, now: Time) -> usize {
-        let muted = |it: &&LoopEngine| !it.is_over() && it.sender.is_muted(now).is_some();
+        let muted = |it: &&LoopEngine| !it.is_over() && it.talk.sender.is_muted(now).is_some();
         self.state().loops().values().filter(muted).count()
     }
 }

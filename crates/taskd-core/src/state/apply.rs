@@ -183,8 +183,7 @@ impl State {
             Event::QuestionAnswered { effect, n, result, .. } => {
                 self.answered(id, (*effect, *n), *result, since);
             }
-            Event::NoteAdded { note, now } => self.note(id, (*note, *now), since),
-            Event::Spoken { word } => self.spoken(id, word),
+            event @ (Event::NoteAdded { .. } | Event::Spoken { .. }) => self.said(id, event, since),
             Event::Rewound { to, base, note, .. } => self.rewind(id, (*to, *base), *note, since),
             Event::PauseAsked => self.engine_mut(id).pause = true,
             Event::ResumeAsked => self.resume(id),
@@ -471,7 +470,7 @@ impl State {
 
     fn loop_over(&mut self, id: LoopId, status: Status) {
         // Nobody reads that any more.
-        self.engine_mut(id).mail = Mailbox::default();
+        self.engine_mut(id).talk.mail = Mailbox::default();
         let plan = self.plan_mut(id.plan());
         plan.open_loops -= 1;
         let mut reset = false;
@@ -617,7 +616,7 @@ impl LoopEngine {
         self.iteration = n;
         self.turns.clear();
         self.turn = Turn::default();
-        self.mail.begin();
+        self.talk.mail.begin();
         self.sends = 0;
         self.refused_as_too_large = false;
         self.set_next(Next::Compose, since);
@@ -661,7 +660,7 @@ impl LoopEngine {
             Work::Tool { index, .. } => {
                 self.turn.tools[usize::from(*index)].state = ToolState::Running(id);
             }
-            Work::Compose => self.mail.tell(self.turns.len()),
+            Work::Compose => self.talk.mail.tell(self.turns.len()),
             Work::CheckBase { .. }
             | Work::Prepare { .. }
             | Work::AcceptBefore

@@ -1,8 +1,6 @@
 //! What messages, and a person who steps in, do to the state.
 
-use taskd_model::{
-    Digest, EffectId, Letter, LetterCounts, LoopId, Seq, Spoken, Status, Time, Work,
-};
+use taskd_model::{EffectId, Event, Letter, LetterCounts, LoopId, Seq, Spoken, Status, Time, Work};
 
 use super::State;
 use crate::engine::{LoopEngine, Next, ToolState};
@@ -13,27 +11,31 @@ impl State {
         self.letters
     }
 
-    /// Loops of a plan speak to one another.
-    pub(super) fn spoken(&mut self, id: LoopId, word: &Spoken) {
+    /// A person, or another loop of its plan, says something to a loop.
+    pub(super) fn said(&mut self, id: LoopId, event: &Event, since: (Time, Seq)) {
+        if let Event::NoteAdded { note, now } = event {
+            self.engine_mut(id).add_note(*note);
+            if *now {
+                self.interrupt(id, since);
+            }
+        }
+        if let Event::Spoken { word } = event {
+            self.spoken(id, word);
+        }
+    }
+
+    fn spoken(&mut self, id: LoopId, word: &Spoken) {
         let now = self.now;
         match word {
             Spoken::Told { letter } => self.deliver(id, letter),
             Spoken::Refused { .. } => {
                 self.letters.refused += 1;
-                self.engine_mut(id).sender.was_refused(now);
+                self.engine_mut(id).talk.sender.was_refused(now);
             }
             Spoken::Muted { until } => {
                 self.letters.mutes += 1;
-                self.engine_mut(id).sender.mute(*until);
+                self.engine_mut(id).talk.sender.mute(*until);
             }
-        }
-    }
-
-    /// A person tells a loop something; the turn under way ends for it if `now`.
-    pub(super) fn note(&mut self, id: LoopId, (note, now): (Digest, bool), since: (Time, Seq)) {
-        self.engine_mut(id).add_note(note);
-        if now {
-            self.interrupt(id, since);
         }
     }
 
@@ -44,9 +46,9 @@ impl State {
         let sender = self.engine_mut(letter.from);
         // What goes to many was sent once.
         if sender.turn.sent.insert(letter.index) {
-            sender.sender.sent(now);
+            sender.talk.sender.sent(now);
         }
-        self.engine_mut(id).mail.take(letter.clone());
+        self.engine_mut(id).talk.mail.take(letter.clone());
     }
 
     /// A person steps in: the turn under way ends, and the next request tells what they said. At

@@ -52,12 +52,12 @@ impl Play {
 
     /// What `name` is told of: text, earlier ones it stands for, after how many turns.
     fn told(&self, name: &str) -> Vec<(Digest, u32, u32)> {
-        let mail = &self.core.state().loops()[&self.id(name)].mail;
+        let mail = &self.core.state().loops()[&self.id(name)].talk.mail;
         mail.told().iter().map(|it| (it.letter.text, it.merged, it.after)).collect()
     }
 
     fn waiting(&self, name: &str) -> usize {
-        self.core.state().loops()[&self.id(name)].mail.waiting()
+        self.core.state().loops()[&self.id(name)].talk.mail.waiting()
     }
 }
 

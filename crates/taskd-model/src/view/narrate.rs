@@ -122,9 +122,13 @@ impl View {
         }
     }
 
-    /// What loops say to one another.
-    fn spoken_line(&self, it: &LoopView, word: &Spoken) -> Option<Line> {
+    /// What a person or another loop says.
+    fn said_line(&self, it: &LoopView, event: &Event) -> Option<Line> {
         let line = |text: String| Line::new(&it.name, text);
+        if let Event::NoteAdded { now, .. } = event {
+            return Some(line(noted(*now).to_owned()));
+        }
+        let Event::Spoken { word } = event else { return None };
         Some(match word {
             Spoken::Told { letter } => {
                 let from = self.loops.get(&letter.from).map(|it| it.name.as_str());
@@ -389,8 +393,7 @@ impl View {
             event @ Event::Rewound { .. } => {
                 line(event.to_string()).detail("what came after it is kept: taskd salvage ls")
             }
-            Event::NoteAdded { now, .. } => line(noted(*now).to_owned()),
-            Event::Spoken { word } => return self.spoken_line(it, word),
+            Event::NoteAdded { .. } | Event::Spoken { .. } => return self.said_line(it, event),
             Event::QuestionAnswered { effect, n, choice, said, .. } => {
                 let of_it = |it: &&QuestionView| it.effect == *effect && it.n == *n;
                 let mut asked = it.questions.iter().find(of_it)?.clone();
