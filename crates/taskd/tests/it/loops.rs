@@ -5,6 +5,7 @@ mod admission;
 mod files;
 mod fleet;
 mod layers;
+mod messages;
 mod money;
 mod outcomes;
 mod progress;
