@@ -158,6 +158,14 @@ pub enum Rejected {
         /// What people call it.
         name: String,
     },
+    /// Only what did not get there is tried again.
+    #[error("{name} is {status}, so there is nothing to try again; taskd rewind sends work back")]
+    NothingToRetry {
+        /// What people call it.
+        name: String,
+        /// Its status.
+        status: Status,
+    },
     /// Only what is on its target can be taken off it.
     #[error(
         "{name} has not landed, so there is nothing to undo; taskd stop or taskd rewind ends or takes back its work"
@@ -215,6 +223,7 @@ impl Rejected {
             | Self::HasItsTurn { .. }
             | Self::OtherQueue { .. } => Code::NotWaiting,
             Self::NothingToRewind { .. } => Code::NothingToRewind,
+            Self::NothingToRetry { .. } => Code::NothingToRetry,
             Self::NotLanded { .. } => Code::NotLanded,
             Self::NothingToUndo { .. } | Self::IsUndone { .. } => Code::NothingToUndo,
             Self::ProjectBusy(_) => Code::ProjectBusy,
@@ -253,6 +262,7 @@ impl Coordinator {
                 self.alive(&[*id])?;
                 self.emit(now, actor, Some(*id), Event::NoteAdded { note: *note });
             }
+            Command::Retry { id, .. } => self.retry(now, actor, *id, command)?,
             Command::Rewind { id, .. } => self.rewind(now, actor, *id, command)?,
             Command::Undo { id, tip } => self.undo(now, actor, *id, tip)?,
             Command::Answer { question, choice } => self.answer(now, actor, *question, *choice)?,

@@ -204,6 +204,7 @@ impl Coordinator {
             | Event::Rejected { .. }
             | Event::NoteAdded { .. }
             | Event::Rewound { .. }
+            | Event::Retried { .. }
             | Event::QuestionAnswered { .. }
             | Event::PauseAsked
             | Event::ResumeAsked

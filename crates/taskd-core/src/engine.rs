@@ -37,6 +37,8 @@ pub(crate) struct LoopEngine {
     pub(crate) prepare: Option<PrepareMode>,
     /// A person sent it back to this state of its work; its files become that first.
     pub(crate) rewind: Option<Rewind>,
+    /// Its next iteration begins with the gate.
+    pub(crate) gate_first: bool,
     /// Its open effects, also those that are ending.
     pub(crate) open: BTreeSet<EffectId>,
     pub(crate) turn: Turn,
@@ -229,6 +231,7 @@ impl LoopEngine {
             since,
             prepare: Some(PrepareMode::Fresh),
             rewind: None,
+            gate_first: false,
             open: BTreeSet::new(),
             turn: Turn::default(),
             turns: Vec::new(),

@@ -13,6 +13,7 @@ mod lost;
 mod money;
 mod progress;
 mod relay;
+mod retry;
 mod room;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};

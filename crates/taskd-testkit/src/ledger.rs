@@ -3,6 +3,7 @@
 mod documents;
 mod progress;
 mod queue;
+mod retry;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -51,6 +52,8 @@ pub(crate) struct LoopRow {
     undone: bool,
     /// It was sent back to this state, which stood on that base, and is not there yet.
     rewinding: Option<(Oid, Oid)>,
+    /// A person wants it tried again, and it is not back yet.
+    again: bool,
     /// Requests in a row that were larger than the provider takes, and the most tokens since.
     too_large: u32,
     most_tokens: u64,
@@ -117,7 +120,7 @@ pub(crate) struct Ledger {
 impl Ledger {
     /// Folds one record, and says what is wrong with it.
     pub(crate) fn apply(&mut self, record: &Record, tally: &mut Tally) -> Result<(), String> {
-        let resumed = matches!(record.event, Event::ResumeAsked);
+        let resumed = matches!(record.event, Event::ResumeAsked | Event::Retried { .. });
         self.at(record.seq, record.at)?;
         match (&record.event, record.loop_id) {
             (Event::DaemonStarted { .. }, _) => self.place_lost(tally),
@@ -430,7 +433,8 @@ impl Ledger {
         let last = self.last;
         let busy = self.may_begin(id, event)?;
         let row = self.loops.get_mut(&id).ok_or_else(|| format!("{id} is not known"))?;
-        check(!row.status.is_over(), || format!("{id} is over, and {event}"))?;
+        let again = row.again || matches!(event, Event::Retried { .. });
+        check(!row.status.is_over() || again, || format!("{id} is over, and {event}"))?;
         match event {
             Event::StatusChanged { from, to, reason } => {
                 check(row.status == *from, || format!("{id} is {}", row.status))?;
@@ -442,10 +446,13 @@ impl Ledger {
                 check(!broke || *to == Status::Blocked, || format!("{id} is {to} for money"))?;
                 tally.penniless += u64::from(broke);
                 check(!to.is_over() || !busy, || format!("{id} is {to} and still works"))?;
-                (row.status, row.reason) = (*to, Some(reason.clone()));
+                (row.status, row.reason, row.again) = (*to, Some(reason.clone()), false);
                 count(tally, *to, reason);
                 if *to == Status::Complete {
                     row.may_be_complete(id)?;
+                }
+                if from.is_over() {
+                    self.is_back(id);
                 }
             }
             Event::IterationStarted { n } => {
@@ -492,6 +499,7 @@ impl Ledger {
             Event::Rejected { .. } => row.was_rejected(tally),
             Event::Rewound { to, base, .. } => row.sent_to((*to, *base), tally)?,
             Event::NoteAdded { .. } => row.progress.begins_anew(),
+            Event::Retried { to, limits, .. } => self.retried(id, *to, limits, tally),
             Event::ResumeAsked => row.resumed(tally),
             Event::Deferred { .. } => row.deferred = true,
             Event::DeferralOver => row.deferred = false,
@@ -546,6 +554,7 @@ impl LoopRow {
             undone: false,
             named: false,
             rewinding: None,
+            again: false,
             too_large: 0,
             most_tokens: u64::MAX,
             progress: Progress::default(),

@@ -141,6 +141,7 @@ impl State {
             | Event::Rejected { .. }
             | Event::NoteAdded { .. }
             | Event::Rewound { .. }
+            | Event::Retried { .. }
             | Event::QuestionAnswered { .. }
             | Event::PauseAsked
             | Event::ResumeAsked
@@ -186,6 +187,7 @@ impl State {
             Event::QuestionAnswered { effect, n, .. } => self.answered(*effect, *n),
             Event::NoteAdded { note } => self.engine_mut(id).add_note(*note),
             Event::Rewound { to, base, note, .. } => self.rewind(id, (*to, *base), *note, since),
+            event @ Event::Retried { .. } => self.retry(id, event, since),
             Event::PauseAsked => self.engine_mut(id).pause = true,
             Event::ResumeAsked => self.resume(id),
             Event::BudgetSet { of, micros } => self.set_budget(*of, Unit::Micros, *micros),
@@ -458,6 +460,10 @@ impl State {
         assert_eq!(engine.status, from, "{id}: the log says otherwise");
         engine.status.check(to).expect("checked before it was emitted");
         engine.status = to;
+        if from.is_over() {
+            self.loop_is_back(id);
+        }
+        let engine = self.engine_mut(id);
         match to {
             Status::Running if engine.started_at.is_none() => {
                 engine.started_at = Some(since.0);
@@ -622,7 +628,8 @@ impl LoopEngine {
         self.turn = Turn::default();
         self.sends = 0;
         self.refused_as_too_large = false;
-        self.set_next(Next::Compose, since);
+        let gate = std::mem::take(&mut self.gate_first);
+        self.set_next(if gate { Next::Gate } else { Next::Compose }, since);
     }
 
     /// Another model works from here on; an iteration that was under way counts for nothing.

@@ -91,6 +91,7 @@ impl View {
             | Event::Rejected { .. }
             | Event::NoteAdded { .. }
             | Event::Rewound { .. }
+            | Event::Retried { .. }
             | Event::QuestionAnswered { .. }
             | Event::PauseAsked
             | Event::ResumeAsked
@@ -141,6 +142,7 @@ impl View {
             Event::Rejected { note } => it.reject(*note, at),
             Event::NoteAdded { note } => it.note(*note, false, at),
             Event::Rewound { note, .. } => it.rewound(*note, at),
+            Event::Retried { limits, note, .. } => it.retried(limits, *note, at),
             Event::QuestionAnswered { effect, n, choice } => it.answered(*effect, *n, *choice, at),
             Event::PauseAsked => it.pausing = true,
             Event::ResumeAsked => (it.pausing, it.alike) = (false, 0),
@@ -301,6 +303,9 @@ impl View {
         self.totals.moved(Some(from), to);
         if let Some(plan) = self.plans.get_mut(&id.plan()) {
             plan.totals.moved(Some(from), to);
+            if from.is_over() && plan.state == PlanState::Ended {
+                (plan.state, plan.ended_at) = (PlanState::Checking, None);
+            }
         }
     }
 }
@@ -456,7 +461,7 @@ impl LoopView {
 
     /// It goes on from an earlier state: what is under way is given up, and one more iteration is
     /// its if it has used all of them.
-    fn rewound(&mut self, note: Digest, at: Time) {
+    pub(super) fn rewound(&mut self, note: Digest, at: Time) {
         self.note(note, false, at);
         self.send_back();
         self.trouble = None;

@@ -97,6 +97,7 @@ impl View {
             | Event::Rejected { .. }
             | Event::NoteAdded { .. }
             | Event::Rewound { .. }
+            | Event::Retried { .. }
             | Event::QuestionAnswered { .. }
             | Event::PauseAsked
             | Event::StopAsked) => self.loop_line(self.loops.get(&record.loop_id?)?, event),
@@ -366,6 +367,7 @@ impl View {
             event @ Event::Rewound { .. } => {
                 line(event.to_string()).detail("what came after it is kept: taskd salvage ls")
             }
+            event @ Event::Retried { .. } => line(event.to_string()).detail("with fresh limits"),
             Event::NoteAdded { .. } => line("note taken; the next prompt tells it".to_owned()),
             Event::QuestionAnswered { effect, n, choice } => {
                 let of_it = |it: &&QuestionView| it.effect == *effect && it.n == *n;
