@@ -2,7 +2,7 @@
 
 use taskd_api::{ApiError, codes, v1};
 use taskd_core::{BucketRow, BucketState, Rejected};
-use taskd_model::{Actor, Command, Input, LoopId, LoopView, PlanId, Status, Target, View};
+use taskd_model::{Actor, Command, Input, LoopId, LoopView, PlanId, Reason, Status, Target, View};
 
 use super::{Service, in_scope, internal, queue::is_of, unresolved};
 use crate::problem;
@@ -32,6 +32,7 @@ impl Service {
             v1::Verb::Move => self.move_queue(actor, &request).await,
             v1::Verb::Sync => self.sync(actor, &request).await,
             v1::Verb::Branch => self.branch(&request).await,
+            v1::Verb::Retry => self.retry(actor, request).await,
             v1::Verb::Pause
             | v1::Verb::Resume
             | v1::Verb::Stop
@@ -131,6 +132,7 @@ impl Service {
             | v1::Verb::Move
             | v1::Verb::Sync
             | v1::Verb::Branch
+            | v1::Verb::Retry
             | v1::Verb::Answer => Vec::new(),
         })
     }
@@ -138,7 +140,7 @@ impl Service {
     /// The loops a request means: as typed, what it is called, which one. A plan stands for those
     /// of its loops the verb can do something to; a loop named by itself is taken as it is, so that
     /// the core says why it refuses.
-    fn pick(
+    pub(super) fn pick(
         &self,
         verb: v1::Verb,
         request: &v1::ActRequest,
@@ -287,6 +289,10 @@ fn applies(verb: v1::Verb, it: &LoopView) -> bool {
         | v1::Verb::Sync
         | v1::Verb::Branch
         | v1::Verb::Answer => false,
+        v1::Verb::Retry => {
+            let ended = matches!(it.status, Status::Blocked | Status::Failed | Status::Stopped);
+            ended && it.landed.is_none() && it.reason != Some(Reason::NeedFailed)
+        }
     }
 }
 
@@ -310,6 +316,7 @@ fn promise(verb: v1::Verb) -> &'static str {
         | v1::Verb::Move
         | v1::Verb::Sync
         | v1::Verb::Branch
+        | v1::Verb::Retry
         | v1::Verb::Answer => done_word(verb),
     }
 }
@@ -325,6 +332,7 @@ fn done_word(verb: v1::Verb) -> &'static str {
         v1::Verb::Hold => "held",
         v1::Verb::Release => "released",
         v1::Verb::Move => "moved",
+        v1::Verb::Retry => "tried again",
         v1::Verb::Unspecified
         | v1::Verb::Park
         | v1::Verb::Unpark

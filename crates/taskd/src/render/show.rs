@@ -321,13 +321,14 @@ fn remarks(it: &LoopView, more: &v1::ShowResponse, scene: &Scene) -> Vec<String>
 fn next(it: &LoopView, more: &v1::ShowResponse) -> String {
     let name = &it.name;
     let verbs = match (it.group(), it.status) {
-        (Group::NeedsYou, Status::Blocked) => "why | steer \"...\" | resume | stop",
+        (Group::NeedsYou, Status::Blocked) => "why | steer \"...\" | resume | retry | stop",
         (Group::NeedsYou, _) if it.writes => "diff | approve | reject -m \"...\" | stop",
         (Group::NeedsYou, _) => "diff | land | reject -m \"...\" | stop",
         (Group::Working, _) => "logs -f | diff | steer \"...\" | pause | stop",
         (Group::Waiting, Status::Paused) => "resume | stop",
         (Group::Waiting, _) => "why | pause | stop",
         (Group::Done, _) if it.landed.is_some() && it.undone.is_none() => "logs | diff | undo",
+        (Group::Done, Status::Failed | Status::Stopped) => "logs | diff | retry | branch",
         (Group::Done, _) => "logs | diff",
     };
     let mut text = format!("next:  taskd {verbs}   {name}");
