@@ -460,8 +460,7 @@ impl Ledger {
                 check(next && !row.iteration_open, || {
                     format!("{id} counts {n} after {}", row.iteration)
                 })?;
-                row.progress.may_go_on(&row.head.limits)?;
-                row.begins(*n);
+                row.begins(*n)?;
             }
             Event::ModelChanged { from, to, gives_up, .. } => {
                 check(row.model == *from, || format!("{id} calls {}, not {from}", row.model))?;
@@ -602,10 +601,12 @@ impl LoopRow {
         Ok(())
     }
 
-    fn begins(&mut self, n: u32) {
+    fn begins(&mut self, n: u32) -> Result<(), String> {
+        self.progress.may_go_on(&self.head.limits)?;
         (self.iteration, self.iteration_open, self.too_large) = (n, true, 0);
         (self.passed, self.approved, self.held) = (false, false, false);
         self.suspect = false;
+        Ok(())
     }
 
     /// A person let it go on.

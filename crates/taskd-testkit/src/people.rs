@@ -134,8 +134,8 @@ impl World {
                 tokens: self.tokens(600_000) * means,
                 restarts: self.rng.small(0, 4) * self.scale.means,
                 conflict,
-                same_failure: if at % 4 == 0 { 2 } else { 0 },
-                turns: if at % 5 == 0 { 2 } else { 0 },
+                same_failure: if at.is_multiple_of(4) { 2 } else { 0 },
+                turns: if at.is_multiple_of(5) { 2 } else { 0 },
             },
         }
     }
