@@ -3,16 +3,9 @@
 //!
 //! It stays the same loop, so whoever needs it need not be told of another.
 
-use taskd_model::{
-    Actor, Command, Event, Limit, LoopId, LoopLimits, Reason, Status, Time,
-};
+use taskd_model::{Actor, Command, Event, Limit, LoopId, LoopLimits, Reason, Status, Time};
 
-use crate::{
-    Coordinator, Rejected,
-    engine::LoopEngine,
-    money,
-    plan::Reach,
-};
+use crate::{Coordinator, Rejected, engine::LoopEngine, money, plan::Reach};
 
 impl Coordinator {
     /// A person wants a loop tried again. Whoever could not begin without it waits for it again.
@@ -68,7 +61,8 @@ impl Coordinator {
     fn blocked_by(&self, id: LoopId) -> Vec<LoopEngine> {
         let plan = self.state().plan(id.plan());
         let dependents = plan.spec(id).dependents.iter();
-        let loops = dependents.map(|it| &self.state().loops()[&plan.specs[usize::from(*it)].latest]);
+        let loops =
+            dependents.map(|it| &self.state().loops()[&plan.specs[usize::from(*it)].latest]);
         let waits = |it: &&LoopEngine| {
             it.status == Status::Blocked
                 && it.reason == Some(Reason::NeedFailed)

@@ -10,9 +10,9 @@ mod words;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Change, CircuitChange, Digest, Disk, EffectId, Evidence, Limit, Limits, LoopId, LoopLimits, Observation,
-    Oid, Outcome, Owner, PlanId, ProjectId, Purse, QueueOp, Reason, Seq, SpecId, Status, Streak,
-    Suspicion, Time, Verdict, Work,
+    Change, CircuitChange, Digest, Disk, EffectId, Evidence, Limit, Limits, LoopId, LoopLimits,
+    Observation, Oid, Outcome, Owner, PlanId, ProjectId, Purse, QueueOp, Reason, Seq, SpecId,
+    Status, Streak, Suspicion, Time, Verdict, Work,
 };
 
 pub use self::heads::{

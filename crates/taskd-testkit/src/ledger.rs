@@ -430,30 +430,13 @@ impl Ledger {
     }
 
     fn of_loop(&mut self, id: LoopId, event: &Event, tally: &mut Tally) -> Result<(), String> {
-        let last = self.last;
         let busy = self.may_begin(id, event)?;
         let row = self.loops.get_mut(&id).ok_or_else(|| format!("{id} is not known"))?;
         let again = row.again || matches!(event, Event::Retried { .. });
         check(!row.status.is_over() || again, || format!("{id} is over, and {event}"))?;
         match event {
             Event::StatusChanged { from, to, reason } => {
-                check(row.status == *from, || format!("{id} is {}", row.status))?;
-                from.check(*to).map_err(|error| error.to_string())?;
-                let asleep = matches!(from, Status::Paused | Status::Blocked) && !to.is_over();
-                let asked = last == Some((Some(id), true));
-                check(!asleep || asked, || format!("{id} wakes by itself"))?;
-                let broke = matches!(reason, Reason::Limit(Limit::Budget | Limit::PlanBudget));
-                check(!broke || *to == Status::Blocked, || format!("{id} is {to} for money"))?;
-                tally.penniless += u64::from(broke);
-                check(!to.is_over() || !busy, || format!("{id} is {to} and still works"))?;
-                (row.status, row.reason, row.again) = (*to, Some(reason.clone()), false);
-                count(tally, *to, reason);
-                if *to == Status::Complete {
-                    row.may_be_complete(id)?;
-                }
-                if from.is_over() {
-                    self.is_back(id);
-                }
+                self.status_changed(id, (*from, *to, reason), busy, tally)?;
             }
             Event::IterationStarted { n } => {
                 let next = *n == row.iteration + 1 && *n <= row.head.limits.iterations;
@@ -623,22 +606,6 @@ impl LoopRow {
 
     pub(crate) fn is_native(&self) -> bool {
         matches!(self.head.worker, Worker::Model(_))
-    }
-}
-
-fn count(tally: &mut Tally, to: Status, reason: &Reason) {
-    match (to, reason) {
-        (Status::Blocked, Reason::NeedFailed) => tally.needs_failed += 1,
-        (Status::Blocked, Reason::Stuck(why)) if why.contains(" a day; ") => tally.too_much += 1,
-        (Status::Blocked, Reason::NoProgress(_)) => tally.no_progress += 1,
-        (Status::Blocked, _) => tally.blocked += 1,
-        (Status::Paused, _) => tally.paused += 1,
-        (Status::Stopped, _) => tally.stopped += 1,
-        (Status::Failed, Reason::Internal(_)) => tally.internal += 1,
-        (Status::Failed, _) => tally.limits += 1,
-        (Status::Complete, Reason::AlreadyThere) => tally.already_there += 1,
-        (Status::Complete, _) => tally.complete += 1,
-        _ => {}
     }
 }
 

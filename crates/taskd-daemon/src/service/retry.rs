@@ -2,9 +2,11 @@
 //! was tried.
 
 use taskd_api::{ApiError, codes, v1};
-use taskd_model::{Actor, Command, IterationRow, LoopId, LoopView, Oid, Verdict, format_duration_ms};
+use taskd_model::{
+    Actor, Command, IterationRow, LoopId, LoopView, Oid, Verdict, format_duration_ms,
+};
 
-use super::{Service, act::refused, blocking, internal};
+use super::{Service, blocking, internal};
 
 /// Most bytes of what the next prompt is told: about 800 tokens.
 const MAX_TOLD_BYTES: usize = 3_200;
@@ -50,12 +52,12 @@ impl Service {
                 let note = self.ctx().store.queue_blob(told.into_bytes());
                 let note = note.map_err(|it| internal(&it))?;
                 let command = Command::Retry { id, to: from.to, gate: from.gate, note, tip };
-                let reply = self.command(actor, command).await;
-                response.seq = reply?;
+                response.seq = self.command(actor, command).await?;
             }
-            let message = match request.dry_run {
-                true => format!("would be tried again {}", from.words),
-                false => format!("tried again {}, with fresh limits", from.words),
+            let message = if request.dry_run {
+                format!("would be tried again {}", from.words)
+            } else {
+                format!("tried again {}, with fresh limits", from.words)
             };
             response.results.push(v1::ActResult {
                 id: asked,

@@ -4,7 +4,7 @@
 
 use crate::{
     AgentRun, Change, Digest, Event, Evidence, LoopId, Oid, PlanHead, PlanId, Reason, Record, Seq,
-    SpecHead, SpecId, Status, Suspicion, Time, Unit, Usage, Verdict, Worker,
+    SpecHead, SpecId, Status, Streak, Suspicion, Time, Unit, Usage, Verdict, Worker,
 };
 
 use super::{
@@ -116,8 +116,7 @@ impl View {
                 it.change_model(from, to, *gives_up, at);
             }
             Event::IterationEnded { n, verdict, summary, log, change, streak } => {
-                it.alike = streak.map_or(0, |it| it.times);
-                it.end_iteration(*n, (*verdict, summary, *log, *change), at);
+                it.end_iteration(*n, (*verdict, summary, *log, *change), *streak, at);
             }
             // A call of an agent rests; the agent works.
             Event::Deferred { .. } | Event::DeferralOver if matches!(it.doing, Doing::Agent(_)) => {
@@ -487,8 +486,10 @@ impl LoopView {
         &mut self,
         n: u32,
         (verdict, summary, log, change): (Verdict, &str, Option<Digest>, Change),
+        streak: Option<Streak>,
         at: Time,
     ) {
+        self.alike = streak.map_or(0, |it| it.times);
         self.change = change;
         let Some(row) = self.iterations.last_mut().filter(|row| row.n == n) else { return };
         row.verdict = Some(verdict);

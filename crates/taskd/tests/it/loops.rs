@@ -10,6 +10,7 @@ mod progress;
 mod prompts;
 mod recovery;
 mod refusals;
+mod retry;
 mod stopping;
 mod types;
 
