@@ -8,7 +8,7 @@ mod retry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use taskd_model::{
-    Arranged, CallWanted, CircuitChange, Digest, EffectId, Event, Failure, Limit, Limits, LoopId,
+    Arranged, CallWanted, CircuitChange, Digest, EffectId, Event, Failure, Limits, LoopId,
     MAX_EVENT_BYTES, Observation, Oid, Outcome, Owner, PlanHead, PlanId, PrepareMode, ProjectId,
     Purse, QueueOp, Reason, Record, Relay, Room, Seq, SpecHead, Status, Time, Usage, Work, Worker,
 };
