@@ -67,14 +67,21 @@ impl Service {
         if picked.is_empty() && !request.all {
             return Err(ApiError::new(codes::INVALID, "no loop or plan was named").hint("taskd ls"));
         }
+        let writes: Vec<LoopId> = {
+            let view = self.ctx().hub.view();
+            let ids = picked.iter().map(|it| it.2);
+            ids.filter(|it| view.loops.get(it).is_some_and(|it| it.writes)).collect()
+        };
         let results = |done: bool| {
-            let message = if done { promise(verb) } else { "would change" };
-            let row = |it: &(String, String, LoopId)| v1::ActResult {
-                id: it.0.clone(),
-                name: it.1.clone(),
-                done,
-                message: message.to_owned(),
-                error: None,
+            let row = |it: &(String, String, LoopId)| {
+                let document = verb == v1::Verb::Land && writes.contains(&it.2);
+                let message = match done {
+                    true if document => "will be taken apart: what it names is worked on",
+                    true => promise(verb),
+                    false => "would change",
+                };
+                let (id, name) = (it.0.clone(), it.1.clone());
+                v1::ActResult { id, name, done, message: message.to_owned(), error: None }
             };
             picked.iter().map(row).collect()
         };

@@ -4,9 +4,9 @@
 //! when it began to look.
 
 use crate::{
-    Arranged, Change, EffectId, Event, GateReport, LandPolicy, LoopId, Observation, Outcome, Owner,
-    PlanId, Purse, QueueEnd, QueueOp, Reason, Record, Seq, Status, Time, Unit, Usage, Verdict,
-    format_duration_ms, format_micros,
+    Arranged, Change, EffectId, Event, Format, GateReport, LandPolicy, LoopId, Observation,
+    Outcome, Owner, PlanId, Purse, QueueEnd, QueueOp, Reason, Record, Seq, Status, Time, Unit,
+    Usage, Verdict, format_duration_ms, format_micros,
 };
 
 use super::{EffectKind, EffectView, LoopView, QuestionView, View, may_spend, spent_of};
@@ -230,8 +230,9 @@ impl View {
                 };
                 Some(line(format!("rebased onto {}, {how}", onto.commit.short())).within())
             }
-            Outcome::Decomposed { children, .. } => {
-                let text = format!("names {}", count(u64::from(*children), "spec"));
+            Outcome::Decomposed { children, format, .. } => {
+                let unit = format.map_or("spec", Format::unit);
+                let text = format!("names {}", count(u64::from(*children), unit));
                 Some(line(text))
             }
             // A loop's failure is told by what follows from it: a wait, a question, another model.

@@ -407,6 +407,9 @@ pub(crate) struct LsArgs {
     /// What is over, too
     #[arg(short, long)]
     pub(crate) all: bool,
+    /// Plans with what their documents name, down to what is coded
+    #[arg(long)]
+    pub(crate) tree: bool,
     #[command(flatten)]
     pub(crate) scope: ScopeArgs,
 }
