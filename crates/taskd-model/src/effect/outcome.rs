@@ -68,6 +68,11 @@ pub enum Outcome {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         code: Option<Code>,
     },
+    /// A tool asks a person: its result is the answer, whenever that comes.
+    Asks {
+        /// What it asks.
+        question: Box<super::Question>,
+    },
     /// The agent's process is gone.
     AgentDone {
         /// Its exit status: 0 is a normal end.
@@ -203,6 +208,7 @@ impl Outcome {
             | Self::AcceptRan { .. }
             | Self::Composed { .. }
             | Self::ToolDone { .. }
+            | Self::Asks { .. }
             | Self::Gated { .. }
             | Self::Decomposed { .. }
             | Self::Rebased { .. }

@@ -112,6 +112,7 @@ impl fmt::Display for Outcome {
             Self::ToolDone { error, .. } => {
                 write!(f, "tool done{}", if *error { ", with an error" } else { "" })
             }
+            Self::Asks { question } => write!(f, "asks: {}", question.text),
             Self::AgentDone { exit, run, .. } => {
                 match exit {
                     0 => f.write_str("agent ended")?,
