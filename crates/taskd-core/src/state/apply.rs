@@ -183,8 +183,9 @@ impl State {
                 self.answered(id, (*effect, *n), *result, since);
             }
             Event::NoteAdded { note } => self.engine_mut(id).add_note(*note),
-            Event::Rewound { to, base, note, .. } => self.rewind(id, (*to, *base), *note, since),
-            event @ Event::Retried { .. } => self.retry(id, event, since),
+            event @ (Event::Rewound { .. } | Event::Retried { .. }) => {
+                self.goes_back(id, event, since);
+            }
             Event::PauseAsked => self.engine_mut(id).pause = true,
             Event::ResumeAsked => self.resume(id),
             Event::BudgetSet { of, micros } => self.set_budget(*of, Unit::Micros, *micros),

@@ -10,8 +10,16 @@ use crate::{
 };
 
 impl State {
+    /// A person sent it back, or wants it tried again.
+    pub(super) fn goes_back(&mut self, id: LoopId, event: &Event, since: (Time, Seq)) {
+        if let Event::Rewound { to, base, note, .. } = event {
+            self.rewind(id, (*to, *base), *note, since);
+        }
+        self.retry(id, event, since);
+    }
+
     /// Everything it had begun is void but its work; its status follows.
-    pub(super) fn retry(&mut self, id: LoopId, event: &Event, since: (Time, Seq)) {
+    fn retry(&mut self, id: LoopId, event: &Event, since: (Time, Seq)) {
         let Event::Retried { to, gate, limits, note } = event else { return };
         if self.loops[&id].passed.is_some() {
             self.send_back(id, since);

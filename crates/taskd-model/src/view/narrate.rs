@@ -236,11 +236,7 @@ impl View {
                 };
                 Some(line(format!("rebased onto {}, {how}", onto.commit.short())).within())
             }
-            Outcome::Decomposed { children, format, .. } => {
-                let unit = format.map_or("spec", Format::unit);
-                let text = format!("names {}", count(u64::from(*children), unit));
-                Some(line(text))
-            }
+            Outcome::Decomposed { children, format, .. } => Some(line(named(*children, *format))),
             // A loop's failure is told by what follows from it: a wait, a question, another model.
             Outcome::Failed { .. } if matches!(open.owner, Owner::Loop(_)) => None,
             Outcome::Failed { message, .. } => {
@@ -371,10 +367,7 @@ impl View {
             }
             Event::SyncAsked => line("lands beside your changes".to_owned()),
             Event::Rejected { .. } => line("sent back".to_owned()),
-            event @ Event::Rewound { .. } => {
-                line(event.to_string()).detail("what came after it is kept: taskd salvage ls")
-            }
-            event @ Event::Retried { .. } => line(event.to_string()).detail("with fresh limits"),
+            event @ (Event::Rewound { .. } | Event::Retried { .. }) => it.goes_back(event),
             Event::NoteAdded { .. } => line("note taken; the next prompt tells it".to_owned()),
             Event::QuestionAnswered { effect, n, choice, said, .. } => {
                 let of_it = |it: &&QuestionView| it.effect == *effect && it.n == *n;
@@ -464,6 +457,17 @@ impl LoopView {
             return line("its document waits for your word".to_owned());
         }
         line(format!("ready to land: {}", self.sum()))
+    }
+
+    /// A person sent it back, or wants it tried again.
+    fn goes_back(&self, event: &Event) -> Line {
+        let again = matches!(event, Event::Retried { .. });
+        let kept = "what came after it is kept: taskd salvage ls";
+        Line::new(&self.name, event.to_string()).detail(if again {
+            "with fresh limits"
+        } else {
+            kept
+        })
     }
 
     /// What the next iteration is told about the last one.
@@ -591,6 +595,11 @@ fn money(spent: &Usage, uncounted: bool) -> String {
         (0, _) => "no price known".to_owned(),
         (_, _) => format!("{told} and calls without a price"),
     }
+}
+
+/// What a document names.
+fn named(children: u16, format: Option<Format>) -> String {
+    format!("names {}", count(u64::from(children), format.map_or("spec", Format::unit)))
 }
 
 /// The untouched base was not asked.

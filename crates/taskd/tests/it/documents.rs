@@ -168,9 +168,7 @@ fn tree(world: &World) {
     }
     add(2, "p1.docs", "ralph", format!("done: landed {}", landed("p1.docs")));
     let words = |it: &str| it.split_whitespace().collect::<Vec<_>>().join(" ");
-    let plain = |it: &str| {
-        words(it.trim_end().trim_end_matches(|c: char| c == '$' || c == '.' || c == '0'))
-    };
+    let plain = |it: &str| words(it.trim_end().trim_end_matches(['$', '.', '0']));
     let indent = |it: &str| it.len() - it.trim_start().len();
     assert_eq!(tree.lines().count(), wanted.len(), "{tree}");
     for (line, wanted) in tree.lines().zip(&wanted) {
