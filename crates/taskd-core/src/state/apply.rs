@@ -12,6 +12,7 @@ use super::{Asked, Open, Project, State, WantedChange, bucket_of, landing::queue
 use crate::{
     decide,
     engine::{LoopEngine, Next, PassedWork, ToolSlot, ToolState, Turn},
+    messages::Mailbox,
     money::Told,
     plan::{Plan, PlanState, Reach, Spec},
     scheduler::Cost,
@@ -135,6 +136,7 @@ impl State {
             | Event::SyncAsked
             | Event::Rejected { .. }
             | Event::NoteAdded { .. }
+            | Event::Spoken { .. }
             | Event::Rewound { .. }
             | Event::Retried { .. }
             | Event::QuestionAnswered { .. }
@@ -182,7 +184,7 @@ impl State {
             Event::QuestionAnswered { effect, n, result, .. } => {
                 self.answered(id, (*effect, *n), *result, since);
             }
-            Event::NoteAdded { note } => self.engine_mut(id).add_note(*note),
+            event @ (Event::NoteAdded { .. } | Event::Spoken { .. }) => self.said(id, event, since),
             event @ (Event::Rewound { .. } | Event::Retried { .. }) => {
                 self.goes_back(id, event, since);
             }
@@ -474,6 +476,8 @@ impl State {
     }
 
     fn loop_over(&mut self, id: LoopId, status: Status) {
+        // Nobody reads that any more.
+        self.engine_mut(id).talk.mail = Mailbox::default();
         let plan = self.plan_mut(id.plan());
         plan.open_loops -= 1;
         let mut reset = false;
@@ -619,6 +623,7 @@ impl LoopEngine {
         self.iteration = n;
         self.turns.clear();
         self.turn = Turn::default();
+        self.talk.mail.begin();
         self.sends = 0;
         self.refused_as_too_large = false;
         let gate = std::mem::take(&mut self.gate_first);
@@ -663,10 +668,10 @@ impl LoopEngine {
             Work::Tool { index, .. } => {
                 self.turn.tools[usize::from(*index)].state = ToolState::Running(id);
             }
+            Work::Compose => self.talk.mail.tell(self.turns.len()),
             Work::CheckBase { .. }
             | Work::Prepare { .. }
             | Work::AcceptBefore
-            | Work::Compose
             | Work::Agent { .. }
             | Work::Relay(_)
             | Work::Gate

@@ -81,6 +81,7 @@ impl Service {
             let row = |it: &(String, String, LoopId)| {
                 let document = verb == v1::Verb::Land && writes.contains(&it.2);
                 let message = match done {
+                    true if verb == v1::Verb::Note && request.now => "told; its turn ends for it",
                     true if document => "will be taken apart: what it names is worked on",
                     true => promise(verb),
                     false => "would change",
@@ -101,7 +102,7 @@ impl Service {
             self.tell_edits(actor, &ids).await;
         }
         let mut seq = self.ctx().hub.head().0;
-        for command in self.commands(verb, ids, &request.text)? {
+        for command in self.commands(verb, ids, &request)? {
             seq = self.command(actor, command).await?;
         }
         Ok(v1::ActResponse { results: results(true), seq })
@@ -111,8 +112,9 @@ impl Service {
         &self,
         verb: v1::Verb,
         ids: Vec<LoopId>,
-        text: &str,
+        request: &v1::ActRequest,
     ) -> Result<Vec<Command>, ApiError> {
+        let text = &request.text;
         let note = || {
             if text.trim().is_empty() {
                 return Err(ApiError::new(codes::INVALID, "the text is empty").hint("-m \"...\""));
@@ -133,7 +135,7 @@ impl Service {
             }
             v1::Verb::Note => {
                 let note = note()?;
-                ids.into_iter().map(|id| Command::Note { id, note }).collect()
+                ids.into_iter().map(|id| Command::Note { id, note, now: request.now }).collect()
             }
             v1::Verb::Unspecified
             | v1::Verb::Park

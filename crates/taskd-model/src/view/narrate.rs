@@ -5,8 +5,8 @@
 
 use crate::{
     Arranged, Change, EffectId, Event, Format, GateReport, LandPolicy, LoopId, Observation,
-    Outcome, Owner, PlanId, Purse, QueueEnd, QueueOp, Reason, Record, Seq, Status, Time, Unit,
-    Usage, Verdict, format_duration_ms, format_micros,
+    Outcome, Owner, PlanId, Purse, QueueEnd, QueueOp, Reason, Record, Seq, Spoken, Status, Time,
+    Unit, Usage, Verdict, format_duration_ms, format_micros,
 };
 
 use super::{EffectKind, EffectView, LoopView, QuestionView, View, may_spend, spent_of};
@@ -101,6 +101,7 @@ impl View {
             | Event::SyncAsked
             | Event::Rejected { .. }
             | Event::NoteAdded { .. }
+            | Event::Spoken { .. }
             | Event::Rewound { .. }
             | Event::Retried { .. }
             | Event::QuestionAnswered { .. }
@@ -120,6 +121,26 @@ impl View {
             | Event::Passed { .. }
             | Event::ResumeAsked => None,
         }
+    }
+
+    /// What a person or another loop says.
+    fn said_line(&self, it: &LoopView, event: &Event) -> Option<Line> {
+        let line = |text: String| Line::new(&it.name, text);
+        if let Event::NoteAdded { now, .. } = event {
+            return Some(line(noted(*now).to_owned()));
+        }
+        let Event::Spoken { word } = event else { return None };
+        Some(match word {
+            Spoken::Told { letter } => {
+                let from = self.loops.get(&letter.from).map(|it| it.name.as_str());
+                line(format!("told by {}: {}", from.unwrap_or("another loop"), letter.kind))
+            }
+            Spoken::Muted { until } => Line {
+                until: Some(*until),
+                ..line("sends too many messages; they are refused for a while".to_owned())
+            },
+            Spoken::Refused { .. } => return None,
+        })
     }
 
     /// What an agent asks, and how to answer.
@@ -368,7 +389,7 @@ impl View {
             Event::SyncAsked => line("lands beside your changes".to_owned()),
             Event::Rejected { .. } => line("sent back".to_owned()),
             event @ (Event::Rewound { .. } | Event::Retried { .. }) => it.goes_back(event),
-            Event::NoteAdded { .. } => line("note taken; the next prompt tells it".to_owned()),
+            Event::NoteAdded { .. } | Event::Spoken { .. } => return self.said_line(it, event),
             Event::QuestionAnswered { effect, n, choice, said, .. } => {
                 let of_it = |it: &&QuestionView| it.effect == *effect && it.n == *n;
                 let mut asked = it.questions.iter().find(of_it)?.clone();
@@ -518,6 +539,15 @@ impl EffectKind {
             Self::GateCandidate(_) => "gate of the candidate",
             Self::Publish(_) => "landing",
         }
+    }
+}
+
+/// A person told a loop something.
+fn noted(now: bool) -> &'static str {
+    if now {
+        "note taken; its turn ends, the next prompt tells it"
+    } else {
+        "note taken; the next prompt tells it"
     }
 }
 
