@@ -157,9 +157,7 @@ impl State {
             Event::ModelChanged { to, gives_up, .. } => {
                 self.engine_mut(id).change_model(to, gives_up.is_some(), since);
             }
-            event @ Event::IterationEnded { .. } => {
-                self.engine_mut(id).iteration_ended(event, since);
-            }
+            event @ Event::IterationEnded { .. } => self.iteration_ended(id, event, since),
             Event::Deferred { until, why } => {
                 self.engine_mut(id).defer(Some((*until, record.seq, why)));
             }

@@ -56,9 +56,7 @@ impl View {
             Event::WorkParked => Some(Line::new("", "parked: nothing new starts")),
             Event::WorkUnparked => Some(Line::new("", "work goes on")),
             Event::DiskChanged { disk } => Some(Line::new("", disk.to_string())),
-            Event::MainMoved { target, commits, rewritten, .. } => {
-                Some(main_line(target, *commits, *rewritten))
-            }
+            event @ Event::MainMoved { .. } => main_line(event),
             Event::PlanReleased { plan, evidence: None, .. } => Some(released(*plan)),
             Event::PlanEnded { plan } => self.plan_ended(*plan),
             Event::EffectObserved { effect, fact: Observation::Activity(text), .. } => {
@@ -551,13 +549,14 @@ fn noted(now: bool) -> &'static str {
     }
 }
 
-fn main_line(target: &str, commits: u32, rewritten: bool) -> Line {
-    let text = match (rewritten, commits) {
+fn main_line(event: &Event) -> Option<Line> {
+    let Event::MainMoved { target, commits, rewritten, .. } = event else { return None };
+    let text = match (*rewritten, *commits) {
         (true, _) => format!("{target} was rewritten"),
         (false, 0) => format!("{target} moved"),
         (false, n) => format!("{target} moved +{n}"),
     };
-    Line::new(target, text)
+    Some(Line::new(target, text))
 }
 
 fn base_line(name: &str, target: &str, report: &GateReport) -> Line {
