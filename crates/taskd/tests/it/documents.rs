@@ -101,7 +101,7 @@ fn prompts(world: &World, name: &str) -> Vec<String> {
     world.events().into_iter().filter_map(composed).collect()
 }
 
-/// Proves N9, N10, PL-1, PL-6: a request is planned, looked through until two times change nothing,
+/// Proves N9, N10, PL-1, PL-20: a request is planned, looked through until two times change nothing,
 /// approved, divided into seven phases of two specs and a small third, each coded and landed in order;
 /// who codes is told what stands in the documents above, whose worktrees are gone.
 #[test]
