@@ -12,6 +12,7 @@ mod progress;
 mod prompts;
 mod recovery;
 mod refusals;
+mod retry;
 mod stopping;
 mod types;
 
