@@ -117,7 +117,9 @@ impl State {
             Event::QueueArranged { how } => self.arrange(record, *how),
             Event::DaemonStopped => self.stopped = true,
             // It is told, and changes nothing.
-            Event::GateFlaked { .. } => {}
+            Event::GateFlaked { .. }
+            | Event::NotificationSent { .. }
+            | Event::NotificationFailed { .. } => {}
             Event::StatusChanged { .. }
             | Event::IterationStarted { .. }
             | Event::ModelChanged { .. }
@@ -178,9 +180,7 @@ impl State {
             Event::LandingSeen { commit, .. } => self.has_landed(id, *commit, false),
             Event::SyncAsked => self.engine_mut(id).sync(),
             Event::Rejected { note } => self.reject(id, *note, since),
-            Event::QuestionAnswered { effect, n, result, .. } => {
-                self.answered(id, (*effect, *n), *result, since);
-            }
+            event @ Event::QuestionAnswered { .. } => self.answered(id, event, since),
             Event::NoteAdded { note } => self.engine_mut(id).add_note(*note),
             Event::Rewound { to, base, note, .. } => self.rewind(id, (*to, *base), *note, since),
             Event::PauseAsked => self.engine_mut(id).pause = true,
@@ -212,6 +212,8 @@ impl State {
             | Event::QueueEntered { .. }
             | Event::QueueLeft { .. }
             | Event::QueueArranged { .. }
+            | Event::NotificationSent { .. }
+            | Event::NotificationFailed { .. }
             | Event::GateFlaked { .. } => return false,
         }
         true

@@ -126,6 +126,10 @@ impl fmt::Display for Event {
             Self::CircuitChanged { bucket, change } => write!(f, "{bucket} {change}"),
             Self::QueueEntered { op } => write!(f, "queued to {op}"),
             Self::QueueLeft { entry, op, end } => write!(f, "q{entry} {op}: {end}"),
+            Self::NotificationSent { of, .. } => write!(f, "told of event {of}"),
+            Self::NotificationFailed { of, tries, why } => {
+                write!(f, "not told of event {of}, tried {tries} times: {why}")
+            }
             Self::QueueArranged { how } => write!(f, "{how} in the landing queue"),
         }
     }

@@ -41,7 +41,7 @@ impl View {
             Event::WorkParked => self.parked = true,
             Event::WorkUnparked => self.parked = false,
             Event::DiskChanged { disk } => self.disk = disk.clone(),
-            Event::LimitsSet { limits } => self.limits = Some(limits.clone()),
+            Event::LimitsSet { limits } => self.limits_set(limits),
             Event::ProjectAdded { id, git_dir, root } => {
                 let it = self.projects.entry(*id).or_default();
                 (it.git_dir, it.root, it.forgotten) = (git_dir.clone(), root.clone(), false);
@@ -58,7 +58,9 @@ impl View {
             Event::SpecAdded { spec, head } => self.spec_added(*spec, head, record),
             Event::PlanReleased { plan, tests, .. } => self.plan_released(*plan, *tests, at),
             Event::IntegrationMoved { plan, to } => self.integration_reset(*plan, *to),
-            Event::PlanEnded { plan } => self.plan_is_over(*plan, at),
+            Event::PlanEnded { plan } => self.plan_is_over(*plan, record),
+            Event::NotificationSent { of, .. } => _ = self.untold.remove(of),
+            Event::NotificationFailed { of, .. } => _ = self.untold.remove(of),
             Event::EffectStarted { owner, work } => self.effect_started(*owner, work, record),
             Event::EffectObserved { effect, fact, .. } => {
                 self.effect_observed(*effect, fact, record);
@@ -135,10 +137,7 @@ impl View {
             Event::GateFlaked { .. } => it.flaked = it.flaked.saturating_add(1),
             Event::Reviewed { .. } => it.rest(at),
             Event::ApprovalAsked => it.asks_to_land(Some(at), at),
-            Event::Approved | Event::SyncAsked => {
-                it.held = None;
-                it.asks_to_land(None, at);
-            }
+            Event::Approved | Event::SyncAsked => it.may_land(at),
             Event::Rejected { note } => it.reject(*note, at),
             Event::NoteAdded { note } => it.note(*note, false, at),
             Event::Rewound { note, .. } => it.rewound(*note, at),
@@ -174,6 +173,8 @@ impl View {
             | Event::CircuitChanged { .. }
             | Event::QueueEntered { .. }
             | Event::QueueLeft { .. }
+            | Event::NotificationSent { .. }
+            | Event::NotificationFailed { .. }
             | Event::QueueArranged { .. } => {}
         }
     }
@@ -186,10 +187,11 @@ impl View {
         }
     }
 
-    fn plan_is_over(&mut self, plan: PlanId, at: Time) {
+    fn plan_is_over(&mut self, plan: PlanId, record: &Record) {
         if let Some(it) = self.plans.get_mut(&plan) {
             it.state = PlanState::Ended;
-            it.ended_at = Some(at);
+            it.ended_at = Some(record.at);
+            self.to_tell(record.seq);
         }
     }
 
@@ -408,6 +410,12 @@ impl LoopView {
     fn asks_to_land(&mut self, since: Option<Time>, at: Time) {
         self.approval_asked = since;
         self.rest(at);
+    }
+
+    /// A person said that it may land, also beside the changes of a checkout.
+    fn may_land(&mut self, at: Time) {
+        self.held = None;
+        self.asks_to_land(None, at);
     }
 
     /// A person looks at it before it goes anywhere, whatever was said before.
