@@ -6,7 +6,10 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use crate::{asked::Pending, document::Document, money::Told, queue::OnHold, relay::WantedRelay};
+use crate::{
+    asked::Pending, document::Document, messages::Talk, money::Told, queue::OnHold,
+    relay::WantedRelay,
+};
 use serde::{Deserialize, Serialize};
 use taskd_model::{
     Amount, Digest, EffectId, Evidence, IterationNote, Limit, LoopId, LoopLimits, Oid, OnConflict,
@@ -57,6 +60,8 @@ pub(crate) struct LoopEngine {
     /// How often in a row its iterations ended the same way.
     pub(crate) streak: Option<Streak>,
     pub(crate) notes: Vec<Digest>,
+    /// What it and other loops say to one another.
+    pub(crate) talk: Talk,
     /// Questions it has asked people.
     pub(crate) questions: u32,
     pub(crate) session: Option<String>,
@@ -163,6 +168,8 @@ pub(crate) struct Turn {
     pub(crate) call: Option<EffectId>,
     pub(crate) reply: Option<Digest>,
     pub(crate) tools: Vec<ToolSlot>,
+    /// Those of them that told other loops something: it is not told twice.
+    pub(crate) sent: BTreeSet<u16>,
 }
 
 /// One tool call of the turn.
@@ -247,6 +254,7 @@ impl LoopEngine {
             history: Vec::new(),
             streak: None,
             notes: Vec::new(),
+            talk: Talk::default(),
             questions: 0,
             session: None,
             spent: Usage::default(),

@@ -11,6 +11,7 @@ mod fallback;
 mod landing;
 mod log;
 mod loops;
+mod messages;
 mod money;
 mod people;
 mod provider;
@@ -201,7 +202,6 @@ impl Play {
             ["reject", name] => {
                 person(Command::Reject { id: self.id(name), note: Digest::of(b"no") })
             }
-            ["note", name] => person(Command::Note { id: self.id(name), note: Digest::of(b"hm") }),
             ["budget", name, micros] => person(Command::SetBudget {
                 of: self.purse(name),
                 micros: micros.parse().expect("micro-dollars"),
@@ -258,7 +258,7 @@ impl Play {
         outcome
     }
 
-    /// What a person says of the landing queue.
+    /// What a person says of the landing queue, or to a loop.
     fn arranged(&self, words: &[&str]) -> Option<Input> {
         let loops = |names: &[&str]| match names {
             ["all"] => (Vec::new(), vec![ProjectId(1)]),
@@ -272,6 +272,10 @@ impl Play {
             ["release", names @ ..] => {
                 let (ids, projects) = loops(names);
                 Command::ReleaseQueue { ids, projects }
+            }
+            ["note", name, now @ ..] => {
+                let (note, now) = (Digest::of(b"hm"), now == ["now"]);
+                Command::Note { id: self.id(name), note, now }
             }
             ["move", name, before] => {
                 let before = (*before != "first").then(|| self.id(before));

@@ -12,6 +12,7 @@ use super::{Asked, Open, Project, State, WantedChange, bucket_of, landing::queue
 use crate::{
     decide,
     engine::{LoopEngine, Next, PassedWork, ToolSlot, ToolState, Turn},
+    messages::Mailbox,
     money::Told,
     plan::{Plan, PlanState, Reach, Spec},
     scheduler::Cost,
@@ -137,6 +138,7 @@ impl State {
             | Event::SyncAsked
             | Event::Rejected { .. }
             | Event::NoteAdded { .. }
+            | Event::Spoken { .. }
             | Event::Rewound { .. }
             | Event::QuestionAnswered { .. }
             | Event::PauseAsked
@@ -181,7 +183,7 @@ impl State {
             Event::SyncAsked => self.engine_mut(id).sync(),
             Event::Rejected { note } => self.reject(id, *note, since),
             event @ Event::QuestionAnswered { .. } => self.answered(id, event, since),
-            Event::NoteAdded { note } => self.engine_mut(id).add_note(*note),
+            event @ (Event::NoteAdded { .. } | Event::Spoken { .. }) => self.said(id, event, since),
             Event::Rewound { to, base, note, .. } => self.rewind(id, (*to, *base), *note, since),
             Event::PauseAsked => self.engine_mut(id).pause = true,
             Event::ResumeAsked => self.resume(id),
@@ -469,6 +471,8 @@ impl State {
     }
 
     fn loop_over(&mut self, id: LoopId, status: Status) {
+        // Nobody reads that any more.
+        self.engine_mut(id).talk.mail = Mailbox::default();
         let plan = self.plan_mut(id.plan());
         plan.open_loops -= 1;
         let mut reset = false;
@@ -614,6 +618,7 @@ impl LoopEngine {
         self.iteration = n;
         self.turns.clear();
         self.turn = Turn::default();
+        self.talk.mail.begin();
         self.sends = 0;
         self.refused_as_too_large = false;
         self.set_next(Next::Compose, since);
@@ -657,10 +662,10 @@ impl LoopEngine {
             Work::Tool { index, .. } => {
                 self.turn.tools[usize::from(*index)].state = ToolState::Running(id);
             }
+            Work::Compose => self.talk.mail.tell(self.turns.len()),
             Work::CheckBase { .. }
             | Work::Prepare { .. }
             | Work::AcceptBefore
-            | Work::Compose
             | Work::Agent { .. }
             | Work::Relay(_)
             | Work::Gate

@@ -93,6 +93,7 @@ impl View {
             | Event::SyncAsked
             | Event::Rejected { .. }
             | Event::NoteAdded { .. }
+            | Event::Spoken { .. }
             | Event::Rewound { .. }
             | Event::QuestionAnswered { .. }
             | Event::PauseAsked
@@ -139,13 +140,14 @@ impl View {
             Event::ApprovalAsked => it.asks_to_land(Some(at), at),
             Event::Approved | Event::SyncAsked => it.may_land(at),
             Event::Rejected { note } => it.reject(*note, at),
-            Event::NoteAdded { note } => it.note(*note, false, at),
+            Event::NoteAdded { note, .. } => it.note(*note, false, at),
             Event::Rewound { note, .. } => it.rewound(*note, at),
             event @ Event::QuestionAnswered { .. } => it.answered(event, at),
             Event::PauseAsked => it.pausing = true,
             Event::ResumeAsked => (it.pausing, it.alike) = (false, 0),
             Event::StopAsked => it.stopping = true,
-            Event::DaemonStarted { .. }
+            Event::Spoken { .. }
+            | Event::DaemonStarted { .. }
             | Event::DaemonStopped
             | Event::WorkParked
             | Event::WorkUnparked
@@ -464,6 +466,12 @@ impl LoopView {
             self.iterations.remove(ITERATION_ROWS);
         }
         self.doing(Doing::Idle, at);
+    }
+
+    /// A person said yes to its landing.
+    fn may_land(&mut self, at: Time) {
+        self.held = None;
+        self.asks_to_land(None, at);
     }
 
     /// It goes on from an earlier state: what is under way is given up, and one more iteration is

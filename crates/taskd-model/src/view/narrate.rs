@@ -5,8 +5,8 @@
 
 use crate::{
     Arranged, Change, EffectId, Event, GateReport, LandPolicy, LoopId, Observation, Outcome, Owner,
-    PlanId, Purse, QueueEnd, QueueOp, Reason, Record, Seq, Status, Time, Unit, Usage, Verdict,
-    format_duration_ms, format_micros,
+    PlanId, Purse, QueueEnd, QueueOp, Reason, Record, Seq, Spoken, Status, Time, Unit, Usage,
+    Verdict, format_duration_ms, format_micros,
 };
 
 use super::{EffectKind, EffectView, LoopView, View, may_spend, spent_of};
@@ -100,6 +100,7 @@ impl View {
             | Event::SyncAsked
             | Event::Rejected { .. }
             | Event::NoteAdded { .. }
+            | Event::Spoken { .. }
             | Event::Rewound { .. }
             | Event::QuestionAnswered { .. }
             | Event::PauseAsked
@@ -119,6 +120,26 @@ impl View {
             | Event::Passed { .. }
             | Event::ResumeAsked => None,
         }
+    }
+
+    /// What a person or another loop says.
+    fn said_line(&self, it: &LoopView, event: &Event) -> Option<Line> {
+        let line = |text: String| Line::new(&it.name, text);
+        if let Event::NoteAdded { now, .. } = event {
+            return Some(line(noted(*now).to_owned()));
+        }
+        let Event::Spoken { word } = event else { return None };
+        Some(match word {
+            Spoken::Told { letter } => {
+                let from = self.loops.get(&letter.from).map(|it| it.name.as_str());
+                line(format!("told by {}: {}", from.unwrap_or("another loop"), letter.kind))
+            }
+            Spoken::Muted { until } => Line {
+                until: Some(*until),
+                ..line("sends too many messages; they are refused for a while".to_owned())
+            },
+            Spoken::Refused { .. } => return None,
+        })
     }
 
     /// What an agent or a loop asks, and how to answer.
@@ -372,9 +393,12 @@ impl View {
             event @ Event::Rewound { .. } => {
                 line(event.to_string()).detail("what came after it is kept: taskd salvage ls")
             }
-            Event::NoteAdded { .. } => line("note taken; the next prompt tells it".to_owned()),
-            event @ Event::QuestionAnswered { .. } => {
-                line(format!("answered: {}", it.answer_in(event)?))
+            Event::NoteAdded { .. } | Event::Spoken { .. } => return self.said_line(it, event),
+            Event::QuestionAnswered { effect, n, choice, said, .. } => {
+                let of_it = |it: &&QuestionView| it.effect == *effect && it.n == *n;
+                let mut asked = it.questions.iter().find(of_it)?.clone();
+                asked.answer_is(*choice, said);
+                line(format!("answered: {}", asked.said?))
             }
             Event::PauseAsked => line("pausing at the next safe point".to_owned()),
             Event::StopAsked => line("stopping; its work is kept".to_owned()),
@@ -510,6 +534,15 @@ impl EffectKind {
             Self::GateCandidate(_) => "gate of the candidate",
             Self::Publish(_) => "landing",
         }
+    }
+}
+
+/// A person told a loop something.
+fn noted(now: bool) -> &'static str {
+    if now {
+        "note taken; its turn ends, the next prompt tells it"
+    } else {
+        "note taken; the next prompt tells it"
     }
 }
 
