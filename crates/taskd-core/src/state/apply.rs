@@ -140,6 +140,7 @@ impl State {
             | Event::NoteAdded { .. }
             | Event::Spoken { .. }
             | Event::Rewound { .. }
+            | Event::Retried { .. }
             | Event::QuestionAnswered { .. }
             | Event::PauseAsked
             | Event::ResumeAsked
@@ -158,9 +159,7 @@ impl State {
             Event::ModelChanged { to, gives_up, .. } => {
                 self.engine_mut(id).change_model(to, gives_up.is_some(), since);
             }
-            event @ Event::IterationEnded { .. } => {
-                self.engine_mut(id).iteration_ended(event, since);
-            }
+            event @ Event::IterationEnded { .. } => self.iteration_ended(id, event, since),
             Event::Deferred { until, why } => {
                 self.engine_mut(id).defer(Some((*until, record.seq, why)));
             }
@@ -184,7 +183,9 @@ impl State {
             Event::Rejected { note } => self.reject(id, *note, since),
             event @ Event::QuestionAnswered { .. } => self.answered(id, event, since),
             event @ (Event::NoteAdded { .. } | Event::Spoken { .. }) => self.said(id, event, since),
-            Event::Rewound { to, base, note, .. } => self.rewind(id, (*to, *base), *note, since),
+            event @ (Event::Rewound { .. } | Event::Retried { .. }) => {
+                self.goes_back(id, event, since);
+            }
             Event::PauseAsked => self.engine_mut(id).pause = true,
             Event::ResumeAsked => self.resume(id),
             Event::BudgetSet { of, micros } => self.set_budget(*of, Unit::Micros, *micros),
@@ -454,6 +455,10 @@ impl State {
         assert_eq!(engine.status, from, "{id}: the log says otherwise");
         engine.status.check(to).expect("checked before it was emitted");
         engine.status = to;
+        if from.is_over() {
+            self.loop_is_back(id);
+        }
+        let engine = self.engine_mut(id);
         match to {
             Status::Running if engine.started_at.is_none() => {
                 engine.started_at = Some(since.0);
@@ -621,7 +626,8 @@ impl LoopEngine {
         self.talk.mail.begin();
         self.sends = 0;
         self.refused_as_too_large = false;
-        self.set_next(Next::Compose, since);
+        let gate = std::mem::take(&mut self.gate_first);
+        self.set_next(if gate { Next::Gate } else { Next::Compose }, since);
     }
 
     /// Another model works from here on; an iteration that was under way counts for nothing.

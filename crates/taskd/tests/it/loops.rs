@@ -11,6 +11,7 @@ mod progress;
 mod prompts;
 mod recovery;
 mod refusals;
+mod retry;
 mod stopping;
 mod types;
 
