@@ -418,12 +418,6 @@ impl LoopView {
         self.rest(at);
     }
 
-    /// A person said that it may land, also beside the changes of a checkout.
-    fn may_land(&mut self, at: Time) {
-        self.held = None;
-        self.asks_to_land(None, at);
-    }
-
     /// A person looks at it before it goes anywhere, whatever was said before.
     fn is_suspect(&mut self, suspicion: &Suspicion, at: Time) {
         self.suspicion = Some(suspicion.clone());

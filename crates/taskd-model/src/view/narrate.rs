@@ -388,11 +388,8 @@ impl View {
             Event::Rejected { .. } => line("sent back".to_owned()),
             event @ (Event::Rewound { .. } | Event::Retried { .. }) => it.goes_back(event),
             Event::NoteAdded { .. } | Event::Spoken { .. } => return self.said_line(it, event),
-            Event::QuestionAnswered { effect, n, choice, said, .. } => {
-                let of_it = |it: &&QuestionView| it.effect == *effect && it.n == *n;
-                let mut asked = it.questions.iter().find(of_it)?.clone();
-                asked.answer_is(*choice, said);
-                line(format!("answered: {}", asked.said?))
+            event @ Event::QuestionAnswered { .. } => {
+                line(format!("answered: {}", it.answer_in(event)?))
             }
             Event::PauseAsked => line("pausing at the next safe point".to_owned()),
             Event::StopAsked => line("stopping; its work is kept".to_owned()),
