@@ -3,6 +3,7 @@
 
 mod admission;
 mod files;
+mod fleet;
 mod layers;
 mod messages;
 mod money;
