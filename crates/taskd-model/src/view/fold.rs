@@ -194,7 +194,7 @@ impl View {
         if let Some(it) = self.plans.get_mut(&plan) {
             it.state = PlanState::Ended;
             it.ended_at = Some(record.at);
-            self.to_tell(record.seq);
+            self.tell_of(record.seq);
         }
     }
 

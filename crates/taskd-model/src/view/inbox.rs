@@ -200,7 +200,7 @@ impl View {
     }
 
     /// Somebody is to be told of this, if anybody is told anything.
-    pub(super) fn to_tell(&mut self, of: Seq) {
+    pub(super) fn tell_of(&mut self, of: Seq) {
         if self.limits.as_ref().is_some_and(|it| it.notify) {
             self.untold.insert(of);
         }
@@ -238,7 +238,7 @@ impl View {
                 need.kind == item.kind && (!item.kind.is_asked() || need.id == item.id)
             };
             if !stay.iter().any(same) {
-                self.to_tell(need.id);
+                self.tell_of(need.id);
                 stay.push(need);
             }
         }
