@@ -146,6 +146,7 @@ fn may_be_for_want_of_room(outcome: &Outcome) -> bool {
         | Outcome::Replied { .. }
         | Outcome::Relayed { .. }
         | Outcome::ToolDone { .. }
+        | Outcome::Saved { .. }
         | Outcome::Decomposed { .. }
         | Outcome::Rebased { .. }
         | Outcome::Built { .. }

@@ -32,7 +32,7 @@ pub use effect::{
     AgentRun, CallWanted, Change, ContextUse, Delta, Depth, Evidence, Failure, GateFacts,
     GateProof, GateReport, Hold, IterationNote, NAMED_PATH_BYTES, NAMED_PATHS, Observation, Order,
     Outcome, Owner, PrepareMode, QueueOp, RedRun, Relay, Remark, Subject, Suspicion, Taken,
-    Tampered, TestCounts, ToolCall, TurnRef, Verdict, Work, bounded_names, gate_digest,
+    Tampered, TestCounts, ToolCall, TurnRef, Unsaved, Verdict, Work, bounded_names, gate_digest,
 };
 pub use event::{
     Actor, Arranged, ChangeCause, DecodeError, DocumentHead, Event, KINDS, LandMode, LandPolicy,

@@ -2,7 +2,7 @@
 
 use taskd_model::{
     AgentRun, Change, Code, Digest, EffectId, Failure, Fault, GateFacts, GateReport, LoopId, Oid,
-    Outcome, PrepareMode, QueueOp, Relay, Room, Tampered, TestCounts, Usage, Work,
+    Outcome, PrepareMode, QueueOp, Relay, Room, Tampered, TestCounts, Unsaved, Usage, Work,
 };
 
 use crate::{
@@ -111,12 +111,20 @@ fn done(world: &mut World, id: EffectId) -> Outcome {
         Work::Tool { reads, .. } => {
             let subject = order.subject.as_ref().expect("a loop's work");
             let error = world.rng.chance(10);
-            let checkpoint = (!reads).then(|| {
+            if !reads {
                 world.scribble(subject.id);
-                world.save(subject.id, subject.base)
-            });
+            }
+            // As in logs of 0.1, now and then.
+            let at_once = !reads && world.rng.chance(20);
+            let checkpoint = at_once.then(|| world.save(subject.id, subject.base));
+            let named = if world.rng.chance(50) { Unsaved::Named } else { Unsaved::Any };
+            let unsaved = (!reads && !at_once).then_some(named);
             let code = error.then_some(Code::CommandFailed);
-            Outcome::ToolDone { result: blob, error, checkpoint, code }
+            Outcome::ToolDone { result: blob, error, checkpoint, code, unsaved }
+        }
+        Work::Save { .. } => {
+            let subject = order.subject.as_ref().expect("a loop's work");
+            Outcome::Saved { checkpoint: world.save(subject.id, subject.base) }
         }
         Work::Agent { .. } => {
             let subject = order.subject.as_ref().expect("a loop's work");

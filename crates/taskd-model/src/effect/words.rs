@@ -78,6 +78,7 @@ impl fmt::Display for Work {
             Self::AcceptBefore
             | Self::Compose
             | Self::Call { .. }
+            | Self::Save { .. }
             | Self::Agent { .. }
             | Self::Gate => Ok(()),
         }
@@ -111,6 +112,7 @@ impl fmt::Display for Outcome {
             Self::ToolDone { error, .. } => {
                 write!(f, "tool done{}", if *error { ", with an error" } else { "" })
             }
+            Self::Saved { checkpoint } => write!(f, "saved {}", checkpoint.short()),
             Self::AgentDone { exit, run, .. } => {
                 match exit {
                     0 => f.write_str("agent ended")?,

@@ -241,6 +241,7 @@ impl View {
             Outcome::Composed { .. }
             | Outcome::Replied { .. }
             | Outcome::Relayed { .. }
+            | Outcome::Saved { .. }
             | Outcome::Built { .. }
             | Outcome::BuiltEmpty
             | Outcome::BuildConflict { .. }
@@ -495,6 +496,7 @@ impl EffectKind {
             Self::Compose => "prompt",
             Self::Call => "model call",
             Self::Tool(_) => "tool",
+            Self::Save => "saving files",
             Self::Agent => "agent",
             Self::Relay(_) => "agent's call",
             Self::Gate => "gate",

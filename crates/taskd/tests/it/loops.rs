@@ -8,6 +8,7 @@ mod outcomes;
 mod prompts;
 mod recovery;
 mod refusals;
+mod saving;
 mod stopping;
 mod types;
 
