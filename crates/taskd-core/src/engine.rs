@@ -12,7 +12,8 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use taskd_model::{
     Amount, Digest, EffectId, Evidence, IterationNote, Limit, LoopId, LoopLimits, Oid, OnConflict,
-    PrepareMode, Reason, Seq, SpecHead, Status, Suspicion, Time, ToolCall, TurnRef, Usage, Worker,
+    PrepareMode, Reason, Seq, SpecHead, Status, Streak, Suspicion, Time, ToolCall, TurnRef, Usage,
+    Worker,
 };
 
 /// How many earlier iterations the next one is told about.
@@ -58,6 +59,8 @@ pub(crate) struct LoopEngine {
     /// Rebases with conflicts so far.
     pub(crate) conflicted: u32,
     pub(crate) history: Vec<IterationNote>,
+    /// How often in a row its iterations ended the same way.
+    pub(crate) streak: Option<Streak>,
     pub(crate) notes: Vec<Digest>,
     pub(crate) session: Option<String>,
     pub(crate) spent: Usage,
@@ -243,6 +246,7 @@ impl LoopEngine {
             conflict_files: None,
             conflicted: 0,
             history: Vec::new(),
+            streak: None,
             notes: Vec::new(),
             session: None,
             spent: Usage::default(),

@@ -4,8 +4,8 @@
 //! same batch.
 
 use taskd_model::{
-    Actor, Change, CircuitChange, EffectId, Event, Evidence, Failure, GateFacts, LoopId, Outcome,
-    Purse, Seq, Suspicion, Time, Verdict, Work,
+    Actor, Change, CircuitChange, EffectId, Event, Evidence, Failure, GateFacts, LoopId, Oid,
+    Outcome, Purse, Seq, Streak, Suspicion, Time, Verdict, Work,
 };
 
 use crate::{
@@ -97,7 +97,10 @@ impl Coordinator {
         let n = self.state().loops()[&id].iteration;
         let summary = report.as_ref().map(|it| it.summary.clone()).unwrap_or_default();
         let log = report.as_ref().map(|it| it.log);
-        let event = Event::IterationEnded { n, verdict, summary, log, change: *change };
+        let failed = report.as_ref().and_then(|it| it.facts.failed);
+        let what = failed.as_ref().map_or(summary.as_bytes(), |it| &it.as_bytes()[..]);
+        let streak = self.streak(id, verdict, *tree, what);
+        let event = Event::IterationEnded { n, verdict, summary, log, change: *change, streak };
         self.emit(now, Actor::Core, Some(id), event);
         if let Some(report) = report {
             self.suspected(now, id, verdict, &report.facts);
@@ -108,6 +111,13 @@ impl Coordinator {
             let event = Event::Passed { checkpoint: *checkpoint, evidence, tests };
             self.emit(now, Actor::Core, Some(id), event);
         }
+    }
+
+    /// How often in a row its iterations have ended this way now; green is no such end.
+    fn streak(&self, id: LoopId, verdict: Verdict, tree: Oid, what: &[u8]) -> Option<Streak> {
+        let of = Streak::end(verdict, tree, what);
+        let before = self.state().loops()[&id].streak;
+        (verdict != Verdict::Green).then(|| Streak::after(before, of))
     }
 
     /// What changes the files that decide is said whatever the gate says. Fewer tests only matter
@@ -142,18 +152,26 @@ impl Coordinator {
     /// An agent that did not end normally ends its iteration, unless the gate decides; the next
     /// waits a little.
     fn agent_failed(&mut self, now: Time, id: LoopId, seq: Seq, outcome: &Outcome) {
-        let Outcome::AgentDone { exit, summary, log, run, .. } = outcome else { return };
+        let Outcome::AgentDone { exit, summary, log, run, checkpoint, .. } = outcome else {
+            return;
+        };
         if run.is_gated(*exit) {
             return;
         }
+        let verdict = Verdict::AgentFailed;
+        let streak = self.streak(id, verdict, *checkpoint, format!("{exit} {summary}").as_bytes());
         let event = Event::IterationEnded {
             n: self.state().loops()[&id].iteration,
-            verdict: Verdict::AgentFailed,
+            verdict,
             summary: summary.clone(),
             log: Some(*log),
             change: Change::default(),
+            streak,
         };
         self.emit(now, Actor::Core, Some(id), event);
+        if self.state().loops()[&id].stuck.is_some() {
+            return;
+        }
         let history = self.state().loops()[&id].history.iter().rev();
         let in_a_row = history.take_while(|it| it.verdict == Verdict::AgentFailed).count();
         let in_a_row = u32::try_from(in_a_row).unwrap_or(u32::MAX);

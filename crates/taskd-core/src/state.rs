@@ -11,6 +11,7 @@ mod keys;
 mod landing;
 mod lost;
 mod money;
+mod progress;
 mod relay;
 mod room;
 

@@ -409,6 +409,8 @@ fn loop_limits(words: &[&str]) -> LoopLimits {
             Some("block") => OnConflict::Block,
             _ => OnConflict::default(),
         },
+        same_failure: number("same").map_or(3, |it| it as u32),
+        turns: number("turns").unwrap_or(0) as u32,
     }
 }
 

@@ -210,14 +210,7 @@ impl Config {
                 max_behind: from.count("work.max_behind"),
                 ..Limits::default()
             },
-            run: LoopLimits {
-                iterations: from.count("run.iterations"),
-                time_ms: from.amount("run.time"),
-                budget_micros: from.amount("run.budget"),
-                tokens: from.tokens("run.tokens"),
-                restarts: from.count("run.restarts"),
-                conflict: from.conflict("work.conflict"),
-            },
+            run: run_limits(from),
             plan_time_ms: from.amount("plan.time"),
             plan_budget_micros: from.amount("plan.budget"),
             plan_tokens: from.tokens("plan.tokens"),
@@ -258,5 +251,18 @@ impl Config {
             log_level: from.text("log.level").unwrap_or_default(),
             settings: from.clone().into_map(),
         }
+    }
+}
+
+/// Limits of one loop, unless its plan or its type say otherwise.
+fn run_limits(from: &Settings) -> LoopLimits {
+    LoopLimits {
+        iterations: from.count("run.iterations"),
+        time_ms: from.amount("run.time"),
+        budget_micros: from.amount("run.budget"),
+        tokens: from.tokens("run.tokens"),
+        restarts: from.count("run.restarts"),
+        conflict: from.conflict("work.conflict"),
+        ..LoopLimits::default()
     }
 }

@@ -123,9 +123,14 @@ impl Context {
 
     /// How an effect ended, if that counts: a gate that is red and an agent that fails while the
     /// disk is full say nothing of the work. The core knows of the disk before it knows of the end.
+    /// After what went well nobody looks: this is on every effect's way.
     pub(crate) async fn ended_with_disk(self: &Arc<Self>, outcome: Outcome) -> Outcome {
+        let judged = may_be_for_want_of_room(&outcome);
+        if !judged && !matches!(outcome, Outcome::Failed { .. }) {
+            return outcome;
+        }
         let disk = self.look_at_disk().await;
-        if disk.room != Room::Full || !may_be_for_want_of_room(&outcome) {
+        if disk.room != Room::Full || !judged {
             return outcome;
         }
         let what = disk.shortage().unwrap_or_default();

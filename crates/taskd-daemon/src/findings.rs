@@ -6,12 +6,14 @@
 
 mod clean;
 mod excerpt;
+mod likeness;
 mod tally;
 
 #[cfg(test)]
 mod tests;
 
 use tally::Tally;
+use taskd_model::Digest;
 
 /// Longest summary, in characters.
 pub(crate) const MAX_SUMMARY_CHARS: usize = 200;
@@ -37,6 +39,8 @@ pub(crate) struct Findings {
     /// What the next prompt shows, at most [`MAX_EXCERPT_BYTES`] bytes: the failing parts, else the
     /// last lines.
     pub(crate) excerpt: String,
+    /// Two outputs that tell of the same failure have the same.
+    pub(crate) likeness: Digest,
 }
 
 /// What the output of a gate says. `exit` is the exit code of its last command; nothing if that was
@@ -49,8 +53,9 @@ pub(crate) fn read(output: &[u8], exit: Option<i32>) -> Findings {
     let summary = clean::cut(&summary, MAX_SUMMARY_CHARS);
     let excerpt = excerpt::of(&lines, exit != Some(0));
     let Tally { mut names, tests, skipped, .. } = tally;
+    let likeness = likeness::of(&names, &excerpt);
     names.truncate(MAX_FAILED);
-    Findings { summary, tests, skipped, failed: names, excerpt }
+    Findings { summary, tests, skipped, failed: names, excerpt, likeness }
 }
 
 fn green(tally: &Tally, lines: &[String]) -> String {

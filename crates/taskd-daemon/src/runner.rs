@@ -9,6 +9,7 @@ mod document;
 mod elsewhere;
 mod fault;
 mod gate;
+mod history;
 mod judge;
 mod land;
 mod live;
@@ -63,7 +64,9 @@ pub(crate) use self::{
     fault::is_blind,
     gate::{Ran, environment_digest, gate_commands, gate_timeout},
     land::{Following, Moved, before_landing, filtered, move_target},
-    message::{GATE_TRAILER, LOOP_TRAILER, PLAN_TRAILER, proof_of, read_gate, trailer},
+    message::{
+        GATE_TRAILER, LOOP_TRAILER, PLAN_TRAILER, evidence_line, proof_of, read_gate, trailer,
+    },
     programs::ending,
     reporter::Reporter,
     trouble::{Trouble, chain},

@@ -89,9 +89,15 @@ impl Repo {
     }
 
     /// The commit of a branch at `tip` that has the changes of `commit`: that one itself, or since
-    /// both parted one that makes the same changes, as a squash or a rebase leaves it, with what it
-    /// stands on. Of at most 500 commits, newest first.
-    pub fn has_changes_of(&self, commit_id: Oid, tip: Oid) -> Result<Option<(Oid, Oid)>, GitError> {
+    /// both parted one that makes the same changes, as a squash or a rebase leaves it, or whose
+    /// message has the line `mark`, as a squash that was edited leaves it; with what it stands on. Of
+    /// at most 500 commits, newest first.
+    pub fn has_changes_of(
+        &self,
+        commit_id: Oid,
+        tip: Oid,
+        mark: Option<&str>,
+    ) -> Result<Option<(Oid, Oid)>, GitError> {
         const MOST: usize = 500;
         let repo = self.open()?;
         let doing = "looking for the changes of";
@@ -108,6 +114,12 @@ impl Repo {
             let diff = repo.diff_tree_to_tree(Some(&old), Some(&new), None);
             diff.and_then(|it| it.patchid(None)).map_err(git(doing, commit_id))
         };
+        let says_so = |id: git2::Oid| -> Result<bool, GitError> {
+            let Some(mark) = mark else { return Ok(false) };
+            let found = repo.find_commit(id).map_err(git(doing, commit_id))?;
+            let message = String::from_utf8_lossy(found.message_bytes()).into_owned();
+            Ok(message.lines().any(|it| it.trim() == mark))
+        };
         let Some(onto) = parent(to_git(commit_id))? else { return Ok(None) };
         let ours = changes(to_git(commit_id), onto)?;
         let mut walk = repo.revwalk().map_err(wrong())?;
@@ -115,7 +127,7 @@ impl Repo {
         for id in walk.take(MOST) {
             let id = id.map_err(wrong())?;
             if let Some(onto) = parent(id)?
-                && changes(id, onto)? == ours
+                && (says_so(id)? || changes(id, onto)? == ours)
             {
                 return Ok(Some((from_git(id), from_git(onto))));
             }

@@ -420,6 +420,8 @@ impl TypeLimits {
             tokens: self.tokens.unwrap_or(under.tokens),
             restarts: self.restarts.unwrap_or(under.restarts),
             conflict: conflict.unwrap_or(under.conflict),
+            same_failure: self.same_failure.unwrap_or(under.same_failure),
+            turns: self.turns.unwrap_or(under.turns),
         }
     }
 }

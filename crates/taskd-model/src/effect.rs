@@ -9,9 +9,11 @@ mod proof;
 mod queue;
 mod relay;
 mod run;
+mod streak;
 mod words;
 
 pub use run::{AgentRun, Remark};
+pub use streak::Streak;
 
 use serde::{Deserialize, Serialize};
 

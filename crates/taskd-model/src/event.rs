@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Change, CircuitChange, Digest, Disk, EffectId, Evidence, Limit, Limits, LoopId, Observation,
-    Oid, Outcome, Owner, PlanId, ProjectId, Purse, QueueOp, Reason, Seq, SpecId, Status, Suspicion,
-    Time, Verdict, Work,
+    Oid, Outcome, Owner, PlanId, ProjectId, Purse, QueueOp, Reason, Seq, SpecId, Status, Streak,
+    Suspicion, Time, Verdict, Work,
 };
 
 pub use self::heads::{
@@ -280,6 +280,9 @@ pub enum Event {
         log: Option<Digest>,
         /// Difference to the base.
         change: Change,
+        /// How many ended this way in a row, where it was not green; older logs do not say.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        streak: Option<Streak>,
     },
     /// The loop waits for a time: a provider's, or ours after a failure.
     Deferred {
@@ -348,7 +351,8 @@ pub enum Event {
     Approved,
     /// Proposed work was seen on its target.
     LandingSeen {
-        /// The commit that has it there: the one that was proposed, or one with the same changes.
+        /// The commit that has it there: the one that was proposed, one with the same
+        /// changes, or one whose message says so.
         commit: Oid,
         /// What that commit stands on.
         onto: Oid,

@@ -31,7 +31,7 @@ pub use docs::{
 pub use effect::{
     AgentRun, CallWanted, Change, ContextUse, Delta, Depth, Evidence, Failure, GateFacts,
     GateProof, GateReport, Hold, IterationNote, NAMED_PATH_BYTES, NAMED_PATHS, Observation, Order,
-    Outcome, Owner, PrepareMode, QueueOp, RedRun, Relay, Remark, Subject, Suspicion, Taken,
+    Outcome, Owner, PrepareMode, QueueOp, RedRun, Relay, Remark, Streak, Subject, Suspicion, Taken,
     Tampered, TestCounts, ToolCall, TurnRef, Unsaved, Verdict, Work, bounded_names, gate_digest,
 };
 pub use event::{

@@ -138,6 +138,13 @@ pub struct LoopLimits {
     /// What to do about conflicts.
     #[serde(default)]
     pub conflict: OnConflict,
+    /// Iterations in a row that end the same way on the same tree before a person is asked; 0 for no
+    /// such limit.
+    #[serde(default, skip_serializing_if = "is_zero_u32")]
+    pub same_failure: u32,
+    /// Turns of one iteration before the gate is run anyway; 0 for as many as everybody has.
+    #[serde(default, skip_serializing_if = "is_zero_u32")]
+    pub turns: u32,
 }
 
 impl Default for LoopLimits {
@@ -149,6 +156,8 @@ impl Default for LoopLimits {
             tokens: 0,
             restarts: 3,
             conflict: OnConflict::default(),
+            same_failure: 3,
+            turns: 0,
         }
     }
 }

@@ -147,6 +147,8 @@ pub enum Reason {
     BaseRed,
     /// Its document is still wrong after the repairs its type allows.
     Malformed,
+    /// So many iterations in a row ended the same way on the same tree.
+    NoProgress(u32),
     /// One of its limits was reached.
     Limit(Limit),
     /// Something only a person can mend; at most 500 characters.
@@ -203,6 +205,9 @@ impl fmt::Display for Reason {
             Self::NeedFailed => f.write_str("a need of it did not pass"),
             Self::BaseRed => f.write_str("the base does not pass its own gate"),
             Self::Malformed => f.write_str("its document is still wrong"),
+            Self::NoProgress(times) => {
+                write!(f, "no progress: {times} times in a row the same result of the same tree")
+            }
             Self::Limit(it) => write!(f, "limit reached: {it}"),
             Self::Stuck(it) => f.write_str(it),
             Self::Done => f.write_str("done"),

@@ -10,6 +10,7 @@ mod ledger;
 mod money;
 mod narrate;
 mod parts;
+mod progress;
 mod question;
 mod queue;
 mod resolve;

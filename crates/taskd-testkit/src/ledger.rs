@@ -1,6 +1,7 @@
 //! What must hold of any log, record by record: a second opinion that shares no code with the core.
 
 mod documents;
+mod progress;
 mod queue;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,6 +12,7 @@ use taskd_model::{
     Purse, QueueOp, Reason, Record, Relay, Room, Seq, SpecHead, Status, Time, Usage, Work, Worker,
 };
 
+use self::progress::Progress;
 use crate::{
     purses::{Days, Pair},
     tally::Tally,
@@ -41,7 +43,9 @@ pub(crate) struct LoopRow {
     iteration_open: bool,
     /// Its document named further specs.
     named: bool,
-    landed: bool,
+    pub(crate) landed: bool,
+    /// The commit that a pull request asks for.
+    pub(crate) proposed: Option<Oid>,
     /// The commit that brought it onto its target, if one did.
     pub(crate) landed_as: Option<Oid>,
     undone: bool,
@@ -50,6 +54,7 @@ pub(crate) struct LoopRow {
     /// Requests in a row that were larger than the provider takes, and the most tokens since.
     too_large: u32,
     most_tokens: u64,
+    progress: Progress,
 }
 
 #[derive(Debug, Clone)]
@@ -89,10 +94,10 @@ pub(crate) struct Ledger {
     buckets: BTreeMap<String, BucketRow>,
     /// Trees with a green outcome, by the event that holds it.
     green: BTreeMap<Seq, Oid>,
-    /// Trees and the gates they passed.
     /// What people hold.
     pub(crate) loops_on_hold: BTreeSet<LoopId>,
     pub(crate) queues_on_hold: BTreeSet<ProjectId>,
+    /// Trees and the gates they passed.
     gates_passed: BTreeSet<(Oid, Digest)>,
     /// Commits that were built for the landing queue, and what each stands on.
     built: BTreeMap<Oid, Oid>,
@@ -448,7 +453,7 @@ impl Ledger {
                 check(next && !row.iteration_open, || {
                     format!("{id} counts {n} after {}", row.iteration)
                 })?;
-                row.begins(*n);
+                row.begins(*n)?;
             }
             Event::ModelChanged { from, to, gives_up, .. } => {
                 check(row.model == *from, || format!("{id} calls {}, not {from}", row.model))?;
@@ -463,7 +468,8 @@ impl Ledger {
                 row.model.clone_from(to);
                 tally.models_changed += 1;
             }
-            Event::IterationEnded { n, verdict, .. } => {
+            Event::IterationEnded { n, verdict, streak, .. } => {
+                row.progress.ended(*verdict, *streak)?;
                 let open = *n == row.iteration && row.iteration_open;
                 check(open, || format!("{id}: iteration {n} ends again"))?;
                 row.iteration_open = false;
@@ -481,11 +487,10 @@ impl Ledger {
             Event::GateTamperSuspected { .. } => row.is_suspect(tally),
             Event::Approved => (row.approved, row.held) = (true, false),
             Event::SyncAsked => row.held = false,
-            Event::Rejected { .. } => {
-                (row.passed, row.approved, row.held) = (false, false, false);
-                tally.rejected += 1;
-            }
+            Event::LandingSeen { commit, .. } => row.was_taken(*commit, tally)?,
+            Event::Rejected { .. } => row.was_rejected(tally),
             Event::Rewound { to, base, .. } => row.sent_to((*to, *base), tally)?,
+            Event::NoteAdded { .. } => row.progress.begins_anew(),
             Event::ResumeAsked => row.resumed(tally),
             Event::Deferred { .. } => row.deferred = true,
             Event::DeferralOver => row.deferred = false,
@@ -528,6 +533,7 @@ impl LoopRow {
             doubted: false,
             suspect: false,
             held: false,
+            proposed: None,
             deferred: false,
             spent: Usage::default(),
             worst: [0, 0],
@@ -541,6 +547,7 @@ impl LoopRow {
             rewinding: None,
             too_large: 0,
             most_tokens: u64::MAX,
+            progress: Progress::default(),
         }
     }
 
@@ -553,6 +560,7 @@ impl LoopRow {
 
     /// Work of its own ended.
     fn ended(&mut self, work: &Work, outcome: &Outcome) {
+        self.progress.worked(outcome);
         if let Outcome::AgentDone { run, .. } = outcome {
             self.doubted = run.judged;
         }
@@ -577,21 +585,25 @@ impl LoopRow {
         check(0 < self.iteration, || "a loop goes back before it began".to_owned())?;
         (self.passed, self.approved, self.held) = (false, false, false);
         self.suspect = false;
+        self.progress.begins_anew();
         (self.iteration_open, self.deferred) = (false, false);
         self.rewinding = Some(state);
         self.head.limits.iterations = self.head.limits.iterations.max(self.iteration + 1);
         Ok(())
     }
 
-    fn begins(&mut self, n: u32) {
+    fn begins(&mut self, n: u32) -> Result<(), String> {
+        self.progress.may_go_on(&self.head.limits)?;
         (self.iteration, self.iteration_open, self.too_large) = (n, true, 0);
         (self.passed, self.approved, self.held) = (false, false, false);
         self.suspect = false;
+        Ok(())
     }
 
     /// A person let it go on.
     fn resumed(&mut self, tally: &mut Tally) {
         self.forget_measures();
+        self.progress.begins_anew();
         (self.deferred, tally.resumed) = (false, tally.resumed + 1);
     }
 
@@ -609,6 +621,7 @@ fn count(tally: &mut Tally, to: Status, reason: &Reason) {
     match (to, reason) {
         (Status::Blocked, Reason::NeedFailed) => tally.needs_failed += 1,
         (Status::Blocked, Reason::Stuck(why)) if why.contains(" a day; ") => tally.too_much += 1,
+        (Status::Blocked, Reason::NoProgress(_)) => tally.no_progress += 1,
         (Status::Blocked, _) => tally.blocked += 1,
         (Status::Paused, _) => tally.paused += 1,
         (Status::Stopped, _) => tally.stopped += 1,

@@ -26,7 +26,7 @@ mod tally;
 mod tests;
 mod world;
 
-pub use crowd::crowd;
+pub use crowd::{crowd, graph, well};
 pub use tally::Tally;
 use taskd_model::Digest;
 

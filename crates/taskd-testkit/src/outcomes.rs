@@ -1,8 +1,9 @@
 //! How work ends, by what the world is when it does.
 
 use taskd_model::{
-    AgentRun, Change, Code, Digest, EffectId, Failure, Fault, GateFacts, GateReport, LoopId, Oid,
-    Outcome, PrepareMode, QueueOp, Relay, Room, Tampered, TestCounts, Unsaved, Usage, Work,
+    AgentRun, Change, Code, Digest, EffectId, Failure, Fault, GateFacts, GateReport, LandPolicy,
+    LoopId, Oid, Outcome, PrepareMode, QueueOp, Relay, Room, Tampered, TestCounts, Unsaved, Usage,
+    Work,
 };
 
 use crate::{
@@ -270,6 +271,10 @@ fn publish(world: &mut World, id: EffectId, op: QueueOp, commit: Oid, expected: 
         // An integration ref is ours alone: it is set, whatever it says.
         return Outcome::Published;
     };
+    let by_remote = world.ledger.plans[&order.plan].land == LandPolicy::Pr;
+    if by_remote && matches!(op, QueueOp::Land(_)) {
+        return Outcome::Proposed { url: format!("https://forge.example/{loop_id}") };
+    }
     if world.dirty.contains(&order.project) {
         return Outcome::PublishHeld { why: "your checkout has changes".to_owned() };
     }
@@ -307,7 +312,9 @@ fn gate_on(world: &mut World, files: &Files, gate: Digest) -> GateReport {
     let summary = if green { "all good" } else { "2 tests fail" };
     let run = if world.rng.chance(3) { 6 } else { 7 };
     let counts = Some(TestCounts { run, skipped: 0 });
-    let facts = Box::new(GateFacts { tampered: None, counts });
+    // One tree fails in one way, but for that test.
+    let failed = (!green).then(|| Digest::of(&[u8::from(red)]));
+    let facts = Box::new(GateFacts { tampered: None, counts, failed });
     GateReport {
         green,
         summary: summary.to_owned(),

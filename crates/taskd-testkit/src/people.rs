@@ -30,7 +30,7 @@ impl World {
                 self.git.targets.insert((id, branch.to_owned()), root);
             }
         }
-        if self.rng.chance(40) {
+        if self.rng.chance(60) {
             // Much waits until it is released, all at once.
             let projects = (1..=projects).map(ProjectId).collect();
             let held = self.command(Command::HoldQueue { ids: Vec::new(), projects });
@@ -52,7 +52,16 @@ impl World {
         let gate = Digest::of(&[u8::try_from(self.rng.below(2)).unwrap_or(0)]);
         let count =
             u16::try_from(self.rng.between(self.scale.specs.0, self.scale.specs.1)).unwrap_or(1);
-        let land = [LandPolicy::Never, LandPolicy::Ask, LandPolicy::OnGate, LandPolicy::OnGate];
+        let on_gate = LandPolicy::OnGate;
+        let land = [
+            LandPolicy::Never,
+            LandPolicy::Ask,
+            LandPolicy::Pr,
+            on_gate,
+            on_gate,
+            on_gate,
+            on_gate,
+        ];
         let classes = [Priority::Low, Priority::Normal, Priority::High, Priority::Critical];
         let head = PlanHead {
             project,
@@ -125,6 +134,8 @@ impl World {
                 tokens: self.tokens(600_000) * means,
                 restarts: self.rng.small(0, 4) * self.scale.means,
                 conflict,
+                same_failure: if at.is_multiple_of(4) { 2 } else { 0 },
+                turns: if at.is_multiple_of(5) { 2 } else { 0 },
             },
         }
     }
@@ -216,7 +227,7 @@ impl World {
         let Some(id) = self.rng.pick(&ids).copied() else { return false };
         let some: Vec<LoopId> = ids.iter().copied().filter(|_| self.rng.chance(30)).collect();
         let note = Digest::of(b"note");
-        let command = match self.rng.below(36) {
+        let command = match self.rng.below(37) {
             0..=2 => Command::Pause(some),
             3 | 4 => Command::Resume(some),
             5 if self.rng.chance(50) => Command::Stop(vec![id]),
@@ -271,6 +282,7 @@ impl World {
                 Command::Undo { id, tip }
             }
             34 => return self.disk_changes(),
+            35 => return self.takes_proposed(id),
             _ => return false,
         };
         let forgets = matches!(command, Command::ForgetProject(_));
@@ -401,7 +413,54 @@ impl World {
         let before = self.seen.insert(look.target.clone(), tip);
         let rewritten = before.is_some_and(|it| !self.git.is_ancestor(it, tip));
         let (project, target) = look.target;
-        self.input(&Input::MainSeen { project, target, tip, commits: 1, rewritten });
+        self.input(&Input::MainSeen {
+            project,
+            target: target.clone(),
+            tip,
+            commits: 1,
+            rewritten,
+        });
+        self.look_for_proposed(&(project, target), tip);
+    }
+
+    /// A colleague merges what a pull request asks for, if it merges; false if nothing does.
+    fn takes_proposed(&mut self, id: LoopId) -> bool {
+        let row = &self.ledger.loops[&id];
+        let plan = &self.ledger.plans[&id.plan()];
+        let Some(commit) = row.proposed.filter(|_| row.held && !row.status.is_over()) else {
+            return false;
+        };
+        if self.taken.get(&id).is_some_and(|it| it.0 == commit) {
+            return false;
+        }
+        let target = (plan.project, plan.target.clone());
+        let tip = self.git.targets[&target];
+        let made = self.git.get(commit).clone();
+        let (base, ours) = (self.git.files(made.parents[0]), self.git.files(tip));
+        let (files, conflicts) = self.git.merge(&base, &ours, &made.files);
+        if conflicts != 0 {
+            return false;
+        }
+        let squashed = self.git.commit(&[tip], files);
+        self.git.targets.insert(target.clone(), squashed);
+        self.taken.insert(id, (commit, squashed, tip));
+        self.look_later(&target);
+        true
+    }
+
+    /// Whoever looks at a target sees what of the proposed work is there, each time.
+    fn look_for_proposed(&mut self, target: &Target, tip: Oid) {
+        let there = |(id, (_, commit, _)): &(&LoopId, &(Oid, Oid, Oid))| {
+            let plan = self.ledger.plans.get(&id.plan());
+            let of_target =
+                plan.is_some_and(|it| (it.project, &it.target) == (target.0, &target.1));
+            of_target && self.git.is_ancestor(*commit, tip)
+        };
+        let all: Vec<(LoopId, (Oid, Oid, Oid))> =
+            self.taken.iter().filter(there).map(|(id, it)| (*id, *it)).collect();
+        for (id, (proposed, commit, onto)) in all {
+            self.input(&Input::LandingSeen { id, proposed, commit, onto });
+        }
     }
 
     /// Nothing runs and nothing is due: whoever is asked decides.
@@ -454,6 +513,11 @@ impl World {
             }
             Status::Running if row.passed && self.rng.chance(10) => {
                 Command::Reject { id, note: Digest::of(b"no") }
+            }
+            Status::Running if self.takes_proposed(id) => return,
+            Status::Running if row.proposed.is_some() && row.held => {
+                // It does not merge any more: that is said, and the work begins on the tip.
+                Command::Reject { id, note: Digest::of(b"conflict") }
             }
             Status::Running => {
                 self.dirty.clear();

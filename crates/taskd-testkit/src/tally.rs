@@ -94,6 +94,10 @@ tally! {
     landed_together,
     /// Gates of several candidates in one that were red.
     stacks_red,
+    /// Pull requests that ask for work, each time they were brought up to date.
+    proposed,
+    /// Loops whose work somebody else brought onto the target.
+    landed_elsewhere,
     /// Landings of the commit that was integrated, as it was.
     landed_as_integrated,
     /// Candidates that needed no gate of their own.
@@ -144,6 +148,8 @@ tally! {
     limits,
     /// Loops failed by a defect.
     internal,
+    /// Loops that asked because they did not get on.
+    no_progress,
     /// Loops complete.
     complete,
     /// Loops whose work the target had already.

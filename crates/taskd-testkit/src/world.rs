@@ -140,6 +140,8 @@ pub(crate) struct World {
     pub(crate) dirty: Vec<ProjectId>,
     /// What was saved of loops: the commit, and the base it stands on.
     pub(crate) saved: Vec<(LoopId, Oid, Oid)>,
+    /// Proposed work that a colleague merged: what was proposed, what has it, what that stands on.
+    pub(crate) taken: BTreeMap<LoopId, (Oid, Oid, Oid)>,
     pub(crate) submissions: Vec<(PlanHead, Vec<SpecHead>)>,
     /// Trees that were green, under which gate.
     pub(crate) greens: BTreeSet<(Oid, Digest)>,
@@ -199,6 +201,7 @@ impl World {
             muddled: Vec::new(),
             saved: Vec::new(),
             dirty: Vec::new(),
+            taken: BTreeMap::new(),
             submissions: Vec::new(),
             greens: BTreeSet::new(),
             weather,

@@ -327,6 +327,19 @@ pub(super) const GROUPS: &[Group] = &[
         ],
     },
     Group {
+        title: "A large plan",
+        how: "A thousand specs, nearly each of which needs three others. Accepted: the call that hands \
+            the plan file in, to its durable end, at a daemon that starts nothing meanwhile. Done: \
+            `Coordinator::handle` in this process, for those inputs by which a spec's work comes where \
+            others may start from it, with all that follows at once.",
+        rows: &[
+            row("plans.accepted", "the plan accepted", "ms", Some(Below(200.0))),
+            row("plans.needs", "needs in it", "", None),
+            row("plans.completed", "one spec done, median", "µs", Some(Below(1000.0))),
+            row("plans.completed.p99", "one spec done, p99", "µs", Some(Below(1000.0))),
+        ],
+    },
+    Group {
         title: "A repository of 50,000 files",
         how: "2,500 directories of 20 files of one to four kilobytes, written by `git fast-import`, so \
             packed; no daemon, the same calls it makes. Cold: a worktree made from nothing, beside \

@@ -40,6 +40,7 @@ impl From<&model::LoopView> for v1::Loop {
             queue_entry: it.queue_entry.map(|it| it.0),
             iteration: it.iteration,
             iterations: it.iterations.iter().map(Into::into).collect(),
+            alike: it.alike,
             base: Some((&it.base).into()),
             checkpoint: it.checkpoint.map(|it| it.to_string()),
             change: Some((&it.change).into()),
@@ -179,6 +180,7 @@ impl TryFrom<v1::Loop> for model::LoopView {
             queue_entry: it.queue_entry.map(Seq),
             iteration: it.iteration,
             iterations: iterations.collect::<Result<_, WireError>>()?,
+            alike: it.alike,
             base: need(it.base, "Loop.base")?.try_into()?,
             checkpoint: parse_some(it.checkpoint.as_ref(), "Loop.checkpoint")?,
             change: need(it.change, "Loop.change")?.into(),
@@ -248,6 +250,8 @@ impl From<&model::LoopLimits> for v1::LoopLimits {
                 OnConflict::Loop(most) => Some(most),
                 OnConflict::Block => None,
             },
+            same_failure: it.same_failure,
+            turns: it.turns,
         }
     }
 }
@@ -261,6 +265,8 @@ impl From<v1::LoopLimits> for model::LoopLimits {
             tokens: it.tokens,
             restarts: it.restarts,
             conflict: it.conflict_loop.map_or(OnConflict::Block, OnConflict::Loop),
+            same_failure: it.same_failure,
+            turns: it.turns,
         }
     }
 }
@@ -279,6 +285,7 @@ impl From<&Reason> for v1::Reason {
             Reason::Malformed => (K::Malformed, None, None),
             Reason::NeedFailed => (K::NeedFailed, None, None),
             Reason::BaseRed => (K::BaseRed, None, None),
+            Reason::NoProgress(times) => (K::NoProgress, None, Some(times.to_string())),
             Reason::Limit(limit) => (K::Limit, Some(v1::LimitKind::from(*limit).into()), None),
             Reason::Stuck(why) => (K::Stuck, None, Some(why.clone())),
             Reason::Done => (K::Done, None, None),
@@ -305,6 +312,9 @@ impl TryFrom<v1::Reason> for Reason {
             K::Malformed => Self::Malformed,
             K::NeedFailed => Self::NeedFailed,
             K::BaseRed => Self::BaseRed,
+            K::NoProgress => {
+                Self::NoProgress(parse(&need(it.detail, "Reason.detail")?, "Reason.detail")?)
+            }
             K::Limit => Self::Limit(limit(need(it.limit, "Reason.limit")?)?),
             K::Stuck => Self::Stuck(need(it.detail, "Reason.detail")?),
             K::Done => Self::Done,

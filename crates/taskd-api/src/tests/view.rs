@@ -151,7 +151,13 @@ fn day(closed: bool) -> DayView {
 
 fn limits(n: u16) -> LoopLimits {
     let conflict = if n.is_multiple_of(2) { OnConflict::Loop(2) } else { OnConflict::Block };
-    LoopLimits { conflict, tokens: u64::from(n), ..LoopLimits::default() }
+    LoopLimits {
+        conflict,
+        tokens: u64::from(n),
+        same_failure: u32::from(n),
+        turns: 7,
+        ..LoopLimits::default()
+    }
 }
 
 /// Loop `n`; every other one has everything that can be absent.
@@ -220,6 +226,7 @@ fn a_loop(n: u16, status: Status, doing: Doing, reason: Option<Reason>) -> LoopV
         pull_request: full.then(|| "https://x/1".to_owned()),
         queue_entry: full.then_some(Seq(7)),
         iteration: 2,
+        alike: 2,
         iterations: rows.map(|(n, verdict)| row(n, verdict)).collect(),
         base: Base { commit: oid(3), height: 9 },
         checkpoint: full.then(|| oid(4)),
@@ -302,6 +309,7 @@ fn reasons() -> Vec<Reason> {
         Reason::Conflict,
         Reason::AcceptGreen,
         Reason::Malformed,
+        Reason::NoProgress(3),
         Reason::NeedFailed,
         Reason::BaseRed,
         Reason::Stuck("why".to_owned()),

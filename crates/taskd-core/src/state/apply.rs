@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use taskd_model::{
-    Amount, CircuitChange, Digest, EffectId, Event, Evidence, IterationNote, Limit, Limits, LoopId,
-    Observation, Oid, Owner, PlanHead, PlanId, ProjectId, Reason, Record, Seq, SpecHead, SpecId,
-    Status, Suspicion, Time, Unit, Usage, Verdict, Work, Worker,
+    Amount, CircuitChange, Digest, EffectId, Event, Evidence, Limit, Limits, LoopId, Observation,
+    Oid, Owner, PlanHead, PlanId, ProjectId, Reason, Record, Seq, SpecHead, SpecId, Status,
+    Suspicion, Time, Unit, Usage, Work, Worker,
 };
 
 use super::{Asked, Open, Project, State, WantedChange, bucket_of, landing::queue_op};
@@ -160,10 +160,8 @@ impl State {
             Event::ModelChanged { to, gives_up, .. } => {
                 self.engine_mut(id).change_model(to, gives_up.is_some(), since);
             }
-            Event::IterationEnded { n, verdict, summary, log, .. } => {
-                let (n, verdict, summary, log) = (*n, *verdict, summary.clone(), *log);
-                let note = IterationNote { n, verdict, summary, log };
-                self.engine_mut(id).iteration_ended(note, since);
+            event @ Event::IterationEnded { .. } => {
+                self.engine_mut(id).iteration_ended(event, since);
             }
             Event::Deferred { until, why } => {
                 self.engine_mut(id).defer(Some((*until, record.seq, why)));
@@ -555,6 +553,7 @@ impl State {
         engine.refused_as_too_large = false;
         engine.pause = false;
         engine.retry_at = None;
+        engine.begins_anew();
         let plan = self.plan_mut(id.plan());
         if plan.state == PlanState::Refused {
             plan.state = PlanState::Checking;
@@ -603,6 +602,7 @@ impl LoopEngine {
             self.notes.remove(0);
         }
         self.notes.push(note);
+        self.begins_anew();
     }
 
     fn approve(&mut self) {
@@ -641,17 +641,6 @@ impl LoopEngine {
             self.iteration = self.iteration.saturating_sub(1);
             self.turns.clear();
             self.turn = Turn::default();
-            self.set_next(Next::Iterate, since);
-        }
-    }
-
-    fn iteration_ended(&mut self, note: IterationNote, since: (Time, Seq)) {
-        let verdict = note.verdict;
-        self.note_iteration(note);
-        self.document_judged(verdict);
-        self.turns.clear();
-        self.turn = Turn::default();
-        if verdict != Verdict::Green {
             self.set_next(Next::Iterate, since);
         }
     }

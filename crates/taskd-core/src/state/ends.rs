@@ -149,7 +149,7 @@ impl State {
         } else {
             Patience { attempts: MAX_ATTEMPTS, ms: u64::MAX }
         };
-        let max_turns = self.limits.turns;
+        let max_turns = self.max_turns(id);
         let engine = self.engine_mut(id);
         engine.open.remove(&effect);
         let given_up = !open.ending && matches!(outcome, Outcome::Cancelled { .. });
@@ -197,6 +197,14 @@ impl State {
             // What it named takes its place for whoever needs it.
             self.plan_mut(id.plan()).spec_mut(id).reach = Reach::Landed;
             self.touch_dependents(id);
+        }
+    }
+
+    /// Turns of one iteration before the gate is run anyway.
+    pub(super) fn max_turns(&self, id: LoopId) -> u32 {
+        match self.loops[&id].limits.turns {
+            0 => self.limits.turns,
+            own => own,
         }
     }
 

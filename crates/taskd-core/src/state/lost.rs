@@ -17,7 +17,6 @@ impl State {
     pub(super) fn lose_place(&mut self, at: Time) {
         let lost = std::mem::take(&mut self.effects);
         let nothing = Outcome::Cancelled { usage: Usage::default(), checkpoint: None };
-        let max_turns = self.limits.turns;
         let was_stopped = std::mem::take(&mut self.stopped);
         for (id, open) in lost {
             // A call that was sent stays admitted; its spend so far is booked already.
@@ -25,6 +24,7 @@ impl State {
             match open.owner {
                 Owner::Loop(loop_id) => {
                     let since = (at, Seq(self.next.0 - 1));
+                    let max_turns = self.max_turns(loop_id);
                     let engine = self.engine_mut(loop_id);
                     let restarts = engine.restarts;
                     engine.lost(id, &open);

@@ -144,7 +144,7 @@ fn a_document_that_is_still_wrong_after_its_repair_asks_a_person() {
 24      11  p1/0/1 e23 replied, asks for 0 tools
 25      11  p1/0/1 gate started
 26      12  p1/0/1 e25 gate red
-27      12  p1/0/1 iteration 2 ended: red
+27      12  p1/0/1 iteration 2 ended: red, 2 times the same
 28      12  p1/0/1 running -> blocked: its document is still wrong
     a is blocked
 "#

@@ -1,5 +1,7 @@
 //! One loop: iterations, turns, tools, limits.
 
+use taskd_model::Event;
+
 use super::{Play, story, story_from};
 
 /// Everything up to the first call of a plan with one spec.
@@ -195,13 +197,31 @@ fn the_last_iteration_is_the_last() {
 24       4  p1/0/1 e23 replied, asks for 0 tools
 25       4  p1/0/1 gate started
 26       5  p1/0/1 e25 gate red
-27       5  p1/0/1 iteration 2 ended: red
+27       5  p1/0/1 iteration 2 ended: red, 2 times the same
 28       5  p1/0/1 limit reached: iterations
 29       5  p1/0/1 running -> failed: limit reached: iterations
 30       5  p1 ended
     a is failed
 "
     );
+}
+
+/// Three ends of the same kind are enough; a note begins the count anew, and so does another failure.
+#[test]
+fn the_same_end_three_times_asks_a_person() {
+    let statuses = |script: &str| {
+        let mut play = Play::default();
+        play.lines(AT_CALL);
+        play.lines(script);
+        play.log.iter().filter(|it| matches!(it.event, Event::StatusChanged { .. })).count()
+    };
+    let red = "| 10 a to gate | 10 a red ";
+    assert_eq!(statuses(&red.repeat(2)), 2);
+    assert_eq!(statuses(&red.repeat(3)), 3, "blocked");
+    assert_eq!(statuses(&format!("{}| 10 note a {}", red.repeat(2), red.repeat(2))), 2);
+    assert_eq!(statuses(&format!("{}| 10 a to gate | 10 a unchanged {}", red.repeat(2), red)), 2);
+    assert_eq!(statuses(&format!("{}| 11 resume a {}", red.repeat(3), red.repeat(2))), 4);
+    assert_eq!(statuses(&format!("{}| 11 resume a {}", red.repeat(3), red.repeat(3))), 5);
 }
 
 #[test]

@@ -207,7 +207,7 @@ impl Job {
             log: self.ctx.put_blob(ran.log.into())?,
             tests: ran.tests,
             ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
-            facts: Box::new(GateFacts { tampered: None, counts: ran.counts }),
+            facts: Box::new(GateFacts { tampered: None, counts: ran.counts, failed: ran.failure }),
             proof: Some(Box::new(proof)),
         })
     }
@@ -259,6 +259,8 @@ pub(crate) struct Ran {
     pub(crate) exits: Vec<i32>,
     /// Failing tests, as many as a report may name.
     pub(crate) failed: Vec<String>,
+    /// Names what was red.
+    pub(crate) failure: Option<Digest>,
 }
 
 impl Ran {
@@ -290,6 +292,8 @@ impl Ran {
             self.summary = format!("`{command}` {how}");
         }
         self.failed = bounded_names(&found.failed);
+        let place = self.exits.len().to_le_bytes();
+        self.failure = Some(Digest::of_parts(&[&place, found.likeness.as_bytes()]));
         self.green = false;
         false
     }

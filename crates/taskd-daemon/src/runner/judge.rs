@@ -73,6 +73,7 @@ impl Job {
                 let only = format!("{}, with its own {fact}", second.summary);
                 first.summary = super::gate::short(&only);
                 first.green = false;
+                first.facts.failed = second.facts.failed;
             }
         }
         first.log = self.ctx.put_blob(log.into())?;

@@ -155,6 +155,12 @@ pub(crate) fn proof_of(message: &str) -> Option<Proof> {
     read_proof(trailer(message, EVIDENCE_TRAILER)?)
 }
 
+/// The line of a message that names its evidence. No other work has the same one: it has the digests
+/// of this work's tree and of what its gate printed.
+pub(crate) fn evidence_line(message: &str) -> Option<&str> {
+    message.lines().find(|it| it.starts_with(EVIDENCE_TRAILER))
+}
+
 /// What somebody wrote as flowing text: no markup of code, no headings' marks, no line that looks
 /// like a trailer.
 fn prose(text: &str) -> String {

@@ -7,17 +7,13 @@
 //! it is, so that whoever sees the last one finds where the first one stands.
 
 use taskd_git::{Candidate, GitError, Repo};
-use taskd_model::{Code, Event, LandMode, LoopId, Oid, Outcome, Record, Seq};
-use taskd_store::Filter;
-use tokio::task::block_in_place;
+use taskd_model::{Code, Event, LandMode, LoopId, Oid, Outcome};
 
 use super::{
     Job, Trouble, identity,
     message::{LOOP_TRAILER, PLAN_TRAILER, STEP_TRAILER, one_line, trailer},
 };
 
-/// Events read from the store at once.
-const PAGE: usize = 500;
 /// Most commits of one loop's work; earlier iterations are in the first of them.
 const MAX_STEPS: usize = 24;
 
@@ -82,23 +78,13 @@ impl Job {
 
     /// The states the loop's iterations left, in order, as its log has them.
     fn left(&self, id: LoopId) -> Result<Vec<Left>, Trouble> {
-        let filter = Filter { loop_id: Some(id), ..Filter::default() };
-        let (mut from, mut found, mut told) = (Seq(1), Told::default(), Vec::new());
-        loop {
-            let rows = block_in_place(|| self.ctx.store.read(from, PAGE, filter))?;
-            let Some(last) = rows.last() else { return Ok(told) };
-            from = Seq(last.seq.0 + 1);
-            for row in rows.iter().filter(|it| KINDS.contains(&it.kind.as_str())) {
-                if let Ok(record) = Record::decode(&row.json) {
-                    told.extend(found.take(&record.event));
-                }
-            }
+        let (mut found, mut told) = (Told::default(), Vec::new());
+        for record in self.ctx.events_of(id) {
+            told.extend(found.take(&record?.event));
         }
+        Ok(told)
     }
 }
-
-/// Events that say where iterations begin and what they left.
-const KINDS: [&str; 2] = ["iteration_started", "effect_ended"];
 
 /// Where the log of a loop is being read.
 #[derive(Default)]

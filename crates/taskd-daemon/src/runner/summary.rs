@@ -1,18 +1,13 @@
 //! What a loop's commit says is put together from its documents, its last gate and its agent's last
 //! word. How it is worded is in `message`.
 
-use taskd_model::{Event, LoopId, Outcome, Part, Record, Reply, Seq};
-use taskd_store::Filter;
-use tokio::task::block_in_place;
+use taskd_model::{Event, LoopId, Outcome, Part, Reply};
 
 use super::{
     Job, Trouble,
     gate::gate_commands,
     message::{Message, Proof, Verified},
 };
-
-/// Events read from the store at once.
-const PAGE: usize = 500;
 
 impl Job {
     /// One clean commit for a spec: what was done, why, how it was verified, where it comes from.
@@ -61,20 +56,13 @@ impl Job {
     /// What the loop's agent or model said last of its work: the summary of `finish`, or else its
     /// last words; empty where that is not known.
     pub(super) fn last_word(&self, id: LoopId) -> Result<String, Trouble> {
-        let filter = Filter { loop_id: Some(id), ..Filter::default() };
-        let (mut from, mut reply, mut said) = (Seq(1), None, String::new());
-        loop {
-            let rows = block_in_place(|| self.ctx.store.read(from, PAGE, filter))?;
-            let Some(last) = rows.last() else { break };
-            from = Seq(last.seq.0 + 1);
-            for row in rows.iter().filter(|it| it.kind == "effect_ended") {
-                let Ok(record) = Record::decode(&row.json) else { continue };
-                let Event::EffectEnded { outcome, .. } = record.event else { continue };
-                if let Outcome::Replied { reply: it, .. } = outcome {
-                    reply = Some(it);
-                } else if let Outcome::AgentDone { run, .. } = outcome {
-                    said = run.said;
-                }
+        let (mut reply, mut said) = (None, String::new());
+        for record in self.ctx.events_of(id) {
+            let Event::EffectEnded { outcome, .. } = record?.event else { continue };
+            if let Outcome::Replied { reply: it, .. } = outcome {
+                reply = Some(it);
+            } else if let Outcome::AgentDone { run, .. } = outcome {
+                said = run.said;
             }
         }
         Ok(match reply {

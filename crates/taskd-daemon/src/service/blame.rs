@@ -11,13 +11,10 @@ use taskd_git::{BlamedLine, Repo};
 use taskd_model::{
     Actor, Digest, Event, LoopId, Oid, Outcome, QueueEnd, QueueOp, Record, Seq, SpecDoc,
 };
-use taskd_store::Filter;
 
 use super::{Service, internal};
 use crate::runner::{GATE_TRAILER, LOOP_TRAILER, PLAN_TRAILER, read_gate, trailer};
 
-/// Events read from the store at once.
-const PAGE: usize = 500;
 /// Largest file of a checkout whose uncommitted lines are looked for, in bytes.
 const MAX_FILE_BYTES: u64 = 16 << 20;
 
@@ -94,14 +91,14 @@ impl Service {
         };
         for id in ids {
             let mut ours = None;
-            self.each(id, |record| {
-                if let Event::QueueLeft { end: QueueEnd::Done { commit: it, onto, .. }, .. } =
-                    record.event
+            for record in self.ctx().events_of(id) {
+                let event = record.map_err(|it| internal(&it))?.event;
+                if let Event::QueueLeft { end: QueueEnd::Done { commit: it, onto, .. }, .. } = event
                     && is_in(it, onto)
                 {
                     ours = Some((id, it));
                 }
-            })?;
+            }
             if ours.is_some() {
                 return Ok(ours);
             }
@@ -139,19 +136,10 @@ impl Service {
     /// What the log says of a loop.
     fn story(&self, id: LoopId) -> Result<Story, ApiError> {
         let mut story = Story::default();
-        self.each(id, |record| story.take(record))?;
-        Ok(story)
-    }
-
-    fn each(&self, id: LoopId, mut take: impl FnMut(Record)) -> Result<(), ApiError> {
-        let filter = Filter { loop_id: Some(id), ..Filter::default() };
-        let mut from = Seq(1);
-        loop {
-            let rows = self.ctx().store.read(from, PAGE, filter).map_err(|it| internal(&it))?;
-            let Some(last) = rows.last() else { return Ok(()) };
-            from = Seq(last.seq.0 + 1);
-            rows.iter().filter_map(|it| Record::decode(&it.json).ok()).for_each(&mut take);
+        for record in self.ctx().events_of(id) {
+            story.take(record.map_err(|it| internal(&it))?);
         }
+        Ok(story)
     }
 }
 

@@ -10,31 +10,20 @@ mod states;
 use taskd_api::{ApiError, codes, v1};
 use taskd_core::{Coordinator, Rejected};
 use taskd_git::{Candidate, Repo};
-use taskd_model::{Actor, Command, Landed, LoopId, Oid, PlanView, Record, Seq, View};
+use taskd_model::{Actor, Command, Landed, LoopId, Oid, PlanView, View};
 
 use self::states::{State, States};
 use super::{Service, act::refused, blocking, internal};
 use crate::runner::{before_landing, identity};
 
-/// Events read from the store at once.
-const PAGE: usize = 500;
-
 impl Service {
     /// The saved states of a loop's work, as the log has them.
     fn states(&self, id: LoopId) -> Result<States, ApiError> {
-        let filter = taskd_store::Filter { loop_id: Some(id), ..taskd_store::Filter::default() };
         let mut states = States::default();
-        let mut from = Seq(1);
-        loop {
-            let rows = self.ctx().store.read(from, PAGE, filter).map_err(|it| internal(&it))?;
-            let Some(last) = rows.last() else { return Ok(states) };
-            from = Seq(last.seq.0 + 1);
-            for row in &rows {
-                if let Ok(record) = Record::decode(&row.json) {
-                    states.take(&record);
-                }
-            }
+        for record in self.ctx().events_of(id) {
+            states.take(&record.map_err(|it| internal(&it))?);
         }
+        Ok(states)
     }
 
     /// The state of a loop's work that a person means: `base`, `i2`, `7`, or a commit of the list.

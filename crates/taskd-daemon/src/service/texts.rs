@@ -4,7 +4,7 @@ use std::{collections::VecDeque, fmt::Write as _};
 
 use taskd_api::{ApiError, v1};
 use taskd_model::{
-    Delta, Digest, Event, LoopId, Oid, Outcome, Part, Record, Reply, Seq, ToolResultDoc, decode_doc,
+    Delta, Digest, Event, LoopId, Oid, Outcome, Part, Record, Reply, ToolResultDoc, decode_doc,
 };
 use tokio::sync::{broadcast::error::RecvError, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
@@ -15,8 +15,6 @@ use super::{Items, STREAM_ITEMS, Service, internal};
 const MAX_DIFF_BYTES: usize = 4 << 20;
 /// Bytes of one chunk of a log.
 const CHUNK_BYTES: usize = 32 << 10;
-/// Events read from the store at once.
-const PAGE: usize = 500;
 
 /// One log of one iteration.
 struct Section {
@@ -104,23 +102,16 @@ impl Service {
     }
 
     fn all_sections(&self, id: LoopId) -> Result<Vec<Section>, ApiError> {
-        let store = &self.ctx().store;
-        let filter = taskd_store::Filter { loop_id: Some(id), ..taskd_store::Filter::default() };
         let mut sections = Vec::new();
         let mut iteration = 0;
-        let mut from = Seq(1);
-        loop {
-            let rows = store.read(from, PAGE, filter).map_err(|it| internal(&it))?;
-            let Some(last) = rows.last() else { return Ok(sections) };
-            from = Seq(last.seq.0 + 1);
-            for row in &rows {
-                let Ok(record) = Record::decode(&row.json) else { continue };
-                if let Event::IterationStarted { n } = record.event {
-                    iteration = n;
-                }
-                sections.extend(self.section(&record, iteration)?);
+        for record in self.ctx().events_of(id) {
+            let record = record.map_err(|it| internal(&it))?;
+            if let Event::IterationStarted { n } = record.event {
+                iteration = n;
             }
+            sections.extend(self.section(&record, iteration)?);
         }
+        Ok(sections)
     }
 
     #[expect(clippy::wildcard_enum_match_arm, reason = "most outcomes have no text to show")]

@@ -12,7 +12,7 @@ use taskd_model::{AboveDoc, ArtifactDoc, Format, PlanDoc, PlanId, SpecDoc, SpecH
 use super::{Look, types};
 use crate::{
     plan_file::{self, Document, PlanFile, PlanKeys},
-    problem::{At, Pos, Problem, suggest},
+    problem::{At, Pos, Problem},
     runner::Context,
 };
 
@@ -183,17 +183,6 @@ fn resolved(
     look.last_resort = Some(spec.agent.clone());
     look.agents = ctx.agents(Some(root));
     let types = types::load(&ctx.paths.config, root, &mut look.problems);
-    for named in &file.specs {
-        // Which types there are is known to the daemon, not to whoever wrote the document.
-        if let Some(name) = named.loop_type.as_ref()
-            && types.get(&name.value).is_err()
-        {
-            let known = types.names();
-            let hint = suggest(&name.value, &known);
-            let what = format!("there is no loop type `{}`; {hint}", name.value);
-            return Err(vec![format!("line {}: {what}", name.at.line)]);
-        }
-    }
     let specs = look.specs(file, &types, &config, Some(&plan.gate));
     let errors = look.problems.iter().filter(|it| !it.warning);
     let wrong: Vec<String> = errors

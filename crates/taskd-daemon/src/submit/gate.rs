@@ -93,14 +93,7 @@ impl Look<'_> {
             self.propose_gate(repo, base);
             return None;
         }
-        Some(GateDoc {
-            quick: merged.quick,
-            run: merged.run,
-            timeout_ms: merged.timeout_ms.unwrap_or_default(),
-            retries: merged.retries.unwrap_or_default(),
-            protect: merged.protect.unwrap_or_default(),
-            origin,
-        })
+        Some(GateDoc { origin, ..merged.into_doc() })
     }
 
     /// The gate all types agree on. Where they do not, the plan must say; then theirs is left out.

@@ -14,7 +14,7 @@ use tracing::{debug, warn};
 use super::{Target, measure};
 use crate::{
     config::Config,
-    runner::{Context, ending},
+    runner::{Context, ending, evidence_line},
 };
 
 /// Longest run of the command that asks what checks found.
@@ -41,7 +41,8 @@ pub(super) async fn look(
         let (reader, name) = (repo.clone(), branch.clone());
         let look = move || {
             let Some(moved) = measure(&reader, &name, from) else { return Ok(None) };
-            let found = reader.has_changes_of(commit, moved.0)?;
+            let message = reader.message(commit)?;
+            let found = reader.has_changes_of(commit, moved.0, evidence_line(&message))?;
             Ok::<_, GitError>(found.map(|found| (moved, found)))
         };
         match tokio::task::spawn_blocking(look).await {

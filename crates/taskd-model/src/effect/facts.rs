@@ -21,6 +21,9 @@ pub struct GateFacts {
     /// What the gate's own commands counted, without what `accept` adds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counts: Option<TestCounts>,
+    /// Names what was red: two reports of one tree with the same tell of the same failure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed: Option<Digest>,
 }
 
 impl GateFacts {
@@ -121,7 +124,7 @@ mod tests {
             let paths: Vec<String> = tampered.iter().map(|it| (*it).to_owned()).collect();
             let list = Digest::of(b"");
             let tampered = (!paths.is_empty()).then_some(Tampered { paths, files, list });
-            let facts = GateFacts { tampered, counts: now };
+            let facts = GateFacts { tampered, counts: now, failed: None };
             Suspicion::of(&facts, before).map(|it| it.to_string())
         };
         let (few, many) = (Some(counts(3, 0)), Some(counts(5, 0)));

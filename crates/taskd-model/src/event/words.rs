@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{Arranged, ChangeCause, Event, QueueEnd, Record, SpecHead};
-use crate::{EffectId, Observation, Oid, Purse, SpecId, Unit};
+use crate::{EffectId, Observation, Oid, Purse, SpecId, Streak, Unit, Verdict};
 
 impl fmt::Display for QueueEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -91,7 +91,7 @@ impl fmt::Display for Event {
             Self::StatusChanged { from, to, reason } => write!(f, "{from} -> {to}: {reason}"),
             Self::IterationStarted { n } => write!(f, "iteration {n}"),
             Self::ModelChanged { from, to, cause, .. } => changed(f, from, to, cause),
-            Self::IterationEnded { n, verdict, .. } => write!(f, "iteration {n} ended: {verdict}"),
+            Self::IterationEnded { n, verdict, streak, .. } => ended(f, *n, *verdict, *streak),
             Self::Deferred { until, why } => write!(f, "waits until {}: {why}", until.0),
             Self::DeferralOver => f.write_str("waited long enough"),
             Self::LimitReached { limit } => write!(f, "limit reached: {limit}"),
@@ -128,6 +128,20 @@ impl fmt::Display for Event {
             Self::QueueLeft { entry, op, end } => write!(f, "q{entry} {op}: {end}"),
             Self::QueueArranged { how } => write!(f, "{how} in the landing queue"),
         }
+    }
+}
+
+/// An iteration ended, perhaps not for the first time this way.
+fn ended(
+    f: &mut fmt::Formatter<'_>,
+    n: u32,
+    verdict: Verdict,
+    streak: Option<Streak>,
+) -> fmt::Result {
+    write!(f, "iteration {n} ended: {verdict}")?;
+    match streak {
+        Some(Streak { times: times @ 2.., .. }) => write!(f, ", {times} times the same"),
+        Some(_) | None => Ok(()),
     }
 }
 

@@ -114,7 +114,8 @@ impl View {
             Event::ModelChanged { from, to, gives_up, .. } => {
                 it.change_model(from, to, *gives_up, at);
             }
-            Event::IterationEnded { n, verdict, summary, log, change } => {
+            Event::IterationEnded { n, verdict, summary, log, change, streak } => {
+                it.alike = streak.map_or(0, |it| it.times);
                 it.end_iteration(*n, (*verdict, summary, *log, *change), at);
             }
             // A call of an agent rests; the agent works.
@@ -142,7 +143,7 @@ impl View {
             Event::Rewound { note, .. } => it.rewound(*note, at),
             Event::QuestionAnswered { effect, n, choice } => it.answered(*effect, *n, *choice, at),
             Event::PauseAsked => it.pausing = true,
-            Event::ResumeAsked => it.pausing = false,
+            Event::ResumeAsked => (it.pausing, it.alike) = (false, 0),
             Event::StopAsked => it.stopping = true,
             Event::DaemonStarted { .. }
             | Event::DaemonStopped
@@ -347,6 +348,7 @@ impl LoopView {
             queue_entry: None,
             iteration: 0,
             iterations: Vec::new(),
+            alike: 0,
             base,
             checkpoint: None,
             change: Change::default(),
@@ -496,6 +498,7 @@ impl LoopView {
             self.notes.remove(0);
         }
         self.notes.push(Note { at, text, rejects });
+        self.alike = 0;
     }
 
     /// The most iterations it may take.

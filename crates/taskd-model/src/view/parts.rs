@@ -295,6 +295,9 @@ pub struct LoopView {
     pub iteration: u32,
     /// Iterations, the first and the last [`crate::ITERATION_ROWS`].
     pub iterations: Vec<IterationRow>,
+    /// How many of the last iterations ended the same way on the same tree; 0 where none did.
+    #[serde(default)]
+    pub alike: u32,
     /// What its work stands on.
     pub base: Base,
     /// Its work as last saved.

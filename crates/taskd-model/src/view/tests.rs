@@ -159,7 +159,7 @@ impl Story {
             report: Some(report),
         };
         let seq = self.end(gate, outcome);
-        self.of(id, Event::IterationEnded { n, verdict, summary, log, change });
+        self.of(id, Event::IterationEnded { n, verdict, summary, log, change, streak: None });
         if verdict == Verdict::Green {
             let evidence = Evidence { seq, tree: oid(51) };
             self.of(id, Event::Passed { checkpoint: oid(50), evidence, tests });

@@ -1,8 +1,8 @@
 //! What the log says of landing queues: who entered, who left, and whether that was right.
 
-use taskd_model::{Digest, LandPolicy, QueueEnd, QueueOp, Seq, Status};
+use taskd_model::{Digest, LandPolicy, Oid, QueueEnd, QueueOp, Seq, Status};
 
-use super::{Ledger, check};
+use super::{Ledger, LoopRow, check};
 use crate::tally::Tally;
 
 impl Ledger {
@@ -85,7 +85,10 @@ impl Ledger {
                 row.landed_as = lands.then_some(*commit).or(row.landed_as);
             }
             QueueEnd::Empty => row.brought.push(None),
-            QueueEnd::Proposed { .. } => row.held = true,
+            QueueEnd::Proposed { commit, .. } => {
+                (row.held, row.proposed) = (true, Some(*commit));
+                tally.proposed += 1;
+            }
             QueueEnd::Held { .. } => (row.held, tally.held) = (true, tally.held + 1),
             QueueEnd::Red { .. } | QueueEnd::Conflict { .. } => tally.sent_back += 1,
             QueueEnd::Failed { .. } | QueueEnd::Withdrawn => {}
@@ -96,6 +99,25 @@ impl Ledger {
             tally.landed += u64::from(lands);
             tally.integrated += u64::from(!lands);
         }
+        Ok(())
+    }
+}
+
+impl LoopRow {
+    pub(super) fn was_rejected(&mut self, tally: &mut Tally) {
+        (self.passed, self.approved, self.held) = (false, false, false);
+        self.progress.begins_anew();
+        tally.rejected += 1;
+    }
+
+    /// Somebody took what was proposed.
+    pub(super) fn was_taken(&mut self, commit: Oid, tally: &mut Tally) -> Result<(), String> {
+        check(self.passed && self.held, || "it is seen landed, and was not proposed".to_owned())?;
+        check(!self.landed, || "it is seen landed twice".to_owned())?;
+        (self.landed, self.landed_as) = (true, Some(commit));
+        self.brought.push(Some(commit));
+        tally.landed += 1;
+        tally.landed_elsewhere += 1;
         Ok(())
     }
 }

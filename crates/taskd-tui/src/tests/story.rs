@@ -130,7 +130,7 @@ impl Story {
         let seq = self.of(id, Event::EffectEnded { effect: gate, outcome });
         let verdict = if green { Verdict::Green } else { Verdict::Red };
         let (summary, log) = (report_summary(green), None);
-        self.of(id, Event::IterationEnded { n, verdict, summary, log, change });
+        self.of(id, Event::IterationEnded { n, verdict, summary, log, change, streak: None });
         if green {
             let evidence = Evidence { seq, tree };
             self.of(id, Event::Passed { checkpoint, evidence, tests: Some(221) });

@@ -20,6 +20,7 @@ mod gateway;
 mod history;
 mod native;
 mod overlap;
+mod plans;
 mod projects;
 mod provider;
 mod stats;
@@ -82,6 +83,7 @@ const GROUPS: &[Group] = &[
     ("gateway", gateway::run),
     ("agents", agents::run),
     ("types", types::run),
+    ("plans", plans::run),
     ("history", history::run),
 ];
 

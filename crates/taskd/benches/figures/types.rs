@@ -14,6 +14,8 @@ const TYPES: u32 = 200;
 /// Types that extend each other, one after the other.
 const CHAIN: u32 = 10;
 const LINES: u32 = 40;
+/// Types that are there without any file.
+const BUILT_IN: usize = 4;
 
 /// Times of whole readings; the files are in the page cache, as they are after the first.
 pub(crate) fn run(sizes: &Sizes) {
@@ -34,7 +36,7 @@ fn reading(root: &std::path::Path) -> Duration {
     let began = Instant::now();
     let listing = types::look(&root.join("nobody"), Some(root), &[]);
     let took = began.elapsed();
-    assert_eq!((listing.types.len(), listing.flaws.len()), (TYPES as usize + 1, 0));
+    assert_eq!((listing.types.len(), listing.flaws.len()), (TYPES as usize + BUILT_IN, 0));
     took
 }
 

@@ -13,7 +13,7 @@ use self::amount::parse_amount;
 pub(crate) use self::{
     amount::Amount,
     types::{RenderArgs, TypesCommand},
-    work::{Land, PlanArgs, PlanNewArgs, RunArgs, WorkArgs},
+    work::{HowArgs, Land, PlanArgs, PlanNewArgs, RunArgs, WorkArgs},
 };
 use super::history::{RewindArgs, SalvageCommand, UndoArgs};
 use crate::demo::DemoArgs;

@@ -156,7 +156,7 @@ async fn submit(
     }
     here.out.complain_block(&picture::problems(&answer, file));
     let name = answer.plan.map(|it| format!("p{it}")).unwrap_or_default();
-    let label = match (&work.agent, &work.model) {
+    let label = match (&work.how.agent, &work.how.model) {
         (Some(_), _) => "agent",
         (None, Some(_)) => "model",
         (None, None) => "worker",
@@ -263,16 +263,16 @@ fn follows(here: &Here, work: &WorkArgs) -> bool {
 
 /// What every submission carries.
 pub(super) fn request(here: &Here, work: &WorkArgs) -> Result<v1::SubmitRequest, Failure> {
-    let agent = work.agent.as_deref().map(|it| agent(&here.directory, it)).transpose()?;
-    let model = work.model.as_deref().map(|it| model(&here.directory, it)).transpose()?;
+    let agent = work.how.agent.as_deref().map(|it| agent(&here.directory, it)).transpose()?;
+    let model = work.how.model.as_deref().map(|it| model(&here.directory, it)).transpose()?;
     let options = v1::SubmitOptions {
         agent,
         model,
-        gate: work.gate.clone(),
-        no_gate: work.no_gate,
+        gate: work.how.gate.clone(),
+        no_gate: work.how.no_gate,
         land: work.land.map(|it| v1::LandPolicy::from(it).into()),
         type_name: work.type_name.clone(),
-        inputs: work.set.iter().cloned().collect(),
+        inputs: work.how.set.iter().cloned().collect(),
         base_red_ok: work.base_red_ok,
         priority: work.priority.map(|it| v1::Priority::from(it).into()),
         target: work.target.clone(),

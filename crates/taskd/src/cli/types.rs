@@ -154,15 +154,7 @@ fn new(here: &Here, name: &str, extends: &str, user: bool) -> Done {
 }
 
 async fn render(here: &Here, args: RenderArgs) -> Done {
-    let work = WorkArgs {
-        agent: args.agent,
-        model: args.model,
-        gate: args.gate,
-        no_gate: args.no_gate,
-        set: args.set,
-        type_name: Some(args.name),
-        ..WorkArgs::default()
-    };
+    let work = WorkArgs { how: args.how, type_name: Some(args.name), ..WorkArgs::default() };
     let (mut request, file) = match (args.task, args.plan) {
         (_, Some(file)) => submit::plan_request(here, &PlanArgs { file, work })?,
         (task, None) => {

@@ -335,7 +335,8 @@ fn red_gates_are_told() {
     for (n, verdict) in [(1, Verdict::Red), (2, Verdict::Green)] {
         log.add(0, Some(TOP), Event::IterationStarted { n });
         let (summary, log_blob, change) = (String::new(), None, taskd_model::Change::default());
-        let ended = Event::IterationEnded { n, verdict, summary, log: log_blob, change };
+        let ended =
+            Event::IterationEnded { n, verdict, summary, log: log_blob, change, streak: None };
         log.add(0, Some(TOP), ended);
     }
     assert!(log.sentence().contains("gate red, then green"), "{}", log.sentence());

@@ -35,6 +35,9 @@ pub(crate) struct LoopRow {
     worker: String,
     iteration: u32,
     iterations_max: u32,
+    /// How many of the last iterations ended the same way on the same tree.
+    #[serde(skip_serializing_if = "is_zero")]
+    alike: u32,
     /// Commits its base lacks.
     behind: u64,
     files: u32,
@@ -64,6 +67,11 @@ pub(crate) struct LoopRow {
     /// Where its pull request is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pull_request: Option<String>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the shape serde wants")]
+fn is_zero(n: &u32) -> bool {
+    *n == 0
 }
 
 /// `ls --json`: one object.
@@ -405,6 +413,7 @@ fn row(view: &View, it: &LoopView, now: Time) -> LoopRow {
         worker: it.worker.to_string(),
         iteration: it.iteration,
         iterations_max: it.max(),
+        alike: it.alike,
         behind: view.behind(it),
         files: it.change.files,
         added: it.change.added,

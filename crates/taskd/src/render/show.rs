@@ -279,6 +279,13 @@ fn last_run(run: &AgentRun, scene: &Scene) -> Vec<String> {
     out
 }
 
+/// What may come, on as many lines as it takes.
+fn watch(text: &str, scene: &Scene) -> Vec<String> {
+    let lines = wrap(&clean(text), scene.width.saturating_sub(7).max(20));
+    let labels = std::iter::once("watch: ").chain(std::iter::repeat("       "));
+    labels.zip(lines).map(|(label, line)| format!("{label}{line}")).collect()
+}
+
 /// What is worth saying besides: troubles, warnings, notes, the last lines it printed.
 fn remarks(it: &LoopView, more: &v1::ShowResponse, scene: &Scene) -> Vec<String> {
     let mut out = vec![String::new()];
@@ -300,6 +307,7 @@ fn remarks(it: &LoopView, more: &v1::ShowResponse, scene: &Scene) -> Vec<String>
     if let Some(near) = it.budget().near().filter(|_| !it.status.is_over()) {
         out.push(format!("watch: {near}"));
     }
+    out.extend(it.warns_of_no_progress().iter().flat_map(|it| watch(it, scene)));
     out.extend(more.warnings.iter().map(|it| format!("watch: {}", clean(it))));
     out.extend(more.notes.iter().map(|it| format!("told:  {}", clean(it))));
     let tail = more.tail.len().saturating_sub(TAIL);

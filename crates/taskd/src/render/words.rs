@@ -162,6 +162,9 @@ pub(crate) fn needs_you(view: &View, it: &LoopView, now: Time) -> String {
         Some(Reason::Limit(limit @ (Limit::Budget | Limit::PlanBudget))) => {
             out_of_money(view, it, *limit)
         }
+        Some(Reason::NoProgress(_)) if let Some(same) = it.same_again() => {
+            format!("no progress: {same} with the same tree")
+        }
         Some(reason) => reason.to_string(),
         None => "blocked".to_owned(),
     };

@@ -220,3 +220,39 @@ fn a_document_without_specs_is_a_request() {
         view.loops.values().any(|it| it.name == "p1.plan" && it.doing == Doing::ReadyToLand)
     });
 }
+
+/// Proves PL-6: a document whose form is right passes only if its type's own command says so; what
+/// that printed is told to the repair.
+#[test]
+fn a_type_asks_a_command_of_its_own_about_its_documents() {
+    let mut world = wordy();
+    let check = "grep -q split taskd-spec.md || { echo the phase split is missing; exit 1; }";
+    world.write(".taskd/types/checked.yaml", &format!("extends: spec\ngate: {{run: '{check}'}}\n"));
+    world.git(&["add", "-A"]);
+    world.git(&["commit", "-q", "-m", "a type"]);
+    let plan = PLAN.replace("\n\nSplit", "\ntype: checked\n\nSplit");
+    let plan = plan.split("## spec count").next().expect("text").to_owned();
+    let code = |name: &str| writes(&format!("{name}.txt"), "x\n");
+    let loops = [
+        ("plan".to_owned(), vec![writes("taskd-plan.md", &plan), nothing(), nothing()]),
+        (
+            "parse".to_owned(),
+            vec![
+                writes("taskd-spec.md", &phases(&["lex"])),
+                rewrites("taskd-spec.md", &phases(&["lex", "split"])),
+            ],
+        ),
+        ("parse.lex".to_owned(), vec![code("lex")]),
+        ("parse.split".to_owned(), vec![code("split")]),
+    ];
+    let model = script(&world, &loops);
+    world.start();
+    plan_new(&world, &model);
+    world.taskd(&["approve", "p1.plan"]).ok();
+    assert_eq!(world.taskd(&["wait", "p1"]).code, 0, "{}", world.transcript());
+    let told = prompts(&world, "p1.parse");
+    assert_eq!(world.row("p1.parse").iteration, 2, "a draft and one repair");
+    assert!(told[1].contains("the phase split is missing"), "{}", told[1]);
+    let landed = world.git(&["log", "--format=%s", "main"]);
+    assert!(landed.starts_with("parse.split: The split of it\nparse.lex:"), "{landed}");
+}

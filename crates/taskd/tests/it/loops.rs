@@ -3,8 +3,10 @@
 
 mod admission;
 mod files;
+mod layers;
 mod money;
 mod outcomes;
+mod progress;
 mod prompts;
 mod recovery;
 mod refusals;

@@ -60,6 +60,20 @@ fn what_waits_behind_a_blocked_need_does_not_keep_the_plan_pending() {
     assert_eq!(it.view.wait_plan(P7), Some(V::Limit));
 }
 
+/// A person sent the need back after what stands on it had passed, and then it was stuck.
+#[test]
+fn passed_work_waits_for_a_need_that_was_taken_back() {
+    let mut it = two(LandPolicy::OnGate);
+    it.bring(QueueOp::Integrate(id(0)), oid(4), oid(1));
+    it.status(id(1), Status::Running, Reason::Started);
+    it.of(id(1), Event::IterationStarted { n: 1 });
+    it.gate(id(1), green(3), change(1, 2, 0));
+    assert_eq!(verdicts(&it).2, V::Pending, "both may land");
+    it.of(id(0), Event::Rejected { note: digest("not so") });
+    it.status(id(0), Status::Blocked, Reason::Conflict);
+    assert_eq!(verdicts(&it), (V::NeedsYou, V::NeedsYou, V::NeedsYou));
+}
+
 #[test]
 fn a_paused_plan_is_pending_and_a_blocked_one_needs_you() {
     let mut it = two(LandPolicy::OnGate);

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use clap::{Args, Subcommand};
 
-use super::work::parse_pair;
+use super::work::HowArgs;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum TypesCommand {
@@ -49,19 +49,6 @@ pub(crate) struct RenderArgs {
     /// Which spec of the plan; otherwise its first
     #[arg(long, value_name = "ID", requires = "plan")]
     pub(crate) spec: Option<String>,
-    /// An input of the type
-    #[arg(long, value_name = "KEY=VALUE", value_parser = parse_pair)]
-    pub(crate) set: Vec<(String, String)>,
-    /// An agent program that works
-    #[arg(long, conflicts_with = "model")]
-    pub(crate) agent: Option<String>,
-    /// A model that works
-    #[arg(long)]
-    pub(crate) model: Option<String>,
-    /// The command that decides whether it passes
-    #[arg(long, conflicts_with = "no_gate")]
-    pub(crate) gate: Option<String>,
-    /// Nothing decides
-    #[arg(long)]
-    pub(crate) no_gate: bool,
+    #[command(flatten)]
+    pub(crate) how: HowArgs,
 }

@@ -8,9 +8,9 @@ use taskd_model::parse_duration_ms;
 
 use super::amount::parse_money;
 
-/// Who works, what decides, what lands, how much it may take.
+/// Who works, with what for its loop type, and what decides.
 #[derive(Debug, Clone, Default, Args)]
-pub(crate) struct WorkArgs {
+pub(crate) struct HowArgs {
     /// An agent program: claude, codex, aider, or a command line
     #[arg(long, conflicts_with = "model")]
     pub(crate) agent: Option<String>,
@@ -23,15 +23,22 @@ pub(crate) struct WorkArgs {
     /// Nothing decides; always asks before landing
     #[arg(long)]
     pub(crate) no_gate: bool,
+    /// An input of the loop type
+    #[arg(long, value_name = "KEY=VALUE", value_parser = parse_pair)]
+    pub(crate) set: Vec<(String, String)>,
+}
+
+/// Who works, what decides, what lands, how much it may take.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct WorkArgs {
+    #[command(flatten)]
+    pub(crate) how: HowArgs,
     /// How passed work lands
     #[arg(long, value_enum)]
     pub(crate) land: Option<Land>,
     /// A loop type
     #[arg(long = "type", value_name = "TYPE")]
     pub(crate) type_name: Option<String>,
-    /// An input of the loop type
-    #[arg(long, value_name = "KEY=VALUE", value_parser = parse_pair)]
-    pub(crate) set: Vec<(String, String)>,
     /// The branch it starts from and lands on
     #[arg(long, value_name = "BRANCH")]
     pub(crate) target: Option<String>,

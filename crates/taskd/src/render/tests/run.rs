@@ -84,7 +84,7 @@ fn iteration(it: &mut Story, n: u32, says: &str, report: GateReport, change: Cha
     };
     let seq = it.after(41).of(id, Event::EffectEnded { effect: gate, outcome });
     let verdict = if green { Verdict::Green } else { Verdict::Red };
-    it.of(id, Event::IterationEnded { n, verdict, summary, log, change });
+    it.of(id, Event::IterationEnded { n, verdict, summary, log, change, streak: None });
     if green {
         let evidence = Evidence { seq, tree: oid("51") };
         it.of(id, Event::Passed { checkpoint: oid("50"), evidence, tests });

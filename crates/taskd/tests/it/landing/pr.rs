@@ -138,6 +138,31 @@ fn work_lands_when_the_remote_has_it() {
     assert_eq!(world.git(&["status", "--porcelain"]), " M a.txt");
 }
 
+/// Proves PE-13: whoever squashes a pull request may change it, too: it has landed with the commit whose
+/// message still names its evidence. Another commit with other changes is nothing.
+#[test]
+fn work_that_was_changed_by_whoever_merged_it_has_landed() {
+    let mut world = World::new();
+    let forge = Forge::new(&mut world, "");
+    let run = agent(&world, "agent.sh", "echo x > $TASKD_LOOP.txt");
+    world.start();
+    world.submit(&plan(&format!("agent: {run}\nland: pr"), &[("one", ""), ("two", "")]));
+    until_proposed(&world, "p1.one", 1);
+    until_proposed(&world, "p1.two", 1);
+    forge.git(&world, &["fetch", "-q", "origin"]);
+    forge.git(&world, &["checkout", "-q", "-B", "main", "origin/main"]);
+    let message = forge.git(&world, &["log", "-1", "--format=%B", "origin/taskd/p1.one"]);
+    let file = forge.clone.join("p1.one.txt");
+    fs::write(&file, "x, and a word more\n").expect("ours");
+    forge.git(&world, &["add", "-A"]);
+    let message = format!("one: merged (#1)\n\n* {message}\n\nReviewed by Cole\n");
+    forge.git(&world, &["commit", "-q", "-m", &message]);
+    forge.git(&world, &["push", "-q", "origin", "main"]);
+    let tip = forge.git(&world, &["rev-parse", "HEAD"]);
+    assert_eq!(until_landed(&world, "p1.one"), tip, "{}", world.transcript());
+    assert!(world.row("p1.two").landed.is_none(), "the other is still proposed");
+}
+
 /// Proves PE-7: work that is sent back comes to the same branch and the same pull request; commits
 /// that somebody else put on that branch are not overwritten, and a person is asked.
 #[test]

@@ -106,7 +106,7 @@ fn a_flood_of_output_is_bounded() {
     assert_says(&said, "last words");
 }
 
-fn peak_memory_kib(world: &World) -> u64 {
+pub(super) fn peak_memory_kib(world: &World) -> u64 {
     let pid = world.daemon.as_ref().expect("it runs").id();
     let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
     let peak = status.lines().find_map(|it| it.strip_prefix("VmHWM:")).expect("Linux says so");

@@ -10,7 +10,7 @@ use taskd_api::v1;
 use super::{Found, read};
 use crate::{
     cli::{
-        args::{Land, WorkArgs},
+        args::{HowArgs, Land, WorkArgs},
         failure::Failure,
         here::Here,
         mcp::Fleet,
@@ -40,15 +40,10 @@ pub(super) async fn plan(fleet: &Fleet, args: Value, check_only: bool) -> Found 
     let here = place(&fleet.here, args.directory)?;
     let land = args.land.as_deref().map(|it| Land::from_str(it, false));
     let land = land.transpose().map_err(|it| Failure::usage(format!("`land`: {it}"), ""))?;
-    let work = WorkArgs {
-        agent: args.agent,
-        model: args.model,
-        gate: args.gate,
-        land,
-        type_name: args.r#type,
-        target: args.target,
-        ..WorkArgs::default()
-    };
+    let how =
+        HowArgs { agent: args.agent, model: args.model, gate: args.gate, ..HowArgs::default() };
+    let work =
+        WorkArgs { how, land, type_name: args.r#type, target: args.target, ..WorkArgs::default() };
     let source = match (args.document, args.request) {
         (Some(text), None) => v1::submit_request::Source::Document(text),
         (None, Some(text)) => v1::submit_request::Source::Request(text),

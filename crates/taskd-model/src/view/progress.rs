@@ -1,0 +1,52 @@
+//! What is said of a loop that does not get on.
+
+use crate::Verdict;
+
+use super::LoopView;
+
+impl LoopView {
+    /// What happened in each of the last iterations, where they ended the same way, and how often:
+    /// `limit::refill has failed twice`. The names are those of the last gate.
+    #[must_use]
+    pub fn same_again(&self) -> Option<String> {
+        let what = match self.iterations.iter().rev().find_map(|it| it.verdict)? {
+            Verdict::Red => {
+                let proof = self.gate.as_ref().and_then(|it| it.proof.as_ref());
+                match proof.map_or(&[][..], |it| &it.failed[..]) {
+                    [] => "the gate was red".to_owned(),
+                    [one] => format!("{one} has failed"),
+                    [one, more @ ..] => format!("{one} and {} more have failed", more.len()),
+                }
+            }
+            Verdict::Unchanged => "nothing was changed".to_owned(),
+            Verdict::Conflict => "conflicts were left".to_owned(),
+            Verdict::AgentFailed => "its agent has failed".to_owned(),
+            Verdict::Green => return None,
+        };
+        let times = match self.alike {
+            0 => return None,
+            1 => "once".to_owned(),
+            2 => "twice".to_owned(),
+            n => format!("{n} times"),
+        };
+        Some(format!("{what} {times}"))
+    }
+
+    /// What is said before the last iteration that may end the same way.
+    #[must_use]
+    pub fn warns_of_no_progress(&self) -> Option<String> {
+        let last = self.alike.saturating_add(1) == self.limits.same_failure;
+        if !last || self.status.is_over() || self.limits.iterations <= self.alike {
+            return None;
+        }
+        let nth = match self.limits.same_failure {
+            2 => "second".to_owned(),
+            3 => "third".to_owned(),
+            n => format!("{n}th"),
+        };
+        let same = self.same_again()?;
+        Some(format!(
+            "{same}; a {nth} time with the same tree stops it as \"no progress\" and asks you"
+        ))
+    }
+}
