@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use taskd_model::{DecodeError, Record, View};
+use taskd_model::{DecodeError, Record, Via, View};
 use tonic::{
     Request, Response, Status, Streaming,
     transport::{Channel, Endpoint},
@@ -24,6 +24,9 @@ use crate::{
 /// Header in which every answer names the daemon's version.
 pub const VERSION_HEADER: &str = "taskd-version";
 
+/// Header in which a client says where it is used: a [`Via`].
+pub const VIA_HEADER: &str = "taskd-via";
+
 /// How long a daemon may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -36,6 +39,7 @@ pub struct Client {
     inner: TaskdClient<Channel>,
     socket: PathBuf,
     version: Arc<OnceLock<String>>,
+    via: Option<Via>,
 }
 
 /// Declares one method for each call with one answer.
@@ -47,7 +51,7 @@ macro_rules! unary {
         ///
         /// The daemon refuses, or does not answer.
         pub async fn $name(&self, request: v1::$request) -> Result<v1::$response, ApiError> {
-            let answer = self.inner.clone().$name(Request::new(request)).await;
+            let answer = self.inner.clone().$name(self.asked(request)).await;
             self.taken(answer)
         }
     )*};
@@ -76,7 +80,22 @@ impl Client {
         let inner = TaskdClient::new(channel)
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES);
-        Ok(Self { inner, socket, version: Arc::default() })
+        Ok(Self { inner, socket, version: Arc::default(), via: None })
+    }
+
+    /// The same client, which says where it is used: who answers something is told with it.
+    #[must_use]
+    pub fn via(self, via: Via) -> Self {
+        Self { via: Some(via), ..self }
+    }
+
+    fn asked<T>(&self, request: T) -> Request<T> {
+        let mut request = Request::new(request);
+        if let Some(via) = self.via {
+            let word = via.word().parse().expect("a word is ASCII");
+            request.metadata_mut().insert(VIA_HEADER, word);
+        }
+        request
     }
 
     unary! {

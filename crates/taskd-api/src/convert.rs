@@ -4,6 +4,7 @@
 //! filled in.
 
 mod effects;
+mod inbox;
 mod loops;
 mod plans;
 mod proof;
@@ -89,6 +90,10 @@ pairs! {
         Green = Green, Red = Red, Unchanged = Unchanged, AgentFailed = AgentFailed,
         Conflict = Conflict,
     }
+    inbox_kind: InboxKind = InboxKind {
+        Plan = Plan, Landing = Landing, Permission = Permission, Question = Question,
+        Budget = Budget, Conflict = Conflict, Held = Held, Blocked = Blocked,
+    }
     depth: Depth = Depth { ByTime = ByTime, ByReport = ByReport, ByCall = ByCall }
     limit: Limit = LimitKind {
         Iterations = Iterations, Time = Time, Budget = Budget, PlanBudget = PlanBudget,
@@ -133,7 +138,8 @@ same! {
     Limits = Limits {
         loops, agents, gates, calls, requests_per_minute, request_burst, backoff_ms,
         backoff_max_ms, call_attempts, turns, ageing_ms, input_tokens_per_minute,
-        output_tokens_per_minute, call_deadline_ms, silence_max_ms, batch, max_behind
+        output_tokens_per_minute, call_deadline_ms, silence_max_ms, batch, max_behind,
+        questions
     }
     Usage = Usage {
         input, output, cache_read, cache_write, micros, unpriced, estimated, input_micros,
@@ -195,6 +201,7 @@ impl From<&model::View> for v1::View {
             totals: write_totals(&it.totals),
             day: Some((&it.day).into()),
             disk: Some((&it.disk).into()),
+            inbox: inbox::write(&it.inbox),
         }
     }
 }
@@ -222,6 +229,7 @@ impl TryFrom<v1::View> for model::View {
             totals: totals(&it.totals)?,
             day: need(it.day, "View.day")?.into(),
             disk: it.disk.map(Into::into).unwrap_or_default(),
+            inbox: inbox::read(it.inbox)?,
         })
     }
 }

@@ -11,7 +11,7 @@ mod error;
 mod tests;
 mod watch;
 
-pub use client::{Client, Items, VERSION_HEADER, handed_over};
+pub use client::{Client, Items, VERSION_HEADER, VIA_HEADER, handed_over};
 pub use convert::WireError;
 pub use error::{ApiError, ERROR_TRAILER, codes, exit};
 pub use v1::taskd_server::{Taskd, TaskdServer};

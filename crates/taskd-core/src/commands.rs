@@ -86,6 +86,9 @@ pub enum Rejected {
     /// It was answered, or never asked, or its run is over.
     #[error("question {0} is not open: it was answered, or the run that asked is over")]
     NoQuestion(Seq),
+    /// Somebody was first.
+    #[error("i{0} waits for nobody any more")]
+    Answered(Seq),
     /// No such answer.
     #[error("question {question} has {choices} answers to choose from")]
     NoChoice {
@@ -205,7 +208,7 @@ impl Rejected {
             Self::NotWaiting { .. } => Code::NotWaiting,
             Self::NeedFailed { .. } => Code::NeedFailed,
             Self::NoMoney { .. } => Code::NoMoney,
-            Self::NoQuestion(_) => Code::NoQuestion,
+            Self::NoQuestion(_) | Self::Answered(_) => Code::NoQuestion,
             Self::NoChoice { .. } => Code::Invalid,
             Self::NotPassed { .. } => Code::NotPassed,
             Self::NeverLands { .. } => Code::NeverLands,
@@ -255,7 +258,8 @@ impl Coordinator {
             }
             Command::Rewind { id, .. } => self.rewind(now, actor, *id, command)?,
             Command::Undo { id, tip } => self.undo(now, actor, *id, tip)?,
-            Command::Answer { question, choice } => self.answer(now, actor, *question, *choice)?,
+            Command::Answer { .. } => self.answer(now, actor, command)?,
+            Command::Decide { id, item, note } => self.decided(now, actor, (*id, *item), *note)?,
             Command::SetBudget { of, micros } => {
                 self.set_budget(now, actor, (*of, Unit::Micros), *micros)?;
             }
@@ -391,7 +395,7 @@ impl Coordinator {
         Ok(())
     }
 
-    fn land(&mut self, now: Time, actor: Actor, ids: &[LoopId]) -> Result<(), Rejected> {
+    pub(crate) fn land(&mut self, now: Time, actor: Actor, ids: &[LoopId]) -> Result<(), Rejected> {
         let engines = self.passed(ids)?;
         let never = |it: &&LoopEngine| {
             // What is suspect waits for this word all the same.
@@ -516,7 +520,7 @@ impl Coordinator {
         ids.iter().map(engine).collect()
     }
 
-    fn passed(&self, ids: &[LoopId]) -> Result<Vec<LoopEngine>, Rejected> {
+    pub(crate) fn passed(&self, ids: &[LoopId]) -> Result<Vec<LoopEngine>, Rejected> {
         let engines = self.alive(ids)?;
         let not_passed = |it: &&LoopEngine| it.passed.is_none() || it.next != Next::Land;
         match engines.iter().find(not_passed) {

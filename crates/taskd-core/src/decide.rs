@@ -85,6 +85,8 @@ fn due(state: &State, now: Time) -> Option<Step> {
         Event::LimitReached { limit: Limit::PlanTime }
     } else if counts && engine.deadline().is_some_and(|it| it <= now) {
         Event::LimitReached { limit: Limit::Time }
+    } else if let Some(event) = engine.default_answer(now) {
+        event
     } else {
         Event::DeferralOver
     };
@@ -454,7 +456,7 @@ fn land_step(state: &State, engine: &LoopEngine) -> Option<Event> {
     };
     if engine.is_suspect() {
         // Not even others of its plan build on a gate that nobody has looked at.
-        return (!engine.asked).then_some(Event::ApprovalAsked);
+        return engine.asked.is_none().then_some(Event::ApprovalAsked);
     }
     // Who needs it starts on the integration ref; what a remote does with it takes its time.
     let first = plan.head.land == LandPolicy::Pr && engine.integrated.is_none();
@@ -478,7 +480,8 @@ fn land_step(state: &State, engine: &LoopEngine) -> Option<Event> {
     if policy == LandPolicy::Never {
         return Some(status(Status::Running, Status::Complete, Reason::Done));
     }
-    (policy == LandPolicy::Ask && !engine.approved && !engine.asked).then_some(Event::ApprovalAsked)
+    let silent = !engine.approved && engine.asked.is_none();
+    (policy == LandPolicy::Ask && silent).then_some(Event::ApprovalAsked)
 }
 
 /// A plan's own next step.

@@ -79,7 +79,7 @@ impl Document {
 /// What a right document does next: a person's word, if one is asked for, then it is taken apart.
 pub(crate) fn document_step(engine: &LoopEngine, document: &Document) -> Option<Event> {
     if document.head.approve && !engine.approved {
-        return (!engine.asked).then_some(Event::ApprovalAsked);
+        return engine.asked.is_none().then_some(Event::ApprovalAsked);
     }
     let from = engine.passed?.checkpoint;
     Some(Event::EffectStarted { owner: Owner::Loop(engine.id), work: Work::Decompose { from } })

@@ -7,7 +7,8 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use crate::{
-    document::Document, money::Told, queue::OnHold, relay::WantedRelay, unsaved::UnsavedFiles,
+    asked::Pending, document::Document, money::Told, queue::OnHold, relay::WantedRelay,
+    unsaved::UnsavedFiles,
 };
 use serde::{Deserialize, Serialize};
 use taskd_model::{
@@ -62,6 +63,8 @@ pub(crate) struct LoopEngine {
     /// How often in a row its iterations ended the same way.
     pub(crate) streak: Option<Streak>,
     pub(crate) notes: Vec<Digest>,
+    /// Questions it has asked people.
+    pub(crate) questions: u32,
     pub(crate) session: Option<String>,
     pub(crate) spent: Usage,
     /// In which units it was said that its budget comes to its end.
@@ -96,7 +99,8 @@ pub(crate) struct LoopEngine {
     pub(crate) document: Option<Document>,
     /// What the gate said yes to.
     pub(crate) passed: Option<PassedWork>,
-    pub(crate) asked: bool,
+    /// The event that asks for a person's word.
+    pub(crate) asked: Option<Seq>,
     pub(crate) approved: bool,
     /// Its agent ended with an error and its gate was asked all the same: a person says whether
     /// it lands.
@@ -181,6 +185,8 @@ pub(crate) enum ToolState {
     Seen,
     /// Its effect is open.
     Running(EffectId),
+    /// It asked a person, and waits.
+    Asked(Pending),
     /// It ended with this result; `None` when it was interrupted.
     Done(Option<Digest>),
 }
@@ -248,6 +254,7 @@ impl LoopEngine {
             history: Vec::new(),
             streak: None,
             notes: Vec::new(),
+            questions: 0,
             session: None,
             spent: Usage::default(),
             told: Told::default(),
@@ -267,7 +274,7 @@ impl LoopEngine {
             ending: None,
             document: writes.map(Document::new),
             passed: None,
-            asked: false,
+            asked: None,
             approved: false,
             doubted: false,
             suspicion: None,
@@ -315,6 +322,7 @@ impl LoopEngine {
     /// It has a loop slot: it works, or waits for something that will come by itself.
     pub(crate) fn holds_slot(&self) -> bool {
         let waits_for_person = self.next == Next::Land && self.queued.is_none();
+        let waits_for_person = waits_for_person || self.asking().is_some();
         matches!(self.status, Status::Running | Status::Rebasing) && !waits_for_person
     }
 
@@ -370,7 +378,7 @@ impl LoopEngine {
             match slot.state {
                 ToolState::Done(_) => {}
                 ToolState::Running(_) if slot.call.reads => {}
-                ToolState::Running(_) => return None,
+                ToolState::Running(_) | ToolState::Asked(_) => return None,
                 ToolState::Seen if slot.call.name == FINISH => {}
                 ToolState::Seen if slot.call.reads => return Some((n, &slot.call)),
                 ToolState::Seen => {
@@ -387,7 +395,7 @@ impl LoopEngine {
     pub(crate) fn turn_results(&self) -> Vec<Digest> {
         let result = |slot: &ToolSlot| match slot.state {
             ToolState::Done(result) => result,
-            ToolState::Seen | ToolState::Running(_) => None,
+            ToolState::Seen | ToolState::Running(_) | ToolState::Asked(_) => None,
         };
         self.turn.tools.iter().filter_map(result).collect()
     }
@@ -423,7 +431,8 @@ impl LoopEngine {
     /// Its time passes: it does something, or waits for something of ours.
     pub(crate) fn time_runs(&self) -> bool {
         let active = matches!(self.status, Status::Running | Status::Rebasing);
-        active && self.next != Next::Land && self.call_wanted_at.is_none()
+        let waits = self.call_wanted_at.is_some() || self.asking().is_some();
+        active && self.next != Next::Land && !waits
     }
 
     /// From now on it waits for a call, or no longer does. A wait of more than ten minutes was

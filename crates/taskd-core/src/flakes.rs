@@ -73,6 +73,7 @@ fn report(outcome: &Outcome) -> Option<(Digest, &GateReport)> {
         | Outcome::Relayed { .. }
         | Outcome::ToolDone { .. }
         | Outcome::Saved { .. }
+        | Outcome::Asks { .. }
         | Outcome::AgentDone { .. }
         | Outcome::Decomposed { .. }
         | Outcome::Rebased { .. }

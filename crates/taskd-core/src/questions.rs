@@ -117,6 +117,7 @@ impl Coordinator {
             }),
             attempt: engine.sends.saturating_sub(1),
             session: engine.session.clone(),
+            questions: engine.questions,
             reviewed: engine.document.as_ref().map_or(0, |it| it.seen),
             beside: engine.beside,
         }

@@ -4,6 +4,7 @@
 //! Policy (limits, prices, budgets) is checked before an event is emitted; `apply` asserts
 //! structure only, so that a log written under other limits still folds.
 
+mod answers;
 mod apply;
 mod back;
 mod ends;

@@ -5,6 +5,7 @@
 //! `q`. `a to call` finishes what runs of `a`, well, until a call is open (or `gate`, `land`).
 
 mod agents;
+mod asked;
 mod documents;
 mod fallback;
 mod landing;
@@ -30,6 +31,9 @@ use taskd_model::{
 };
 
 use crate::{Coordinator, Decided, Rejected};
+
+/// Whoever types commands.
+const PERSON: Actor = Actor::Person { uid: 1000, via: None };
 
 /// Plays a script and renders what was decided, what runs at the end, and where the loops are.
 fn story(script: &str) -> String {
@@ -169,7 +173,7 @@ impl Play {
     }
 
     fn parse(&mut self, words: &[&str]) -> Input {
-        let person = |command| Input::Command { actor: Actor::Person { uid: 1000 }, command };
+        let person = |command| Input::Command { actor: PERSON, command };
         let ids = |names: &[&str]| names.iter().map(|it| self.id(it)).collect::<Vec<LoopId>>();
         match words {
             ["start"] => Input::Started { version: "0.1.0".to_owned() },
@@ -277,7 +281,7 @@ impl Play {
             }
             _ => return None,
         };
-        Some(Input::Command { actor: Actor::Person { uid: 1000 }, command })
+        Some(Input::Command { actor: PERSON, command })
     }
 
     fn purse(&self, name: &str) -> Purse {

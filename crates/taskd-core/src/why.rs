@@ -122,6 +122,10 @@ impl Coordinator {
     fn why_working(&self, engine: &LoopEngine, name: &str) -> WhyRow {
         let id = engine.id;
         let row = |sentence: String, until: Option<Time>| row(id, sentence, until);
+        if let Some(asked) = engine.asking() {
+            let text = format!("{name} waits for your answer: taskd answer {}", asked.id);
+            return row(text, asked.due_at());
+        }
         if let Some(until) = engine.retry_at {
             let why = engine.deferral.as_ref().map(|it| it.1.as_str()).unwrap_or_default();
             return row(format!("{name} waits for another try ({why})"), Some(until));

@@ -18,9 +18,16 @@ mod tests;
 
 pub(crate) use error::{ConfigError, ConfigProblem};
 pub(crate) use keys::{KeyDoc, keys};
-pub(crate) use load::{PROJECT_FILE, Places, load};
+#[cfg(test)]
+pub(crate) use load::load;
+pub(crate) use load::{FILE, LOCAL_FILE, PROJECT_FILE, PlacedText, Places, load_here};
 
 use layers::{Setting, Settings};
+
+/// All that is wrong, a line each.
+pub(crate) fn told(wrong: &[ConfigError]) -> String {
+    wrong.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
 
 /// One file, weakest first in [`Sources::layers`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -208,6 +215,7 @@ impl Config {
                 silence_max_ms: from.amount("retry.silence"),
                 batch: from.count("land.batch"),
                 max_behind: from.count("work.max_behind"),
+                questions: from.count("limits.questions"),
                 ..Limits::default()
             },
             run: run_limits(from),

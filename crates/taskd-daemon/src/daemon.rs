@@ -3,7 +3,6 @@
 //! Everything is built before anything runs. What cannot be built is one error that says what to do.
 
 use std::{
-    ffi::OsString,
     fs,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt},
@@ -32,8 +31,10 @@ use crate::{
     driver::{Driver, Inbox, Replayed, replay},
     gateway, gc, health,
     hub::Hub,
-    log, models,
+    log::{self, Levels},
+    models,
     paths::Paths,
+    reload,
     runner::{
         Context, Runner, Settings, Trouble, chain, lock,
         place::{self, private_dir},
@@ -86,7 +87,9 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     let models = models::load(&options.paths.config)
         .map_err(|it| ApiError::new(codes::CONFIG, format!("the configuration is wrong:\n{it}")))?;
     let level = options.log_level.as_deref().unwrap_or(&config.log_level);
-    let secrets = log::init(level, options.detached.then(|| options.paths.log_file()));
+    let (secrets, levels) = log::init(level, options.detached.then(|| options.paths.log_file()));
+    // What the command line says stays so.
+    let levels = if options.log_level.is_some() { Levels::default() } else { levels };
     make_private(&options.paths.state)?;
     make_private(&options.paths.run_dir())?;
     private_dir(&options.paths.tmp_dir()).context("the place for temporary files")?;
@@ -104,7 +107,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         }
         Err(other) => return Err(ApiError::of(other.code(), &other).into()),
     };
-    let settings = Settings { config, models, secrets };
+    let settings = Settings { config, models, secrets, levels };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(4)
         .thread_name("taskd-io")
@@ -298,6 +301,7 @@ fn start(
             () = watcher::remote::follow(Arc::clone(&watching)) => {}
             () = gc::now_and_then(Arc::clone(&watching)) => {}
             () = disk::watch(Arc::clone(&watching)) => {}
+            () = reload::watch(Arc::clone(&watching)) => {}
             () = place::keep(Arc::clone(&watching)) => {}
             () = pool::keep(watching) => {}
             () = stopped.cancelled() => {}
@@ -440,10 +444,7 @@ impl Signals {
             tokio::select! {
                 _ = self.term.recv() => return,
                 _ = self.int.recv() => return,
-                _ = self.hup.recv() => match reload(ctx).await {
-                    Ok(changed) => info!(?changed, "configuration read again"),
-                    Err(why) => error!("configuration not taken: {why}"),
-                },
+                _ = self.hup.recv() => reload::told(reload::reload(ctx).await),
             }
         }
     }
@@ -532,32 +533,7 @@ fn load_config(paths: &Paths, root: Option<&Path>) -> Result<Arc<Config>, String
 }
 
 fn load_places(places: &config::Places) -> Result<Arc<Config>, String> {
-    // A variable that is no text is none of ours.
-    let text = |(name, value): (OsString, OsString)| {
-        Some((name.into_string().ok()?, value.into_string().ok()?))
-    };
-    let env = std::env::vars_os().filter_map(text).collect();
-    config::load(places, env, Vec::new())
-        .map(Arc::new)
-        .map_err(|wrong| wrong.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
-}
-
-/// Reads the configuration again, all or nothing, and says which keys changed.
-pub(crate) async fn reload(ctx: &Arc<Context>) -> Result<Vec<String>, ApiError> {
-    let reader = Arc::clone(ctx);
-    let read = tokio::task::spawn_blocking(move || load_config(&reader.paths, None));
-    let config = match read.await {
-        Ok(Ok(config)) => config,
-        Ok(Err(wrong)) => return Err(ApiError::new(codes::CONFIG, wrong)),
-        Err(why) => return Err(ApiError::new(codes::INTERNAL, why.to_string())),
-    };
-    let before = std::mem::replace(&mut *lock(&ctx.config), Arc::clone(&config));
-    let reply = ctx.handle.input(Input::Limits(config.limits())).await;
-    reply.map_err(|it| ApiError::new(codes::INTERNAL, it.to_string()))?.ok();
-    ctx.disk.scan_soon();
-    let changed =
-        config.entries().zip(before.entries()).filter(|(new, old)| new.value != old.value);
-    Ok(changed.map(|(new, _)| new.doc.key.to_owned()).collect())
+    config::load_here(places).map(Arc::new).map_err(|it| config::told(&it))
 }
 
 impl Context {
@@ -568,7 +544,11 @@ impl Context {
 
     /// The same with the project's own file as a commit has it: this text.
     pub(crate) fn config_at(&self, root: &Path, committed: String) -> Result<Arc<Config>, String> {
-        let places = config::Places::new(&self.paths.config, Some(root));
-        load_places(&config::Places { committed: Some(committed), ..places })
+        let instead =
+            Some(config::PlacedText { path: root.join(config::PROJECT_FILE), text: committed });
+        load_places(&config::Places {
+            instead,
+            ..config::Places::new(&self.paths.config, Some(root))
+        })
     }
 }

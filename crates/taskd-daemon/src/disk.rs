@@ -152,6 +152,7 @@ fn may_be_for_want_of_room(outcome: &Outcome) -> bool {
         | Outcome::Relayed { .. }
         | Outcome::ToolDone { .. }
         | Outcome::Saved { .. }
+        | Outcome::Asks { .. }
         | Outcome::Decomposed { .. }
         | Outcome::Rebased { .. }
         | Outcome::Built { .. }

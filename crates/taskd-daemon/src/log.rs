@@ -52,19 +52,46 @@ impl Secrets {
     }
 }
 
+/// How much is logged; may be said anew while the daemon runs.
+#[derive(Clone, Default)]
+pub(crate) struct Levels(Option<Arc<dyn Fn(EnvFilter) + Send + Sync>>);
+
+impl std::fmt::Debug for Levels {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Levels").field(&self.0.is_some()).finish()
+    }
+}
+
+impl Levels {
+    /// From now on this much.
+    pub(crate) fn set(&self, level: &str) {
+        if let Some(set) = &self.0 {
+            set(filter(level));
+        }
+    }
+}
+
+fn filter(level: &str) -> EnvFilter {
+    EnvFilter::try_new(level).unwrap_or_else(|_| EnvFilter::new("info"))
+}
+
 /// Begins to log. `file` is what stderr is, where that is the daemon's own.
-pub(crate) fn init(level: &str, file: Option<PathBuf>) -> Secrets {
-    let filter = EnvFilter::try_new(level).unwrap_or_else(|_| EnvFilter::new("info"));
+pub(crate) fn init(level: &str, file: Option<PathBuf>) -> (Secrets, Levels) {
     let secrets = Secrets::default();
     let lines = Lines { secrets: secrets.clone(), file: file.map(LogFile::new) };
-    // A second daemon in one process (tests) keeps the first one's subscriber.
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter(level))
         .with_writer(Mutex::new(lines))
         .with_ansi(false)
-        .try_init()
-        .ok();
-    secrets
+        .with_filter_reloading();
+    let handle = subscriber.reload_handle();
+    // A second daemon in one process (tests) keeps the first one's subscriber.
+    subscriber.try_init().ok();
+    let set = move |filter| {
+        // It fails only when nothing logs any more.
+        handle.reload(filter).ok();
+    };
+    (secrets, Levels(Some(Arc::new(set))))
 }
 
 /// Takes one line a write.

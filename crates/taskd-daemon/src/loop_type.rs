@@ -18,8 +18,8 @@ mod read;
 mod tests;
 
 /// Tools a loop type may name.
-pub(crate) const KNOWN_TOOLS: [&str; 8] =
-    ["read", "write", "edit", "list", "glob", "grep", "run", "finish"];
+pub(crate) const KNOWN_TOOLS: [&str; 9] =
+    ["read", "write", "edit", "list", "glob", "grep", "run", "ask", "finish"];
 
 /// Largest definition, in bytes.
 pub(crate) const MAX_TYPE_BYTES: usize = 256 * 1024;

@@ -69,6 +69,7 @@ pub(crate) use self::{
     },
     programs::ending,
     reporter::Reporter,
+    tool::answer_doc,
     trouble::{Trouble, chain},
 };
 use crate::{
@@ -77,7 +78,7 @@ use crate::{
     driver::{Handle, Wanted, panic_text},
     gateway::{Gateway, Told},
     hub::{Hub, Noise},
-    log::Secrets,
+    log::{Levels, Secrets},
     models,
     paths::Paths,
     watcher::{self, remote::Remotes},
@@ -101,6 +102,8 @@ pub(crate) struct Settings {
     pub(crate) models: Models,
     /// What no line of the log may hold.
     pub(crate) secrets: Secrets,
+    /// How much is logged.
+    pub(crate) levels: Levels,
 }
 
 /// What all effects share.
@@ -124,6 +127,8 @@ pub(crate) struct Context {
     pub(crate) credentials: Mutex<BTreeMap<String, String>>,
     /// Their values, kept out of the log.
     pub(crate) secrets: Secrets,
+    /// How much is logged.
+    pub(crate) levels: Levels,
     /// Scratch checkouts in use, by project.
     scratch: Mutex<BTreeSet<(ProjectId, u32)>>,
     /// What worktrees have besides their files.
@@ -172,7 +177,7 @@ impl Context {
         tag: String,
         settings: Settings,
     ) -> Self {
-        let Settings { config, models, secrets } = settings;
+        let Settings { config, models, secrets, levels } = settings;
         Self {
             store,
             hub,
@@ -186,6 +191,7 @@ impl Context {
             config: Mutex::new(config),
             credentials: Mutex::default(),
             secrets,
+            levels,
             scratch: Mutex::default(),
             places: Mutex::default(),
             tearing: Mutex::default(),

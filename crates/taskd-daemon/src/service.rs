@@ -24,8 +24,8 @@ use std::{
     sync::Arc,
 };
 
-use taskd_api::{ApiError, Taskd, VERSION_HEADER, codes, v1};
-use taskd_model::{Actor, LoopId, PlanId, ResolveError, Target, View};
+use taskd_api::{ApiError, Taskd, VERSION_HEADER, VIA_HEADER, codes, v1};
+use taskd_model::{Actor, LoopId, PlanId, ResolveError, Target, Via, View};
 use tokio::sync::watch as signal;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::task::TaskTracker;
@@ -75,7 +75,8 @@ impl Service {
     fn actor<T>(request: &Request<T>) -> Actor {
         let info = request.extensions().get::<UdsConnectInfo>();
         let uid = info.and_then(|it| it.peer_cred).map(|it| it.uid());
-        Actor::Person { uid: uid.unwrap_or(u32::MAX) }
+        let said = request.metadata().get(VIA_HEADER).and_then(|it| it.to_str().ok());
+        Actor::Person { uid: uid.unwrap_or(u32::MAX), via: said.and_then(Via::parse) }
     }
 
     /// What an id means now.
@@ -272,8 +273,13 @@ impl Taskd for Service {
     }
 
     async fn reload(&self, _: Request<v1::ReloadRequest>) -> Answer<v1::ReloadResponse> {
-        let changed = crate::daemon::reload(self.ctx()).await;
-        answer(changed.map(|changed| v1::ReloadResponse { changed, needs_restart: Vec::new() }))
+        let found = crate::reload::reload(self.ctx()).await;
+        answer(
+            found.map(|it| v1::ReloadResponse {
+                changed: it.changed,
+                needs_restart: it.needs_restart,
+            }),
+        )
     }
 
     async fn shutdown(

@@ -3,6 +3,7 @@
 //! An effect is wanted or not wanted; nobody sends or cancels one. It ends in exactly one
 //! [`Outcome`], and everything it [`Hold`]s stays held until that outcome is in the log.
 
+mod ask;
 mod facts;
 mod outcome;
 mod proof;
@@ -12,6 +13,7 @@ mod run;
 mod streak;
 mod words;
 
+pub use ask::{DefaultAnswer, Question};
 pub use run::{AgentRun, Remark};
 pub use streak::Streak;
 
@@ -369,6 +371,8 @@ pub struct Subject {
     pub attempt: u32,
     /// The external agent's session, if one is known.
     pub session: Option<String>,
+    /// Questions it has asked people so far.
+    pub questions: u32,
     /// Times its document was found right, the draft included; 0 where it writes none.
     pub reviewed: u8,
     /// A person wants it on its target beside the changes of a checkout that has that.

@@ -5,6 +5,7 @@
 //! blobs, named by digest.
 
 mod heads;
+mod via;
 mod words;
 
 use serde::{Deserialize, Serialize};
@@ -18,6 +19,7 @@ use crate::{
 pub use self::heads::{
     ChangeCause, DocumentHead, LandMode, LandPolicy, PlanHead, Priority, SpecHead, Worker,
 };
+pub use self::via::Via;
 
 /// Largest encoded event, in bytes.
 pub const MAX_EVENT_BYTES: usize = 4096;
@@ -64,6 +66,9 @@ pub enum Actor {
     Person {
         /// The user id of the peer.
         uid: u32,
+        /// From where; nothing where the client does not say so, and in logs of 0.1.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        via: Option<Via>,
     },
 }
 
@@ -382,14 +387,21 @@ pub enum Event {
         /// What the next prompt says of it, as a blob.
         note: Digest,
     },
-    /// A person answered a question of the loop's agent. The first answer counts.
+    /// A question was answered: by a person, or because its time was up. The first answer counts.
     QuestionAnswered {
-        /// The run that asked.
+        /// The run, or the tool of a loop, that asked.
         effect: EffectId,
         /// Which of its questions.
         n: u32,
-        /// Which of its choices, from 0.
-        choice: u16,
+        /// Which of its choices, from 0; nothing for words of one's own.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        choice: Option<u16>,
+        /// Those words, at most 200 bytes of them.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        said: String,
+        /// What the tool of a loop answers, as a blob.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        result: Option<Digest>,
     },
     /// A person asked the loop to pause at the next safe point.
     PauseAsked,

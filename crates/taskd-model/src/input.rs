@@ -68,12 +68,26 @@ pub enum Command {
         /// Where its target is: nobody watches the target of a plan that is over.
         tip: Oid,
     },
-    /// Answer a question of an agent.
+    /// Answer a question of an agent or of a loop.
     Answer {
         /// The event that asked it.
         question: Seq,
-        /// Which of its choices, from 0.
-        choice: u16,
+        /// Which of its choices, from 0; an agent takes nothing else.
+        choice: Option<u16>,
+        /// Words of one's own.
+        said: String,
+        /// What the tool of a loop answers, as a blob.
+        result: Option<Digest>,
+    },
+    /// Say yes or no to what an item of the inbox asks: passed work, or a document. The first word
+    /// counts.
+    Decide {
+        /// The loop.
+        id: LoopId,
+        /// The item.
+        item: Seq,
+        /// What is wrong, as a blob; nothing for yes.
+        note: Option<Digest>,
     },
     /// Set a budget anew. Less than what is spent stops the next call.
     SetBudget {

@@ -29,14 +29,15 @@ pub use docs::{
     TemplateDoc, ToolDef, ToolResultDoc, TypeDoc, TypeLimits, decode_doc, encode_doc,
 };
 pub use effect::{
-    AgentRun, CallWanted, Change, ContextUse, Delta, Depth, Evidence, Failure, GateFacts,
-    GateProof, GateReport, Hold, IterationNote, NAMED_PATH_BYTES, NAMED_PATHS, Observation, Order,
-    Outcome, Owner, PrepareMode, QueueOp, RedRun, Relay, Remark, Streak, Subject, Suspicion, Taken,
-    Tampered, TestCounts, ToolCall, TurnRef, Unsaved, Verdict, Work, bounded_names, gate_digest,
+    AgentRun, CallWanted, Change, ContextUse, DefaultAnswer, Delta, Depth, Evidence, Failure,
+    GateFacts, GateProof, GateReport, Hold, IterationNote, NAMED_PATH_BYTES, NAMED_PATHS,
+    Observation, Order, Outcome, Owner, PrepareMode, Question, QueueOp, RedRun, Relay, Remark,
+    Streak, Subject, Suspicion, Taken, Tampered, TestCounts, ToolCall, TurnRef, Unsaved, Verdict,
+    Work, bounded_names, gate_digest,
 };
 pub use event::{
     Actor, Arranged, ChangeCause, DecodeError, DocumentHead, Event, KINDS, LandMode, LandPolicy,
-    MAX_EVENT_BYTES, PlanHead, Priority, QueueEnd, Record, SpecHead, Worker,
+    MAX_EVENT_BYTES, PlanHead, Priority, QueueEnd, Record, SpecHead, Via, Worker,
 };
 pub use fault::{BodyKind, Fault, causes};
 pub use ids::{Digest, EffectId, LoopId, Oid, ParseIdError, PlanId, ProjectId, Seq, SpecId, Time};
@@ -51,9 +52,9 @@ pub use units::{
 };
 pub use usage::{Level, RateLevels, Usage};
 pub use view::{
-    Base, BudgetView, ClosedView, ContextView, DayView, DocumentView, Doing, EffectKind,
-    EffectView, GateView, Group, ITERATION_ROWS, Integration, IterationRow, Landed, Ledger, Line,
-    LoopView, NOTES, Note, PassedView, PlanState, PlanView, ProjectView, QuestionView, QueueEntry,
-    QueuePhase, ResolveError, Spans, Target, TargetView, Totals, Trouble, View, WaitVerdict,
-    may_spend, nears, spent_of,
+    ANSWERED, AnswerView, Base, BudgetView, ClosedView, ContextView, DayView, DocumentView, Doing,
+    EffectKind, EffectView, GateView, Group, ITERATION_ROWS, Inbox, InboxItem, InboxKind,
+    Integration, IterationRow, Landed, Ledger, Line, LoopView, NOTES, Note, PassedView, PlanState,
+    PlanView, ProjectView, QuestionView, QueueEntry, QueuePhase, ResolveError, Spans, Target,
+    TargetView, Totals, Trouble, View, WaitVerdict, inbox_number, may_spend, nears, spent_of,
 };

@@ -63,6 +63,18 @@ pub struct Limits {
     /// How many commits of its target the base of a new iteration may lack; 0 for no limit.
     #[serde(default, skip_serializing_if = "is_zero_u32")]
     pub max_behind: u32,
+    /// Questions one loop may ask people.
+    #[serde(default = "questions", skip_serializing_if = "is_usual_questions")]
+    pub questions: u32,
+}
+
+fn questions() -> u32 {
+    3
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the shape serde wants")]
+fn is_usual_questions(it: &u32) -> bool {
+    *it == questions()
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the shape serde wants")]
@@ -117,6 +129,7 @@ impl Default for Limits {
             silence_max_ms: silence_max_ms(),
             batch: batch(),
             max_behind: 0,
+            questions: questions(),
         }
     }
 }

@@ -6,6 +6,7 @@
 
 mod effects;
 mod fold;
+mod inbox;
 mod ledger;
 mod money;
 mod narrate;
@@ -26,6 +27,7 @@ use crate::{
     Disk, EffectId, Limits, LoopId, Oid, PlanId, ProjectId, Seq, SpecId, Status, Time, touches,
 };
 
+pub use inbox::{ANSWERED, AnswerView, Inbox, InboxItem, InboxKind, inbox_number};
 pub use ledger::{Ledger, Spans};
 pub use money::{BudgetView, ClosedView, DayView, may_spend, nears, spent_of};
 pub use narrate::Line;
@@ -77,6 +79,9 @@ pub struct View {
     /// The day's budget of everything.
     #[serde(default)]
     pub day: DayView,
+    /// What waits for a person.
+    #[serde(default)]
+    pub inbox: Inbox,
 }
 
 impl View {

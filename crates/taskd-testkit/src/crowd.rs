@@ -112,7 +112,7 @@ fn green() -> GateReport {
 }
 
 fn person(command: Command) -> Input {
-    Input::Command { actor: Actor::Person { uid: 1 }, command }
+    Input::Command { actor: Actor::Person { uid: 1, via: None }, command }
 }
 
 fn plan(n: u32, land: LandPolicy, needs: Vec<Vec<u16>>) -> Input {

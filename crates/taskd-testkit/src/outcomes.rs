@@ -1,9 +1,9 @@
 //! How work ends, by what the world is when it does.
 
 use taskd_model::{
-    AgentRun, Change, Code, Digest, EffectId, Failure, Fault, GateFacts, GateReport, LandPolicy,
-    LoopId, Oid, Outcome, PrepareMode, QueueOp, Relay, Room, Tampered, TestCounts, Unsaved, Usage,
-    Work,
+    AgentRun, Change, Code, DefaultAnswer, Digest, EffectId, Failure, Fault, GateFacts, GateReport,
+    LandPolicy, LoopId, Oid, Outcome, PrepareMode, Question, QueueOp, Relay, Room, Tampered,
+    TestCounts, Unsaved, Usage, Work,
 };
 
 use crate::{
@@ -109,6 +109,7 @@ fn done(world: &mut World, id: EffectId) -> Outcome {
         }
         Work::Relay(_) => Outcome::Relayed { usage },
         Work::Call { .. } => Outcome::Replied { reply: blob, calls, usage, by: None },
+        Work::Tool { reads: false, .. } if world.rng.chance(4) => asks(world, blob),
         Work::Tool { reads, .. } => {
             let subject = order.subject.as_ref().expect("a loop's work");
             let error = world.rng.chance(10);
@@ -297,6 +298,20 @@ fn gate_of(world: &World, op: QueueOp) -> Digest {
         Some(id) => world.ledger.loops[&id].head.gate,
         None => world.ledger.plans[&op.plan()].gate,
     }
+}
+
+/// A tool that asks a person instead.
+fn asks(world: &mut World, blob: Digest) -> Outcome {
+    world.tally.questions += 1;
+    let choices = vec!["yes".to_owned(), "no".to_owned()];
+    let default = world.rng.chance(50).then(|| DefaultAnswer {
+        said: "yes".to_owned(),
+        choice: Some(0),
+        result: blob,
+    });
+    let deadline_ms = world.rng.chance(70).then(|| world.rng.below(600_000));
+    let text = "which?".to_owned();
+    Outcome::Asks { question: Box::new(Question { text, choices, default, deadline_ms }) }
 }
 
 /// The same tree gives the same answer, but for a test that fails now and then.

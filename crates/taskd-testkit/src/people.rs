@@ -171,6 +171,7 @@ impl World {
             requests_per_minute: self.rng.small(3, 120) * self.scale.means,
             request_burst: self.rng.small(1, 8),
             max_behind: self.rng.small(0, 3),
+            questions: 3,
             backoff_ms: self.rng.between(1, 2_000),
             backoff_max_ms: self.rng.between(2_000, 20_000),
             call_attempts: self.rng.small(1, 6),
@@ -267,7 +268,7 @@ impl World {
                 let open: Vec<Seq> = self.core.open_questions().collect();
                 let some = Seq(self.core.head().0);
                 let question = self.rng.pick(&open).copied().unwrap_or(some);
-                Command::Answer { question, choice: u16::from(self.rng.chance(50)) }
+                self.answer(question)
             }
             27 | 28 => self.hold(id, some),
             29 => Command::ReleaseQueue { ids: some, projects: Vec::new() },
@@ -292,6 +293,22 @@ impl World {
             self.submissions.retain(|it| it.0.project != ProjectId(1));
         }
         true
+    }
+
+    /// Somebody answers what a loop asks; false if none does.
+    fn answer_one(&mut self) -> bool {
+        let Some(question) = self.core.open_questions().next() else { return false };
+        let (choice, said, result) = (Some(1), String::new(), Some(Digest::of(b"answer")));
+        let command = Command::Answer { question, choice, said, result };
+        self.command(command).expect("it is open, and has such an answer");
+        true
+    }
+
+    /// An answer that fits, or does not.
+    fn answer(&mut self, question: Seq) -> Command {
+        let choice = self.rng.chance(80).then(|| u16::from(self.rng.chance(50)));
+        let result = self.rng.chance(50).then(|| Digest::of(b"answer"));
+        Command::Answer { question, choice, said: "as you like".to_owned(), result }
     }
 
     /// Somebody holds a landing queue, or what some loops have in it.
@@ -471,6 +488,9 @@ impl World {
             return;
         }
         if self.room_returns() || self.submit() || self.release() {
+            return;
+        }
+        if self.answer_one() {
             return;
         }
         let rows: Vec<(LoopId, Status, bool)> =

@@ -48,6 +48,8 @@ tally! {
     stale,
     /// Ticks that settled what one input left over.
     unsettled,
+    /// Questions that loops asked.
+    questions,
     /// Calls sent.
     sends,
     /// Calls of agents that were passed on.

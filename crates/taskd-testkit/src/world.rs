@@ -286,7 +286,8 @@ impl World {
     }
 
     pub(crate) fn command(&mut self, command: Command) -> Result<(), Rejected> {
-        let result = self.try_input(&Input::Command { actor: Actor::Person { uid: 1 }, command });
+        let result =
+            self.try_input(&Input::Command { actor: Actor::Person { uid: 1, via: None }, command });
         self.tally.refused += u64::from(result.is_err());
         result
     }

@@ -19,7 +19,7 @@ use taskd_api::{
     ApiError, Client, Watch, Watched, codes, handed_over,
     v1::{ActRequest, ActResponse, Verb},
 };
-use taskd_model::Time;
+use taskd_model::{Time, Via};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     time::{Instant, sleep_until, timeout},
@@ -153,7 +153,7 @@ fn items(watch: Watch) -> impl Stream<Item = Watched> + Send {
 
 /// On a connection of its own: the one before may be to a daemon that is gone.
 async fn perform(socket: &Path, act: &Act, scope: String) -> Result<ActResponse, ApiError> {
-    let client = Client::connect(socket).await?;
+    let client = Client::connect(socket).await?.via(Via::Tui);
     // The loop may have waited for what our environment holds.
     let credentials = if act.verb == Verb::Resume {
         handed_over(&client.providers().await?, |it| std::env::var(it).ok())

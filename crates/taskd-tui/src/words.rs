@@ -77,8 +77,9 @@ fn needs_you(it: &LoopView) -> String {
         },
         Doing::Held(why) => format!("landing is held: {why}"),
         Doing::Asks(what) => match it.open_questions().next() {
+            Some(it) if it.free => format!("asks: {what}: taskd answer {}", it.id),
             Some(it) => format!("may it {what}: taskd answer {}", it.id),
-            None => format!("may it {what}"),
+            None => format!("asks: {what}"),
         },
         Doing::NotStarted
         | Doing::Preparing

@@ -6,6 +6,7 @@
 mod act;
 pub(crate) mod agents;
 mod args;
+mod config;
 mod daemon;
 mod failure;
 mod flakes;
@@ -14,6 +15,7 @@ mod gc;
 mod help;
 mod here;
 mod history;
+mod inbox;
 mod look;
 mod mcp;
 mod money;
@@ -116,8 +118,9 @@ async fn dispatch(here: &Here, command: Option<Command>) -> Done {
         Command::Flakes(it) => flakes::flakes(here, it).await,
         Command::Verify(it) => verify::verify(here, it).await,
         Command::Steer { id, text } => act::text(here, Verb::Note, vec![id], text.join(" ")).await,
+        Command::Inbox(it) => inbox::inbox(here, it).await,
         Command::Answer { question, answer } => {
-            act::text(here, Verb::Answer, vec![question.to_string()], answer.join(" ")).await
+            act::text(here, Verb::Answer, vec![question], answer.join(" ")).await
         }
         Command::Approve(it) | Command::Land(it) => act::verb(here, Verb::Land, it).await,
         Command::Reject(it) => act::text(here, Verb::Reject, it.ids, it.message).await,
@@ -138,6 +141,7 @@ async fn dispatch(here: &Here, command: Option<Command>) -> Done {
         Command::Agents(AgentsCommand::Show { name }) => agents::show(here, &name).await,
         Command::Agents(AgentsCommand::Test { name }) => agents::test(here, &name).await,
         Command::Types(it) => types::dispatch(here, it).await,
+        Command::Config { command } => config::dispatch(here, command).await,
         Command::Models(ModelsArgs {
             command: Some(ModelsCommand::Reset { names, refusals }),
             ..

@@ -61,7 +61,7 @@ const SEAMS: &[Seam] = &[
         name: "the environment",
         signs: &["env::var", "env::current_dir", "env::temp_dir"],
         places: &[
-            "crates/taskd-daemon/src/daemon.rs",
+            "crates/taskd-daemon/src/config/load.rs",
             "crates/taskd-daemon/src/models.rs",
             "crates/taskd-daemon/src/paths.rs",
             "crates/taskd-daemon/src/runner/fault.rs",
@@ -102,6 +102,7 @@ const SEAMS: &[Seam] = &[
         places: &[
             "crates/taskd-git/src/program.rs",
             "crates/taskd-tools/src/supervise/",
+            "crates/taskd/src/cli/config.rs",
             "crates/taskd/src/cli/open.rs",
             "crates/taskd/src/cli/start.rs",
             "crates/taskd/src/demo/",

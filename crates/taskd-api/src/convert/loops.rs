@@ -538,6 +538,10 @@ impl From<&model::QuestionView> for v1::Question {
             choices: it.choices.clone(),
             at: it.at.0,
             answer: it.answer.map(u32::from),
+            free: it.free,
+            deadline: it.deadline.map(|it| it.0),
+            default_answer: it.default.clone(),
+            said: it.said.clone(),
         }
     }
 }
@@ -554,6 +558,10 @@ impl TryFrom<v1::Question> for model::QuestionView {
             choices: it.choices,
             at: Time(it.at),
             answer: it.answer.map(|it| narrow(it, "Question.answer")).transpose()?,
+            free: it.free,
+            deadline: it.deadline.map(Time),
+            default: it.default_answer,
+            said: it.said,
         })
     }
 }

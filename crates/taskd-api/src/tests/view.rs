@@ -1,13 +1,14 @@
 //! The view on the wire: nothing is lost, nothing is filled in.
 
 use taskd_model::{
-    AgentRun, Amount, Base, BodyKind, Change, ClosedView, Code, ContextUse, ContextView, DayView,
-    Depth, Digest, Disk, DocumentView, Doing, EffectId, EffectKind, EffectView, Evidence, Fault,
-    GateProof, GateView, Integration, IterationRow, LandPolicy, Landed, Ledger, Limit, Limits,
-    LoopId, LoopLimits, LoopView, Note, Oid, OnConflict, Owner, PassedView, PlanId, PlanState,
-    PlanView, Priority, ProjectId, ProjectView, QuestionView, QueueEntry, QueueOp, QueuePhase,
-    Reason, RedRun, Room, Seq, Spans, SpecId, Status, Suspicion, Tampered, TargetView, TestCounts,
-    Time, Totals, Trouble, Usage, Verdict, View, Worker,
+    AgentRun, Amount, AnswerView, Base, BodyKind, Change, ClosedView, Code, ContextUse,
+    ContextView, DayView, Depth, Digest, Disk, DocumentView, Doing, EffectId, EffectKind,
+    EffectView, Evidence, Fault, GateProof, GateView, Inbox, InboxItem, InboxKind, Integration,
+    IterationRow, LandPolicy, Landed, Ledger, Limit, Limits, LoopId, LoopLimits, LoopView, Note,
+    Oid, OnConflict, Owner, PassedView, PlanId, PlanState, PlanView, Priority, ProjectId,
+    ProjectView, QuestionView, QueueEntry, QueueOp, QueuePhase, Reason, RedRun, Room, Seq, Spans,
+    SpecId, Status, Suspicion, Tampered, TargetView, TestCounts, Time, Totals, Trouble, Usage,
+    Verdict, Via, View, Worker,
 };
 
 use crate::{WireError, v1};
@@ -170,7 +171,38 @@ fn question(answer: Option<u16>) -> QuestionView {
         choices: vec!["yes".to_owned(), "no".to_owned()],
         at: Time(4),
         answer,
+        free: answer.is_none(),
+        deadline: answer.map(|_| Time(5)),
+        default: answer.map(|_| "no".to_owned()),
+        said: answer.map(|_| "no".to_owned()),
     }
+}
+
+fn inbox() -> Inbox {
+    let item = |kind, n: u16, full: bool| InboxItem {
+        id: Seq(u64::from(n)),
+        kind,
+        loop_id: id(n),
+        what: "which?".to_owned(),
+        choices: vec!["yes".to_owned()],
+        free: full,
+        since: Time(4),
+        deadline: full.then_some(Time(5)),
+        default: full.then(|| "yes".to_owned()),
+        answer: full.then(|| AnswerView {
+            uid: Some(1000),
+            via: Some(Via::Tui),
+            said: "yes".to_owned(),
+            at: Time(6),
+        }),
+        closed_at: full.then_some(Time(7)),
+    };
+    let mut inbox = Inbox::default();
+    for (n, kind) in (1..).zip(InboxKind::ALL) {
+        inbox.open.insert(id(n), vec![item(kind, n, false)]);
+        inbox.answered.push_back(item(kind, n, true));
+    }
+    inbox
 }
 
 fn suspicion(n: u16) -> Suspicion {
@@ -387,6 +419,7 @@ pub(super) fn everything() -> View {
         effects: effects().collect(),
         totals: Totals(Status::ALL.into_iter().zip(0..).collect()),
         day: day(true),
+        inbox: inbox(),
         disk: Disk {
             room: Room::Low,
             free_bytes: 1,

@@ -74,12 +74,7 @@ impl State {
         if broke {
             engine.penniless_at = Some(now);
         } else if let Some(since) = engine.penniless_at.take() {
-            engine.parked_ms = engine.parked_ms.saturating_add(now.ms_since(since));
-            let parked_ms = engine.parked_ms;
-            if self.plan(id.plan()).parked_ms < parked_ms {
-                self.plan_mut(id.plan()).parked_ms = parked_ms;
-                self.touch_whole_plan(id.plan());
-            }
+            self.did_not_count(id, now.ms_since(since));
         }
     }
 
@@ -179,12 +174,14 @@ impl State {
             }
             event @ Event::Reviewed { .. } => self.engine_mut(id).reviewed(event, since),
             Event::GateTamperSuspected { suspicion } => self.suspect(id, suspicion),
-            Event::ApprovalAsked => self.engine_mut(id).asked = true,
+            Event::ApprovalAsked => self.engine_mut(id).asked = Some(record.seq),
             Event::Approved => self.engine_mut(id).approve(),
             Event::LandingSeen { commit, .. } => self.has_landed(id, *commit, false),
             Event::SyncAsked => self.engine_mut(id).sync(),
             Event::Rejected { note } => self.reject(id, *note, since),
-            Event::QuestionAnswered { effect, n, .. } => self.answered(*effect, *n),
+            Event::QuestionAnswered { effect, n, result, .. } => {
+                self.answered(id, (*effect, *n), *result, since);
+            }
             Event::NoteAdded { note } => self.engine_mut(id).add_note(*note),
             Event::Rewound { to, base, note, .. } => self.rewind(id, (*to, *base), *note, since),
             Event::PauseAsked => self.engine_mut(id).pause = true,
@@ -444,11 +441,6 @@ impl State {
         self.touch_loop(loop_id);
     }
 
-    fn answered(&mut self, effect: EffectId, n: u32) {
-        let open = self.effects.get_mut(&effect).expect("only an open question is answered");
-        open.asked.retain(|_, it| it.n != n);
-    }
-
     /// That a circuit opened or closed follows from the ends of calls, and was folded with them.
     fn circuit_changed(&mut self, bucket: &str, change: CircuitChange, by: Seq) {
         if let CircuitChange::Reset { refusals } = change {
@@ -536,7 +528,7 @@ impl State {
         let engine = self.engine_mut(id);
         engine.suspicion = Some(suspicion.clone());
         engine.approved = false;
-        engine.asked = false;
+        engine.asked = None;
         self.evict(&self.lane_of(id.plan()));
     }
 

@@ -10,6 +10,7 @@ use taskd_model::{
 
 use super::{BaseCheck, Open, State, landing::queue_op};
 use crate::{
+    asked::Pending,
     coordinator::loop_of,
     engine::{LoopEngine, Next, ToolSlot, ToolState, Turn},
     plan::{PlanState, Reach},
@@ -192,7 +193,7 @@ impl State {
             engine.attempts = 0;
             engine.failing_since = None;
         }
-        engine.moved_on(&open.work, outcome, since, max_turns);
+        engine.moved_on((effect, &open.work), outcome, since, max_turns);
         if matches!(outcome, Outcome::Decomposed { .. }) {
             // What it named takes its place for whoever needs it.
             self.plan_mut(id.plan()).spec_mut(id).reach = Reach::Landed;
@@ -344,7 +345,13 @@ impl State {
 
 impl LoopEngine {
     /// An effect that was still wanted ended well.
-    fn moved_on(&mut self, work: &Work, outcome: &Outcome, since: (Time, Seq), max_turns: u32) {
+    fn moved_on(
+        &mut self,
+        (effect, work): (EffectId, &Work),
+        outcome: &Outcome,
+        since: (Time, Seq),
+        max_turns: u32,
+    ) {
         match (work, outcome) {
             (Work::Prepare { base, mode }, Outcome::Prepared { .. }) => {
                 self.prepare = None;
@@ -389,6 +396,9 @@ impl LoopEngine {
             }
             // It is noted, wanted or not.
             (Work::Save { .. }, Outcome::Saved { .. }) => {}
+            (Work::Tool { index, .. }, Outcome::Asks { question }) => {
+                self.has_asked(*index, Pending::new(effect, question, since));
+            }
             // Verdict and evidence follow as events of their own.
             (Work::Gate, Outcome::Gated { markers, .. }) => {
                 self.suspicion = None;
@@ -443,7 +453,7 @@ impl LoopEngine {
             .iter()
             .map(|it| match it.state {
                 ToolState::Done(result) => result,
-                ToolState::Seen | ToolState::Running(_) => None,
+                ToolState::Seen | ToolState::Running(_) | ToolState::Asked(_) => None,
             })
             .collect();
         self.turns.push(TurnRef { reply, results });
@@ -537,6 +547,7 @@ fn checkpoint_in(outcome: &Outcome) -> Option<Oid> {
         | Outcome::Prepared { .. }
         | Outcome::AcceptRan { .. }
         | Outcome::Composed { .. }
+        | Outcome::Asks { .. }
         | Outcome::Replied { .. }
         | Outcome::Relayed { .. }
         | Outcome::Decomposed { .. }

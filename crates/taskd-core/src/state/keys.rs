@@ -4,6 +4,7 @@ use taskd_model::{LoopId, PlanId, ProjectId, Purse, Status, Time, Worker, touche
 
 use super::{State, Want};
 use crate::{
+    asked::Pending,
     decide,
     engine::{LoopEngine, Next},
     fallback,
@@ -92,7 +93,8 @@ impl State {
         let deadline = engine.deadline().filter(|_| counts);
         let retry =
             engine.retry_at.filter(|_| matches!(engine.status, Status::Running | Status::Rebasing));
-        [retry, deadline, plan_deadline].into_iter().flatten().min()
+        let answer = engine.asking().and_then(Pending::due_at);
+        [retry, deadline, plan_deadline, answer].into_iter().flatten().min()
     }
 
     pub(super) fn touch_loop(&mut self, id: LoopId) {

@@ -75,7 +75,7 @@ impl State {
             for loop_id in std::mem::take(&mut plan.unlanded) {
                 let engine = self.engine_mut(loop_id);
                 engine.integrated = None;
-                engine.asked = false;
+                engine.asked = None;
                 engine.refused_on = None;
                 let over = engine.is_over();
                 let plan = self.plan_mut(id);
@@ -105,7 +105,7 @@ impl State {
     pub(super) fn send_back(&mut self, id: LoopId, since: (Time, Seq)) {
         let engine = self.engine_mut(id);
         engine.passed = None;
-        engine.asked = false;
+        engine.asked = None;
         engine.approved = false;
         engine.suspicion = None;
         (engine.held, engine.beside, engine.proposed) = (false, false, None);

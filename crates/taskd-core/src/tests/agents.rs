@@ -115,8 +115,9 @@ fn the_first_answer_counts_and_only_while_the_run_lasts() {
         play.core.open_questions().last().expect("it is open")
     };
     let answer = |play: &mut Play, question, choice| {
-        let actor = Actor::Person { uid: 1 };
-        let command = Command::Answer { question, choice };
+        let actor = Actor::Person { uid: 1, via: None };
+        let (said, result) = (String::new(), None);
+        let command = Command::Answer { question, choice: Some(choice), said, result };
         play.core.handle(Time(play.now), &Input::Command { actor, command }).map(|it| it.records)
     };
     let effect = run(&play);
@@ -127,7 +128,16 @@ fn the_first_answer_counts_and_only_while_the_run_lasts() {
     let wrong = answer(&mut play, first, 2);
     assert_eq!(wrong, Err(Rejected::NoChoice { question: first, choices: 2 }));
     let records = answer(&mut play, first, 1).expect("it is open");
-    assert_eq!(records[0].event, Event::QuestionAnswered { effect, n: 1, choice: 1 });
+    assert_eq!(
+        records[0].event,
+        Event::QuestionAnswered {
+            effect,
+            n: 1,
+            choice: Some(1),
+            said: String::new(),
+            result: None
+        }
+    );
     assert_eq!(answer(&mut play, first, 0), Err(Rejected::NoQuestion(first)));
     assert_eq!(play.core.open_questions().collect::<Vec<_>>(), [second]);
     let known = play.core.snapshot();

@@ -214,7 +214,7 @@ fn a_provider_that_fails_gets_one_probe() {
 /// What a person's word was answered with, if it was refused.
 fn reset(play: &mut Play, bucket: &str, refusals: bool) -> Option<Rejected> {
     let command = Command::ResetCalls { bucket: bucket.to_owned(), refusals };
-    play.input(&Input::Command { actor: Actor::Person { uid: 1 }, command });
+    play.input(&Input::Command { actor: Actor::Person { uid: 1, via: None }, command });
     play.refused.take()
 }
 

@@ -19,6 +19,8 @@ pub(crate) struct KeyDoc {
     pub(crate) scope: Scope,
     /// What it means, for people.
     pub(crate) doc: &'static str,
+    /// A daemon that runs goes on with the value it began with.
+    pub(crate) restart: bool,
 }
 
 /// Who may set a key.
@@ -93,11 +95,15 @@ const DOLLAR: u64 = 100 * CENT;
 const PULL_REQUEST: &str = r#"if url=$(gh pr view "$TASKD_PR_BRANCH" --json url --jq .url 2>/dev/null); then gh pr edit "$url" --title "$TASKD_PR_TITLE" --body-file "$TASKD_PR_BODY" >/dev/null && echo "$url"; else gh pr create --head "$TASKD_PR_BRANCH" --base "$TASKD_PR_TARGET" --title "$TASKD_PR_TITLE" --body-file "$TASKD_PR_BODY"; fi"#;
 
 const fn key(key: &'static str, kind: Kind, default: &'static str, doc: &'static str) -> KeyDoc {
-    KeyDoc { key, kind, default: Some(default), scope: Scope::Any, doc }
+    KeyDoc { key, kind, default: Some(default), scope: Scope::Any, doc, restart: false }
 }
 
 const fn unset(key: &'static str, kind: Kind, doc: &'static str) -> KeyDoc {
-    KeyDoc { key, kind, default: None, scope: Scope::Any, doc }
+    KeyDoc { key, kind, default: None, scope: Scope::Any, doc, restart: false }
+}
+
+const fn at_start(key: KeyDoc) -> KeyDoc {
+    KeyDoc { restart: true, ..key }
 }
 
 const fn by(scope: Scope, key: KeyDoc) -> KeyDoc {
@@ -116,7 +122,7 @@ const MONEY: Kind = Kind::Money { min_micros: CENT, max_micros: 100_000 * DOLLAR
 
 use Scope::{Daemon, Tighten};
 
-static KEYS: [KeyDoc; 55] = [
+static KEYS: [KeyDoc; 56] = [
     by(Daemon, key("limits.loops", count(1, 1_000), "50", "Loops at work at once.")),
     by(
         Daemon,
@@ -174,6 +180,7 @@ static KEYS: [KeyDoc; 55] = [
             "Turns of one iteration before the gate is run anyway.",
         ),
     ),
+    by(Daemon, key("limits.questions", count(0, 100), "3", "Questions one loop may ask people.")),
     by(
         Daemon,
         key(
@@ -387,7 +394,12 @@ static KEYS: [KeyDoc; 55] = [
     ),
     by(
         Daemon,
-        key("http.listen", Kind::Loopback, "", "Where the web pages are served; empty is nowhere."),
+        at_start(key(
+            "http.listen",
+            Kind::Loopback,
+            "",
+            "Where the web pages are served; empty is nowhere.",
+        )),
     ),
     by(Daemon, key("log.level", Kind::Word(&LEVELS), "info", "What the daemon's log holds.")),
 ];

@@ -1,6 +1,7 @@
 //! Reading the files configuration is made of. The only IO here; everything else is in `resolve`.
 
 use std::{
+    ffi::OsString,
     fs, io,
     path::{Path, PathBuf},
     thread,
@@ -12,8 +13,12 @@ use crate::problem::Pos;
 /// Longest file, in bytes.
 const MAX_FILE_BYTES: u64 = 256 * 1024;
 
+/// The person's own file, in their directory.
+pub(crate) const FILE: &str = "config.toml";
 /// A project's own configuration, below its root.
 pub(crate) const PROJECT_FILE: &str = ".taskd/config.toml";
+/// What a project says on this machine alone, below its root.
+pub(crate) const LOCAL_FILE: &str = ".taskd/local.toml";
 
 /// Where configuration is read from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,8 +29,17 @@ pub(crate) struct Places {
     pub(crate) user_dir: PathBuf,
     /// A project's root, for its own configuration.
     pub(crate) project_root: Option<PathBuf>,
-    /// The text of its `.taskd/config.toml` in a commit, instead of the one in the checkout.
-    pub(crate) committed: Option<String>,
+    /// What one of these files says, instead of what stands in it.
+    pub(crate) instead: Option<PlacedText>,
+}
+
+/// A file's place and a text for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PlacedText {
+    /// The place of the file.
+    pub(crate) path: PathBuf,
+    /// What it says.
+    pub(crate) text: String,
 }
 
 impl Places {
@@ -36,9 +50,22 @@ impl Places {
             system: PathBuf::from("/etc/taskd/config.toml"),
             user_dir: user_dir.to_owned(),
             project_root: project_root.map(Path::to_owned),
-            committed: None,
+            instead: None,
         }
     }
+}
+
+/// The effective configuration of files and of this process's environment.
+///
+/// # Errors
+///
+/// As [`load`].
+pub(crate) fn load_here(places: &Places) -> Result<Config, Vec<ConfigError>> {
+    // A variable that is no text is none of ours.
+    let text = |(name, value): (OsString, OsString)| {
+        Some((name.into_string().ok()?, value.into_string().ok()?))
+    };
+    load(places, std::env::vars_os().filter_map(text).collect(), Vec::new())
 }
 
 /// The effective configuration of files, environment and flags.
@@ -55,7 +82,9 @@ pub(crate) fn load(
     let mut errors = Vec::new();
     let mut layers = person_layers(places, &mut errors);
     if let Some(root) = &places.project_root {
-        layers.extend(project_layers(root, places.committed.as_ref(), &mut errors));
+        for name in [PROJECT_FILE, LOCAL_FILE] {
+            layers.extend(read(places, &root.join(name), name, Owner::Project, &mut errors));
+        }
     }
     let cores = thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let cores = u32::try_from(cores).unwrap_or(u32::MAX);
@@ -72,33 +101,24 @@ pub(crate) fn load(
 
 /// Files of the system and of the user, as far as there are any.
 fn person_layers(places: &Places, errors: &mut Vec<ConfigError>) -> Vec<Layer> {
-    let user = places.user_dir.join("config.toml");
+    let user = places.user_dir.join(FILE);
     let read = |path: &Path, errors: &mut Vec<ConfigError>| {
-        read(path, &path.display().to_string(), Owner::Person, errors)
+        read(places, path, &path.display().to_string(), Owner::Person, errors)
     };
     [read(&places.system, errors), read(&user, errors)].into_iter().flatten().collect()
 }
 
-/// Files of a project's checkout, as far as there are any: the committed one and the local one.
-/// Both are the project's: a repository can carry either.
-fn project_layers(
-    root: &Path,
-    committed: Option<&String>,
+/// A file, or what counts instead of it. Both of a project's are the project's: a repository can carry
+/// either.
+fn read(
+    places: &Places,
+    path: &Path,
+    origin: &str,
+    owner: Owner,
     errors: &mut Vec<ConfigError>,
-) -> Vec<Layer> {
-    let mut read = |name: &str| read(&root.join(name), name, Owner::Project, errors);
-    let own = match committed {
-        Some(text) => {
-            let (origin, text) = (PROJECT_FILE.to_owned(), text.clone());
-            Some(Layer { origin, text, owner: Owner::Project })
-        }
-        None => read(PROJECT_FILE),
-    };
-    own.into_iter().chain(read(".taskd/local.toml")).collect()
-}
-
-fn read(path: &Path, origin: &str, owner: Owner, errors: &mut Vec<ConfigError>) -> Option<Layer> {
-    match read_text(path) {
+) -> Option<Layer> {
+    let instead = places.instead.as_ref().filter(|it| it.path == path);
+    match instead.map_or_else(|| read_text(path), |it| Ok(Some(it.text.clone()))) {
         Ok(text) => text.map(|text| Layer { origin: origin.to_owned(), text, owner }),
         Err((at, problem)) => {
             errors.push(ConfigError { origin: origin.to_owned(), at, problem, hint: None });

@@ -75,6 +75,7 @@ fn every_key_can_be_set_and_is_seen() {
         input_tokens = 54
         output_tokens = 55
         turns = 53
+        questions = 8
         [retry]
         first = "2s"
         longest = "30s"
@@ -143,7 +144,7 @@ fn every_key_can_be_set_and_is_seen() {
         (2_000, 30_000, 12)
     );
     assert_eq!((limits.call_deadline_ms, limits.silence_max_ms), (1_200_000, 180_000));
-    assert_eq!((limits.batch, limits.max_behind), (7, 9));
+    assert_eq!((limits.batch, limits.max_behind, limits.questions), (7, 9, 8));
     let run = config.run_limits();
     assert_eq!((run.iterations, run.time_ms, run.budget_micros), (9, 5_400_000, 500_000));
     assert_eq!((run.tokens, config.plan_tokens), (1_500_000, 9_000_000));

@@ -128,6 +128,47 @@ impl Kind {
         }
     }
 
+    /// What a person types for a value, as a file would say it.
+    ///
+    /// # Errors
+    ///
+    /// It is none: what it is, and what it must be.
+    pub(crate) fn written(self, text: &str) -> Result<String, String> {
+        let raw = self.raw(text);
+        match self.read(&raw) {
+            Some(_) => Ok(raw.shown()),
+            None => Err(format!("{}; it must be {}", raw.found(), self.expected())),
+        }
+    }
+
+    /// What an editor checks with; what a schema cannot say is in the words.
+    pub(crate) fn schema(self) -> serde_json::Value {
+        use serde_json::json;
+        match self {
+            Self::Count { min, max } => {
+                json!({ "type": "integer", "minimum": min, "maximum": max })
+            }
+            Self::Flag => json!({ "type": "boolean" }),
+            Self::Word(words) => json!({ "enum": words }),
+            Self::Tokens => json!({ "type": ["string", "integer"], "minimum": 0 }),
+            Self::Commands => json!({
+                "oneOf": [
+                    { "type": "string", "minLength": 1 },
+                    { "type": "array", "minItems": 1, "items": { "type": "string" } },
+                ]
+            }),
+            Self::Globs => json!({ "type": "array", "items": { "type": "string" } }),
+            Self::Duration { .. }
+            | Self::Money { .. }
+            | Self::Bytes
+            | Self::Line
+            | Self::Command
+            | Self::Name
+            | Self::Conflict
+            | Self::Loopback => json!({ "type": "string", "examples": [self.expected()] }),
+        }
+    }
+
     /// What an environment variable or a flag says, as a file would.
     pub(super) fn raw(self, text: &str) -> Raw {
         let as_file = || DeValue::parse(text.trim()).map(|it| Raw::of(it.get_ref()));

@@ -1,23 +1,25 @@
 //! Tools of native loops: file tools in this process, `run` under the supervisor. Whatever is wrong
 //! with a call is a result the model can read; only what is wrong with us is a failure.
 
-use taskd_model::{Code, Digest, Outcome, ToolResultDoc, Unsaved, Usage};
+use taskd_model::{Code, DefaultAnswer, Digest, Outcome, Question, ToolResultDoc, Unsaved, Usage};
 use taskd_tools::{
     files::{
-        Limits, RECALL, ReadSet, ToolOutput, Workspace, admit, execute_file_tool, reads,
-        recall_spec, run_spec,
+        AskSpec, Limits, RECALL, ReadSet, ToolError, ToolOutput, Workspace, admit, ask_spec,
+        execute_file_tool, reads, recall_spec, run_spec,
     },
     supervise::How,
 };
 
 use super::{
-    Job, Trouble,
+    Job, Trouble, lock,
     mcp::is_served,
     programs::{Command, ending},
 };
 
 /// The tool that runs a command.
 const RUN: &str = "run";
+/// The tool that asks a person.
+const ASK: &str = "ask";
 /// Bytes of a command's output that the model is shown, from the beginning and from the end.
 const SHOWN_HEAD_BYTES: usize = 8 << 10;
 const SHOWN_TAIL_BYTES: usize = 24 << 10;
@@ -34,6 +36,9 @@ impl Job {
         let args = String::from_utf8_lossy(&self.ctx.blob(args)?).into_owned();
         let reads = reads(name);
         let is_file_tool = name != RUN && !is_served(name, &spec.loop_type.mcp);
+        if name == ASK {
+            return self.ask_person(&args, &allow);
+        }
         let output = if name == RUN {
             match self.run_tool(&args, &allow).await? {
                 Some(output) => output,
@@ -68,6 +73,42 @@ impl Job {
             (Some(self.checkpoint(self.subject()?.checkpoint).await?.commit), None)
         };
         Ok(Outcome::ToolDone { result: digest, error, checkpoint, code, unsaved })
+    }
+
+    /// Asks a person. The tool is over at once; its result is the answer, whenever that comes.
+    fn ask_person(&self, args: &str, allow: &[String]) -> Result<Outcome, Trouble> {
+        let (asked, most) = (self.subject()?.questions, lock(&self.ctx.config).limits().questions);
+        let refuse = |output: ToolOutput| {
+            let result = ToolResultDoc {
+                text: output.text,
+                is_error: true,
+                reads: Vec::new(),
+                wrote: Vec::new(),
+            };
+            let (result, code) = (self.put_doc(&result)?, output.code);
+            Ok(Outcome::ToolDone { result, error: true, checkpoint: None, code, unsaved: None })
+        };
+        let spec = match admit(ASK, allow).and_then(|_| ask_spec(args)) {
+            Ok(spec) => spec,
+            Err(error) => return refuse(ToolOutput::error(&error)),
+        };
+        if most <= asked {
+            let what = format!(
+                "this loop has asked {asked} questions, and may ask no more; decide, and say what \
+                 you decided"
+            );
+            return refuse(ToolOutput::error(&ToolError::BadArgument { what }));
+        }
+        let AskSpec { question: text, choices, default, deadline_ms } = spec;
+        let default = default.map(|said| {
+            let place = choices.iter().position(|it| *it == said);
+            let choice = place.and_then(|it| u16::try_from(it).ok());
+            let result =
+                answer_doc(&format!("Nobody answered in time. Your default counts: {said}"));
+            Ok::<_, Trouble>(DefaultAnswer { said, choice, result: self.put_doc(&result)? })
+        });
+        let default = default.transpose()?;
+        Ok(Outcome::Asks { question: Box::new(Question { text, choices, default, deadline_ms }) })
     }
 
     async fn cancelled_tool(&self) -> Result<Outcome, Trouble> {
@@ -163,6 +204,11 @@ impl Job {
         let code = code_of(&finished.how);
         Ok(Some(ToolOutput { text, is_error, reads_added: Vec::new(), wrote: Vec::new(), code }))
     }
+}
+
+/// What a model reads of an answer.
+pub(crate) fn answer_doc(text: &str) -> ToolResultDoc {
+    ToolResultDoc { text: text.to_owned(), is_error: false, reads: Vec::new(), wrote: Vec::new() }
 }
 
 /// The word for how a command ended, if not with 0.

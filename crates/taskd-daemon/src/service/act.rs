@@ -2,7 +2,9 @@
 
 use taskd_api::{ApiError, codes, v1};
 use taskd_core::{BucketRow, BucketState, Rejected};
-use taskd_model::{Actor, Command, Input, LoopId, LoopView, PlanId, Status, Target, View};
+use taskd_model::{
+    Actor, Command, Input, LoopId, LoopView, PlanId, Status, Target, View, inbox_number,
+};
 
 use super::{Service, in_scope, internal, queue::is_of, unresolved};
 use crate::problem;
@@ -26,6 +28,9 @@ impl Service {
             v1::Verb::Budget => self.budget(actor, &request).await,
             v1::Verb::Reset => self.reset(actor, &request).await,
             v1::Verb::Answer => self.answer(actor, &request).await,
+            v1::Verb::Land | v1::Verb::Reject if names_items(&request) => {
+                self.decide(actor, &request).await
+            }
             v1::Verb::Hold | v1::Verb::Release if request.all => {
                 self.arrange_all(actor, verb, &request).await
             }
@@ -335,6 +340,12 @@ fn done_word(verb: v1::Verb) -> &'static str {
         | v1::Verb::Branch
         | v1::Verb::Answer => "done",
     }
+}
+
+/// What is meant is in the inbox: `i57`.
+fn names_items(request: &v1::ActRequest) -> bool {
+    let is_item = |id: &String| id.starts_with('i') && inbox_number(id).is_some();
+    !request.ids.is_empty() && request.ids.iter().all(is_item)
 }
 
 pub(super) fn refused(rejected: &Rejected) -> ApiError {

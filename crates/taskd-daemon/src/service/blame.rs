@@ -170,7 +170,7 @@ impl Story {
                 }
             }
             Event::Approved => {
-                if let Actor::Person { uid } = record.actor {
+                if let Actor::Person { uid, .. } = record.actor {
                     self.approved_by = Some(uid);
                 }
             }

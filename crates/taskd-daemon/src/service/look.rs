@@ -34,6 +34,8 @@ impl Service {
         let projects: Vec<_> = scoped.plans.values().map(|it| it.project).collect();
         scoped.projects.retain(|id, _| projects.contains(id));
         scoped.queue.retain(|id, _| projects.contains(id));
+        scoped.inbox.open.retain(|id, _| plans.contains(&id.plan()));
+        scoped.inbox.answered.retain(|it| plans.contains(&it.loop_id.plan()));
         Ok(v1::View::from(&scoped))
     }
 

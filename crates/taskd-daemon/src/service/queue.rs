@@ -81,7 +81,7 @@ impl Service {
 
 /// Who it is; what no person does is the daemon's own, whose user is told as 0.
 fn uid(actor: Actor) -> u32 {
-    if let Actor::Person { uid } = actor { uid } else { 0 }
+    if let Actor::Person { uid, .. } = actor { uid } else { 0 }
 }
 
 /// A bucket is called like its model: `anthropic/claude-haiku-4-5`.

@@ -114,8 +114,20 @@ impl Service {
         Ok(sections)
     }
 
+    /// What a tool said.
+    fn result(&self, digest: &Digest) -> Result<String, ApiError> {
+        let text = self.text(digest)?;
+        let doc = decode_doc::<ToolResultDoc>(text.as_bytes());
+        Ok(doc.map_or(text, |it| it.text))
+    }
+
     #[expect(clippy::wildcard_enum_match_arm, reason = "most outcomes have no text to show")]
     fn section(&self, record: &Record, iteration: u32) -> Result<Option<Section>, ApiError> {
+        if let Event::QuestionAnswered { result: Some(result), .. } = &record.event {
+            let (kind, text) = (v1::LogKind::Tools, self.result(result)?);
+            let heading = format!("iteration {iteration}, answer");
+            return Ok(Some(Section { iteration, kind, heading, text }));
+        }
         let Event::EffectEnded { outcome, .. } = &record.event else { return Ok(None) };
         let (kind, what, text) = match outcome {
             Outcome::AcceptRan { log, .. } => {
@@ -128,11 +140,8 @@ impl Service {
             Outcome::Replied { reply, .. } => {
                 (v1::LogKind::Agent, "model", reply_text(&self.text(reply)?))
             }
-            Outcome::ToolDone { result, .. } => {
-                let text = self.text(result)?;
-                let doc = decode_doc::<ToolResultDoc>(text.as_bytes());
-                (v1::LogKind::Tools, "tool", doc.map_or(text, |it| it.text))
-            }
+            Outcome::ToolDone { result, .. } => (v1::LogKind::Tools, "tool", self.result(result)?),
+            Outcome::Asks { question } => (v1::LogKind::Tools, "question", question.text.clone()),
             Outcome::Failed { message, .. } => (v1::LogKind::Agent, "failed", message.clone()),
             _ => return Ok(None),
         };

@@ -76,6 +76,11 @@ pub enum Outcome {
         /// The tree as a commit.
         checkpoint: Oid,
     },
+    /// A tool asks a person: its result is the answer, whenever that comes.
+    Asks {
+        /// What it asks.
+        question: Box<super::Question>,
+    },
     /// The agent's process is gone.
     AgentDone {
         /// Its exit status: 0 is a normal end.
@@ -209,6 +214,7 @@ impl Outcome {
             | Self::Composed { .. }
             | Self::ToolDone { .. }
             | Self::Saved { .. }
+            | Self::Asks { .. }
             | Self::Gated { .. }
             | Self::Decomposed { .. }
             | Self::Rebased { .. }

@@ -113,6 +113,7 @@ impl fmt::Display for Outcome {
                 write!(f, "tool done{}", if *error { ", with an error" } else { "" })
             }
             Self::Saved { checkpoint } => write!(f, "saved {}", checkpoint.short()),
+            Self::Asks { question } => write!(f, "asks: {}", question.text),
             Self::AgentDone { exit, run, .. } => {
                 match exit {
                     0 => f.write_str("agent ended")?,

@@ -183,6 +183,9 @@ impl View {
         it.forget_questions(id);
         it.uncounted |= uncounted;
         it.take_in(open, outcome, record);
+        if let Outcome::Asks { question } = outcome {
+            it.asked(QuestionView::of_loop(id, question, record));
+        }
         if it.status.is_over() {
             return;
         }
@@ -299,6 +302,10 @@ impl LoopView {
                 choices: choices.clone(),
                 at,
                 answer: None,
+                free: false,
+                deadline: None,
+                default: None,
+                said: None,
             }),
             Observation::Session(it) => self.session = Some(it.clone()),
             Observation::Checkpoint(it) => self.checkpoint = Some(*it),
@@ -375,6 +382,7 @@ impl LoopView {
             | Outcome::Published
             | Outcome::PublishMoved { .. }
             | Outcome::Proposed { .. }
+            | Outcome::Asks { .. }
             | Outcome::PublishHeld { .. } => {}
         }
     }
@@ -399,6 +407,7 @@ impl LoopView {
             | Outcome::AcceptRan { .. }
             | Outcome::Replied { .. }
             | Outcome::Relayed { .. }
+            | Outcome::Asks { .. }
             | Outcome::ToolDone { .. }
             | Outcome::Saved { .. }
             | Outcome::AgentDone { .. }

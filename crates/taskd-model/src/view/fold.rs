@@ -29,6 +29,7 @@ impl View {
             self.apply_to_loop(id, record);
             self.touch(id, record);
         }
+        self.inbox_follows(record);
         true
     }
 
@@ -141,7 +142,7 @@ impl View {
             Event::Rejected { note } => it.reject(*note, at),
             Event::NoteAdded { note } => it.note(*note, false, at),
             Event::Rewound { note, .. } => it.rewound(*note, at),
-            Event::QuestionAnswered { effect, n, choice } => it.answered(*effect, *n, *choice, at),
+            event @ Event::QuestionAnswered { .. } => it.answered(event, at),
             Event::PauseAsked => it.pausing = true,
             Event::ResumeAsked => (it.pausing, it.alike) = (false, 0),
             Event::StopAsked => it.stopping = true,
@@ -293,6 +294,7 @@ impl View {
             Status::Complete | Status::Failed | Status::Stopped => {
                 (it.pausing, it.stopping, it.ending) = (false, false, None);
                 (it.approval_asked, it.held) = (None, None);
+                it.forget_asked();
                 it.ended_at = Some(record.at);
                 it.doing(Doing::Idle, record.at);
             }
@@ -393,10 +395,11 @@ impl LoopView {
         if self.status.is_over() || self.queue_entry.is_some() {
             return;
         }
-        let doing = match (&self.held, self.approval_asked) {
-            (Some(why), _) => Doing::Held(why.clone()),
-            (None, Some(_)) => Doing::ReadyToLand,
-            (None, None) => Doing::Idle,
+        let doing = match (self.asks(), &self.held, self.approval_asked) {
+            (Some(question), _, _) => Doing::Asks(question.text.clone()),
+            (None, Some(why), _) => Doing::Held(why.clone()),
+            (None, None, Some(_)) => Doing::ReadyToLand,
+            (None, None, None) => Doing::Idle,
         };
         self.doing(doing, at);
     }
@@ -437,6 +440,7 @@ impl LoopView {
 
     fn begin_iteration(&mut self, n: u32, at: Time) {
         self.iteration = n;
+        self.forget_asked();
         self.send_back();
         self.iterations.push(IterationRow {
             n,
@@ -458,6 +462,7 @@ impl LoopView {
     /// its if it has used all of them.
     fn rewound(&mut self, note: Digest, at: Time) {
         self.note(note, false, at);
+        self.forget_asked();
         self.send_back();
         self.trouble = None;
         self.conflicts = 0;
@@ -472,6 +477,7 @@ impl LoopView {
         let wanted = self.instead_of.take().unwrap_or_else(|| from.to_owned());
         self.instead_of = (wanted != to).then_some(wanted);
         if let Some(n) = gives_up {
+            self.forget_asked();
             self.iteration = n.saturating_sub(1);
             self.iterations.retain(|it| it.n != n);
         }

@@ -68,6 +68,11 @@ impl View {
             Event::EffectObserved { effect, fact: Observation::Asked { text, .. }, .. } => {
                 self.question_line(*effect, text, record.seq)
             }
+            Event::EffectEnded { effect, outcome: Outcome::Asks { question } } => {
+                let name = self.owner_name(self.effects.get(effect)?.owner);
+                let line = Line::new(&name, format!("asks: {}", question.text));
+                Some(line.detail(format!("taskd answer {}", record.seq)))
+            }
             Event::EffectEnded { effect, outcome } => {
                 self.effect_line(self.effects.get(effect)?, outcome)
             }
@@ -199,6 +204,7 @@ impl View {
             Outcome::AcceptRan { green: true, .. } => {
                 Some(line("accept before any work: GREEN".to_owned()))
             }
+            Outcome::Asks { .. } => None,
             Outcome::ToolDone { error, .. } => {
                 let EffectKind::Tool(tool) = &open.kind else { return None };
                 let detail = if *error { "error" } else { "" };
@@ -368,10 +374,11 @@ impl View {
                 line(event.to_string()).detail("what came after it is kept: taskd salvage ls")
             }
             Event::NoteAdded { .. } => line("note taken; the next prompt tells it".to_owned()),
-            Event::QuestionAnswered { effect, n, choice } => {
+            Event::QuestionAnswered { effect, n, choice, said, .. } => {
                 let of_it = |it: &&QuestionView| it.effect == *effect && it.n == *n;
-                let answer = it.questions.iter().find(of_it)?.choices.get(usize::from(*choice))?;
-                line(format!("answered: {answer}"))
+                let mut asked = it.questions.iter().find(of_it)?.clone();
+                asked.answer_is(*choice, said);
+                line(format!("answered: {}", asked.said?))
             }
             Event::PauseAsked => line("pausing at the next safe point".to_owned()),
             Event::StopAsked => line("stopping; its work is kept".to_owned()),

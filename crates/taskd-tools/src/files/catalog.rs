@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::{RECALL, ToolError, ToolOutput};
+use super::{RECALL, ToolError, ToolOutput, ask::ASK};
 
 /// A tool as a model is told about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -156,6 +156,7 @@ const CATALOG: &[ToolSpec] = &[
         schema: r#"{"type":"object","properties":{"command":{"type":"string"},"timeout_s":{"type":"integer","minimum":1,"maximum":600,"description":"seconds; default 120"}},"required":["command"],"additionalProperties":false}"#,
         reads: false,
     },
+    ASK,
     ToolSpec {
         name: "finish",
         description: "Say that the work is done. The gate then decides whether it passes.",

@@ -3,12 +3,14 @@
 //! [`catalog`] is what a model is told; [`execute_file_tool`] does one call, blocking, and always
 //! answers: whatever is wrong is an error *result* that says what to do next. `run` is only read
 //! here ([`run_spec`]), the daemon runs it under a supervisor; so is `recall` ([`recall_spec`]), whose
-//! texts are the daemon's; `finish` has no effect here.
+//! texts are the daemon's, and `ask` ([`ask_spec`]), which waits for a person; `finish` has no effect
+//! here.
 //!
 //! Refuses to: leave the worktree (every component is opened beneath the one before, by the kernel
 //! where it can), write into `.git`, write through a symbolic link, change a file the loop has not
 //! read as it is now, block on a pipe, or return more than its limits.
 
+mod ask;
 mod catalog;
 mod change;
 mod confine;
@@ -25,6 +27,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use taskd_model::{Code, Digest};
 
+pub use ask::{AskSpec, ask_spec};
 pub use catalog::{RunSpec, ToolSpec, admit, catalog, reads, run_spec};
 pub use confine::{OpenWorkspaceError, Workspace};
 pub use error::ToolError;

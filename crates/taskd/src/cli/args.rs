@@ -1,6 +1,7 @@
 //! What may be typed.
 
 mod amount;
+mod config;
 mod types;
 mod work;
 
@@ -12,6 +13,7 @@ use taskd_model::parse_duration_ms;
 use self::amount::parse_amount;
 pub(crate) use self::{
     amount::Amount,
+    config::{ConfigCommand, FileArgs},
     types::{RenderArgs, TypesCommand},
     work::{HowArgs, Land, PlanArgs, PlanNewArgs, RunArgs, WorkArgs},
 };
@@ -83,17 +85,19 @@ pub(crate) enum Command {
         #[arg(required = true)]
         text: Vec<String>,
     },
-    /// Answer an agent that asks whether it may do something
+    /// List everything that waits for you, and what answers it
+    Inbox(InboxArgs),
+    /// Answer an agent that asks whether it may do something, or a loop that asks anything
     Answer {
-        /// Its number, as `taskd ls` and `taskd show` say
-        question: u64,
-        /// The number of the answer, or its words
+        /// Its number, as `taskd inbox` says: i57, or 57
+        question: String,
+        /// The number of the answer, or words
         #[arg(required = true)]
         answer: Vec<String>,
     },
-    /// Say yes to what asks: lands passed work
+    /// Say yes to what asks: lands passed work; i57 answers that item, if nobody was first
     Approve(VerbArgs),
-    /// Send passed work back, with what is wrong
+    /// Send passed work back, with what is wrong; i57 as with approve
     Reject(RejectArgs),
     /// Bring passed work to its target
     Land(VerbArgs),
@@ -127,6 +131,12 @@ pub(crate) enum Command {
     /// List, show, check, begin and render loop types
     #[command(hide = true, subcommand)]
     Types(TypesCommand),
+    /// Look at configuration and change it; alone it prints what is in effect
+    #[command(hide = true)]
+    Config {
+        #[command(subcommand)]
+        command: Option<ConfigCommand>,
+    },
     /// List models: prices, sizes, and which keys are set; ask providers whether they can be called
     #[command(hide = true)]
     Models(ModelsArgs),
@@ -402,6 +412,17 @@ impl Right {
 #[derive(Debug, Args)]
 pub(crate) struct LsArgs {
     /// What is over, too
+    #[arg(short, long)]
+    pub(crate) all: bool,
+    #[command(flatten)]
+    pub(crate) scope: ScopeArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InboxArgs {
+    /// One item, the whole of it: i57
+    pub(crate) id: Option<String>,
+    /// What was answered, too, by whom and from where
     #[arg(short, long)]
     pub(crate) all: bool,
     #[command(flatten)]

@@ -10,7 +10,7 @@ use std::{
 use jiff::tz::TimeZone;
 use taskd_api::{ApiError, Client, codes, handed_over, v1};
 use taskd_daemon::paths::Paths;
-use taskd_model::{Time, View};
+use taskd_model::{Time, Via, View};
 use taskd_tools::agents::Presets;
 
 use super::{
@@ -29,6 +29,8 @@ pub(crate) struct Here {
     pub(crate) out: Out,
     /// The directory, absolute.
     pub(crate) directory: PathBuf,
+    /// Where people use it.
+    pub(crate) via: Via,
 }
 
 impl Here {
@@ -46,13 +48,13 @@ impl Here {
             None => current,
         };
         let out = Out::new(args.json, args.quiet, args.no_color);
-        Ok(Self { paths, out, directory })
+        Ok(Self { paths, out, directory, via: Via::Cli })
     }
 
     /// The daemon, if it runs. Reading never starts it.
     pub(crate) async fn client(&self) -> Result<Client, Failure> {
         match Client::connect(&self.paths.socket).await {
-            Ok(client) => Ok(client),
+            Ok(client) => Ok(client.via(self.via)),
             Err(error) if error.is_unreachable() => Err(self.unreachable(&error).into()),
             Err(error) => Err(error.into()),
         }
@@ -65,7 +67,7 @@ impl Here {
         }
         let started = start::start(self, &start::How::default()).await?;
         daemon::offer_to_resume(self, &started, false).await?;
-        Ok(started.client)
+        Ok(started.client.via(self.via))
     }
 
     /// What to say when nobody answers.

@@ -13,6 +13,7 @@ use std::{
 };
 
 use taskd_mcp::{Answer, PATH, Progress, Server, Service, Tool, serve_http, serve_stdio};
+use taskd_model::Via;
 use tokio::net::TcpListener;
 
 use super::{
@@ -89,7 +90,7 @@ fn rights(allowed: &[Right], in_a_loop: Option<String>) -> Vec<Right> {
 /// The same place, where nothing is printed and nobody is asked: stdout is the protocol's.
 fn quiet(here: &Here) -> Here {
     let out = Out { json: true, quiet: true, terminal: false, can_ask: false, colour: false };
-    Here { paths: here.paths.clone(), out, directory: here.directory.clone() }
+    Here { paths: here.paths.clone(), out, directory: here.directory.clone(), via: Via::Mcp }
 }
 
 fn instructions(rights: &[Right]) -> String {

@@ -19,13 +19,14 @@ macro_rules! schemas {
 
 const SCHEMAS: &[(&str, &str)] = schemas! {
     "act" "agents" "agents-test" "blame" "budget" "checkpoints" "costs" "daemon" "diff" "doctor"
-    "error" "event" "flakes" "gc" "log" "ls" "models" "models-check" "path" "plan" "project" "prompt"
-    "queue" "receipt" "restore" "rewind" "salvage" "schema" "show" "submit" "types" "undo" "verify"
+    "error" "event" "flakes" "gc" "inbox" "log" "ls" "models" "models-check" "path" "plan" "project"
+    "prompt" "queue" "receipt" "restore" "rewind" "salvage" "schema" "settings" "show" "submit" "types"
+    "undo" "verify"
     "wait" "why"
 };
 
 /// Schemas of files that people write, which no command prints.
-const OF_FILES: &[(&str, &str)] = schemas! { "loop-type" };
+const OF_FILES: &[(&str, &str)] = schemas! { "config" "loop-type" };
 
 /// What every command may say on stderr instead of an answer.
 const ERROR: &str = "error";
@@ -47,6 +48,7 @@ const ANSWERS: &[(&str, &[&str])] = &[
     ("logs", &["log"]),
     ("diff", &["diff"]),
     ("steer", &["act"]),
+    ("inbox", &["inbox"]),
     ("answer", &["act"]),
     ("approve", &["act"]),
     ("reject", &["act"]),
@@ -68,6 +70,14 @@ const ANSWERS: &[(&str, &[&str])] = &[
     ("types check", &["types"]),
     ("types new", &["types"]),
     ("types render", &["prompt"]),
+    ("config", &["settings"]),
+    ("config view", &["settings"]),
+    ("config get", &["settings"]),
+    ("config set", &["settings"]),
+    ("config unset", &["settings"]),
+    ("config check", &["settings"]),
+    ("config path", &["settings"]),
+    ("config reload", &["settings"]),
     ("models", &["models", "models-check"]),
     ("models reset", &["act"]),
     ("queue", &["queue"]),
@@ -97,6 +107,8 @@ const SILENT: &[(&str, &str)] = &[
     ("tui", "it needs a terminal"),
     ("demo", "it is told to people"),
     ("open", "it becomes the agent"),
+    ("config edit", "it needs a terminal"),
+    ("config schema", "it is JSON anyway"),
     ("mcp", "it speaks MCP, which is JSON anyway"),
     ("daemon run", "it is the daemon; its log goes to stderr"),
     ("daemon stop", "its exit code says it"),

@@ -51,7 +51,7 @@ pub(crate) fn doing(view: &View, it: &LoopView, now: Time) -> String {
         Doing::Agent(None) => who,
         Doing::Asks(what) => match it.open_questions().next() {
             Some(question) => asks(question),
-            None => clean(&format!("asks: may it {what}")),
+            None => clean(&format!("asks: {what}")),
         },
         Doing::QueuedForGate => "a slot for its gate".to_owned(),
         Doing::Gate { since, estimate_ms } => {
@@ -80,6 +80,11 @@ pub(crate) fn doing(view: &View, it: &LoopView, now: Time) -> String {
 pub(crate) fn asks(it: &QuestionView) -> String {
     let choices = it.choices.iter().zip(1..).map(|(name, n)| format!("{n} {name}"));
     let choices = choices.collect::<Vec<_>>().join(", ");
+    if it.free {
+        let answer =
+            if choices.is_empty() { "\"...\"".to_owned() } else { format!("N: {choices}") };
+        return clean(&format!("asks: {}  taskd answer {} {answer}", it.text, it.id));
+    }
     clean(&format!("may it {}?  taskd answer {} N: {choices}", it.text, it.id))
 }
 

@@ -5,6 +5,7 @@ mod contract;
 mod ends;
 mod nonsense;
 mod pictures;
+mod settings;
 
 use serde_json::Value;
 

@@ -7,6 +7,7 @@ mod documents;
 mod durability;
 mod errors;
 mod hermetic;
+mod inbox;
 mod landing;
 mod loops;
 mod mcp;

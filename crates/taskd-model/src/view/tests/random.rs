@@ -51,6 +51,11 @@ fn asked(n: u8) -> Observation {
     Observation::Asked { n: u32::from(n % 3), text: "t".to_owned(), choices }
 }
 
+fn answered(effect: EffectId, n: u8, m: u8) -> Event {
+    let (n, choice) = (u32::from(n % 3), Some(u16::from(m % 2)));
+    Event::QuestionAnswered { effect, n, choice, said: String::new(), result: None }
+}
+
 /// A reply that asks for nothing but the end.
 fn finished() -> Outcome {
     let calls = vec![call("finish")];
@@ -123,7 +128,7 @@ fn event(kind: u8, n: u8, m: u8, seq: u64) -> (Option<LoopId>, Event) {
         82 => Event::Deferred { until: Time(u64::from(m)), why: "why".to_owned() },
         83..=86 => budget(n, m),
         87 => Event::EffectObserved { effect, index: 0, fact: asked(n) },
-        88 => Event::QuestionAnswered { effect, n: u32::from(n % 3), choice: u16::from(m % 2) },
+        88 => answered(effect, n, m),
         _ => Event::NoteAdded { note: digest("n") },
     };
     (Some(me), event)

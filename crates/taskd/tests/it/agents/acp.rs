@@ -238,7 +238,7 @@ fn asking() -> String {
     )
 }
 
-/// Proves ACP-3: a question of an agent waits for a person: it is listed, its answer is written down before the
+/// Proves ACP-3 IN-1 IN-2: a question of an agent waits for a person: it is listed, its answer is written down before the
 /// agent has it, and the first answer counts.
 #[test]
 fn a_question_of_an_agent_waits_for_a_person() {
@@ -257,6 +257,8 @@ fn a_question_of_an_agent_waits_for_a_person() {
     let line = format!("may it write b.txt?  taskd answer {id} N: 1 Never, 2 Always, 3 This once");
     has(&world.taskd(&["ls"]).ok(), &["NEEDS YOU (1)", &line]);
     has(&world.taskd(&["show", "p1.a"]).ok(), &[&line]);
+    let answers = format!("taskd answer i{id} N: 1 Never, 2 Always, 3 This once");
+    has(&world.taskd(&["inbox"]).ok(), &["permission: may it write b.txt?", &answers]);
     has(&world.taskd(&["why", "p1.a"]).ok(), &[&format!("taskd answer {id}")]);
     has(&world.taskd(&["answer", &id, "4"]).fails(2), &["`4` is no answer", "3 This once"]);
     has(&world.taskd(&["answer", "1", "1"]).fails(1), &["question 1 is not open"]);
@@ -264,7 +266,8 @@ fn a_question_of_an_agent_waits_for_a_person() {
     let now = world.view().at;
     assert!(asked_at <= now);
     has(&world.taskd(&["answer", &id, "this", "once"]).ok(), &["p1.a", "answered: This once"]);
-    has(&world.taskd(&["answer", &id, "1"]).fails(1), &["is not open"]);
+    let late = world.taskd(&["answer", &id, "1"]).fails(1);
+    has(&late, &["is not open", "answered already: This once, by user"]);
     let it = world.until_status("p1.a", OVER);
     assert_eq!(it.status, Status::Complete, "{}", world.transcript());
     let work = it.checkpoint.expect("its work");

@@ -114,6 +114,37 @@ fn sees_main_by_polling(world: &World) {
     world.taskd(&["daemon", "stop"]).ok();
 }
 
+/// Proves CF-2, T4.2b, T4.2c: the daemon reads its configuration again by itself when its file is
+/// another, and when `config set` or `config reload` says so; what needs a restart is named, what is
+/// wrong is refused whole, and what counted stays.
+#[test]
+fn a_changed_file_is_read_again() {
+    let world = World::new();
+    configure(&world, "[limits]\ncalls = 7\n");
+    let daemon = Foreground::start(world.command(&["daemon", "run"]));
+    daemon.until("ready socket=");
+    let calls = || world.view().limits.expect("set").calls;
+    configure(&world, "[limits]\ncalls = 3\n[log]\nlevel = \"debug\"\n");
+    let line = daemon.until("configuration read again");
+    assert!(line.contains("limits.calls") && line.contains("log.level"), "{line}");
+    assert_eq!(calls(), 3);
+    configure(&world, "[limits]\ncalls = 5\ncolour = 1\n");
+    daemon.until("configuration not taken");
+    assert_eq!(calls(), 3, "all or nothing");
+    let refused = world.taskd(&["config", "reload"]).fails(78);
+    assert!(refused.contains("config.toml:3:1: unknown key `colour`"), "{refused}");
+
+    configure(&world, "[limits]\ncalls = 3\n");
+    daemon.until("configuration read again");
+    let set = world.taskd(&["config", "set", "limits.calls", "4"]);
+    assert!(set.err.contains("in effect now: limits.calls"), "{} {}", set.code, set.err);
+    assert_eq!(calls(), 4);
+    let set = world.taskd(&["config", "set", "http.listen", "127.0.0.1:0"]);
+    assert!(set.err.contains("after `taskd daemon restart`: http.listen"), "{}", set.err);
+    signal(daemon.pid(), Signal::SIGTERM);
+    assert!(daemon.ended().0.success());
+}
+
 /// Projects' own files count too, and cannot speak for the daemon.
 #[test]
 fn a_project_says_what_is_its_own_business() {

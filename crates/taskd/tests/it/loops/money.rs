@@ -36,7 +36,7 @@ fn json(world: &World, args: &[&str]) -> serde_json::Value {
     serde_json::from_str(&world.taskd(args).ok()).expect("one object")
 }
 
-/// Proves N19 P-8 S-1.1.6 W-14: a plan whose money has run out waits for a person and says so; with
+/// Proves N19 P-8 S-1.1.6 W-14 IN-1: a plan whose money has run out waits for a person and says so; with
 /// more of it and `resume` it ends well, and its receipt comes to what the log says was used.
 #[test]
 fn money_that_has_run_out_is_given_and_all_of_it_is_on_the_receipt() {
@@ -48,6 +48,9 @@ fn money_that_has_run_out_is_given_and_all_of_it_is_on_the_receipt() {
     assert_eq!(why, "limit reached: the plan's budget");
     let ls = world.taskd(&["ls"]).ok();
     assert!(ls.contains("taskd budget set p1"), "{ls}");
+    let inbox = world.taskd(&["inbox"]).ok();
+    let told = "budget: limit reached: the plan's budget";
+    assert!(inbox.contains(told) && inbox.contains("taskd budget set p1 AMOUNT"), "{inbox}");
     let refused = world.taskd(&["resume", "p1"]);
     assert_ne!(refused.code, 0, "{refused:?}");
     assert!(refused.err.contains("has no money left (the plan's budget)"), "{refused:?}");

@@ -3,7 +3,7 @@
 use std::fs;
 
 use serde_json::json;
-use taskd_model::Status;
+use taskd_model::{Actor, Event, Status, Via};
 
 use super::{Talk, has};
 use crate::{
@@ -24,7 +24,7 @@ fn two_tries(world: &World, door: &Door) -> String {
     format!("sh {}", world.aside("agent.sh", &script))
 }
 
-/// Proves MCP-1: submit, wait, get, steer, approve through `taskd mcp`, with the words
+/// Proves MCP-1 W-27: submit, wait, get, steer, approve through `taskd mcp`, with the words
 /// of the protocol written by hand: the work lands.
 #[test]
 fn an_interactive_agent_drives_the_fleet() {
@@ -81,6 +81,8 @@ fn an_interactive_agent_drives_the_fleet() {
 
     let landed = talk.ok("approve", &json!({"id": "p1", "decision": "land"}));
     assert_eq!(landed["results"][0]["done"], true);
+    let approved = world.until_event("a yes", |it| matches!(it.event, Event::Approved));
+    assert!(matches!(approved.actor, Actor::Person { via: Some(Via::Mcp), .. }), "{approved:?}");
     let waited = talk.ok("wait", &json!({"ids": ["p1"], "timeout_s": 600}));
     assert_eq!(waited["verdicts"]["p1"], "landed");
     assert_eq!(world.git(&["show", "main:b.txt"]), "b");

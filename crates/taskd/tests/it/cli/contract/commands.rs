@@ -42,7 +42,7 @@ fn busy(world: &mut World, door: &Door) {
 }
 
 fn reading(judge: &mut Judge, world: &World) {
-    let reading: [&[&str]; 38] = [
+    let reading: [&[&str]; 48] = [
         &[],
         &["ls", "-a", "-A"],
         &["show", "p1.ready"],
@@ -50,6 +50,8 @@ fn reading(judge: &mut Judge, world: &World) {
         &["show", "p1"],
         &["plan", "show", "p2"],
         &["plan", "ls"],
+        &["inbox"],
+        &["inbox", "-a", "-A"],
         &["why", "p1.later"],
         &["why", "p2.m"],
         &["logs", "p1.ready"],
@@ -76,6 +78,14 @@ fn reading(judge: &mut Judge, world: &World) {
         &["types", "show", "ralph"],
         &["types", "check", "ralph"],
         &["types", "new", "mine"],
+        &["config"],
+        &["config", "view", "--origin"],
+        &["config", "get", "limits.loops"],
+        &["config", "set", "limits.loops", "50"],
+        &["config", "unset", "limits.loops"],
+        &["config", "check"],
+        &["config", "path"],
+        &["config", "reload"],
         &["models"],
         &["queue"],
         &["daemon", "status"],
