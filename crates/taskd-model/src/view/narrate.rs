@@ -4,9 +4,9 @@
 //! when it began to look.
 
 use crate::{
-    Arranged, Change, EffectId, Event, GateReport, LandPolicy, LoopId, Observation, Outcome, Owner,
-    PlanId, Purse, QueueEnd, QueueOp, Reason, Record, Seq, Status, Time, Unit, Usage, Verdict,
-    format_duration_ms, format_micros,
+    Arranged, Change, EffectId, Event, GateReport, LandPolicy, LoopId, Observation, Oid, Outcome,
+    Owner, PlanId, Purse, QueueEnd, QueueOp, Reason, Record, Seq, Status, Time, Unit, Usage,
+    Verdict, format_duration_ms, format_micros,
 };
 
 use super::{EffectKind, EffectView, LoopView, QuestionView, View, may_spend, spent_of};
@@ -229,11 +229,7 @@ impl View {
             }
             Outcome::Rebased { conflicts, .. } => {
                 let EffectKind::Rebase(onto) = &open.kind else { return None };
-                let how = match conflicts {
-                    0 => "clean".to_owned(),
-                    n => format!("{} in conflict", count(u64::from(*n), "file")),
-                };
-                Some(line(format!("rebased onto {}, {how}", onto.commit.short())).within())
+                Some(line(rebased(onto.commit, *conflicts)).within())
             }
             Outcome::Decomposed { children, .. } => {
                 let text = format!("names {}", count(u64::from(*children), "spec"));
@@ -514,6 +510,14 @@ impl EffectKind {
             Self::Publish(_) => "landing",
         }
     }
+}
+
+fn rebased(onto: Oid, conflicts: u32) -> String {
+    let how = match conflicts {
+        0 => "clean".to_owned(),
+        n => format!("{} in conflict", count(u64::from(n), "file")),
+    };
+    format!("rebased onto {}, {how}", onto.short())
 }
 
 fn main_line(target: &str, commits: u32, rewritten: bool) -> Line {
