@@ -185,6 +185,32 @@ pub enum Rejected {
         /// The commit, in short.
         by: String,
     },
+    /// There is nobody to tell it to.
+    #[error("no other loop of this plan is at work, so nobody would hear it; go on without")]
+    NobodyHears,
+    /// A loop that talks to itself.
+    #[error("that is this loop itself; name another one of the plan")]
+    ToItself,
+    /// The tool that said it is no longer wanted.
+    #[error("nobody waits for this any more")]
+    NobodyAsks,
+    /// The receiver has not read what waits for it.
+    #[error(
+        "{name} has not read the messages that wait for it; it takes no more for now, go on without"
+    )]
+    MailboxFull {
+        /// What people call it.
+        name: String,
+    },
+    /// More than a loop may send.
+    #[error("that is more messages than a loop may send in a second; put them into one")]
+    TooManyMessages,
+    /// It sent too much.
+    #[error("this loop sent too many messages and is muted for {seconds} s more; go on without")]
+    Muted {
+        /// How long, in seconds.
+        seconds: u64,
+    },
     /// A project with open plans stays.
     #[error("project {} has open plans; stop them first", .0.0)]
     ProjectBusy(ProjectId),
@@ -220,6 +246,9 @@ impl Rejected {
             Self::NothingToRewind { .. } => Code::NothingToRewind,
             Self::NotLanded { .. } => Code::NotLanded,
             Self::NothingToUndo { .. } | Self::IsUndone { .. } => Code::NothingToUndo,
+            Self::NobodyHears | Self::ToItself | Self::NobodyAsks => Code::NobodyHears,
+            Self::MailboxFull { .. } => Code::MailboxFull,
+            Self::TooManyMessages | Self::Muted { .. } => Code::Muted,
             Self::ProjectBusy(_) => Code::ProjectBusy,
         }
     }
@@ -252,9 +281,10 @@ impl Coordinator {
                 self.passed(&[*id])?;
                 self.emit(now, actor, Some(*id), Event::Rejected { note: *note });
             }
-            Command::Note { id, note } => {
+            Command::Note { id, note, now: at_once } => {
                 self.alive(&[*id])?;
-                self.emit(now, actor, Some(*id), Event::NoteAdded { note: *note });
+                let event = Event::NoteAdded { note: *note, now: *at_once };
+                self.emit(now, actor, Some(*id), event);
             }
             Command::Rewind { id, .. } => self.rewind(now, actor, *id, command)?,
             Command::Undo { id, tip } => self.undo(now, actor, *id, tip)?,

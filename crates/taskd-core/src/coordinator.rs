@@ -26,6 +26,8 @@ pub struct Decided {
     pub start: Vec<EffectId>,
     /// Effects to end once the events are durable.
     pub end: Vec<EffectId>,
+    /// What was asked for was refused, and that is worth an event.
+    pub refused: Option<Rejected>,
 }
 
 /// The state at one place in the log, in a form any later build may throw away.
@@ -39,6 +41,7 @@ pub struct Coordinator {
     out: Vec<Record>,
     unsettled: bool,
     max_events: usize,
+    refused: Option<Rejected>,
 }
 
 impl Default for Coordinator {
@@ -49,7 +52,13 @@ impl Default for Coordinator {
 
 impl Coordinator {
     fn with(state: State) -> Self {
-        Self { state, out: Vec::new(), unsettled: false, max_events: MAX_EVENTS_PER_INPUT }
+        Self {
+            state,
+            out: Vec::new(),
+            unsettled: false,
+            max_events: MAX_EVENTS_PER_INPUT,
+            refused: None,
+        }
     }
 
     /// Settles at most so many events for each input; the rest follows at the next tick. For the
@@ -103,7 +112,11 @@ impl Coordinator {
         let now = now.max(self.state.now());
         self.note(now, input)?;
         self.settle(now);
-        let mut decided = Decided { records: std::mem::take(&mut self.out), ..Decided::default() };
+        let mut decided = Decided {
+            records: std::mem::take(&mut self.out),
+            refused: self.refused.take(),
+            ..Decided::default()
+        };
         for change in self.state.take_changes() {
             match change {
                 // What started and was lost again within one input never was.
@@ -123,6 +136,11 @@ impl Coordinator {
     #[must_use]
     pub fn next_deadline(&self) -> Option<Time> {
         if self.unsettled { Some(self.state.now()) } else { decide::next_deadline(&self.state) }
+    }
+
+    /// The input is refused; unlike one that was refused before anything was written.
+    pub(crate) fn refuse_and_write(&mut self, why: Rejected) {
+        self.refused = Some(why);
     }
 
     pub(crate) fn state(&self) -> &State {
@@ -203,6 +221,7 @@ impl Coordinator {
             | Event::SyncAsked
             | Event::Rejected { .. }
             | Event::NoteAdded { .. }
+            | Event::Spoken { .. }
             | Event::Rewound { .. }
             | Event::QuestionAnswered { .. }
             | Event::PauseAsked
@@ -267,6 +286,7 @@ impl Coordinator {
                 }
             }
             Input::Ended { effect, outcome } => self.ended(now, *effect, outcome),
+            Input::Said { effect, saying } => self.say(now, *effect, saying)?,
             Input::MainSeen { project, target, tip, commits, rewritten } => {
                 if let Some(from) = self.is_news(*project, target, tip) {
                     let event = Event::MainMoved {

@@ -7,8 +7,8 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use crate::{
-    asked::Pending, document::Document, money::Told, queue::OnHold, relay::WantedRelay,
-    unsaved::UnsavedFiles,
+    asked::Pending, document::Document, messages::Talk, money::Told, queue::OnHold,
+    relay::WantedRelay, unsaved::UnsavedFiles,
 };
 use serde::{Deserialize, Serialize};
 use taskd_model::{
@@ -63,6 +63,8 @@ pub(crate) struct LoopEngine {
     /// How often in a row its iterations ended the same way.
     pub(crate) streak: Option<Streak>,
     pub(crate) notes: Vec<Digest>,
+    /// What it and other loops say to one another.
+    pub(crate) talk: Talk,
     /// Questions it has asked people.
     pub(crate) questions: u32,
     pub(crate) session: Option<String>,
@@ -169,6 +171,8 @@ pub(crate) struct Turn {
     pub(crate) call: Option<EffectId>,
     pub(crate) reply: Option<Digest>,
     pub(crate) tools: Vec<ToolSlot>,
+    /// Those of them that told other loops something: it is not told twice.
+    pub(crate) sent: BTreeSet<u16>,
 }
 
 /// One tool call of the turn.
@@ -224,10 +228,7 @@ pub(crate) const FINISH: &str = "finish";
 impl LoopEngine {
     pub(crate) fn new(id: LoopId, head: &SpecHead, base: Oid, since: (Time, Seq)) -> Self {
         let SpecHead { worker, fallback, limits, accept, writes, .. } = head.clone();
-        let first = match &worker {
-            Worker::Model(name) => Some(name.clone()),
-            Worker::Agent(_) => None,
-        };
+        let first = if let Worker::Model(name) = &worker { Some(name.clone()) } else { None };
         let models = first.into_iter().flat_map(|it| [it].into_iter().chain(fallback.clone()));
         Self {
             id,
@@ -254,6 +255,7 @@ impl LoopEngine {
             history: Vec::new(),
             streak: None,
             notes: Vec::new(),
+            talk: Talk::default(),
             questions: 0,
             session: None,
             spent: Usage::default(),

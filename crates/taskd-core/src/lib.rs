@@ -1,7 +1,7 @@
 //! Decides. Start at [`Coordinator::handle`]: one input in, the events it caused out.
 //!
 //! Reading order: `coordinator` (the way in), `commands` (what people ask), `state` (the only code that mutates), `engine` (one
-//! loop), `scheduler` (who may call a model), `money` (who may spend), `relay` (calls of agents), `queue` (what lands next), `decide` (what follows by
+//! loop), `scheduler` (who may call a model), `money` (who may spend), `relay` (calls of agents), `messages` (between loops), `queue` (what lands next), `decide` (what follows by
 //! itself).
 //!
 //! Invariants: no clock, no randomness, no IO, no async; same log, same state; integers only.
@@ -18,6 +18,7 @@ mod engine;
 mod fallback;
 mod flakes;
 mod index;
+mod messages;
 mod money;
 mod outcomes;
 mod plan;

@@ -107,6 +107,7 @@ impl Coordinator {
             results: engine.turn_results(),
             history: engine.history.clone(),
             notes: engine.notes.clone(),
+            mail: engine.talk.mail.told().to_vec(),
             conflicts: engine.conflict_files.filter(|_| 0 < engine.conflicts),
             rebase_from: engine.rebase_from,
             model: engine.model().cloned(),

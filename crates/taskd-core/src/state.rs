@@ -11,6 +11,7 @@ mod ends;
 mod keys;
 mod landing;
 mod lost;
+mod messages;
 mod money;
 mod progress;
 mod relay;
@@ -20,8 +21,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde::{Deserialize, Serialize};
 use taskd_model::{
-    Amount, Digest, Disk, EffectId, Hold, Limits, LoopId, Oid, Owner, PlanId, ProjectId, QueueEnd,
-    QueueOp, Room, Seq, TestCounts, Time, Usage, Work,
+    Amount, Digest, Disk, EffectId, Hold, LetterCounts, Limits, LoopId, Oid, Owner, PlanId,
+    ProjectId, QueueEnd, QueueOp, Room, Seq, TestCounts, Time, Usage, Work,
 };
 
 use crate::{
@@ -176,6 +177,9 @@ pub(crate) struct State {
     /// What gates said lately.
     #[serde(default)]
     verdicts: Verdicts,
+    /// Messages between loops so far.
+    #[serde(default)]
+    letters: LetterCounts,
     #[serde(skip)]
     index: Index,
     /// Changes of the wanted set since they were last taken; no part of the fold.
@@ -217,6 +221,7 @@ impl State {
             agents: 0,
             gates: 0,
             verdicts: Verdicts::default(),
+            letters: LetterCounts::default(),
             index: Index::default(),
             changes: Changes::default(),
         }

@@ -11,6 +11,7 @@ mod fallback;
 mod landing;
 mod log;
 mod loops;
+mod messages;
 mod money;
 mod people;
 mod provider;
@@ -202,7 +203,6 @@ impl Play {
             ["reject", name] => {
                 person(Command::Reject { id: self.id(name), note: Digest::of(b"no") })
             }
-            ["note", name] => person(Command::Note { id: self.id(name), note: Digest::of(b"hm") }),
             ["budget", name, micros] => person(Command::SetBudget {
                 of: self.purse(name),
                 micros: micros.parse().expect("micro-dollars"),
@@ -260,7 +260,7 @@ impl Play {
         outcome
     }
 
-    /// What a person says of the landing queue.
+    /// What a person says of the landing queue, or to a loop.
     fn arranged(&self, words: &[&str]) -> Option<Input> {
         let loops = |names: &[&str]| match names {
             ["all"] => (Vec::new(), vec![ProjectId(1)]),
@@ -274,6 +274,10 @@ impl Play {
             ["release", names @ ..] => {
                 let (ids, projects) = loops(names);
                 Command::ReleaseQueue { ids, projects }
+            }
+            ["note", name, now @ ..] => {
+                let (note, now) = (Digest::of(b"hm"), now == ["now"]);
+                Command::Note { id: self.id(name), note, now }
             }
             ["move", name, before] => {
                 let before = (*before != "first").then(|| self.id(before));
@@ -493,17 +497,7 @@ fn outcome(verb: &str, args: &[&str]) -> Outcome {
             usage: used(),
             fault: None,
         },
-        "tool" => Outcome::ToolDone {
-            result: blob,
-            error: false,
-            checkpoint: args.get(1).filter(|it| it.len() == 4).map(|it| oid(it)),
-            code: None,
-            unsaved: match args.get(1) {
-                Some(&"named") => Some(Unsaved::Named),
-                Some(&"any") => Some(Unsaved::Any),
-                _ => None,
-            },
-        },
+        "tool" => tool_done(blob, args),
         "saves" => Outcome::Saved { checkpoint: oid(args[0]) },
         "base-green" => Outcome::BaseChecked(report(true)),
         "base-red" => Outcome::BaseChecked(report(false)),
@@ -538,6 +532,17 @@ fn outcome(verb: &str, args: &[&str]) -> Outcome {
         "cancelled" => Outcome::Cancelled { usage: Usage::default(), checkpoint: None },
         other => panic!("unknown outcome {other}"),
     }
+}
+
+/// A checkpoint, or which files are not saved.
+fn tool_done(result: Digest, args: &[&str]) -> Outcome {
+    let unsaved = match args.get(1) {
+        Some(&"named") => Some(Unsaved::Named),
+        Some(&"any") => Some(Unsaved::Any),
+        _ => None,
+    };
+    let checkpoint = args.get(1).filter(|_| unsaved.is_none()).map(|it| oid(it));
+    Outcome::ToolDone { result, error: false, checkpoint, code: None, unsaved }
 }
 
 /// Specs that a document names: `x y<x z<y,document`.

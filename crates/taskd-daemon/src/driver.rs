@@ -348,7 +348,10 @@ impl<W: Wanted> Driver<W> {
         let decided = catch_unwind(AssertUnwindSafe(|| self.core.handle(now, input)))
             .map_err(|panic| panic_text(&*panic))?;
         let (decided, answer) = match decided {
-            Ok(decided) => (decided, Ok(self.core.head())),
+            Ok(mut decided) => {
+                let answer = decided.refused.take().map_or(Ok(self.core.head()), Err);
+                (decided, answer)
+            }
             Err(rejected) => (Decided::default(), Err(rejected)),
         };
         let start = decided.start.iter().filter_map(|id| self.core.order(*id)).collect();
@@ -439,9 +442,9 @@ impl<W: Wanted> Driver<W> {
 /// The loop an input is about.
 fn concerned(input: &Input, core: &Coordinator) -> Option<LoopId> {
     match input {
-        Input::Ended { effect, .. } | Input::Observed { effect, .. } => {
-            core.order(*effect)?.subject.map(|it| it.id)
-        }
+        Input::Ended { effect, .. }
+        | Input::Observed { effect, .. }
+        | Input::Said { effect, .. } => core.order(*effect)?.subject.map(|it| it.id),
         Input::Panicked { id, .. } => Some(*id),
         Input::Started { .. }
         | Input::Stopped

@@ -1,6 +1,7 @@
 //! `/healthz`, `/readyz` and `/metrics` on loopback, for supervisors and scrapers.
 
 mod calls;
+mod letters;
 
 use std::{fmt::Write as _, net::SocketAddr, sync::Arc};
 
@@ -62,8 +63,9 @@ async fn readyz(State(ctx): State<Arc<Context>>) -> (StatusCode, &'static str) {
 }
 
 async fn metrics(State(ctx): State<Arc<Context>>) -> String {
-    let asked = ctx.handle.ask(|core, now| (core.buckets(now), now)).await;
-    let (buckets, now) = asked.unwrap_or_default();
+    let asked =
+        ctx.handle.ask(|core, now| (core.buckets(now), letters::Figures::of(core, now), now)).await;
+    let (buckets, letters, now) = asked.unwrap_or_default();
     let (_, undurable, inputs) = ctx.handle.health();
     let view = ctx.hub.view();
     let mut out = String::new();
@@ -86,7 +88,7 @@ async fn metrics(State(ctx): State<Arc<Context>>) -> String {
     remotes(&ctx, &mut family);
     let spent: u64 = view.plans.values().map(|it| it.spent.micros).sum();
     family("taskd_spent_micros", "Spend of all plans in micro-dollars.", &plain(spent));
-    out + &calls::text(&buckets)
+    out + &calls::text(&buckets) + &letters.text()
 }
 
 /// Writes one family: its name, its help, its labels and values.

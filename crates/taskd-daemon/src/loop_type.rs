@@ -18,8 +18,8 @@ mod read;
 mod tests;
 
 /// Tools a loop type may name.
-pub(crate) const KNOWN_TOOLS: [&str; 9] =
-    ["read", "write", "edit", "list", "glob", "grep", "run", "ask", "finish"];
+pub(crate) const KNOWN_TOOLS: [&str; 11] =
+    ["read", "write", "edit", "list", "glob", "grep", "run", "ask", "share", "alert", "finish"];
 
 /// Largest definition, in bytes.
 pub(crate) const MAX_TYPE_BYTES: usize = 256 * 1024;

@@ -109,6 +109,8 @@ pub(crate) struct Note {
     pub(crate) text: String,
     /// It came with passed work that was sent back: the reason why.
     pub(crate) rejects: bool,
+    /// Another loop says it, and no person.
+    pub(crate) of_loop: bool,
 }
 
 /// What a spec that is done has left to one that needs it.
@@ -349,7 +351,8 @@ fn values(scene: &Scene<'_>, tools: &[ToolDef]) -> Value {
     });
     let messages = scene.messages.iter().map(|it| {
         let text = middle_cut(&it.text, MAX_MESSAGE_BYTES);
-        context! { from => it.from.as_str(), text, rejects => it.rejects }
+        let (rejects, by_person) = (it.rejects, !it.of_loop);
+        context! { from => it.from.as_str(), text, rejects, by_person }
     });
     let needs = scene.needs.iter().take(MAX_NEEDS).map(|it| {
         let said = middle_cut(it.said.trim(), MAX_SAID_BYTES);

@@ -25,6 +25,7 @@ mod reporter;
 mod shape;
 mod stack;
 mod summary;
+mod talk;
 mod teardown;
 mod tenancy;
 mod tool;

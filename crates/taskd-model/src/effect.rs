@@ -24,7 +24,9 @@ pub use self::outcome::{ContextUse, Outcome, Unsaved};
 pub use self::proof::{GateProof, RedRun, bounded_names, gate_digest};
 pub use self::queue::QueueOp;
 pub use self::relay::{CallWanted, Depth, Relay, Taken};
-use crate::{Digest, LoopId, Oid, PlanId, ProjectId, RateLevels, Seq, Usage, usage::is_zero};
+use crate::{
+    Digest, Heard, LoopId, Oid, PlanId, ProjectId, RateLevels, Seq, Usage, usage::is_zero,
+};
 
 /// Whose work an effect is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -357,6 +359,8 @@ pub struct Subject {
     pub history: Vec<IterationNote>,
     /// What people or the queue want the loop to know.
     pub notes: Vec<Digest>,
+    /// What other loops told it and it still knows of, oldest first.
+    pub mail: Vec<Heard>,
     /// Files with conflict markers to solve, one a line, as a blob.
     pub conflicts: Option<Digest>,
     /// A rebase that began from this checkpoint must be finished from it, whatever the files say.

@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Change, CircuitChange, Digest, Disk, EffectId, Evidence, Limit, Limits, LoopId, Observation,
-    Oid, Outcome, Owner, PlanId, ProjectId, Purse, QueueOp, Reason, Seq, SpecId, Status, Streak,
-    Suspicion, Time, Verdict, Work,
+    Oid, Outcome, Owner, PlanId, ProjectId, Purse, QueueOp, Reason, Seq, SpecId, Spoken, Status,
+    Streak, Suspicion, Time, Verdict, Work,
 };
 
 pub use self::heads::{
@@ -374,6 +374,14 @@ pub enum Event {
     NoteAdded {
         /// The text, as a blob.
         note: Digest,
+        /// The turn under way ends for it.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        now: bool,
+    },
+    /// Loops of a plan speak to one another.
+    Spoken {
+        /// What was said, or what becomes of it.
+        word: Spoken,
     },
     /// A person sent the loop's files back to an earlier state of its work: what runs ends, the files
     /// become those, and the next iteration begins there.
@@ -603,6 +611,7 @@ kinds! {
     SyncAsked => "sync_asked",
     Rejected => "rejected",
     NoteAdded => "note_added",
+    Spoken => "spoken",
     Rewound => "rewound",
     QuestionAnswered => "question_answered",
     PauseAsked => "pause_asked",

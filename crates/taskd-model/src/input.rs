@@ -2,7 +2,7 @@
 
 use crate::{
     Actor, Digest, Disk, EffectId, Limits, LoopId, Observation, Oid, Outcome, PlanHead, ProjectId,
-    Purse, Seq, SpecHead,
+    Purse, Saying, Seq, SpecHead,
 };
 
 /// Something a person, or a program in their name, asks for.
@@ -47,6 +47,8 @@ pub enum Command {
         id: LoopId,
         /// The text, as a blob.
         note: Digest,
+        /// End the turn under way for it.
+        now: bool,
     },
     /// Send a loop's files back to an earlier state of its work, and go on from there.
     Rewind {
@@ -173,6 +175,13 @@ pub enum Input {
         effect: EffectId,
         /// How.
         outcome: Outcome,
+    },
+    /// A tool of a loop says something to other loops.
+    Said {
+        /// The tool's effect.
+        effect: EffectId,
+        /// What.
+        saying: Saying,
     },
     /// The main watcher saw a target at this commit.
     MainSeen {

@@ -11,6 +11,7 @@ mod event;
 mod fault;
 mod ids;
 mod input;
+mod letter;
 mod limits;
 mod params;
 mod purse;
@@ -42,6 +43,10 @@ pub use event::{
 pub use fault::{BodyKind, Fault, causes};
 pub use ids::{Digest, EffectId, LoopId, Oid, ParseIdError, PlanId, ProjectId, Seq, SpecId, Time};
 pub use input::{Command, Input};
+pub use letter::{
+    Heard, Letter, LetterCounts, LetterKind, MAX_LETTER_BYTES, MAX_TOPIC_CHARS, Saying, Spoken,
+    Unsent,
+};
 pub use limits::{Limits, LoopLimits, OnConflict};
 pub use params::{Billing, Param, Params, Thinking, Unsupported};
 pub use purse::{Amount, Purse, Unit, day_of, next_midnight};

@@ -236,7 +236,7 @@ impl World {
             8 if self.rng.chance(50) => Command::Sync(vec![id]),
             8 => Command::Land(vec![id]),
             9 | 10 => Command::Reject { id, note },
-            11 => Command::Note { id, note },
+            11 => Command::Note { id, note, now: self.rng.chance(50) },
             12 => Command::Park,
             13 => Command::Unpark,
             14 => Command::ForgetProject(ProjectId(1)),

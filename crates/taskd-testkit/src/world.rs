@@ -314,7 +314,7 @@ impl World {
     }
 
     fn take(&mut self, decided: Decided) {
-        let Decided { records, start, end } = decided;
+        let Decided { records, start, end, .. } = decided;
         self.tally.events += records.len() as u64;
         self.tally.ends += end.len() as u64;
         for record in &records {

@@ -117,7 +117,7 @@ async fn dispatch(here: &Here, command: Option<Command>) -> Done {
         Command::Diff(it) => look::diff(here, it).await,
         Command::Flakes(it) => flakes::flakes(here, it).await,
         Command::Verify(it) => verify::verify(here, it).await,
-        Command::Steer { id, text } => act::text(here, Verb::Note, vec![id], text.join(" ")).await,
+        Command::Steer { id, text, now } => act::steer(here, id, text.join(" "), now).await,
         Command::Inbox(it) => inbox::inbox(here, it).await,
         Command::Answer { question, answer } => {
             act::text(here, Verb::Answer, vec![question], answer.join(" ")).await

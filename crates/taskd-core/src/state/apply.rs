@@ -12,6 +12,7 @@ use super::{Asked, Open, Project, State, WantedChange, bucket_of, landing::queue
 use crate::{
     decide,
     engine::{LoopEngine, Next, PassedWork, ToolSlot, ToolState, Turn},
+    messages::Mailbox,
     money::Told,
     plan::{Plan, PlanState, Reach, Spec},
     scheduler::Cost,
@@ -136,6 +137,7 @@ impl State {
             | Event::SyncAsked
             | Event::Rejected { .. }
             | Event::NoteAdded { .. }
+            | Event::Spoken { .. }
             | Event::Rewound { .. }
             | Event::QuestionAnswered { .. }
             | Event::PauseAsked
@@ -182,7 +184,7 @@ impl State {
             Event::QuestionAnswered { effect, n, result, .. } => {
                 self.answered(id, (*effect, *n), *result, since);
             }
-            Event::NoteAdded { note } => self.engine_mut(id).add_note(*note),
+            event @ (Event::NoteAdded { .. } | Event::Spoken { .. }) => self.said(id, event, since),
             Event::Rewound { to, base, note, .. } => self.rewind(id, (*to, *base), *note, since),
             Event::PauseAsked => self.engine_mut(id).pause = true,
             Event::ResumeAsked => self.resume(id),
@@ -471,6 +473,8 @@ impl State {
     }
 
     fn loop_over(&mut self, id: LoopId, status: Status) {
+        // Nobody reads that any more.
+        self.engine_mut(id).talk.mail = Mailbox::default();
         let plan = self.plan_mut(id.plan());
         plan.open_loops -= 1;
         let mut reset = false;
@@ -617,6 +621,7 @@ impl LoopEngine {
         self.iteration = n;
         self.turns.clear();
         self.turn = Turn::default();
+        self.talk.mail.begin();
         self.sends = 0;
         self.refused_as_too_large = false;
         self.set_next(Next::Compose, since);
@@ -661,10 +666,10 @@ impl LoopEngine {
                 self.turn.tools[usize::from(*index)].state = ToolState::Running(id);
             }
             Work::Save { .. } => self.saving(id),
+            Work::Compose => self.talk.mail.tell(self.turns.len()),
             Work::CheckBase { .. }
             | Work::Prepare { .. }
             | Work::AcceptBefore
-            | Work::Compose
             | Work::Agent { .. }
             | Work::Relay(_)
             | Work::Gate

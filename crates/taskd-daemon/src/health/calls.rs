@@ -67,7 +67,7 @@ pub(super) fn text(buckets: &[BucketRow]) -> String {
     out
 }
 
-fn head(out: &mut String, name: &str, kind: &str, help: &str) {
+pub(super) fn head(out: &mut String, name: &str, kind: &str, help: &str) {
     _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}");
 }
 

@@ -89,7 +89,7 @@ fn a_child_wins_where_it_speaks_and_may_take_tools_away() {
     let b = types.get("b").unwrap();
     assert_eq!((b.limits.iterations, b.limits.turns), (Some(10), Some(9)));
     assert_eq!((b.gate.quick.as_deref(), b.gate.run.as_slice()), (Some("q"), &["make".into()][..]));
-    assert!(!b.tools.contains(&"run".to_owned()) && b.tools.len() == 7);
+    assert!(!b.tools.contains(&"run".to_owned()) && b.tools.len() == KNOWN_TOOLS.len() - 1);
     assert_eq!(b.agent, Some(AgentDoc::Model { name: "x/y".into() }));
     let c = types.get("c").unwrap();
     assert_eq!(c.tools, ["read", "finish"]);
@@ -159,7 +159,7 @@ t.yaml:2:1: unknown key `prompt-template` in a loop type; write `prompt`
 t.yaml:3:1: unknown key `validation-command` in a loop type; write `gate: {run: ...}`
 t.yaml:4:1: unknown key `max-iterations` in a loop type; write `limits: {iterations: 10}`
 t.yaml:5:1: unknown key `descripton` in a loop type; did you mean `description`?
-t.yaml:6:15: unknown tool `query_loop`; known: read, write, edit, list, glob, grep, run, finish
+t.yaml:6:15: unknown tool `query_loop`; known: read, write, edit, list, glob, grep, run, ask, share, alert, finish
 t.yaml:6:27: unknown tool `raed`; did you mean `read`?
 t.yaml:6:33: tool `read` is there twice
 t.yaml:7:10: unknown key `same-failure` in `limits`; did you mean `same_failure`?

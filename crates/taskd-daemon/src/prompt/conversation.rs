@@ -49,8 +49,8 @@ pub(crate) struct Turn {
     pub(crate) notes: Vec<Note>,
 }
 
-const INTERRUPTED: &str = "Interrupted: the daemon was restarted while this ran. Files are as they \
-    were before it. Ask for it again if you still need it.";
+const INTERRUPTED: &str = "Interrupted: the daemon was restarted while this ran, or a person stepped \
+    in. Look at what it left, and ask for it again if you still need it.";
 
 const CUT_OFF: &str =
     "Your reply reached the length limit and was cut off. Go on in smaller steps.";

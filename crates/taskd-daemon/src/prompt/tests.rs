@@ -135,8 +135,12 @@ fn later_prompts_hold_everything_that_happened() {
         summary: "2 of 219: limit::refill, +1".into(),
         log: None,
     }];
-    stage.messages =
-        vec![Note { from: "ann".into(), text: "No {{ floats }}!".into(), rejects: false }];
+    stage.messages = vec![Note {
+        from: "ann".into(),
+        text: "No {{ floats }}!".into(),
+        rejects: false,
+        of_loop: false,
+    }];
     stage.conflicts = vec!["src/bill.rs".into()];
     let text = stage.text().unwrap();
     let expected = "\
@@ -232,7 +236,12 @@ fn a_conversation_alternates_and_answers_every_call() {
         turn(vec![says(" ")], StopReason::End, vec![]),
         turn(vec![says("half")], StopReason::MaxTokens, vec![]),
     ];
-    turns[0].notes.push(Note { from: "ann".into(), text: "hurry".into(), rejects: false });
+    turns[0].notes.push(Note {
+        from: "ann".into(),
+        text: "hurry".into(),
+        rejects: false,
+        of_loop: false,
+    });
     let moved = ["src/a.rs".to_owned()];
     let conversation = Conversation { turns: &turns, moved: &moved, ..Default::default() };
     let stage = Stage::new(model());

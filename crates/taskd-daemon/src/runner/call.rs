@@ -6,8 +6,8 @@ use futures::StreamExt as _;
 use taskd_git::Repo;
 use taskd_llm::{Call, CallLimits, LlmError, Resolved, StreamEvent, at_most, is_same_model};
 use taskd_model::{
-    Code, Delta, Digest, IterationNote, Observation, Oid, Outcome, Part, Reply, Request, SpecDoc,
-    SpecId, Thinking, ToolCall, ToolDef, ToolResultDoc, Usage,
+    Code, Delta, Digest, Heard, IterationNote, Observation, Oid, Outcome, Part, Reply, Request,
+    SpecDoc, SpecId, Thinking, ToolCall, ToolDef, ToolResultDoc, Usage,
 };
 use taskd_tools::files::{RECALL, ToolSpec, catalog, reads};
 use tokio::time::Instant;
@@ -156,9 +156,31 @@ impl Job {
         };
         let note = |note: &Digest| {
             let (from, text) = ("a person".to_owned(), self.text(note)?);
-            Ok(Note { from, text, rejects: rejections.contains(note) })
+            Ok(Note { from, text, rejects: rejections.contains(note), of_loop: false })
         };
-        subject.notes.iter().map(note).collect()
+        let mut notes = subject.notes.iter().map(note).collect::<Result<Vec<_>, Trouble>>()?;
+        notes.extend(self.heard(0)?);
+        Ok(notes)
+    }
+
+    /// What other loops told this one after so many turns of the iteration.
+    fn heard(&self, turns: usize) -> Result<Vec<Note>, Trouble> {
+        let mail = &self.subject()?.mail;
+        let here = mail.iter().filter(|it| usize::try_from(it.after) == Ok(turns));
+        here.map(|it| self.note_of(it)).collect()
+    }
+
+    fn note_of(&self, it: &Heard) -> Result<Note, Trouble> {
+        let name = {
+            let view = self.ctx.hub.view();
+            view.loops.get(&it.letter.from).map_or_else(String::new, |it| it.name.clone())
+        };
+        let more = match it.merged {
+            0 => String::new(),
+            n => format!(", and {n} before it"),
+        };
+        let from = format!("{name} ({}{more})", it.letter.kind);
+        Ok(Note { from, text: self.text(&it.letter.text)?, rejects: false, of_loop: true })
     }
 
     /// What the specs this one needs have left it. They are done, so it stays as it is.
@@ -207,14 +229,15 @@ impl Job {
         subject
             .turns
             .iter()
-            .map(|turn| {
+            .enumerate()
+            .map(|(n, turn)| {
                 let reply: Reply = self.ctx.doc(&turn.reply)?;
                 let results = turn
                     .results
                     .iter()
                     .map(|it| it.as_ref().map(|digest| self.ctx.doc(digest)).transpose())
                     .collect::<Result<Vec<Option<ToolResultDoc>>, Trouble>>()?;
-                Ok(Turn { reply, results, notes: Vec::new() })
+                Ok(Turn { reply, results, notes: self.heard(n + 1)? })
             })
             .collect()
     }

@@ -5,7 +5,7 @@ use taskd_model::{Code, DefaultAnswer, Digest, Outcome, Question, ToolResultDoc,
 use taskd_tools::{
     files::{
         AskSpec, Limits, RECALL, ReadSet, ToolError, ToolOutput, Workspace, admit, ask_spec,
-        execute_file_tool, reads, recall_spec, run_spec,
+        execute_file_tool, reads, recall_spec, run_spec, talks,
     },
     supervise::How,
 };
@@ -38,6 +38,9 @@ impl Job {
         let is_file_tool = name != RUN && !is_served(name, &spec.loop_type.mcp);
         if name == ASK {
             return self.ask_person(&args, &allow);
+        }
+        if talks(name) {
+            return self.done(self.talk_tool(name, &args, &allow).await?);
         }
         let output = if name == RUN {
             match self.run_tool(&args, &allow).await? {
@@ -75,29 +78,27 @@ impl Job {
         Ok(Outcome::ToolDone { result: digest, error, checkpoint, code, unsaved })
     }
 
+    /// A tool that touches no file ended.
+    fn done(&self, output: ToolOutput) -> Result<Outcome, Trouble> {
+        let ToolOutput { text, is_error, code, .. } = output;
+        let result = ToolResultDoc { text, is_error, reads: Vec::new(), wrote: Vec::new() };
+        let result = self.put_doc(&result)?;
+        Ok(Outcome::ToolDone { result, error: is_error, checkpoint: None, code, unsaved: None })
+    }
+
     /// Asks a person. The tool is over at once; its result is the answer, whenever that comes.
     fn ask_person(&self, args: &str, allow: &[String]) -> Result<Outcome, Trouble> {
         let (asked, most) = (self.subject()?.questions, lock(&self.ctx.config).limits().questions);
-        let refuse = |output: ToolOutput| {
-            let result = ToolResultDoc {
-                text: output.text,
-                is_error: true,
-                reads: Vec::new(),
-                wrote: Vec::new(),
-            };
-            let (result, code) = (self.put_doc(&result)?, output.code);
-            Ok(Outcome::ToolDone { result, error: true, checkpoint: None, code, unsaved: None })
-        };
         let spec = match admit(ASK, allow).and_then(|_| ask_spec(args)) {
             Ok(spec) => spec,
-            Err(error) => return refuse(ToolOutput::error(&error)),
+            Err(error) => return self.done(ToolOutput::error(&error)),
         };
         if most <= asked {
             let what = format!(
                 "this loop has asked {asked} questions, and may ask no more; decide, and say what \
                  you decided"
             );
-            return refuse(ToolOutput::error(&ToolError::BadArgument { what }));
+            return self.done(ToolOutput::error(&ToolError::BadArgument { what }));
         }
         let AskSpec { question: text, choices, default, deadline_ms } = spec;
         let default = default.map(|said| {

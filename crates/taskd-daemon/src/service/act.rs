@@ -72,7 +72,11 @@ impl Service {
             return Err(ApiError::new(codes::INVALID, "no loop or plan was named").hint("taskd ls"));
         }
         let results = |done: bool| {
-            let message = if done { promise(verb) } else { "would change" };
+            let message = match done {
+                true if verb == v1::Verb::Note && request.now => "told; its turn ends for it",
+                true => promise(verb),
+                false => "would change",
+            };
             let row = |it: &(String, String, LoopId)| v1::ActResult {
                 id: it.0.clone(),
                 name: it.1.clone(),
@@ -93,7 +97,7 @@ impl Service {
             self.tell_edits(actor, &ids).await;
         }
         let mut seq = self.ctx().hub.head().0;
-        for command in self.commands(verb, ids, &request.text)? {
+        for command in self.commands(verb, ids, &request)? {
             seq = self.command(actor, command).await?;
         }
         Ok(v1::ActResponse { results: results(true), seq })
@@ -103,8 +107,9 @@ impl Service {
         &self,
         verb: v1::Verb,
         ids: Vec<LoopId>,
-        text: &str,
+        request: &v1::ActRequest,
     ) -> Result<Vec<Command>, ApiError> {
+        let text = &request.text;
         let note = || {
             if text.trim().is_empty() {
                 return Err(ApiError::new(codes::INVALID, "the text is empty").hint("-m \"...\""));
@@ -125,7 +130,7 @@ impl Service {
             }
             v1::Verb::Note => {
                 let note = note()?;
-                ids.into_iter().map(|id| Command::Note { id, note }).collect()
+                ids.into_iter().map(|id| Command::Note { id, note, now: request.now }).collect()
             }
             v1::Verb::Unspecified
             | v1::Verb::Park

@@ -31,7 +31,7 @@ impl Service {
         let this = self.clone();
         let Some(text) = blocking(move || Ok(this.edits(id)?)).await? else { return Ok(()) };
         let note = self.ctx().store.queue_blob(text.into_bytes()).map_err(|it| internal(&it))?;
-        self.command(actor, Command::Note { id, note }).await?;
+        self.command(actor, Command::Note { id, note, now: false }).await?;
         Ok(())
     }
 

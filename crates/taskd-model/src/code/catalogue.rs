@@ -410,6 +410,15 @@ catalogue! {
     NeverLands "never_lands" UserFixable Refuses FailedPrecondition 1
         "The plan says that its work never lands"
         "submit it with another `land:`"
+    NobodyHears "nobody_hears" Data TellsModel FailedPrecondition 1
+        "No other loop of the plan is there to hear the message"
+        "nothing; the loop goes on without"
+    MailboxFull "mailbox_full" Data TellsModel ResourceExhausted 1
+        "The receiver of a message has not read those that wait for it"
+        "nothing; it takes more once it has read them"
+    Muted "muted" Data TellsModel ResourceExhausted 1
+        "The loop sends too many messages and is not heard for a while"
+        "nothing; `taskd steer` or `taskd stop` the loop if it goes on so"
     NothingToRewind "nothing_to_rewind" UserFixable Refuses FailedPrecondition 1
         "The loop has no earlier state of its work to go back to"
         "`taskd checkpoints ID` lists what there is"

@@ -91,6 +91,7 @@ impl View {
             | Event::SyncAsked
             | Event::Rejected { .. }
             | Event::NoteAdded { .. }
+            | Event::Spoken { .. }
             | Event::Rewound { .. }
             | Event::QuestionAnswered { .. }
             | Event::PauseAsked
@@ -135,18 +136,16 @@ impl View {
             Event::GateFlaked { .. } => it.flaked = it.flaked.saturating_add(1),
             Event::Reviewed { .. } => it.rest(at),
             Event::ApprovalAsked => it.asks_to_land(Some(at), at),
-            Event::Approved | Event::SyncAsked => {
-                it.held = None;
-                it.asks_to_land(None, at);
-            }
+            Event::Approved | Event::SyncAsked => it.may_land(at),
             Event::Rejected { note } => it.reject(*note, at),
-            Event::NoteAdded { note } => it.note(*note, false, at),
+            Event::NoteAdded { note, .. } => it.note(*note, false, at),
             Event::Rewound { note, .. } => it.rewound(*note, at),
             event @ Event::QuestionAnswered { .. } => it.answered(event, at),
             Event::PauseAsked => it.pausing = true,
             Event::ResumeAsked => (it.pausing, it.alike) = (false, 0),
             Event::StopAsked => it.stopping = true,
-            Event::DaemonStarted { .. }
+            Event::Spoken { .. }
+            | Event::DaemonStarted { .. }
             | Event::DaemonStopped
             | Event::WorkParked
             | Event::WorkUnparked
@@ -456,6 +455,12 @@ impl LoopView {
             self.iterations.remove(ITERATION_ROWS);
         }
         self.doing(Doing::Idle, at);
+    }
+
+    /// A person said yes to its landing.
+    fn may_land(&mut self, at: Time) {
+        self.held = None;
+        self.asks_to_land(None, at);
     }
 
     /// It goes on from an earlier state: what is under way is given up, and one more iteration is

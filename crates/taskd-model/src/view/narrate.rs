@@ -5,8 +5,8 @@
 
 use crate::{
     Arranged, Change, EffectId, Event, GateReport, LandPolicy, LoopId, Observation, Oid, Outcome,
-    Owner, PlanId, Purse, QueueEnd, QueueOp, Reason, Record, Seq, Status, Time, Unit, Usage,
-    Verdict, format_duration_ms, format_micros,
+    Owner, PlanId, Purse, QueueEnd, QueueOp, Reason, Record, Seq, Spoken, Status, Time, Unit,
+    Usage, Verdict, format_duration_ms, format_micros,
 };
 
 use super::{EffectKind, EffectView, LoopView, QuestionView, View, may_spend, spent_of};
@@ -101,6 +101,7 @@ impl View {
             | Event::SyncAsked
             | Event::Rejected { .. }
             | Event::NoteAdded { .. }
+            | Event::Spoken { .. }
             | Event::Rewound { .. }
             | Event::QuestionAnswered { .. }
             | Event::PauseAsked
@@ -119,6 +120,26 @@ impl View {
             | Event::Passed { .. }
             | Event::ResumeAsked => None,
         }
+    }
+
+    /// What a person or another loop says.
+    fn said_line(&self, it: &LoopView, event: &Event) -> Option<Line> {
+        let line = |text: String| Line::new(&it.name, text);
+        if let Event::NoteAdded { now, .. } = event {
+            return Some(line(noted(*now).to_owned()));
+        }
+        let Event::Spoken { word } = event else { return None };
+        Some(match word {
+            Spoken::Told { letter } => {
+                let from = self.loops.get(&letter.from).map(|it| it.name.as_str());
+                line(format!("told by {}: {}", from.unwrap_or("another loop"), letter.kind))
+            }
+            Spoken::Muted { until } => Line {
+                until: Some(*until),
+                ..line("sends too many messages; they are refused for a while".to_owned())
+            },
+            Spoken::Refused { .. } => return None,
+        })
     }
 
     /// What an agent asks, and how to answer.
@@ -369,7 +390,7 @@ impl View {
             event @ Event::Rewound { .. } => {
                 line(event.to_string()).detail("what came after it is kept: taskd salvage ls")
             }
-            Event::NoteAdded { .. } => line("note taken; the next prompt tells it".to_owned()),
+            Event::NoteAdded { .. } | Event::Spoken { .. } => return self.said_line(it, event),
             Event::QuestionAnswered { effect, n, choice, said, .. } => {
                 let of_it = |it: &&QuestionView| it.effect == *effect && it.n == *n;
                 let mut asked = it.questions.iter().find(of_it)?.clone();
@@ -518,6 +539,15 @@ fn rebased(onto: Oid, conflicts: u32) -> String {
         n => format!("{} in conflict", count(u64::from(n), "file")),
     };
     format!("rebased onto {}, {how}", onto.short())
+}
+
+/// A person told a loop something.
+fn noted(now: bool) -> &'static str {
+    if now {
+        "note taken; its turn ends, the next prompt tells it"
+    } else {
+        "note taken; the next prompt tells it"
+    }
 }
 
 fn main_line(target: &str, commits: u32, rewritten: bool) -> Line {

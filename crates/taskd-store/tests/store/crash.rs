@@ -20,7 +20,7 @@ fn prose(seq: u64) -> Vec<u8> {
 
 /// An event that names a blob.
 fn note(seq: u64) -> Record {
-    Record { event: Event::NoteAdded { note: Digest::of(&prose(seq)) }, ..event(seq) }
+    Record { event: Event::NoteAdded { note: Digest::of(&prose(seq)), now: false }, ..event(seq) }
 }
 
 /// The child: appends batches for ever, saying which are acknowledged.

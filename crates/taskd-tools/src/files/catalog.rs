@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::{RECALL, ToolError, ToolOutput, ask::ASK};
+use super::{ALERT, RECALL, SHARE, ToolError, ToolOutput, ask::ASK};
 
 /// A tool as a model is told about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -157,6 +157,8 @@ const CATALOG: &[ToolSpec] = &[
         reads: false,
     },
     ASK,
+    SHARE,
+    ALERT,
     ToolSpec {
         name: "finish",
         description: "Say that the work is done. The gate then decides whether it passes.",
@@ -179,11 +181,13 @@ const KNOWN_AS: &[(&str, &str)] = &[
     ("list_dir", "list"),
     ("ls", "list"),
     ("open", "read"),
+    ("query_loop", "query"),
     ("read_file", "read"),
     ("rg", "grep"),
     ("run_command", "run"),
     ("search", "grep"),
     ("sh", "run"),
+    ("share_data", "share"),
     ("shell", "run"),
     ("str_replace", "edit"),
     ("view", "read"),

@@ -3,8 +3,8 @@
 //! [`catalog`] is what a model is told; [`execute_file_tool`] does one call, blocking, and always
 //! answers: whatever is wrong is an error *result* that says what to do next. `run` is only read
 //! here ([`run_spec`]), the daemon runs it under a supervisor; so is `recall` ([`recall_spec`]), whose
-//! texts are the daemon's, and `ask` ([`ask_spec`]), which waits for a person; `finish` has no effect
-//! here.
+//! texts are the daemon's, and `ask` ([`ask_spec`]), which waits for a person, and messages to other
+//! loops ([`talk_spec`]); `finish` has no effect here.
 //!
 //! Refuses to: leave the worktree (every component is opened beneath the one before, by the kernel
 //! where it can), write into `.git`, write through a symbolic link, change a file the loop has not
@@ -20,6 +20,7 @@ mod paths;
 mod read;
 mod recall;
 mod search;
+mod talk;
 mod walk;
 
 use std::collections::BTreeMap;
@@ -32,6 +33,7 @@ pub use catalog::{RunSpec, ToolSpec, admit, catalog, reads, run_spec};
 pub use confine::{OpenWorkspaceError, Workspace};
 pub use error::ToolError;
 pub use recall::{RECALL, RECALL_PAGE_BYTES, RecallSpec, recall_spec};
+pub use talk::{ALERT, SHARE, Talk, talk_spec, talks};
 
 /// Does one call of a file tool and answers; blocks for as long as the disk does.
 ///

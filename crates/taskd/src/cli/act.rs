@@ -27,6 +27,12 @@ pub(crate) async fn text(here: &Here, verb: v1::Verb, ids: Vec<String>, text: St
     act(here, v1::ActRequest { verb: verb.into(), ids, text, ..v1::ActRequest::default() }).await
 }
 
+/// A word to a loop, or to all of a plan; at once if `now`.
+pub(crate) async fn steer(here: &Here, id: String, text: String, now: bool) -> Done {
+    let verb = v1::Verb::Note.into();
+    act(here, v1::ActRequest { verb, ids: vec![id], text, now, ..v1::ActRequest::default() }).await
+}
+
 /// What checkouts hold.
 pub(crate) async fn sync(here: &Here, args: SyncArgs) -> Done {
     let request = v1::ActRequest {

@@ -84,6 +84,9 @@ pub(crate) enum Command {
         /// What to tell it
         #[arg(required = true)]
         text: Vec<String>,
+        /// End the turn under way, so that it is told at once
+        #[arg(long)]
+        now: bool,
     },
     /// List everything that waits for you, and what answers it
     Inbox(InboxArgs),

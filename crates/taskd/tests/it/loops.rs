@@ -4,6 +4,7 @@
 mod admission;
 mod files;
 mod layers;
+mod messages;
 mod money;
 mod outcomes;
 mod progress;

@@ -91,7 +91,12 @@ fn a_turn() -> impl Strategy<Value = (Turn, bool)> {
             let done = ToolResultDoc { text, is_error, reads: vec![], wrote: vec![] };
             (!lost).then_some(done)
         });
-        let note = Note { from: "ann".into(), text: format!("mind {salt}"), rejects: false };
+        let note = Note {
+            from: "ann".into(),
+            text: format!("mind {salt}"),
+            rejects: false,
+            of_loop: false,
+        };
         let stop = if cut { StopReason::MaxTokens } else { StopReason::End };
         let turn = Turn {
             reply: Reply { parts, stop, model: None },

@@ -84,7 +84,7 @@ fn notes_and_rejections_are_kept() {
     it.of(id(0), Event::IterationStarted { n: 1 });
     it.gate(id(0), green(3), change(1, 1, 0));
     it.of(id(0), Event::ApprovalAsked);
-    it.of(id(0), Event::NoteAdded { note: digest("a") });
+    it.of(id(0), Event::NoteAdded { note: digest("a"), now: false });
     it.of(id(0), Event::Rejected { note: digest("b") });
     let notes: Vec<_> = it.it(0).notes.iter().map(|it| (it.text, it.rejects)).collect();
     assert_eq!(notes, [(digest("a"), false), (digest("b"), true)]);

@@ -68,7 +68,7 @@ fn time_goes_where_it_was_spent() {
     it.of(id(0), Event::Deferred { until: Time(it.now + 5_000), why: "later".to_owned() });
     it.after(5).of(id(0), Event::DeferralOver);
     let called = it.start(Owner::Loop(id(0)), call_work());
-    it.after(30).of(id(0), Event::NoteAdded { note: digest("n") });
+    it.after(30).of(id(0), Event::NoteAdded { note: digest("n"), now: false });
     it.after(3_600).say(Event::DaemonStarted { version: "0.2.0".to_owned() });
     assert!(!it.view.effects.contains_key(&called));
     it.after(1);

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::{Observation, PrepareMode, Purse, Spans, Totals};
+use crate::{Letter, LetterKind, Observation, PrepareMode, Purse, Spans, Spoken, Totals, Unsent};
 
 fn tool_done(error: bool, m: u8) -> Outcome {
     Outcome::ToolDone {
@@ -25,6 +25,16 @@ fn some_call() -> Work {
         reserved_tokens: 0,
         input_tokens: 0,
         output_tokens: 0,
+    }
+}
+
+/// What some loop says to another one.
+fn spoken(n: u8, m: u8) -> Spoken {
+    let (from, kind, text) = (id(0), LetterKind::Share, digest("n"));
+    match n % 3 {
+        0 => Spoken::Told { letter: Letter { from, kind, text, bytes: 1, index: u16::from(m) } },
+        1 => Spoken::Refused { why: Unsent::Full },
+        _ => Spoken::Muted { until: Time(u64::from(m)) },
     }
 }
 
@@ -129,7 +139,8 @@ fn event(kind: u8, n: u8, m: u8, seq: u64) -> (Option<LoopId>, Event) {
         83..=86 => budget(n, m),
         87 => Event::EffectObserved { effect, index: 0, fact: asked(n) },
         88 => answered(effect, n, m),
-        _ => Event::NoteAdded { note: digest("n") },
+        89..=91 => Event::Spoken { word: spoken(n, m) },
+        _ => Event::NoteAdded { note: digest("n"), now: n.is_multiple_of(2) },
     };
     (Some(me), event)
 }

@@ -115,7 +115,7 @@ fn run_from_head_to_question() {
         id(7, 0),
         Event::EffectEnded { effect: ready, outcome: Outcome::Prepared { salvaged: None } },
     );
-    it.of(id(8, 0), Event::NoteAdded { note: digest("not ours") });
+    it.of(id(8, 0), Event::NoteAdded { note: digest("not ours"), now: false });
     let says =
         "edited src/limit.rs +88, src/server.rs +12 -4, and so many more files that it is long";
     iteration(

@@ -1,0 +1,147 @@
+//! Messages between the loops of a plan: what is sent, and how a receiver is told of it.
+//!
+//! The text is a blob; here is who says it, of what kind it is, and where in the receiver's
+//! conversation it was told. An event holds it before anybody is told that it was sent.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Digest, LoopId, Time};
+
+/// Longest text of a message, in bytes.
+pub const MAX_LETTER_BYTES: usize = 8 << 10;
+/// Longest topic of an alert, in characters.
+pub const MAX_TOPIC_CHARS: usize = 40;
+
+/// What kind of message it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LetterKind {
+    /// For one loop, which may build on it.
+    Share,
+    /// For every loop of the plan that has begun: of one topic the newest counts.
+    Alert {
+        /// What it is about; at most [`MAX_TOPIC_CHARS`] characters.
+        topic: String,
+    },
+}
+
+/// A message on its way to one loop.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Letter {
+    /// The loop that sent it.
+    pub from: LoopId,
+    /// Of what kind it is.
+    pub kind: LetterKind,
+    /// The text, as a blob.
+    pub text: Digest,
+    /// How long that is, in bytes.
+    pub bytes: u32,
+    /// Which tool call of the sender's turn sent it: one call sends once, whatever runs it again.
+    pub index: u16,
+}
+
+/// A message as its receiver is told of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Heard {
+    /// The message.
+    pub letter: Letter,
+    /// Earlier alerts of the same topic that it stands for.
+    pub merged: u32,
+    /// Turns of this iteration that were over when it was told; 0 for one in the prompt.
+    pub after: u32,
+}
+
+/// What a loop wants to say to others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Saying {
+    /// Tell one loop.
+    Share {
+        /// Which.
+        to: LoopId,
+        /// The text, as a blob.
+        text: Digest,
+        /// How long that is, in bytes.
+        bytes: u32,
+    },
+    /// Tell every loop of the plan that has begun.
+    Alert {
+        /// What it is about.
+        topic: String,
+        /// The text, as a blob.
+        text: Digest,
+        /// How long that is, in bytes.
+        bytes: u32,
+    },
+}
+
+/// Why a message was not taken, where that counts against its sender.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unsent {
+    /// It sends more than it may in a second.
+    TooOften,
+    /// The receiver has not read what waits for it.
+    Full,
+}
+
+impl fmt::Display for LetterKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Share => f.write_str("share"),
+            Self::Alert { topic } => write!(f, "alert, {topic}"),
+        }
+    }
+}
+
+impl fmt::Display for Unsent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::TooOften => "too many in a second",
+            Self::Full => "too many wait there",
+        })
+    }
+}
+
+/// What loops say to one another, and what becomes of it; each about the loop of its event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Spoken {
+    /// Another loop of its plan told it something.
+    Told {
+        /// What, and who.
+        letter: Letter,
+    },
+    /// A message of it was refused because there are too many; nothing else is of note.
+    Refused {
+        /// Why.
+        why: Unsent,
+    },
+    /// It sends too much: its messages are refused for a while. It can still be stopped.
+    Muted {
+        /// Until then.
+        until: Time,
+    },
+}
+
+impl fmt::Display for Spoken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Told { letter } => write!(f, "told by {}: {}", letter.from, letter.kind),
+            Self::Refused { why } => write!(f, "message refused: {why}"),
+            Self::Muted { until } => write!(f, "muted until {}", until.0),
+        }
+    }
+}
+
+/// Messages since the log began, and how it is now.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LetterCounts {
+    /// Messages that were taken, one for each receiver.
+    pub sent: u64,
+    /// Messages that were refused for their number.
+    pub refused: u64,
+    /// Times a sender was muted.
+    pub mutes: u64,
+}
