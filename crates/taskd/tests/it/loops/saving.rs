@@ -13,10 +13,13 @@ fn told(world: &World) -> Vec<String> {
         let began = events.iter().find(|it| it.seq == effect.0).expect("it began");
         work_of(began).expect("work").verb()
     };
-    let line = |it: &Record| match &it.event {
-        Event::EffectStarted { work, .. } => Some((work.verb(), "")),
-        Event::EffectEnded { effect, .. } => Some((verb(*effect), " over")),
-        _ => None,
+    let line = |it: &Record| {
+        let over = if let Event::EffectEnded { effect, .. } = &it.event {
+            Some((verb(*effect), " over"))
+        } else {
+            None
+        };
+        over.or_else(|| work_of(it).map(|work| (work.verb(), "")))
     };
     let lines = events.iter().filter_map(line).filter(|it| VERBS.contains(&it.0));
     let lines = lines.map(|(verb, over)| format!("{verb}{over}"));
