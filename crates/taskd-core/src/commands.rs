@@ -161,6 +161,14 @@ pub enum Rejected {
         /// What people call it.
         name: String,
     },
+    /// Only what did not get there is tried again.
+    #[error("{name} is {status}, so there is nothing to try again; taskd rewind sends work back")]
+    NothingToRetry {
+        /// What people call it.
+        name: String,
+        /// Its status.
+        status: Status,
+    },
     /// Only what is on its target can be taken off it.
     #[error(
         "{name} has not landed, so there is nothing to undo; taskd stop or taskd rewind ends or takes back its work"
@@ -244,6 +252,7 @@ impl Rejected {
             | Self::HasItsTurn { .. }
             | Self::OtherQueue { .. } => Code::NotWaiting,
             Self::NothingToRewind { .. } => Code::NothingToRewind,
+            Self::NothingToRetry { .. } => Code::NothingToRetry,
             Self::NotLanded { .. } => Code::NotLanded,
             Self::NothingToUndo { .. } | Self::IsUndone { .. } => Code::NothingToUndo,
             Self::NobodyHears | Self::ToItself | Self::NobodyAsks => Code::NobodyHears,
@@ -286,6 +295,7 @@ impl Coordinator {
                 let event = Event::NoteAdded { note: *note, now: *at_once };
                 self.emit(now, actor, Some(*id), event);
             }
+            Command::Retry { id, .. } => self.retry(now, actor, *id, command)?,
             Command::Rewind { id, .. } => self.rewind(now, actor, *id, command)?,
             Command::Undo { id, tip } => self.undo(now, actor, *id, tip)?,
             Command::Answer { .. } => self.answer(now, actor, command)?,

@@ -223,6 +223,7 @@ impl Coordinator {
             | Event::NoteAdded { .. }
             | Event::Spoken { .. }
             | Event::Rewound { .. }
+            | Event::Retried { .. }
             | Event::QuestionAnswered { .. }
             | Event::PauseAsked
             | Event::ResumeAsked

@@ -40,6 +40,8 @@ pub(crate) struct LoopEngine {
     pub(crate) prepare: Option<PrepareMode>,
     /// A person sent it back to this state of its work; its files become that first.
     pub(crate) rewind: Option<Rewind>,
+    /// Its next iteration begins with the gate.
+    pub(crate) gate_first: bool,
     /// Its open effects, also those that are ending.
     pub(crate) open: BTreeSet<EffectId>,
     pub(crate) turn: Turn,
@@ -228,11 +230,9 @@ pub(crate) const FINISH: &str = "finish";
 impl LoopEngine {
     pub(crate) fn new(id: LoopId, head: &SpecHead, base: Oid, since: (Time, Seq)) -> Self {
         let SpecHead { worker, fallback, limits, accept, writes, .. } = head.clone();
-        let first = if let Worker::Model(name) = &worker { Some(name.clone()) } else { None };
-        let models = first.into_iter().flat_map(|it| [it].into_iter().chain(fallback.clone()));
         Self {
             id,
-            models: models.collect(),
+            models: models_of(&worker, fallback),
             unfit: BTreeSet::new(),
             worker,
             limits,
@@ -241,6 +241,7 @@ impl LoopEngine {
             since,
             prepare: Some(PrepareMode::Fresh),
             rewind: None,
+            gate_first: false,
             open: BTreeSet::new(),
             turn: Turn::default(),
             turns: Vec::new(),
@@ -454,6 +455,14 @@ impl LoopEngine {
             self.history.remove(0);
         }
         self.history.push(note);
+    }
+}
+
+/// The models that may work, the best first.
+fn models_of(worker: &Worker, fallback: Vec<String>) -> Vec<String> {
+    match worker {
+        Worker::Model(name) => std::iter::once(name.clone()).chain(fallback).collect(),
+        Worker::Agent(_) => Vec::new(),
     }
 }
 

@@ -25,6 +25,7 @@ mod plan;
 mod questions;
 mod queue;
 mod relay;
+mod retry;
 mod scheduler;
 mod state;
 #[cfg(test)]

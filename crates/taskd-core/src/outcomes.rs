@@ -5,7 +5,7 @@
 
 use taskd_model::{
     Actor, Change, CircuitChange, EffectId, Event, Evidence, Failure, GateFacts, LoopId, Oid,
-    Outcome, Purse, Seq, Streak, Suspicion, Time, Verdict, Work,
+    Outcome, Purse, Seq, Streak, Suspicion, Time, Usage, Verdict, Work,
 };
 
 use crate::{
@@ -29,6 +29,10 @@ impl Coordinator {
             // As JSON a control character is six times as long, and beside the facts there is no room.
             *message = truncate(message.replace(char::is_control, " "), MAX_MESSAGE_BYTES);
             *fault = fault.take().map(|it| Box::new(it.bounded()));
+        }
+        if was_ending && matches!(outcome, Outcome::Decomposed { .. }) {
+            // Nobody wants what it names any more.
+            outcome = Outcome::Cancelled { usage: Usage::default(), checkpoint: None };
         }
         let specs = if was_ending { Vec::new() } else { self.taken_apart(effect, &mut outcome) };
         let left_alone = self.left_alone(&work);

@@ -15,6 +15,7 @@ mod messages;
 mod money;
 mod progress;
 mod relay;
+mod retry;
 mod room;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};

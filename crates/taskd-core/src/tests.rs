@@ -511,7 +511,9 @@ fn outcome(verb: &str, args: &[&str]) -> Outcome {
         "conflicts" => {
             Outcome::Rebased { checkpoint: tree("4eba"), conflicts: 2, files: Some(blob) }
         }
-        "names" => Outcome::Decomposed { artifact: blob, children: 0, specs: children(args) },
+        "names" => {
+            Outcome::Decomposed { artifact: blob, children: 0, format: None, specs: children(args) }
+        }
         "agent" => agent_done(args),
         "built" => Outcome::Built { commit: oid(args[0]), tree: oid(args[1]) },
         "empty" => Outcome::BuiltEmpty,

@@ -14,6 +14,7 @@ mod gc;
 mod history;
 mod look;
 mod queue;
+mod retry;
 mod sync;
 mod texts;
 mod verify;

@@ -11,9 +11,9 @@ mod words;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Change, CircuitChange, Digest, Disk, EffectId, Evidence, Limit, Limits, LoopId, Observation,
-    Oid, Outcome, Owner, PlanId, ProjectId, Purse, QueueOp, Reason, Seq, SpecId, Spoken, Status,
-    Streak, Suspicion, Time, Verdict, Work,
+    Change, CircuitChange, Digest, Disk, EffectId, Evidence, Limit, Limits, LoopId, LoopLimits,
+    Observation, Oid, Outcome, Owner, PlanId, ProjectId, Purse, QueueOp, Reason, Seq, SpecId,
+    Spoken, Status, Streak, Suspicion, Time, Verdict, Work,
 };
 
 pub use self::heads::{
@@ -395,6 +395,20 @@ pub enum Event {
         /// What the next prompt says of it, as a blob.
         note: Digest,
     },
+    /// A person wants the loop tried again, with fresh limits: what it passed with is void, and it goes
+    /// on from the work that is kept, or from an earlier state of it.
+    Retried {
+        /// The earlier state, and the commit that stood on; nothing for the work as it is.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        to: Option<(Oid, Oid)>,
+        /// Its gate is asked before anything else.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        gate: bool,
+        /// Its limits from now on, what is used until now included.
+        limits: LoopLimits,
+        /// What was tried, as a blob: the next prompt says it.
+        note: Digest,
+    },
     /// A question was answered: by a person, or because its time was up. The first answer counts.
     QuestionAnswered {
         /// The run, or the tool of a loop, that asked.
@@ -613,6 +627,7 @@ kinds! {
     NoteAdded => "note_added",
     Spoken => "spoken",
     Rewound => "rewound",
+    Retried => "retried",
     QuestionAnswered => "question_answered",
     PauseAsked => "pause_asked",
     ResumeAsked => "resume_asked",

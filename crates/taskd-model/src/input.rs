@@ -63,6 +63,19 @@ pub enum Command {
         /// What the next prompt says of it, as a blob.
         note: Digest,
     },
+    /// Try a loop again that is blocked, has failed or was stopped, with fresh limits.
+    Retry {
+        /// The loop.
+        id: LoopId,
+        /// An earlier state of its work to begin from, and the commit that stood on.
+        to: Option<(Oid, Oid)>,
+        /// Ask its gate first.
+        gate: bool,
+        /// What was tried, for the next prompt, as a blob.
+        note: Digest,
+        /// Where its target is: nobody watches the target of a plan that is over.
+        tip: Oid,
+    },
     /// Take landed work off its target again.
     Undo {
         /// The loop.

@@ -83,7 +83,9 @@ impl Status {
             Self::Blocked => {
                 matches!(to, Self::Running | Self::Pending | Self::Stopped | Self::Failed)
             }
-            Self::Complete | Self::Failed | Self::Stopped => false,
+            // A person wants it tried again.
+            Self::Failed | Self::Stopped => to == Self::Pending,
+            Self::Complete => false,
         }
     }
 

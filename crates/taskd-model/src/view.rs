@@ -98,6 +98,18 @@ impl View {
         self.loops.range(id(0)..=id(u16::MAX)).next_back().map(|(_, it)| it)
     }
 
+    /// The loop whose document named this one's spec.
+    #[must_use]
+    pub fn parent(&self, it: &LoopView) -> Option<&LoopView> {
+        self.latest_run(SpecId { plan: it.id.plan(), index: it.parent? })
+    }
+
+    /// The loops of what this one's document named, in its order.
+    pub fn children<'a>(&'a self, it: &'a LoopView) -> impl Iterator<Item = &'a LoopView> {
+        let index = it.id.spec.index;
+        self.loops_of(it.id.plan()).filter(move |other| other.parent == Some(index))
+    }
+
     /// The loops this one needs, latest runs.
     pub fn needs<'a>(&'a self, it: &'a LoopView) -> impl Iterator<Item = &'a LoopView> {
         let plan = it.id.plan();

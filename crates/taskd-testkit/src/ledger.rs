@@ -3,11 +3,12 @@
 mod documents;
 mod progress;
 mod queue;
+mod retry;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use taskd_model::{
-    Arranged, CallWanted, CircuitChange, Digest, EffectId, Event, Failure, Limit, Limits, LoopId,
+    Arranged, CallWanted, CircuitChange, Digest, EffectId, Event, Failure, Limits, LoopId,
     MAX_EVENT_BYTES, Observation, Oid, Outcome, Owner, PlanHead, PlanId, PrepareMode, ProjectId,
     Purse, QueueOp, Reason, Record, Relay, Room, Seq, SpecHead, Status, Time, Usage, Work, Worker,
 };
@@ -51,6 +52,8 @@ pub(crate) struct LoopRow {
     undone: bool,
     /// It was sent back to this state, which stood on that base, and is not there yet.
     rewinding: Option<(Oid, Oid)>,
+    /// A person wants it tried again, and it is not back yet.
+    again: bool,
     /// Requests in a row that were larger than the provider takes, and the most tokens since.
     too_large: u32,
     most_tokens: u64,
@@ -117,7 +120,7 @@ pub(crate) struct Ledger {
 impl Ledger {
     /// Folds one record, and says what is wrong with it.
     pub(crate) fn apply(&mut self, record: &Record, tally: &mut Tally) -> Result<(), String> {
-        let resumed = matches!(record.event, Event::ResumeAsked);
+        let resumed = matches!(record.event, Event::ResumeAsked | Event::Retried { .. });
         self.at(record.seq, record.at)?;
         match (&record.event, record.loop_id) {
             (Event::DaemonStarted { .. }, _) => self.place_lost(tally),
@@ -427,26 +430,13 @@ impl Ledger {
     }
 
     fn of_loop(&mut self, id: LoopId, event: &Event, tally: &mut Tally) -> Result<(), String> {
-        let last = self.last;
         let busy = self.may_begin(id, event)?;
         let row = self.loops.get_mut(&id).ok_or_else(|| format!("{id} is not known"))?;
-        check(!row.status.is_over(), || format!("{id} is over, and {event}"))?;
+        let again = row.again || matches!(event, Event::Retried { .. });
+        check(!row.status.is_over() || again, || format!("{id} is over, and {event}"))?;
         match event {
             Event::StatusChanged { from, to, reason } => {
-                check(row.status == *from, || format!("{id} is {}", row.status))?;
-                from.check(*to).map_err(|error| error.to_string())?;
-                let asleep = matches!(from, Status::Paused | Status::Blocked) && !to.is_over();
-                let asked = last == Some((Some(id), true));
-                check(!asleep || asked, || format!("{id} wakes by itself"))?;
-                let broke = matches!(reason, Reason::Limit(Limit::Budget | Limit::PlanBudget));
-                check(!broke || *to == Status::Blocked, || format!("{id} is {to} for money"))?;
-                tally.penniless += u64::from(broke);
-                check(!to.is_over() || !busy, || format!("{id} is {to} and still works"))?;
-                (row.status, row.reason) = (*to, Some(reason.clone()));
-                count(tally, *to, reason);
-                if *to == Status::Complete {
-                    row.may_be_complete(id)?;
-                }
+                self.status_changed(id, (*from, *to, reason), busy, tally)?;
             }
             Event::IterationStarted { n } => {
                 let next = *n == row.iteration + 1 && *n <= row.head.limits.iterations;
@@ -491,6 +481,7 @@ impl Ledger {
             Event::Rejected { .. } => row.was_rejected(tally),
             Event::Rewound { to, base, .. } => row.sent_to((*to, *base), tally)?,
             Event::NoteAdded { .. } => row.progress.begins_anew(),
+            Event::Retried { to, limits, .. } => self.retried(id, *to, limits, tally),
             Event::ResumeAsked => row.resumed(tally),
             Event::Deferred { .. } => row.deferred = true,
             Event::DeferralOver => row.deferred = false,
@@ -545,6 +536,7 @@ impl LoopRow {
             undone: false,
             named: false,
             rewinding: None,
+            again: false,
             too_large: 0,
             most_tokens: u64::MAX,
             progress: Progress::default(),
@@ -614,22 +606,6 @@ impl LoopRow {
 
     pub(crate) fn is_native(&self) -> bool {
         matches!(self.head.worker, Worker::Model(_))
-    }
-}
-
-fn count(tally: &mut Tally, to: Status, reason: &Reason) {
-    match (to, reason) {
-        (Status::Blocked, Reason::NeedFailed) => tally.needs_failed += 1,
-        (Status::Blocked, Reason::Stuck(why)) if why.contains(" a day; ") => tally.too_much += 1,
-        (Status::Blocked, Reason::NoProgress(_)) => tally.no_progress += 1,
-        (Status::Blocked, _) => tally.blocked += 1,
-        (Status::Paused, _) => tally.paused += 1,
-        (Status::Stopped, _) => tally.stopped += 1,
-        (Status::Failed, Reason::Internal(_)) => tally.internal += 1,
-        (Status::Failed, _) => tally.limits += 1,
-        (Status::Complete, Reason::AlreadyThere) => tally.already_there += 1,
-        (Status::Complete, _) => tally.complete += 1,
-        _ => {}
     }
 }
 

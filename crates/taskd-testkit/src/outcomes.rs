@@ -134,7 +134,7 @@ fn done(world: &mut World, id: EffectId) -> Outcome {
             let gate = world.ledger.plans[&order.plan].gate;
             let specs = world.named(gate);
             let children = u16::try_from(specs.len()).unwrap_or(u16::MAX);
-            Outcome::Decomposed { artifact: blob, children, specs }
+            Outcome::Decomposed { artifact: blob, children, format: None, specs }
         }
         Work::Rebase { onto } => rebase(world, id, *onto),
         Work::BuildCandidate { op, onto, merges } => build(world, id, *op, *onto, *merges),

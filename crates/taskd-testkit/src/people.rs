@@ -232,6 +232,7 @@ impl World {
             0..=2 => Command::Pause(some),
             3 | 4 => Command::Resume(some),
             5 if self.rng.chance(50) => Command::Stop(vec![id]),
+            5 => return self.retry(id),
             6 | 7 => Command::Land(vec![id]),
             8 if self.rng.chance(50) => Command::Sync(vec![id]),
             8 => Command::Land(vec![id]),
@@ -339,6 +340,18 @@ impl World {
         let Some((to, base)) = self.rng.pick(&saved).copied() else { return false };
         let (iteration, note) = (1, Digest::of(b"back"));
         self.command(Command::Rewind { id, to, base, iteration, note }).ok();
+        true
+    }
+
+    /// A person wants it tried again: as it is, its gate, or an earlier state.
+    fn retry(&mut self, id: LoopId) -> bool {
+        let plan = &self.ledger.plans[&id.plan()];
+        let tip = self.git.targets[&(plan.project, plan.target.clone())];
+        let saved: Vec<(Oid, Oid)> =
+            self.saved.iter().filter(|it| it.0 == id).map(|it| (it.1, it.2)).collect();
+        let to = self.rng.pick(&saved).copied().filter(|_| self.rng.chance(30));
+        let (gate, note) = (self.rng.chance(30), Digest::of(b"again"));
+        self.command(Command::Retry { id, to, gate, note, tip }).ok();
         true
     }
 

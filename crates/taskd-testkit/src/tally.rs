@@ -150,6 +150,8 @@ tally! {
     limits,
     /// Loops failed by a defect.
     internal,
+    /// Loops that were tried again.
+    retried,
     /// Loops that asked because they did not get on.
     no_progress,
     /// Loops complete.

@@ -12,7 +12,7 @@ fn past_failures_stay_past() {
     }
 }
 
-/// Every seed holds, and together they reach everything the tally counts.
+/// Proves S-1.2.5: every seed holds, and together they reach everything the tally counts.
 #[test]
 fn five_hundred_worlds() {
     let from = std::env::var("SEED").map_or(0, |it| it.parse().unwrap());

@@ -62,6 +62,7 @@ impl Act {
             | Verb::Move
             | Verb::Sync
             | Verb::Branch
+            | Verb::Retry
             | Verb::Reset => "act on",
         }
     }
@@ -337,6 +338,7 @@ impl App {
             | Verb::Move
             | Verb::Sync
             | Verb::Branch
+            | Verb::Retry
             | Verb::Reset => None,
         }
     }

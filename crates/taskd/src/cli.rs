@@ -160,6 +160,7 @@ async fn dispatch(here: &Here, command: Option<Command>) -> Done {
         Command::Open { id } => open::open(here, &id).await,
         Command::Checkpoints { id } => history::checkpoints(here, id).await,
         Command::Rewind(it) => history::rewind(here, it).await,
+        Command::Retry(it) => act::retry(here, it).await,
         Command::Undo(it) => history::undo(here, it).await,
         Command::Salvage(it) => history::salvage(here, it).await,
         Command::Path { id } => look::path(here, &id).await,

@@ -27,6 +27,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 pub(crate) mod text;
+pub(crate) mod tree;
 pub(crate) mod types;
 pub(crate) mod verify;
 pub(crate) mod why;

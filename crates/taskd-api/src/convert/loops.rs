@@ -124,9 +124,13 @@ impl From<v1::AgentRun> for model::AgentRun {
     }
 }
 
+const FORMATS: [model::Format; 3] =
+    [model::Format::Plan, model::Format::Spec, model::Format::Phase];
+
 impl From<&model::DocumentView> for v1::Document {
     fn from(it: &model::DocumentView) -> Self {
-        Self { artifact: it.artifact.to_string(), children: it.children.into() }
+        let format = it.format.map(|it| it.word().to_owned());
+        Self { artifact: it.artifact.to_string(), children: it.children.into(), format }
     }
 }
 
@@ -137,6 +141,8 @@ impl TryFrom<v1::Document> for model::DocumentView {
         Ok(Self {
             artifact: parse(&it.artifact, "Document.artifact")?,
             children: narrow(it.children, "Document.children")?,
+            // A later daemon knows more of them.
+            format: it.format.and_then(|it| FORMATS.into_iter().find(|known| known.word() == it)),
         })
     }
 }

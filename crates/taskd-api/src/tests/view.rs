@@ -289,7 +289,11 @@ fn a_loop(n: u16, status: Status, doing: Doing, reason: Option<Reason>) -> LoopV
         flaked: 2,
         writes: true,
         parent: Some(3),
-        document: Some(DocumentView { artifact: digest(9), children: 4 }),
+        document: Some(DocumentView {
+            artifact: digest(9),
+            children: 4,
+            format: full.then_some(taskd_model::Format::Spec),
+        }),
         context: full.then(context),
     }
 }

@@ -139,6 +139,7 @@ impl State {
             | Event::NoteAdded { .. }
             | Event::Spoken { .. }
             | Event::Rewound { .. }
+            | Event::Retried { .. }
             | Event::QuestionAnswered { .. }
             | Event::PauseAsked
             | Event::ResumeAsked
@@ -157,9 +158,7 @@ impl State {
             Event::ModelChanged { to, gives_up, .. } => {
                 self.engine_mut(id).change_model(to, gives_up.is_some(), since);
             }
-            event @ Event::IterationEnded { .. } => {
-                self.engine_mut(id).iteration_ended(event, since);
-            }
+            event @ Event::IterationEnded { .. } => self.iteration_ended(id, event, since),
             Event::Deferred { until, why } => {
                 self.engine_mut(id).defer(Some((*until, record.seq, why)));
             }
@@ -185,7 +184,9 @@ impl State {
                 self.answered(id, (*effect, *n), *result, since);
             }
             event @ (Event::NoteAdded { .. } | Event::Spoken { .. }) => self.said(id, event, since),
-            Event::Rewound { to, base, note, .. } => self.rewind(id, (*to, *base), *note, since),
+            event @ (Event::Rewound { .. } | Event::Retried { .. }) => {
+                self.goes_back(id, event, since);
+            }
             Event::PauseAsked => self.engine_mut(id).pause = true,
             Event::ResumeAsked => self.resume(id),
             Event::BudgetSet { of, micros } => self.set_budget(*of, Unit::Micros, *micros),
@@ -456,6 +457,10 @@ impl State {
         assert_eq!(engine.status, from, "{id}: the log says otherwise");
         engine.status.check(to).expect("checked before it was emitted");
         engine.status = to;
+        if from.is_over() {
+            self.loop_is_back(id);
+        }
+        let engine = self.engine_mut(id);
         match to {
             Status::Running if engine.started_at.is_none() => {
                 engine.started_at = Some(since.0);
@@ -624,7 +629,8 @@ impl LoopEngine {
         self.talk.mail.begin();
         self.sends = 0;
         self.refused_as_too_large = false;
-        self.set_next(Next::Compose, since);
+        let gate = std::mem::take(&mut self.gate_first);
+        self.set_next(if gate { Next::Gate } else { Next::Compose }, since);
     }
 
     /// Another model works from here on; an iteration that was under way counts for nothing.

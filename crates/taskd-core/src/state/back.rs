@@ -23,7 +23,7 @@ impl State {
         }
         let engine = self.engine_mut(id);
         engine.add_note(note);
-        engine.begin_again(Rewind { to, base }, since);
+        engine.begin_again(Some(Rewind { to, base }), since);
         let open: Vec<EffectId> = engine.open.iter().copied().collect();
         for effect in open {
             self.end_wanted(effect);
@@ -46,8 +46,9 @@ impl State {
 impl LoopEngine {
     /// Everything of the iteration under way is void. Who has used all iterations gets one more:
     /// a person asked for it.
-    fn begin_again(&mut self, to: Rewind, since: (Time, Seq)) {
-        self.rewind = Some(to);
+    pub(super) fn begin_again(&mut self, to: Option<Rewind>, since: (Time, Seq)) {
+        self.rewind = to;
+        self.gate_first = false;
         self.set_next(Next::Iterate, since);
         self.turn = Turn::default();
         self.turns.clear();

@@ -3,14 +3,21 @@
 //! Another tree, another verdict or another failure is progress, whether or not it is better. Who
 //! waits ends no iteration, so waiting is never counted.
 
-use taskd_model::{Event, IterationNote, Reason, Seq, Time, Verdict};
+use taskd_model::{Event, IterationNote, LoopId, Reason, Seq, Time, Verdict};
 
+use super::State;
 use crate::engine::{LoopEngine, Next, Turn};
+
+impl State {
+    pub(super) fn iteration_ended(&mut self, id: LoopId, event: &Event, since: (Time, Seq)) {
+        self.engine_mut(id).iteration_ended(event, since);
+    }
+}
 
 impl LoopEngine {
     /// An iteration ended: the next one begins, unless it was green, or was one too many that ended
     /// this way.
-    pub(super) fn iteration_ended(&mut self, event: &Event, since: (Time, Seq)) {
+    fn iteration_ended(&mut self, event: &Event, since: (Time, Seq)) {
         let Event::IterationEnded { n, verdict, summary, log, streak, .. } = event else { return };
         let (n, verdict, summary, log) = (*n, *verdict, summary.clone(), *log);
         self.note_iteration(IterationNote { n, verdict, summary, log });

@@ -1,6 +1,8 @@
 //! Loops that write documents: reviews, repairs, a person's yes, and the specs they name.
 
-use super::story_from;
+use taskd_model::Event;
+
+use super::{Play, story_from};
 
 /// Up to the first gate of a plan whose first spec writes a document.
 fn to_gate(flags: &str) -> String {
@@ -172,4 +174,18 @@ fn documents_go_four_levels_deep() {
                   17 x names y<document | 18 y to gate | 19 y green | 20 y names z";
     let story = story_from(&to_gate(""), levels);
     assert!(story.contains("blocked: documents go no deeper than 4 levels"), "{story}");
+}
+
+/// What is sent back while it is taken apart names nothing, however that ends.
+#[test]
+fn a_document_that_is_sent_back_meanwhile_names_nothing() {
+    let specs = |script: &str| {
+        let mut play = Play::default();
+        play.lines(&to_gate("approve"));
+        play.lines(script);
+        play.log.iter().filter(|it| matches!(it.event, Event::SpecAdded { .. })).count()
+    };
+    let before = "10 a green | 20 land a";
+    assert_eq!(specs(&format!("{before} | 30 a names x y")), 3);
+    assert_eq!(specs(&format!("{before} | 25 reject a | 30 a names x y")), 1);
 }

@@ -149,8 +149,8 @@ paused: pending running failed stopped
 rebasing: running paused blocked failed stopped
 blocked: pending running failed stopped
 complete:
-failed:
-stopped:
+failed: pending
+stopped: pending
 ");
     let (from, to) = (Status::Complete, Status::Running);
     assert_eq!(from.check(to), Err(InvalidTransition { from, to }));

@@ -77,7 +77,8 @@ impl Job {
             specs.push(head);
         }
         let children = u16::try_from(specs.len()).unwrap_or(u16::MAX);
-        Ok(Outcome::Decomposed { artifact: self.ctx.put_blob(text)?, children, specs })
+        let (artifact, format) = (self.ctx.put_blob(text)?, Some(artifact.format));
+        Ok(Outcome::Decomposed { artifact, children, format, specs })
     }
 
     /// What the document in a commit names, or what is wrong with it.

@@ -3,7 +3,7 @@
 use taskd_api::{ApiError, codes, v1};
 use taskd_core::{BucketRow, BucketState, Rejected};
 use taskd_model::{
-    Actor, Command, Input, LoopId, LoopView, PlanId, Status, Target, View, inbox_number,
+    Actor, Command, Input, LoopId, LoopView, PlanId, Reason, Status, Target, View, inbox_number,
 };
 
 use super::{Service, in_scope, internal, queue::is_of, unresolved};
@@ -37,6 +37,7 @@ impl Service {
             v1::Verb::Move => self.move_queue(actor, &request).await,
             v1::Verb::Sync => self.sync(actor, &request).await,
             v1::Verb::Branch => self.branch(&request).await,
+            v1::Verb::Retry => self.retry(actor, request).await,
             v1::Verb::Pause
             | v1::Verb::Resume
             | v1::Verb::Stop
@@ -71,18 +72,22 @@ impl Service {
         if picked.is_empty() && !request.all {
             return Err(ApiError::new(codes::INVALID, "no loop or plan was named").hint("taskd ls"));
         }
+        let writes: Vec<LoopId> = {
+            let view = self.ctx().hub.view();
+            let ids = picked.iter().map(|it| it.2);
+            ids.filter(|it| view.loops.get(it).is_some_and(|it| it.writes)).collect()
+        };
         let results = |done: bool| {
-            let message = match done {
-                true if verb == v1::Verb::Note && request.now => "told; its turn ends for it",
-                true => promise(verb),
-                false => "would change",
-            };
-            let row = |it: &(String, String, LoopId)| v1::ActResult {
-                id: it.0.clone(),
-                name: it.1.clone(),
-                done,
-                message: message.to_owned(),
-                error: None,
+            let row = |it: &(String, String, LoopId)| {
+                let document = verb == v1::Verb::Land && writes.contains(&it.2);
+                let message = match done {
+                    true if verb == v1::Verb::Note && request.now => "told; its turn ends for it",
+                    true if document => "will be taken apart: what it names is worked on",
+                    true => promise(verb),
+                    false => "would change",
+                };
+                let (id, name) = (it.0.clone(), it.1.clone());
+                v1::ActResult { id, name, done, message: message.to_owned(), error: None }
             };
             picked.iter().map(row).collect()
         };
@@ -141,6 +146,7 @@ impl Service {
             | v1::Verb::Move
             | v1::Verb::Sync
             | v1::Verb::Branch
+            | v1::Verb::Retry
             | v1::Verb::Answer => Vec::new(),
         })
     }
@@ -148,7 +154,7 @@ impl Service {
     /// The loops a request means: as typed, what it is called, which one. A plan stands for those
     /// of its loops the verb can do something to; a loop named by itself is taken as it is, so that
     /// the core says why it refuses.
-    fn pick(
+    pub(super) fn pick(
         &self,
         verb: v1::Verb,
         request: &v1::ActRequest,
@@ -297,6 +303,10 @@ fn applies(verb: v1::Verb, it: &LoopView) -> bool {
         | v1::Verb::Sync
         | v1::Verb::Branch
         | v1::Verb::Answer => false,
+        v1::Verb::Retry => {
+            let ended = matches!(it.status, Status::Blocked | Status::Failed | Status::Stopped);
+            ended && it.landed.is_none() && it.reason != Some(Reason::NeedFailed)
+        }
     }
 }
 
@@ -320,6 +330,7 @@ fn promise(verb: v1::Verb) -> &'static str {
         | v1::Verb::Move
         | v1::Verb::Sync
         | v1::Verb::Branch
+        | v1::Verb::Retry
         | v1::Verb::Answer => done_word(verb),
     }
 }
@@ -335,6 +346,7 @@ fn done_word(verb: v1::Verb) -> &'static str {
         v1::Verb::Hold => "held",
         v1::Verb::Release => "released",
         v1::Verb::Move => "moved",
+        v1::Verb::Retry => "tried again",
         v1::Verb::Unspecified
         | v1::Verb::Park
         | v1::Verb::Unpark

@@ -137,8 +137,14 @@ impl Service {
         Ok(response)
     }
 
+    /// An earlier state a person means: its commit, the one that stood on, and words for it.
+    pub(super) fn state_of(&self, id: LoopId, text: &str) -> Result<(Oid, Oid, String), ApiError> {
+        let it = self.state_named(id, &self.states(id)?, text)?;
+        Ok((it.commit, it.base, it.words()))
+    }
+
     /// Asks the core whether it would refuse.
-    async fn may(
+    pub(super) async fn may(
         &self,
         ask: impl FnOnce(&Coordinator) -> Result<(), Rejected> + Send + 'static,
     ) -> Result<(), ApiError> {

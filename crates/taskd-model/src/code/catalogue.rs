@@ -422,6 +422,9 @@ catalogue! {
     NothingToRewind "nothing_to_rewind" UserFixable Refuses FailedPrecondition 1
         "The loop has no earlier state of its work to go back to"
         "`taskd checkpoints ID` lists what there is"
+    NothingToRetry "nothing_to_retry" UserFixable Refuses FailedPrecondition 1
+        "The loop is not blocked, and has not failed or been stopped, so there is nothing to try again"
+        "`taskd rewind ID` sends work back, `taskd show ID` says how it is"
     NotLanded "not_landed" UserFixable Refuses FailedPrecondition 1
         "The work is not on its target, so nothing of it can be undone there"
         "`taskd stop ID` ends it, `taskd rewind ID` takes its work back"

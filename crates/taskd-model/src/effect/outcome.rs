@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{AgentRun, Change, Failure, GateReport, ToolCall};
-use crate::{Code, Digest, Fault, Oid, SpecHead, Usage, usage::is_zero};
+use crate::{Code, Digest, Fault, Format, Oid, SpecHead, Usage, usage::is_zero};
 
 /// How an effect ended. Exactly one for each.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -116,6 +116,9 @@ pub enum Outcome {
         artifact: Digest,
         /// How many specs it names.
         children: u16,
+        /// What document it is; older logs do not say.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        format: Option<Format>,
         /// They themselves, `needs` by place among them. Facts of their own in the log, so never
         /// there in this one.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]

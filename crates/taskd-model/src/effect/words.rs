@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::*;
+use crate::Format;
 
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -123,7 +124,9 @@ impl fmt::Display for Outcome {
             }
             Self::Gated { report: None, .. } => write!(f, "nothing to gate"),
             Self::Gated { report: Some(it), .. } => write!(f, "gate {}", colour(it.green)),
-            Self::Decomposed { children, .. } => write!(f, "taken apart, names {children} specs"),
+            Self::Decomposed { children, format, .. } => {
+                write!(f, "taken apart, names {children} {}s", unit(*format))
+            }
             Self::Rebased { conflicts: 0, .. } => write!(f, "rebased, clean"),
             Self::Rebased { conflicts, .. } => write!(f, "rebased, {conflicts} conflicts"),
             Self::Built { commit, .. } => write!(f, "built {}", commit.short()),
@@ -147,4 +150,9 @@ impl fmt::Display for Outcome {
             Self::Cancelled { .. } => write!(f, "cancelled"),
         }
     }
+}
+
+/// What a document names.
+fn unit(format: Option<Format>) -> &'static str {
+    format.map_or("spec", Format::unit)
 }

@@ -109,6 +109,7 @@ impl fmt::Display for Event {
             Self::NoteAdded { now: true, .. } => f.write_str("told something, now"),
             Self::Spoken { word } => word.fmt(f),
             Self::Rewound { to, iteration, .. } => rewound(f, *to, *iteration),
+            Self::Retried { to, gate, .. } => retried(f, *to, *gate),
             Self::QuestionAnswered { effect, n, .. } => write!(f, "{effect} question {n} answered"),
             Self::PauseAsked => f.write_str("asked to pause"),
             Self::ResumeAsked => f.write_str("asked to go on"),
@@ -144,6 +145,14 @@ fn ended(
     match streak {
         Some(Streak { times: times @ 2.., .. }) => write!(f, ", {times} times the same"),
         Some(_) | None => Ok(()),
+    }
+}
+
+/// A loop that is tried again.
+fn retried(f: &mut fmt::Formatter<'_>, to: Option<(Oid, Oid)>, gate: bool) -> fmt::Result {
+    match to {
+        Some((to, _)) => write!(f, "tried again from {}", to.short()),
+        None => f.write_str(if gate { "its gate is tried again" } else { "tried again" }),
     }
 }
 

@@ -367,8 +367,9 @@ impl LoopView {
                 }
                 self.in_trouble(message, fault.clone(), record);
             }
-            Outcome::Decomposed { artifact, children, .. } => {
-                self.document = Some(DocumentView { artifact: *artifact, children: *children });
+            Outcome::Decomposed { artifact, children, format, .. } => {
+                let (artifact, children, format) = (*artifact, *children, *format);
+                self.document = Some(DocumentView { artifact, children, format });
             }
             Outcome::Composed { tokens, context, .. } => {
                 self.context = context.map(|of| ContextView { tokens: *tokens, of });

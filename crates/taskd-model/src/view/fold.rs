@@ -4,7 +4,7 @@
 
 use crate::{
     AgentRun, Change, Digest, Event, Evidence, LoopId, Oid, PlanHead, PlanId, Reason, Record, Seq,
-    SpecHead, SpecId, Status, Suspicion, Time, Unit, Usage, Verdict, Worker,
+    SpecHead, SpecId, Status, Streak, Suspicion, Time, Unit, Usage, Verdict, Worker,
 };
 
 use super::{
@@ -93,6 +93,7 @@ impl View {
             | Event::NoteAdded { .. }
             | Event::Spoken { .. }
             | Event::Rewound { .. }
+            | Event::Retried { .. }
             | Event::QuestionAnswered { .. }
             | Event::PauseAsked
             | Event::ResumeAsked
@@ -117,8 +118,7 @@ impl View {
                 it.change_model(from, to, *gives_up, at);
             }
             Event::IterationEnded { n, verdict, summary, log, change, streak } => {
-                it.alike = streak.map_or(0, |it| it.times);
-                it.end_iteration(*n, (*verdict, summary, *log, *change), at);
+                it.end_iteration(*n, (*verdict, summary, *log, *change), *streak, at);
             }
             // A call of an agent rests; the agent works.
             Event::Deferred { .. } | Event::DeferralOver if matches!(it.doing, Doing::Agent(_)) => {
@@ -140,6 +140,7 @@ impl View {
             Event::Rejected { note } => it.reject(*note, at),
             Event::NoteAdded { note, .. } => it.note(*note, false, at),
             Event::Rewound { note, .. } => it.rewound(*note, at),
+            Event::Retried { limits, note, .. } => it.retried(limits, *note, at),
             event @ Event::QuestionAnswered { .. } => it.answered(event, at),
             Event::PauseAsked => it.pausing = true,
             Event::ResumeAsked => (it.pausing, it.alike) = (false, 0),
@@ -302,6 +303,9 @@ impl View {
         self.totals.moved(Some(from), to);
         if let Some(plan) = self.plans.get_mut(&id.plan()) {
             plan.totals.moved(Some(from), to);
+            if from.is_over() && plan.state == PlanState::Ended {
+                (plan.state, plan.ended_at) = (PlanState::Checking, None);
+            }
         }
     }
 }
@@ -465,7 +469,7 @@ impl LoopView {
 
     /// It goes on from an earlier state: what is under way is given up, and one more iteration is
     /// its if it has used all of them.
-    fn rewound(&mut self, note: Digest, at: Time) {
+    pub(super) fn rewound(&mut self, note: Digest, at: Time) {
         self.note(note, false, at);
         self.forget_asked();
         self.send_back();
@@ -493,8 +497,10 @@ impl LoopView {
         &mut self,
         n: u32,
         (verdict, summary, log, change): (Verdict, &str, Option<Digest>, Change),
+        streak: Option<Streak>,
         at: Time,
     ) {
+        self.alike = streak.map_or(0, |it| it.times);
         self.change = change;
         let Some(row) = self.iterations.last_mut().filter(|row| row.n == n) else { return };
         row.verdict = Some(verdict);

@@ -4,9 +4,9 @@
 //! when it began to look.
 
 use crate::{
-    Arranged, Change, EffectId, Event, GateReport, LandPolicy, LoopId, Observation, Oid, Outcome,
-    Owner, PlanId, Purse, QueueEnd, QueueOp, Reason, Record, Seq, Spoken, Status, Time, Unit,
-    Usage, Verdict, format_duration_ms, format_micros,
+    Arranged, Change, EffectId, Event, Format, GateReport, LandPolicy, LoopId, Observation, Oid,
+    Outcome, Owner, PlanId, Purse, QueueEnd, QueueOp, Reason, Record, Seq, Spoken, Status, Time,
+    Unit, Usage, Verdict, format_duration_ms, format_micros,
 };
 
 use super::{EffectKind, EffectView, LoopView, QuestionView, View, may_spend, spent_of};
@@ -56,9 +56,7 @@ impl View {
             Event::WorkParked => Some(Line::new("", "parked: nothing new starts")),
             Event::WorkUnparked => Some(Line::new("", "work goes on")),
             Event::DiskChanged { disk } => Some(Line::new("", disk.to_string())),
-            Event::MainMoved { target, commits, rewritten, .. } => {
-                Some(main_line(target, *commits, *rewritten))
-            }
+            event @ Event::MainMoved { .. } => main_line(event),
             Event::PlanReleased { plan, evidence: None, .. } => Some(released(*plan)),
             Event::PlanEnded { plan } => self.plan_ended(*plan),
             Event::EffectObserved { effect, fact: Observation::Activity(text), .. } => {
@@ -103,6 +101,7 @@ impl View {
             | Event::NoteAdded { .. }
             | Event::Spoken { .. }
             | Event::Rewound { .. }
+            | Event::Retried { .. }
             | Event::QuestionAnswered { .. }
             | Event::PauseAsked
             | Event::StopAsked) => self.loop_line(self.loops.get(&record.loop_id?)?, event),
@@ -252,10 +251,7 @@ impl View {
                 let EffectKind::Rebase(onto) = &open.kind else { return None };
                 Some(line(rebased(onto.commit, *conflicts)).within())
             }
-            Outcome::Decomposed { children, .. } => {
-                let text = format!("names {}", count(u64::from(*children), "spec"));
-                Some(line(text))
-            }
+            Outcome::Decomposed { children, format, .. } => Some(line(named(*children, *format))),
             // A loop's failure is told by what follows from it: a wait, a question, another model.
             Outcome::Failed { .. } if matches!(open.owner, Owner::Loop(_)) => None,
             Outcome::Failed { message, .. } => {
@@ -387,9 +383,7 @@ impl View {
             }
             Event::SyncAsked => line("lands beside your changes".to_owned()),
             Event::Rejected { .. } => line("sent back".to_owned()),
-            event @ Event::Rewound { .. } => {
-                line(event.to_string()).detail("what came after it is kept: taskd salvage ls")
-            }
+            event @ (Event::Rewound { .. } | Event::Retried { .. }) => it.goes_back(event),
             Event::NoteAdded { .. } | Event::Spoken { .. } => return self.said_line(it, event),
             Event::QuestionAnswered { effect, n, choice, said, .. } => {
                 let of_it = |it: &&QuestionView| it.effect == *effect && it.n == *n;
@@ -481,6 +475,17 @@ impl LoopView {
         line(format!("ready to land: {}", self.sum()))
     }
 
+    /// A person sent it back, or wants it tried again.
+    fn goes_back(&self, event: &Event) -> Line {
+        let again = matches!(event, Event::Retried { .. });
+        let kept = "what came after it is kept: taskd salvage ls";
+        Line::new(&self.name, event.to_string()).detail(if again {
+            "with fresh limits"
+        } else {
+            kept
+        })
+    }
+
     /// What the next iteration is told about the last one.
     fn told(&self) -> String {
         let Some(last) = self.iterations.last() else { return String::new() };
@@ -550,13 +555,14 @@ fn noted(now: bool) -> &'static str {
     }
 }
 
-fn main_line(target: &str, commits: u32, rewritten: bool) -> Line {
-    let text = match (rewritten, commits) {
+fn main_line(event: &Event) -> Option<Line> {
+    let Event::MainMoved { target, commits, rewritten, .. } = event else { return None };
+    let text = match (*rewritten, *commits) {
         (true, _) => format!("{target} was rewritten"),
         (false, 0) => format!("{target} moved"),
         (false, n) => format!("{target} moved +{n}"),
     };
-    Line::new(target, text)
+    Some(Line::new(target, text))
 }
 
 fn base_line(name: &str, target: &str, report: &GateReport) -> Line {
@@ -624,6 +630,11 @@ fn money(spent: &Usage, uncounted: bool) -> String {
         (0, _) => "no price known".to_owned(),
         (_, _) => format!("{told} and calls without a price"),
     }
+}
+
+/// What a document names.
+fn named(children: u16, format: Option<Format>) -> String {
+    format!("names {}", count(u64::from(children), format.map_or("spec", Format::unit)))
 }
 
 /// The untouched base was not asked.

@@ -8,9 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AgentRun, Change, ContextUse, Depth, Digest, EffectId, Evidence, Fault, GateProof, LandPolicy,
-    LoopId, LoopLimits, Oid, Owner, PlanId, Priority, ProjectId, QueueOp, Reason, Seq, Status,
-    Suspicion, Time, Usage, Verdict, Worker,
+    AgentRun, Change, ContextUse, Depth, Digest, EffectId, Evidence, Fault, Format, GateProof,
+    LandPolicy, LoopId, LoopLimits, Oid, Owner, PlanId, Priority, ProjectId, QueueOp, Reason, Seq,
+    Status, Suspicion, Time, Usage, Verdict, Worker,
 };
 
 use super::{DayView, Ledger, QuestionView, Spans};
@@ -218,6 +218,9 @@ pub struct DocumentView {
     pub artifact: Digest,
     /// How many specs it named.
     pub children: u16,
+    /// What document it is; older logs do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<Format>,
 }
 
 /// A loop.

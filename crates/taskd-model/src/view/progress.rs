@@ -1,6 +1,6 @@
 //! What is said of a loop that does not get on.
 
-use crate::Verdict;
+use crate::{Digest, LoopLimits, Time, Verdict};
 
 use super::LoopView;
 
@@ -30,6 +30,13 @@ impl LoopView {
             n => format!("{n} times"),
         };
         Some(format!("{what} {times}"))
+    }
+
+    /// A person wants it tried again: what it passed with is void, and its limits are others.
+    pub(super) fn retried(&mut self, limits: &LoopLimits, note: Digest, at: Time) {
+        self.rewound(note, at);
+        self.limits = limits.clone();
+        (self.started_at, self.ended_at) = (None, None);
     }
 
     /// What is said before the last iteration that may end the same way.

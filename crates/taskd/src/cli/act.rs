@@ -3,7 +3,7 @@
 use taskd_api::{ApiError, codes, v1};
 
 use super::{
-    args::{Amount, ScopeArgs, SyncArgs, VerbArgs},
+    args::{Amount, RetryArgs, ScopeArgs, SyncArgs, VerbArgs},
     failure::Done,
     here::Here,
 };
@@ -25,6 +25,13 @@ pub(crate) async fn verb(here: &Here, verb: v1::Verb, args: VerbArgs) -> Done {
 /// A verb that says something.
 pub(crate) async fn text(here: &Here, verb: v1::Verb, ids: Vec<String>, text: String) -> Done {
     act(here, v1::ActRequest { verb: verb.into(), ids, text, ..v1::ActRequest::default() }).await
+}
+
+/// Once more, with fresh limits.
+pub(crate) async fn retry(here: &Here, args: RetryArgs) -> Done {
+    let RetryArgs { ids, from_step: from, message: text, dry_run } = args;
+    let verb = v1::Verb::Retry.into();
+    act(here, v1::ActRequest { verb, ids, from, text, dry_run, ..v1::ActRequest::default() }).await
 }
 
 /// A word to a loop, or to all of a plan; at once if `now`.
@@ -112,5 +119,5 @@ async fn act(here: &Here, mut request: v1::ActRequest) -> Done {
 
 /// After it loops may call models again, and may have waited for what we can hand over.
 fn goes_on(verb: v1::Verb) -> bool {
-    matches!(verb, v1::Verb::Resume | v1::Verb::Reject)
+    matches!(verb, v1::Verb::Resume | v1::Verb::Reject | v1::Verb::Retry)
 }

@@ -177,6 +177,9 @@ pub(crate) enum Command {
     /// Send a loop back to a saved state; it goes on from there, and what came after is kept
     #[command(hide = true)]
     Rewind(RewindArgs),
+    /// Try again what is blocked, has failed or was stopped, with fresh limits and what was tried
+    #[command(hide = true)]
+    Retry(RetryArgs),
     /// Take landed work off its target: a revert, gated and landed like everything
     #[command(hide = true)]
     Undo(UndoArgs),
@@ -417,6 +420,9 @@ pub(crate) struct LsArgs {
     /// What is over, too
     #[arg(short, long)]
     pub(crate) all: bool,
+    /// Plans with what their documents name, down to what is coded
+    #[arg(long)]
+    pub(crate) tree: bool,
     #[command(flatten)]
     pub(crate) scope: ScopeArgs,
 }
@@ -543,6 +549,22 @@ pub(crate) struct VerbArgs {
     pub(crate) all: bool,
     #[command(flatten)]
     pub(crate) scope: ScopeArgs,
+    /// Say what would happen, and do nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RetryArgs {
+    /// Loops or plans
+    #[arg(required = true)]
+    pub(crate) ids: Vec<String>,
+    /// Where: `iteration` on the work as it is, `gate`, `base`, i2, or a number of `taskd checkpoints`
+    #[arg(long, visible_alias = "from", value_name = "WHERE", default_value = "iteration")]
+    pub(crate) from_step: String,
+    /// What to do otherwise: the next prompt says it
+    #[arg(short, long, default_value = "")]
+    pub(crate) message: String,
     /// Say what would happen, and do nothing
     #[arg(long)]
     pub(crate) dry_run: bool,

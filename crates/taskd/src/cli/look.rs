@@ -42,7 +42,8 @@ pub(crate) async fn ls(here: &Here, args: LsArgs) -> Done {
         here.out.print(&names.collect::<String>())?;
     } else {
         let show = Show { all: args.all, everywhere: args.scope.all_projects };
-        here.out.print(&render::ls::ls(&view, &scene, show))?;
+        let draw = if args.tree { render::tree::tree } else { render::ls::ls };
+        here.out.print(&draw(&view, &scene, show))?;
     }
     Ok(0)
 }

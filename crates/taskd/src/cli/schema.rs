@@ -89,6 +89,7 @@ const ANSWERS: &[(&str, &[&str])] = &[
     ("daemon restart", &["daemon"]),
     ("daemon status", &["daemon"]),
     ("checkpoints", &["checkpoints"]),
+    ("retry", &["act"]),
     ("rewind", &["rewind"]),
     ("undo", &["undo", "rewind"]),
     ("salvage ls", &["salvage"]),

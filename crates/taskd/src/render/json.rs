@@ -10,7 +10,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use taskd_api::v1;
 use taskd_model::{
-    Depth, Disk, Fault, GateView, LoopView, PlanView, Status, Suspicion, Time, View, WaitVerdict,
+    Depth, Disk, DocumentView, Fault, Format, GateView, LoopView, PlanView, Status, Suspicion,
+    Time, View, WaitVerdict,
 };
 
 use super::words;
@@ -26,6 +27,15 @@ pub(crate) struct LoopRow {
     /// Its plan: `p7`.
     plan: String,
     title: String,
+    /// Name of its loop type.
+    #[serde(rename = "type")]
+    type_name: String,
+    /// The loop whose document named it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parent: Option<String>,
+    /// What its document has become.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    document: Option<Value>,
     /// `needs_you`, `working`, `waiting` or `done`.
     group: &'static str,
     /// One of the nine statuses.
@@ -396,12 +406,21 @@ pub(crate) fn diff(it: &v1::DiffResponse) -> Value {
     })
 }
 
+/// A document that was taken apart.
+fn document(it: DocumentView) -> Value {
+    let unit = it.format.map(Format::unit);
+    json!({ "artifact": it.artifact, "children": it.children, "unit": unit })
+}
+
 fn row(view: &View, it: &LoopView, now: Time) -> LoopRow {
     use taskd_model::Group;
     LoopRow {
         name: it.name.clone(),
         plan: it.id.plan().to_string(),
         title: it.title.clone(),
+        type_name: it.type_name.clone(),
+        parent: view.parent(it).map(|it| it.name.clone()),
+        document: it.document.map(document),
         group: match it.group() {
             Group::NeedsYou => "needs_you",
             Group::Working => "working",

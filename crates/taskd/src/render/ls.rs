@@ -324,7 +324,10 @@ pub(crate) fn plans(view: &View, scene: &Scene) -> String {
             it.id.to_string(),
             clean(&it.title),
             state.to_owned(),
-            format!("{} of {}", it.landed, it.specs),
+            match it.specs {
+                0 => "no specs yet".to_owned(),
+                specs => format!("{} of {specs}", it.landed),
+            },
             scene.age(it.submitted_at),
             words::spent(&it.spent, it.uncounted),
         ]);

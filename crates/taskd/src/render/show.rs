@@ -87,7 +87,7 @@ pub(crate) fn one(view: &View, id: LoopId, more: &v1::ShowResponse, scene: &Scen
 /// The picture of a plan with several specs.
 pub(crate) fn plan(view: &View, id: PlanId, more: &v1::ShowResponse, scene: &Scene) -> String {
     let Some(it) = view.plans.get(&id) else { return format!("{id} is gone\n") };
-    let landed = format!("{} of {} landed", it.landed, it.specs);
+    let landed = words::landed(view, it);
     let mut out = vec![title(&it.id.to_string(), &clean(&it.title), &landed, scene)];
     let target = view.target_of(it).map_or(it.base, |it| it.tip).short();
     let policy = format!("landing: {}", landing(it));
@@ -155,7 +155,7 @@ fn plan_line(view: &View, it: &LoopView, plan: &PlanView) -> String {
     let unblocks = names(view.unblocks(it).collect());
     let unblocks = if unblocks.is_empty() { String::new() } else { format!("unblocks {unblocks}") };
     let (id, title) = (plan.id, clean(&plan.title));
-    pair("plan", &format!("{id} {title}, {} of {} landed", plan.landed, plan.specs), &unblocks)
+    pair("plan", &format!("{id} {title}, {}", words::landed(view, plan)), &unblocks)
 }
 
 fn now_line(view: &View, it: &LoopView, scene: &Scene) -> String {
@@ -321,13 +321,14 @@ fn remarks(it: &LoopView, more: &v1::ShowResponse, scene: &Scene) -> Vec<String>
 fn next(it: &LoopView, more: &v1::ShowResponse) -> String {
     let name = &it.name;
     let verbs = match (it.group(), it.status) {
-        (Group::NeedsYou, Status::Blocked) => "why | steer \"...\" | resume | stop",
+        (Group::NeedsYou, Status::Blocked) => "why | steer \"...\" | resume | retry | stop",
         (Group::NeedsYou, _) if it.writes => "diff | approve | reject -m \"...\" | stop",
         (Group::NeedsYou, _) => "diff | land | reject -m \"...\" | stop",
         (Group::Working, _) => "logs -f | diff | steer \"...\" | pause | stop",
         (Group::Waiting, Status::Paused) => "resume | stop",
         (Group::Waiting, _) => "why | pause | stop",
         (Group::Done, _) if it.landed.is_some() && it.undone.is_none() => "logs | diff | undo",
+        (Group::Done, Status::Failed | Status::Stopped) => "logs | diff | retry | branch",
         (Group::Done, _) => "logs | diff",
     };
     let mut text = format!("next:  taskd {verbs}   {name}");

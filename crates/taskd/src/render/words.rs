@@ -3,8 +3,8 @@
 //! One function for each column, so that `ls`, `show` and JSON say the same.
 
 use taskd_model::{
-    Change, Doing, Group, Limit, LoopView, PlanState, QuestionView, QueuePhase, Reason, Room,
-    Status, Time, Usage, Verdict, View, Worker, format_micros,
+    Change, Doing, Format, Group, Limit, LoopView, PlanState, PlanView, QuestionView, QueuePhase,
+    Reason, Room, Status, Time, Usage, Verdict, View, Worker, format_micros,
 };
 
 use super::{
@@ -204,11 +204,26 @@ pub(crate) fn ended(it: &LoopView) -> String {
         (Status::Complete, Some(landed)) => format!("landed {}", landed.commit.short()),
         (Status::Complete, None) if it.reason == Some(Reason::AlreadyThere) => clean(&reason),
         (Status::Complete, None) if let Some(document) = it.document => {
-            format!("named {}", count(u64::from(document.children), "spec"))
+            let unit = document.format.map_or("spec", Format::unit);
+            format!("named {}", count(u64::from(document.children), unit))
         }
         (Status::Complete, None) => "passed, lands nowhere".to_owned(),
         (Status::Failed, _) => format!("failed: {}", clean(&reason)),
         (status, _) => status.to_string(),
+    }
+}
+
+/// How much of a plan is on its target; what is being written where nothing is there to land yet.
+pub(crate) fn landed(view: &View, plan: &PlanView) -> String {
+    if plan.specs > 0 {
+        return format!("{} of {} landed", plan.landed, plan.specs);
+    }
+    let document = view.loops_of(plan.id).find(|it| it.writes && it.document.is_none());
+    match document {
+        Some(it) if it.status.is_over() => format!("no specs: {} {}", clean(&it.name), it.status),
+        Some(it) if it.group() == Group::NeedsYou => format!("{} needs you", clean(&it.name)),
+        Some(it) => format!("{} is being written", clean(&it.name)),
+        None => "no specs".to_owned(),
     }
 }
 

@@ -1,6 +1,8 @@
 //! A request becomes landed work: a plan that a person says yes to, specs that are divided into
 //! phases, code. One scripted model plays everybody.
 
+mod journey;
+
 use taskd_model::{Doing, Event, Outcome, Reason, Record, Status};
 
 use crate::{loops::large_blob, support::World};
@@ -101,7 +103,7 @@ fn prompts(world: &World, name: &str) -> Vec<String> {
     world.events().into_iter().filter_map(composed).collect()
 }
 
-/// Proves N9, N10, PL-1: a request is planned, looked through until two times change nothing,
+/// Proves N9, N10, PL-1, PL-20: a request is planned, looked through until two times change nothing,
 /// approved, divided into seven phases of two specs and a small third, each coded and landed in order;
 /// who codes is told what stands in the documents above, whose worktrees are gone.
 #[test]
@@ -115,7 +117,10 @@ fn a_request_becomes_landed_work() {
     assert_eq!(view.loops.values().next().map(|it| it.iteration), Some(3), "a draft, two reviews");
     let ls = world.taskd(&["ls"]).ok();
     assert!(ls.contains("your word: taskd-plan.md names 3 specs"), "{ls}");
-    world.taskd(&["approve", "p1.plan"]).ok();
+    let shown = world.taskd(&["show", "p1"]).ok();
+    assert!(shown.contains("p1.plan needs you") && !shown.contains("0 of 0"), "{shown}");
+    let said = world.taskd(&["approve", "p1.plan"]).ok();
+    assert_eq!(said, "p1.plan  will be taken apart: what it names is worked on\n");
     let waited = world.taskd(&["wait", "p1"]);
     assert_eq!(waited.code, 0, "{}", world.transcript());
     let landed = world.git(&["log", "--format=%s", "--reverse", "main"]);
@@ -128,12 +133,64 @@ fn a_request_becomes_landed_work() {
     assert_eq!(landed.lines().collect::<Vec<_>>(), wanted, "{}", world.transcript());
     let ls = world.taskd(&["ls", "-a"]).ok();
     assert!(ls.contains("landed 8 today"), "{ls}");
-    assert!(ls.contains("named 3 specs") && ls.contains("named 4 specs"), "{ls}");
+    assert!(ls.contains("named 3 specs") && ls.contains("named 4 phases"), "{ls}");
+    tree(&world);
     let prompts = prompts(&world, "p1.parse.trim");
     for said in ["Words are counted.", "Bit by bit.", "Write trim.txt."] {
         assert!(prompts[0].contains(said), "{}", prompts[0]);
     }
     assert!(!prompts[0].contains("Write lex.txt."), "what is its sibling's is not its own");
+}
+
+/// The picture of what came of the request, in 80 columns, and the same for programs.
+fn tree(world: &World) {
+    assert_eq!(world.taskd(&["ls", "--tree"]).ok(), "no plan is open.  ls --tree -a: all\n");
+    let tree = world.taskd(&["ls", "--tree", "-a"]).ok();
+    let landed = |it: &str| {
+        let commit = world.row(it).landed.expect("it landed").commit;
+        commit.short().to_string()
+    };
+    let mut wanted = vec![
+        "PLAN               TYPE   STATE                           COST".to_owned(),
+        "p1                        count the words: 8 of 8 landed    $0".to_owned(),
+        "  p1.plan          plan   done: named 3 specs               $0".to_owned(),
+    ];
+    let mut add = |depth: usize, name: &str, kind: &str, state: String| {
+        let name = format!("{}{name}", "  ".repeat(depth));
+        wanted.push(format!("{name:<17}  {kind:<5}  {state:<30}    $0"));
+    };
+    for (name, phases) in
+        [("parse", &["lex", "trim", "split"][..]), ("count", &["sum", "sort", "show", "test"])]
+    {
+        add(2, &format!("p1.{name}"), "spec", format!("done: named {} phases", phases.len()));
+        for it in phases {
+            let name = format!("p1.{name}.{it}");
+            add(3, &name, "ralph", format!("done: landed {}", landed(&name)));
+        }
+    }
+    add(2, "p1.docs", "ralph", format!("done: landed {}", landed("p1.docs")));
+    let words = |it: &str| it.split_whitespace().collect::<Vec<_>>().join(" ");
+    let plain = |it: &str| words(it.trim_end().trim_end_matches(['$', '.', '0']));
+    let indent = |it: &str| it.len() - it.trim_start().len();
+    assert_eq!(tree.lines().count(), wanted.len(), "{tree}");
+    for (line, wanted) in tree.lines().zip(&wanted) {
+        assert!(line.chars().count() <= 80, "{line}");
+        assert_eq!((indent(line), plain(line)), (indent(wanted), plain(wanted)), "{tree}");
+    }
+    let json: serde_json::Value =
+        serde_json::from_str(&world.taskd(&["ls", "--json"]).ok()).expect("JSON");
+    let of = |name: &str| {
+        let loops = json["loops"].as_array().expect("loops");
+        loops.iter().find(|it| it["name"] == name).expect("it is there").clone()
+    };
+    assert_eq!(of("p1.plan")["document"]["children"], 3);
+    assert_eq!(of("p1.plan")["document"]["unit"], "spec");
+    assert_eq!(of("p1.parse")["parent"], "p1.plan");
+    assert_eq!(of("p1.parse")["document"]["unit"], "phase");
+    assert_eq!(
+        (&of("p1.parse.lex")["parent"], &of("p1.parse.lex")["type"]),
+        (&"p1.parse".into(), &"ralph".into())
+    );
 }
 
 /// Proves N11, P-21, PL-2, PL-4: a document that is not there, changes other files, lacks a section, says what is

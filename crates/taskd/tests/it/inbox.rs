@@ -45,7 +45,7 @@ fn has(text: &str, wanted: &[&str]) {
 
 /// Waits until something is asked, and says what it is called.
 #[track_caller]
-fn until_asked(world: &World, name: &str) -> String {
+pub(crate) fn until_asked(world: &World, name: &str) -> String {
     let asks = |view: &View| {
         let waits = view.inbox.waiting();
         waits.iter().find(|it| view.loop_name(it.loop_id) == name).map(|it| it.name())

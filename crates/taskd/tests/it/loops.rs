@@ -3,6 +3,7 @@
 
 mod admission;
 mod files;
+mod fleet;
 mod layers;
 mod messages;
 mod money;
@@ -11,6 +12,7 @@ mod progress;
 mod prompts;
 mod recovery;
 mod refusals;
+mod retry;
 mod saving;
 mod stopping;
 mod types;

@@ -155,6 +155,8 @@ fn acting(judge: &mut Judge, world: &World, door: &Door) {
     let to = to.to_str().expect("UTF-8");
     judge.well(world, &["salvage", "ls", "p1"]);
     judge.well(world, &["salvage", "restore", "p1-again-1/before-rewind/1", "--to", to]);
+    judge.well(world, &["retry", "p2.m", "--dry-run"]);
+    judge.ends(world, 1, &["retry", "p3.one"]);
     judge.well(world, &["pause", "p1.later"]);
     judge.well(world, &["resume", "p1.later"]);
     judge.well(world, &["gc", "--dry-run"]);
