@@ -139,7 +139,7 @@ same! {
         loops, agents, gates, calls, requests_per_minute, request_burst, backoff_ms,
         backoff_max_ms, call_attempts, turns, ageing_ms, input_tokens_per_minute,
         output_tokens_per_minute, call_deadline_ms, silence_max_ms, batch, max_behind,
-        questions
+        questions, notify
     }
     Usage = Usage {
         input, output, cache_read, cache_write, micros, unpriced, estimated, input_micros,
@@ -202,6 +202,7 @@ impl From<&model::View> for v1::View {
             day: Some((&it.day).into()),
             disk: Some((&it.disk).into()),
             inbox: inbox::write(&it.inbox),
+            untold: it.untold.iter().map(|it| it.0).collect(),
         }
     }
 }
@@ -230,6 +231,7 @@ impl TryFrom<v1::View> for model::View {
             day: need(it.day, "View.day")?.into(),
             disk: it.disk.map(Into::into).unwrap_or_default(),
             inbox: inbox::read(it.inbox)?,
+            untold: it.untold.into_iter().map(model::Seq).collect(),
         })
     }
 }

@@ -229,6 +229,8 @@ impl Coordinator {
             | Event::ResumeAsked
             | Event::StopAsked
             | Event::CircuitChanged { .. }
+            | Event::NotificationSent { .. }
+            | Event::NotificationFailed { .. }
             | Event::QueueArranged { .. } => None,
         }
     }
@@ -318,6 +320,10 @@ impl Coordinator {
                     self.emit(now, Actor::Daemon, Some(*id), event);
                 }
             }
+            Input::Notified { of, tries, failed } => {
+                let event = notified(*of, *tries, failed.clone());
+                self.emit(now, Actor::Daemon, None, event);
+            }
             Input::Tick => {}
         }
         Ok(())
@@ -337,6 +343,14 @@ impl Coordinator {
             ours && matches!(active.op, QueueOp::Land(_) | QueueOp::Undo(_))
         });
         it.targets.get(target).copied().filter(|known| known != tip && !publishing)
+    }
+}
+
+/// Whether somebody could be told.
+fn notified(of: Seq, tries: u32, failed: Option<String>) -> Event {
+    match failed {
+        None => Event::NotificationSent { of, tries },
+        Some(why) => Event::NotificationFailed { of, tries, why: truncate(why, MAX_MESSAGE_BYTES) },
     }
 }
 

@@ -137,6 +137,8 @@ pub(crate) struct Config {
     pub(crate) agent_billing: Option<Billing>,
     /// `[http] listen`: loopback address of the web pages. Default: none, no listener.
     pub(crate) http_listen: Option<SocketAddr>,
+    /// `[notify] command`: told when a plan ends or needs a person. Default: none.
+    pub(crate) notify_command: Option<String>,
     /// `[log] level`: `error`, `warn`, `info`, `debug` or `trace`. Default `info`.
     pub(crate) log_level: String,
     settings: BTreeMap<&'static str, Setting>,
@@ -216,6 +218,7 @@ impl Config {
                 batch: from.count("land.batch"),
                 max_behind: from.count("work.max_behind"),
                 questions: from.count("limits.questions"),
+                notify: from.text("notify.command").is_some(),
                 ..Limits::default()
             },
             run: run_limits(from),
@@ -256,6 +259,7 @@ impl Config {
                 Some(_) | None => None,
             },
             http_listen: from.address("http.listen"),
+            notify_command: from.text("notify.command"),
             log_level: from.text("log.level").unwrap_or_default(),
             settings: from.clone().into_map(),
         }

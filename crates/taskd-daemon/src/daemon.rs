@@ -41,7 +41,7 @@ use crate::{
         pool,
     },
     service::{Facts, Service},
-    watcher,
+    telling, watcher,
 };
 
 /// How long a stop waits for what runs, when nobody says.
@@ -303,6 +303,7 @@ fn start(
             () = disk::watch(Arc::clone(&watching)) => {}
             () = reload::watch(Arc::clone(&watching)) => {}
             () = place::keep(Arc::clone(&watching)) => {}
+            () = telling::follow(Arc::clone(&watching)) => {}
             () = pool::keep(watching) => {}
             () = stopped.cancelled() => {}
         }

@@ -453,6 +453,7 @@ fn concerned(input: &Input, core: &Coordinator) -> Option<LoopId> {
         | Input::Command { .. }
         | Input::MainSeen { .. }
         | Input::LandingSeen { .. }
+        | Input::Notified { .. }
         | Input::Tick => None,
     }
 }

@@ -26,6 +26,7 @@ mod runner;
 mod service;
 pub mod settings;
 mod submit;
+mod telling;
 pub mod types;
 mod watcher;
 mod yaml;

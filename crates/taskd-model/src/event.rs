@@ -483,6 +483,22 @@ pub enum Event {
         /// What became of it.
         change: CircuitChange,
     },
+    /// Somebody was told what waits for a person, or that a plan ended.
+    NotificationSent {
+        /// The event it is about.
+        of: Seq,
+        /// Times it was tried.
+        tries: u32,
+    },
+    /// Nobody could be told.
+    NotificationFailed {
+        /// The event it is about.
+        of: Seq,
+        /// Times it was tried.
+        tries: u32,
+        /// What the command said; at most 200 characters.
+        why: String,
+    },
     /// Something was put into the landing queue; the entry's id is this event's seq.
     QueueEntered {
         /// What.
@@ -642,4 +658,6 @@ kinds! {
     QueueEntered => "queue_entered",
     QueueLeft => "queue_left",
     QueueArranged => "queue_arranged",
+    NotificationSent => "notification_sent",
+    NotificationFailed => "notification_failed",
 }

@@ -227,6 +227,15 @@ pub enum Input {
         /// What the panic said, at most 500 characters.
         message: String,
     },
+    /// Somebody was told what waits for a person, or that a plan ended; or could not be.
+    Notified {
+        /// The event it is about.
+        of: Seq,
+        /// Times it was tried.
+        tries: u32,
+        /// Why nobody could be told; at most 200 characters.
+        failed: Option<String>,
+    },
     /// Time passed.
     Tick,
 }

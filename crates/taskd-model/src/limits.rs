@@ -66,6 +66,9 @@ pub struct Limits {
     /// Questions one loop may ask people.
     #[serde(default = "questions", skip_serializing_if = "is_usual_questions")]
     pub questions: u32,
+    /// Somebody is told when a plan ends or needs a person.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub notify: bool,
 }
 
 fn questions() -> u32 {
@@ -130,6 +133,7 @@ impl Default for Limits {
             batch: batch(),
             max_behind: 0,
             questions: questions(),
+            notify: false,
         }
     }
 }

@@ -19,7 +19,7 @@ mod resolve;
 mod tests;
 mod verdict;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -82,6 +82,9 @@ pub struct View {
     /// What waits for a person.
     #[serde(default)]
     pub inbox: Inbox,
+    /// Events that somebody is still to be told of: items that wait, and plans that ended.
+    #[serde(default)]
+    pub untold: BTreeSet<Seq>,
 }
 
 impl View {

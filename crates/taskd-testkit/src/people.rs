@@ -172,6 +172,7 @@ impl World {
             request_burst: self.rng.small(1, 8),
             max_behind: self.rng.small(0, 3),
             questions: 3,
+            notify: false,
             backoff_ms: self.rng.between(1, 2_000),
             backoff_max_ms: self.rng.between(2_000, 20_000),
             call_attempts: self.rng.small(1, 6),

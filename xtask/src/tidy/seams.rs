@@ -66,6 +66,7 @@ const SEAMS: &[Seam] = &[
             "crates/taskd-daemon/src/paths.rs",
             "crates/taskd-daemon/src/runner/fault.rs",
             "crates/taskd-daemon/src/service/look.rs",
+            "crates/taskd-daemon/src/telling.rs",
             "crates/taskd-git/src/program.rs",
             "crates/taskd-testkit/src/world.rs",
             "crates/taskd-tools/src/supervise/",

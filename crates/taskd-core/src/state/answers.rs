@@ -1,6 +1,6 @@
 //! What an answer does to the state: a run that asked is told, a tool that asked has its result.
 
-use taskd_model::{Digest, EffectId, LoopId, Seq, Time};
+use taskd_model::{Digest, EffectId, Event, LoopId, Seq, Time};
 
 use super::State;
 use crate::{
@@ -10,20 +10,15 @@ use crate::{
 
 impl State {
     /// A question was answered: of a run that is open, or of a loop.
-    pub(super) fn answered(
-        &mut self,
-        id: LoopId,
-        (effect, n): (EffectId, u32),
-        result: Option<Digest>,
-        since: (Time, Seq),
-    ) {
-        if let Some(open) = self.effects.get_mut(&effect) {
-            open.asked.retain(|_, it| it.n != n);
+    pub(super) fn answered(&mut self, id: LoopId, event: &Event, since: (Time, Seq)) {
+        let Event::QuestionAnswered { effect, n, result, .. } = event else { return };
+        if let Some(open) = self.effects.get_mut(effect) {
+            open.asked.retain(|_, it| it.n != *n);
             return;
         }
         let max_turns = self.max_turns(id);
         let engine = self.engine_mut(id);
-        if let Some(waited_ms) = engine.answered(effect, result, since, max_turns) {
+        if let Some(waited_ms) = engine.answered(*effect, *result, since, max_turns) {
             self.did_not_count(id, waited_ms);
         }
     }

@@ -118,7 +118,9 @@ impl State {
             Event::QueueArranged { how } => self.arrange(record, *how),
             Event::DaemonStopped => self.stopped = true,
             // It is told, and changes nothing.
-            Event::GateFlaked { .. } => {}
+            Event::GateFlaked { .. }
+            | Event::NotificationSent { .. }
+            | Event::NotificationFailed { .. } => {}
             Event::StatusChanged { .. }
             | Event::IterationStarted { .. }
             | Event::ModelChanged { .. }
@@ -179,9 +181,7 @@ impl State {
             Event::LandingSeen { commit, .. } => self.has_landed(id, *commit, false),
             Event::SyncAsked => self.engine_mut(id).sync(),
             Event::Rejected { note } => self.reject(id, *note, since),
-            Event::QuestionAnswered { effect, n, result, .. } => {
-                self.answered(id, (*effect, *n), *result, since);
-            }
+            event @ Event::QuestionAnswered { .. } => self.answered(id, event, since),
             event @ (Event::NoteAdded { .. } | Event::Spoken { .. }) => self.said(id, event, since),
             event @ (Event::Rewound { .. } | Event::Retried { .. }) => {
                 self.goes_back(id, event, since);
@@ -215,6 +215,8 @@ impl State {
             | Event::QueueEntered { .. }
             | Event::QueueLeft { .. }
             | Event::QueueArranged { .. }
+            | Event::NotificationSent { .. }
+            | Event::NotificationFailed { .. }
             | Event::GateFlaked { .. } => return false,
         }
         true

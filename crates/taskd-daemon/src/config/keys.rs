@@ -122,7 +122,7 @@ const MONEY: Kind = Kind::Money { min_micros: CENT, max_micros: 100_000 * DOLLAR
 
 use Scope::{Daemon, Tighten};
 
-static KEYS: [KeyDoc; 56] = [
+static KEYS: [KeyDoc; 57] = [
     by(Daemon, key("limits.loops", count(1, 1_000), "50", "Loops at work at once.")),
     by(
         Daemon,
@@ -400,6 +400,14 @@ static KEYS: [KeyDoc; 56] = [
             "",
             "Where the web pages are served; empty is nowhere.",
         )),
+    ),
+    by(
+        Daemon,
+        unset(
+            "notify.command",
+            Kind::Command,
+            "Is given one JSON object on stdin when a plan ends or something needs a person.",
+        ),
     ),
     by(Daemon, key("log.level", Kind::Word(&LEVELS), "info", "What the daemon's log holds.")),
 ];

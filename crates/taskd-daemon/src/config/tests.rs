@@ -131,6 +131,8 @@ fn every_key_can_be_set_and_is_seen() {
         billing = "login"
         [http]
         listen = "127.0.0.1:7777"
+        [notify]
+        command = "tell"
         [log]
         level = "debug"
     "#;
@@ -170,6 +172,7 @@ fn every_key_can_be_set_and_is_seen() {
     assert_eq!((config.agent_processes, config.work_port, config.work_pool), (99, 30_000, 4));
     assert_eq!(config.agent_billing, Some(Billing::Login));
     assert_eq!(config.http_listen.map(|it| it.port()), Some(7777));
+    assert_eq!((config.notify_command.as_deref(), limits.notify), (Some("tell"), true));
     assert_eq!(config.log_level, "debug");
     let unset = |it: Entry<'_>| it.origin != Some("user.toml");
     let unset: Vec<_> = config.entries().filter(|it| unset(*it)).map(|it| it.doc.key).collect();

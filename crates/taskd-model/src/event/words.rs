@@ -129,6 +129,7 @@ impl fmt::Display for Event {
             Self::CircuitChanged { bucket, change } => write!(f, "{bucket} {change}"),
             Self::QueueEntered { op } => write!(f, "queued to {op}"),
             Self::QueueLeft { entry, op, end } => write!(f, "q{entry} {op}: {end}"),
+            Self::NotificationSent { .. } | Self::NotificationFailed { .. } => told(f, self),
             Self::QueueArranged { how } => write!(f, "{how} in the landing queue"),
         }
     }
@@ -154,6 +155,15 @@ fn retried(f: &mut fmt::Formatter<'_>, to: Option<(Oid, Oid)>, gate: bool) -> fm
         Some((to, _)) => write!(f, "tried again from {}", to.short()),
         None => f.write_str(if gate { "its gate is tried again" } else { "tried again" }),
     }
+}
+
+/// Whether somebody could be told.
+fn told(f: &mut fmt::Formatter<'_>, event: &Event) -> fmt::Result {
+    if let Event::NotificationFailed { of, tries, why } = event {
+        return write!(f, "not told of event {of}, tried {tries} times: {why}");
+    }
+    let Event::NotificationSent { of, .. } = event else { return Ok(()) };
+    write!(f, "told of event {of}")
 }
 
 /// A document was looked through once more.

@@ -41,7 +41,7 @@ impl View {
             Event::WorkParked => self.parked = true,
             Event::WorkUnparked => self.parked = false,
             Event::DiskChanged { disk } => self.disk = disk.clone(),
-            Event::LimitsSet { limits } => self.limits = Some(limits.clone()),
+            Event::LimitsSet { limits } => self.limits_set(limits),
             Event::ProjectAdded { id, git_dir, root } => {
                 let it = self.projects.entry(*id).or_default();
                 (it.git_dir, it.root, it.forgotten) = (git_dir.clone(), root.clone(), false);
@@ -58,7 +58,9 @@ impl View {
             Event::SpecAdded { spec, head } => self.spec_added(*spec, head, record),
             Event::PlanReleased { plan, tests, .. } => self.plan_released(*plan, *tests, at),
             Event::IntegrationMoved { plan, to } => self.integration_reset(*plan, *to),
-            Event::PlanEnded { plan } => self.plan_is_over(*plan, at),
+            Event::PlanEnded { plan } => self.plan_is_over(*plan, record),
+            Event::NotificationSent { of, .. } => _ = self.untold.remove(of),
+            Event::NotificationFailed { of, .. } => _ = self.untold.remove(of),
             Event::EffectStarted { owner, work } => self.effect_started(*owner, work, record),
             Event::EffectObserved { effect, fact, .. } => {
                 self.effect_observed(*effect, fact, record);
@@ -174,6 +176,8 @@ impl View {
             | Event::CircuitChanged { .. }
             | Event::QueueEntered { .. }
             | Event::QueueLeft { .. }
+            | Event::NotificationSent { .. }
+            | Event::NotificationFailed { .. }
             | Event::QueueArranged { .. } => {}
         }
     }
@@ -186,10 +190,11 @@ impl View {
         }
     }
 
-    fn plan_is_over(&mut self, plan: PlanId, at: Time) {
+    fn plan_is_over(&mut self, plan: PlanId, record: &Record) {
         if let Some(it) = self.plans.get_mut(&plan) {
             it.state = PlanState::Ended;
-            it.ended_at = Some(at);
+            it.ended_at = Some(record.at);
+            self.tell_of(record.seq);
         }
     }
 

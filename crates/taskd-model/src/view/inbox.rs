@@ -11,7 +11,9 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Actor, Event, Limit, LoopId, QueueEnd, Reason, Record, Seq, Status, Time, Unit, Via};
+use crate::{
+    Actor, Event, Limit, Limits, LoopId, QueueEnd, Reason, Record, Seq, Status, Time, Unit, Via,
+};
 
 use super::{Doing, LoopView, View, may_spend};
 
@@ -197,6 +199,21 @@ impl View {
         }
     }
 
+    /// Somebody is to be told of this, if anybody is told anything.
+    pub(super) fn tell_of(&mut self, of: Seq) {
+        if self.limits.as_ref().is_some_and(|it| it.notify) {
+            self.untold.insert(of);
+        }
+    }
+
+    /// Other limits hold; where nobody is told any more, what was to be told is not kept for later.
+    pub(super) fn limits_set(&mut self, limits: &Limits) {
+        if !limits.notify {
+            self.untold.clear();
+        }
+        self.limits = Some(limits.clone());
+    }
+
     fn inbox_of(&mut self, id: LoopId, record: &Record) {
         let Some(it) = self.loops.get(&id) else { return };
         let needs = it.needs_of_people(record.seq);
@@ -221,10 +238,14 @@ impl View {
                 need.kind == item.kind && (!item.kind.is_asked() || need.id == item.id)
             };
             if !stay.iter().any(same) {
+                self.tell_of(need.id);
                 stay.push(need);
             }
         }
-        gone.into_iter().for_each(|item| self.inbox.close(item, record.at));
+        for item in gone {
+            self.untold.remove(&item.id);
+            self.inbox.close(item, record.at);
+        }
         if !stay.is_empty() {
             self.inbox.open.insert(id, stay);
         }

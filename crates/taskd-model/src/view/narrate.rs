@@ -9,7 +9,7 @@ use crate::{
     Unit, Usage, Verdict, format_duration_ms, format_micros,
 };
 
-use super::{EffectKind, EffectView, LoopView, QuestionView, View, may_spend, spent_of};
+use super::{EffectKind, EffectView, LoopView, View, may_spend, spent_of};
 
 /// A line of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,16 +64,15 @@ impl View {
                 Some(Line::new(&self.owner_name(open.owner), text.as_str()).within())
             }
             Event::EffectObserved { effect, fact: Observation::Asked { text, .. }, .. } => {
-                self.question_line(*effect, text, record.seq)
+                self.question_line(*effect, &format!("may it {text}"), record.seq)
             }
             Event::EffectEnded { effect, outcome: Outcome::Asks { question } } => {
-                let name = self.owner_name(self.effects.get(effect)?.owner);
-                let line = Line::new(&name, format!("asks: {}", question.text));
-                Some(line.detail(format!("taskd answer {}", record.seq)))
+                self.question_line(*effect, &question.text, record.seq)
             }
             Event::EffectEnded { effect, outcome } => {
                 self.effect_line(self.effects.get(effect)?, outcome)
             }
+            Event::NotificationFailed { .. } => Some(Line::new("", record.event.to_string())),
             Event::QueueEntered { op } => self.entered_line(*op),
             Event::QueueLeft { op, end, .. } => self.queue_line(*op, end),
             Event::QueueArranged { how } => self.arranged_line(record, *how),
@@ -116,6 +115,7 @@ impl View {
             | Event::EffectObserved { .. }
             | Event::IterationEnded { .. }
             | Event::DeferralOver
+            | Event::NotificationSent { .. }
             | Event::Passed { .. }
             | Event::ResumeAsked => None,
         }
@@ -141,10 +141,10 @@ impl View {
         })
     }
 
-    /// What an agent asks, and how to answer.
+    /// What an agent or a loop asks, and how to answer.
     fn question_line(&self, effect: EffectId, text: &str, id: Seq) -> Option<Line> {
         let name = self.owner_name(self.effects.get(&effect)?.owner);
-        Some(Line::new(&name, format!("asks: may it {text}")).detail(format!("taskd answer {id}")))
+        Some(Line::new(&name, format!("asks: {text}")).detail(format!("taskd answer {id}")))
     }
 
     /// What became of a budget.
@@ -388,11 +388,8 @@ impl View {
             Event::Rejected { .. } => line("sent back".to_owned()),
             event @ (Event::Rewound { .. } | Event::Retried { .. }) => it.goes_back(event),
             Event::NoteAdded { .. } | Event::Spoken { .. } => return self.said_line(it, event),
-            Event::QuestionAnswered { effect, n, choice, said, .. } => {
-                let of_it = |it: &&QuestionView| it.effect == *effect && it.n == *n;
-                let mut asked = it.questions.iter().find(of_it)?.clone();
-                asked.answer_is(*choice, said);
-                line(format!("answered: {}", asked.said?))
+            event @ Event::QuestionAnswered { .. } => {
+                line(format!("answered: {}", it.answer_in(event)?))
             }
             Event::PauseAsked => line("pausing at the next safe point".to_owned()),
             Event::StopAsked => line("stopping; its work is kept".to_owned()),
@@ -426,6 +423,8 @@ impl View {
             | Event::CircuitChanged { .. }
             | Event::QueueEntered { .. }
             | Event::QueueLeft { .. }
+            | Event::NotificationSent { .. }
+            | Event::NotificationFailed { .. }
             | Event::QueueArranged { .. } => return None,
         };
         Some(line)

@@ -89,6 +89,15 @@ impl LoopView {
         self.waits_for_answers(at);
     }
 
+    /// What an event says was answered, in words.
+    pub(super) fn answer_in(&self, event: &Event) -> Option<String> {
+        let Event::QuestionAnswered { effect, n, choice, said, .. } = event else { return None };
+        let of_it = |it: &&QuestionView| it.effect == *effect && it.n == *n;
+        let mut asked = self.questions.iter().find(of_it)?.clone();
+        asked.answer_is(*choice, said);
+        asked.said
+    }
+
     /// The first answer counts; without one, its default.
     pub(super) fn answered(&mut self, event: &Event, at: Time) {
         let Event::QuestionAnswered { effect, n, choice, said, .. } = event else { return };

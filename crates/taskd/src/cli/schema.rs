@@ -25,8 +25,8 @@ const SCHEMAS: &[(&str, &str)] = schemas! {
     "wait" "why"
 };
 
-/// Schemas of files that people write, which no command prints.
-const OF_FILES: &[(&str, &str)] = schemas! { "config" "loop-type" };
+/// Schemas of what no command prints: files that people write, and what a command of theirs is given.
+const OF_FILES: &[(&str, &str)] = schemas! { "config" "loop-type" "notification" };
 
 /// What every command may say on stderr instead of an answer.
 const ERROR: &str = "error";
@@ -134,12 +134,21 @@ pub(super) fn list(here: &Here) -> Done {
         text.push_str(&line(if command.is_empty() { "taskd" } else { command }, &kinds.join(", ")));
     }
     text.push_str(&line("any that fails", &format!("{ERROR}, on stderr")));
-    text.push_str("\nOf files:\n\n");
-    OF_FILES.iter().for_each(|(name, _)| text.push_str(&line(name, ".taskd/types/NAME.yaml")));
+    text.push_str("\nOf files, and of what your commands are given:\n\n");
+    OF_FILES.iter().for_each(|(name, _)| text.push_str(&line(name, where_it_is(name))));
     text.push_str("\nWithout an answer in JSON:\n\n");
     SILENT.iter().for_each(|(command, why)| text.push_str(&line(command, why)));
     here.out.print(&text)?;
     Ok(0)
+}
+
+/// Where what a schema of files is about can be found.
+fn where_it_is(name: &str) -> &'static str {
+    match name {
+        "config" => "config.toml",
+        "loop-type" => ".taskd/types/NAME.yaml",
+        _ => "what notify.command is given",
+    }
 }
 
 /// `taskd help schema NAME`.

@@ -159,7 +159,10 @@ fn a_loop_asks_and_has_its_answer_after_a_crash() {
     world.kill();
     world.start();
     assert_eq!(until_asked(&world, "p1.a"), item, "the same question");
-    assert_eq!(world.row("p1.a").doing, Doing::Asks("Which colour?".to_owned()));
+    world.until("it to ask again, once its worktree is there", |view| {
+        let asks = Doing::Asks("Which colour?".to_owned());
+        view.loops.values().any(|it| it.name == "p1.a" && it.doing == asks)
+    });
     let said = world.taskd(&["answer", &item, "green,", "like", "the", "logo"]).ok();
     has(&said, &["p1.a", "answered: green, like the logo"]);
     has(

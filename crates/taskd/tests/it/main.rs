@@ -12,6 +12,7 @@ mod landing;
 mod loops;
 mod mcp;
 mod models;
+mod notify;
 mod online;
 mod people;
 #[path = "../provider/mod.rs"]
