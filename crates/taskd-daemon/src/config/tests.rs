@@ -243,7 +243,8 @@ follow = \"yes\"
         ("TASKD_LOG_LEVEL", "not one of ours"),
         ("HOME", "/root"),
     ]);
-    let sections = "limits, retry, run, plan, gate, land, work, git, disk, gc, agent, http, log";
+    let sections =
+        "limits, retry, run, plan, gate, land, work, git, disk, gc, agent, http, notify, log";
     let expected = [
         &format!("user.toml:1:1: unknown section [é]; known: {sections}"),
         "user.toml:2:1: `git` is a section, not a key; write [git] and its keys below",

@@ -198,7 +198,7 @@ fn instructions_and_tools_are_for_models_only() {
         description: "d".into(),
         schema: serde_json::json!({"type": "object"}),
     };
-    let tools = [tool("finish"), tool("read"), tool("ask")];
+    let tools = [tool("finish"), tool("read"), tool("fetch")];
     let conversation = Conversation {
         loop_name: "p7.limiter",
         max_tokens: 100,
