@@ -30,7 +30,15 @@ pub(crate) fn help(here: &Here, topic: Option<&str>, name: Option<&str>) -> Done
             None if topic == ERRORS => errors(),
             None => match Code::parse(topic) {
                 Some(code) if cli.find_subcommand(topic).is_none() => of_code(code.entry()),
-                Some(_) | None => of_command(&mut cli, topic)?,
+                // A command and a code of errors have one name.
+                Some(code) => {
+                    format!(
+                        "{}\nAs an error: {}",
+                        of_command(&mut cli, topic)?,
+                        of_code(code.entry())
+                    )
+                }
+                None => of_command(&mut cli, topic)?,
             },
         },
     };
