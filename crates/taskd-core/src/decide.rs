@@ -18,6 +18,7 @@ use crate::{
     queue::LaneId,
     scheduler::Waiters,
     state::{NextCall, State},
+    unsaved,
 };
 
 pub(crate) use self::lane::{is_on_hold, is_wanted, lane_step, lane_wants_gate, publishes};
@@ -287,9 +288,27 @@ fn ending_step(engine: &LoopEngine) -> Option<Option<Event>> {
 }
 
 fn working_step(state: &State, engine: &LoopEngine) -> Option<Event> {
-    if !engine.is_quiet() {
+    if let Some(event) = engine.save_step() {
+        return Some(event);
+    }
+    if engine.is_quiet() {
+        return quiet_step(state, engine);
+    }
+    if !engine.only_saves() {
         return tool_step(engine);
     }
+    let shares =
+        |it: &Event| matches!(it, Event::EffectStarted { work, .. } if unsaved::shares(work));
+    quiet_step(state, engine).filter(|it| engine.goes_on_unsaved() && shares(it))
+}
+
+/// Its next step is nothing that may be done while its files are being saved.
+pub(crate) fn waits_for_save(state: &State, engine: &LoopEngine) -> bool {
+    engine.only_saves() && quiet_step(state, engine).is_some()
+}
+
+/// What it does when nothing of it runs.
+fn quiet_step(state: &State, engine: &LoopEngine) -> Option<Event> {
     let now_is = engine.status;
     if let Some(reason) = &engine.stuck {
         return Some(status(now_is, Status::Blocked, reason.clone()));
@@ -414,6 +433,10 @@ fn tool_step(engine: &LoopEngine) -> Option<Event> {
         return None;
     }
     let (index, call) = engine.startable_tool()?;
+    // What it writes over must be saved, in case it is interrupted.
+    if !call.reads && engine.unsaved.is_some() {
+        return None;
+    }
     let work = Work::Tool { index, name: call.name.clone(), args: call.args, reads: call.reads };
     Some(begin(engine, work))
 }

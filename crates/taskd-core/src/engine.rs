@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 use crate::{
     asked::Pending, document::Document, messages::Talk, money::Told, queue::OnHold,
-    relay::WantedRelay,
+    relay::WantedRelay, unsaved::UnsavedFiles,
 };
 use serde::{Deserialize, Serialize};
 use taskd_model::{
@@ -52,6 +52,9 @@ pub(crate) struct LoopEngine {
     pub(crate) base: Oid,
     /// Its work as last saved.
     pub(crate) checkpoint: Option<Oid>,
+    /// What it has changed since.
+    #[serde(default)]
+    pub(crate) unsaved: Option<UnsavedFiles>,
     /// A rebase has begun from this checkpoint.
     pub(crate) rebase_from: Option<Oid>,
     pub(crate) conflicts: u32,
@@ -245,6 +248,7 @@ impl LoopEngine {
             iteration: 0,
             base,
             checkpoint: None,
+            unsaved: None,
             rebase_from: None,
             conflicts: 0,
             conflict_files: None,
@@ -303,10 +307,11 @@ impl LoopEngine {
         self.open.is_empty()
     }
 
-    /// Nothing of it runs, rests or ends, and its files are there: it can do what comes next.
+    /// Nothing of it runs that the next call would wait for, nothing rests or ends, and its files are
+    /// there: it can do what comes next.
     pub(crate) fn is_idle(&self) -> bool {
         self.status == Status::Running
-            && self.is_quiet()
+            && (self.is_quiet() || self.goes_on_unsaved())
             && self.retry_at.is_none()
             && self.preparation().is_none()
             && self.ending.is_none()

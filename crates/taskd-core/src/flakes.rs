@@ -72,6 +72,7 @@ fn report(outcome: &Outcome) -> Option<(Digest, &GateReport)> {
         | Outcome::Replied { .. }
         | Outcome::Relayed { .. }
         | Outcome::ToolDone { .. }
+        | Outcome::Saved { .. }
         | Outcome::Asks { .. }
         | Outcome::AgentDone { .. }
         | Outcome::Decomposed { .. }

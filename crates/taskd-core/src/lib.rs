@@ -30,6 +30,7 @@ mod scheduler;
 mod state;
 #[cfg(test)]
 mod tests;
+mod unsaved;
 mod why;
 
 pub use calls::{BucketRow, CallWait, Place, WaitingCall, WantedCall};

@@ -192,14 +192,16 @@ impl Coordinator {
         let engine = &self.state().loops()[&id];
         // What is composed anew, smaller, waits for nothing.
         let smaller = *failure == Failure::TooLarge;
-        if smaller || engine.stuck.is_some() || engine.must_change_model() {
+        let saves = matches!(work, Work::Save { .. });
+        if smaller || engine.stuck.is_some() || (engine.must_change_model() && !saves) {
             return;
         }
         // Whether there is money for it is asked anew, and at once.
         if *failure == Failure::OverBudget {
             return;
         }
-        let attempts = engine.attempts;
+        let failures = engine.unsaved.filter(|_| saves).map(|it| it.failures);
+        let attempts = failures.unwrap_or(engine.attempts);
         // Rests and attempts of one call lie within one deadline.
         let is_call = matches!(work, Work::Call { .. });
         let until = engine.failing_since.filter(|_| is_call);

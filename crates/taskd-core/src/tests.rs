@@ -21,13 +21,14 @@ mod room;
 mod scheduling;
 mod too_large;
 mod tools;
+mod unsaved;
 mod why;
 
 use taskd_model::{
     Actor, AgentRun, Change, Code, Command, Digest, DocumentHead, EffectId, Event, Failure,
     GateReport, Input, LandPolicy, Limits, LoopId, LoopLimits, Observation, Oid, OnConflict,
     Outcome, Owner, PlanHead, PlanId, Priority, ProjectId, Purse, Record, SpecHead, SpecId, Status,
-    Tampered, Time, ToolCall, Usage, Work, Worker,
+    Tampered, Time, ToolCall, Unsaved, Usage, Work, Worker,
 };
 
 use crate::{Coordinator, Decided, Rejected};
@@ -236,6 +237,7 @@ impl Play {
                     self.core.state().effects()[&it.0].owner == self.owner(name)
                         && (!wants_call || matches!(it.1, Work::Call { .. }))
                         && (*verb != "tool" || it.1.to_string().ends_with(args[0]))
+                        && (!verb.starts_with("save") || matches!(it.1, Work::Save { .. }))
                 });
                 let effect = open.last().unwrap_or_else(|| panic!("nothing open: {words:?}")).0;
                 Input::Ended { effect, outcome: self.outcome(name, verb, args) }
@@ -495,12 +497,8 @@ fn outcome(verb: &str, args: &[&str]) -> Outcome {
             usage: used(),
             fault: None,
         },
-        "tool" => Outcome::ToolDone {
-            result: blob,
-            error: false,
-            checkpoint: args.get(1).map(|it| oid(it)),
-            code: None,
-        },
+        "tool" => tool_done(blob, args),
+        "saves" => Outcome::Saved { checkpoint: oid(args[0]) },
         "base-green" => Outcome::BaseChecked(report(true)),
         "base-red" => Outcome::BaseChecked(report(false)),
         "accept-green" => Outcome::AcceptRan { green: true, log: blob },
@@ -528,7 +526,7 @@ fn outcome(verb: &str, args: &[&str]) -> Outcome {
         "moved" => Outcome::PublishMoved { actual: oid(args[0]) },
         "held" => Outcome::PublishHeld { why: "src/lib.rs has changes".to_owned() },
         "429" | "limit" => failed(refused(args)),
-        "fails" | "call-fails" => failed(Failure::Transient),
+        "fails" | "call-fails" | "save-fails" => failed(Failure::Transient),
         "no-room" => room::ended(),
         "fails-for-good" => failed(Failure::Permanent),
         "too-large" => failed(Failure::TooLarge),
@@ -536,6 +534,17 @@ fn outcome(verb: &str, args: &[&str]) -> Outcome {
         "cancelled" => Outcome::Cancelled { usage: Usage::default(), checkpoint: None },
         other => panic!("unknown outcome {other}"),
     }
+}
+
+/// A checkpoint, or which files are not saved.
+fn tool_done(result: Digest, args: &[&str]) -> Outcome {
+    let unsaved = match args.get(1) {
+        Some(&"named") => Some(Unsaved::Named),
+        Some(&"any") => Some(Unsaved::Any),
+        _ => None,
+    };
+    let checkpoint = args.get(1).filter(|_| unsaved.is_none()).map(|it| oid(it));
+    Outcome::ToolDone { result, error: false, checkpoint, code: None, unsaved }
 }
 
 /// Specs that a document names: `x y<x z<y,document`.
@@ -580,6 +589,7 @@ fn good(work: &Work) -> Outcome {
         Work::Call { .. } => outcome("replies", &[]),
         Work::Tool { reads: true, .. } => outcome("tool", &[""]),
         Work::Tool { .. } => outcome("tool", &["", "5afe"]),
+        Work::Save { .. } => outcome("saves", &["5afe"]),
         Work::Agent { .. } => outcome("agent", &[]),
         Work::Relay(_) => Outcome::Relayed { usage: used() },
         Work::Gate => outcome("green", &[]),

@@ -151,6 +151,7 @@ fn may_be_for_want_of_room(outcome: &Outcome) -> bool {
         | Outcome::Replied { .. }
         | Outcome::Relayed { .. }
         | Outcome::ToolDone { .. }
+        | Outcome::Saved { .. }
         | Outcome::Asks { .. }
         | Outcome::Decomposed { .. }
         | Outcome::Rebased { .. }

@@ -367,6 +367,7 @@ fn leads_to_iteration(work: &Work) -> bool {
         | Work::Compose
         | Work::Call { .. }
         | Work::Tool { .. }
+        | Work::Save { .. }
         | Work::Agent { .. }
         | Work::Relay(_)
         | Work::Decompose { .. }
@@ -404,6 +405,7 @@ impl Job {
                 return self.call(request, bucket, (*cap_micros, cap_tokens)).await;
             }
             Work::Tool { index, name, args, .. } => self.tool(*index, name, args).await,
+            Work::Save { wrote } => self.save_files(wrote.as_ref()).await,
             Work::Agent { prompt, .. } => return self.agent(prompt).await,
             Work::Relay(relay) => return self.relay(relay).await,
             Work::Gate => self.gate().await,

@@ -15,6 +15,7 @@ use crate::error::{GitError, git, io};
 use crate::fill::{MAX_STEP, entry, is_a_step, is_in_the_way, write_file};
 use crate::path::RepoPath;
 use crate::repo::{from_git, to_git};
+use crate::scan;
 use crate::spot::{Spot, gone, remove_tree};
 use crate::tree::{Changed, changed};
 
@@ -26,8 +27,12 @@ pub(crate) struct Files<'r> {
     repo: &'r Repository,
     index: Index,
     spot: &'r Spot,
-    /// The private index on disk is not the one here.
+    /// The private index on disk is not the one here, and is to be.
     unwritten: bool,
+    /// The one here has changed since it was read.
+    changed: bool,
+    /// When the one on disk was written, as long as it says all that the one here does.
+    written: Option<scan::Stamp>,
     /// Little that is found need not be written.
     lazy: bool,
 }
@@ -55,20 +60,21 @@ impl<'r> Files<'r> {
     ) -> Result<Self, GitError> {
         let file = spot.index();
         spot.unset("taskd-index.lock")?;
-        let fresh = !file.exists();
+        let written = scan::stamp(&file);
+        let fresh = written.is_none();
         let doing = "opening the snapshot index";
-        let mut index = match Index::open(&file) {
-            Ok(index) if !fresh => index,
+        let (mut index, written) = match Index::open(&file) {
+            Ok(index) if !fresh => (index, written),
             // Unreadable: it is only a cache.
             Ok(_) | Err(_) => {
                 spot.unset("taskd-index")?;
                 let mut index = Index::open(&file).map_err(git(doing, file.display()))?;
                 index.read_tree(seed).map_err(git(doing, file.display()))?;
-                index
+                (index, None)
             }
         };
         repo.set_index(&mut index).map_err(git(doing, file.display()))?;
-        Ok(Self { repo, index, spot, unwritten: fresh, lazy: false })
+        Ok(Self { repo, index, spot, unwritten: fresh, changed: fresh, written, lazy: false })
     }
 
     /// Leaves the private index on disk as it is where little has changed: what looks next finds it
@@ -81,7 +87,10 @@ impl<'r> Files<'r> {
     /// The files as a tree. Files of `base` that are there again though ignored count as well.
     pub(crate) fn snapshot(&mut self, base: &Tree<'_>) -> Result<Snapshot, GitError> {
         let mut left_out = Vec::new();
-        let mut changes = self.changes()?;
+        let mut changes = match self.places() {
+            Some(places) => self.changes_at(&places)?,
+            None => self.changes()?,
+        };
         let what = self.spot.dir.display();
         let most = if self.lazy { MAX_UNWRITTEN } else { 0 };
         self.unwritten |= most < changes.len();
@@ -99,10 +108,16 @@ impl<'r> Files<'r> {
             self.unwritten |= !self.lazy;
         }
         if self.unwritten {
-            self.index.write().map_err(git("writing the snapshot index of", &what))?;
-            self.unwritten = false;
+            self.write()?;
         }
         Ok(Snapshot { tree: from_git(tree), left_out })
+    }
+
+    fn write(&mut self) -> Result<(), GitError> {
+        let what = self.spot.dir.display();
+        self.index.write().map_err(git("writing the snapshot index of", what))?;
+        (self.unwritten, self.changed, self.written) = (false, false, None);
+        Ok(())
     }
 
     /// Takes what was found into the index.
@@ -112,6 +127,7 @@ impl<'r> Files<'r> {
         base: &Tree<'_>,
         left_out: &mut Vec<RepoPath>,
     ) -> Result<(), GitError> {
+        self.changed |= !changes.is_empty();
         for (path, change) in changes {
             if change == Change::Modified && self.is_pulled(&path, base)? {
                 continue;
@@ -153,9 +169,8 @@ impl<'r> Files<'r> {
                 done => done?,
             }
         }
-        if !changes.is_empty() {
-            let what = self.spot.dir.display();
-            self.index.write().map_err(git("writing the snapshot index of", &what))?;
+        if self.changed || !changes.is_empty() {
+            self.write()?;
         }
         Ok(whole)
     }
@@ -198,9 +213,32 @@ impl<'r> Files<'r> {
         Err(GitError::Unsettled { name: self.spot.name.clone(), paths })
     }
 
+    /// Where the files may differ from the private index; nothing if that may be anywhere.
+    fn places(&self) -> Option<Vec<RepoPath>> {
+        let config = self.repo.config().ok()?;
+        if config.get_bool("core.ignorecase").unwrap_or(false) {
+            return None;
+        }
+        scan::places(&self.spot.dir, &self.index, self.written?)
+    }
+
     /// How the files differ from the private index.
     fn changes(&self) -> Result<Vec<(RepoPath, Change)>, GitError> {
+        self.compare(DiffOptions::new())
+    }
+
+    /// The same where they can differ at these paths, or below them, only.
+    fn changes_at(&self, places: &[RepoPath]) -> Result<Vec<(RepoPath, Change)>, GitError> {
+        if places.is_empty() {
+            return Ok(Vec::new());
+        }
         let mut options = DiffOptions::new();
+        options.disable_pathspec_match(true);
+        places.iter().for_each(|it| _ = options.pathspec(it.as_path()));
+        self.compare(options)
+    }
+
+    fn compare(&self, mut options: DiffOptions) -> Result<Vec<(RepoPath, Change)>, GitError> {
         options.include_untracked(true).recurse_untracked_dirs(true).include_typechange(true);
         options.ignore_submodules(true).include_unreadable_as_untracked(true);
         options.skip_binary_check(true);

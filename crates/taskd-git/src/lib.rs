@@ -48,6 +48,7 @@ mod program;
 mod refs;
 mod remote;
 mod repo;
+mod scan;
 mod spot;
 mod steps;
 mod tree;

@@ -173,7 +173,11 @@ impl Repo {
             // Without the flag the files are half set, and what they replaced is saved already.
             if there && spot.flag("taskd-ready") {
                 spot.reset_state(checkpoint)?;
-                salvaged = self.salvage(&spot, checkpoint, from_git(saved.tree_id()))?.0;
+                let repo = spot.open()?;
+                let seed = self.seed(&repo, &spot, checkpoint)?;
+                let mut files = Files::open(&repo, &spot, &seed)?.lazily();
+                let target = from_git(saved.tree_id());
+                salvaged = self.salvage(&spot, &mut files, checkpoint, target)?.0;
             }
         }
         spot.remove()?;
@@ -189,36 +193,52 @@ impl Repo {
     ) -> Result<Option<Oid>, GitError> {
         let repo = spot.open()?;
         let target_tree = tree(&repo, target)?;
-        let (salvaged, saved) = match found {
-            Found::There => {
-                let (salvaged, tree) = self.salvage(spot, base, from_git(target_tree.id()))?;
-                (salvaged, Some(tree))
-            }
-            Found::New => (None, None),
-        };
-        spot.unset("taskd-ready")?;
-        spot.reset_state(target)?;
-        if !filled(&repo, spot, &target_tree, found)? {
-            let mut files = Files::open(&repo, spot, &target_tree)?;
-            let now = match saved {
-                Some(tree) => tree,
-                None => files.snapshot(&target_tree)?.tree,
-            };
+        let mut salvaged = None;
+        if found == Found::There {
+            let mut files = Files::open(&repo, spot, &self.seed(&repo, spot, base)?)?.lazily();
+            let now;
+            (salvaged, now) = self.salvage(spot, &mut files, base, from_git(target_tree.id()))?;
+            spot.unset("taskd-ready")?;
+            spot.reset_state(target)?;
             files.become_tree(now, &target_tree)?;
+        } else {
+            spot.unset("taskd-ready")?;
+            spot.reset_state(target)?;
+            if !filled(&repo, spot, &target_tree, found)? {
+                let mut files = Files::open(&repo, spot, &target_tree)?;
+                let now = files.snapshot(&target_tree)?.tree;
+                files.become_tree(now, &target_tree)?;
+            }
         }
         spot.reset_state(base)?;
         Ok(salvaged)
     }
 
-    /// Saves the files unless they are the target's, the base's, or saved already; also says which
-    /// tree they are.
-    fn salvage(&self, spot: &Spot, base: Oid, target: Oid) -> Result<(Option<Oid>, Oid), GitError> {
-        let repo = spot.open()?;
-        let parent = commit(&repo, base)?;
+    /// What was saved of the worktree last, or its base.
+    fn seed<'r>(
+        &self,
+        repo: &'r Repository,
+        spot: &Spot,
+        base: Oid,
+    ) -> Result<git2::Tree<'r>, GitError> {
         let loop_ref = self.own_ref(&format!("loops/{}", spot.name));
         let seen = repo.refname_to_id(&loop_ref).ok().map(from_git);
-        let seed = tree(&repo, seen.unwrap_or(base))?;
-        let snapshot = Files::open(&repo, spot, &seed)?.snapshot(&seed)?;
+        tree(repo, seen.unwrap_or(base))
+    }
+
+    /// Saves the files unless they are the target's, the base's, or saved already; also says which
+    /// tree they are.
+    fn salvage(
+        &self,
+        spot: &Spot,
+        files: &mut Files<'_>,
+        base: Oid,
+        target: Oid,
+    ) -> Result<(Option<Oid>, Oid), GitError> {
+        let repo = spot.open()?;
+        let parent = commit(&repo, base)?;
+        let seed = self.seed(&repo, spot, base)?;
+        let snapshot = files.snapshot(&seed)?;
         if !snapshot.left_out.is_empty() {
             return Err(GitError::CannotSave { name: spot.name.clone(), paths: snapshot.left_out });
         }

@@ -20,7 +20,7 @@ pub use streak::Streak;
 use serde::{Deserialize, Serialize};
 
 pub use self::facts::{GateFacts, NAMED_PATH_BYTES, NAMED_PATHS, Suspicion, Tampered, TestCounts};
-pub use self::outcome::{ContextUse, Outcome};
+pub use self::outcome::{ContextUse, Outcome, Unsaved};
 pub use self::proof::{GateProof, RedRun, bounded_names, gate_digest};
 pub use self::queue::QueueOp;
 pub use self::relay::{CallWanted, Depth, Relay, Taken};
@@ -95,6 +95,13 @@ pub enum Work {
         args: Digest,
         /// It only reads, so it may run beside other reads.
         reads: bool,
+    },
+    /// Save the files of the loop's worktree, beside whatever only reads them.
+    Save {
+        /// The result of the tool before, if what it names is all that can differ from what was last
+        /// saved.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        wrote: Option<Digest>,
     },
     /// Run an external agent program once.
     Agent {
@@ -425,6 +432,7 @@ impl Work {
             Self::Compose => "compose",
             Self::Call { .. } => "call",
             Self::Tool { .. } => "tool",
+            Self::Save { .. } => "save",
             Self::Agent { .. } => "agent",
             Self::Relay(_) => "relay",
             Self::Gate => "gate",
@@ -448,7 +456,7 @@ impl Work {
             Self::CheckBase { .. } | Self::GateCandidate { .. } => [None, Some(Hold::GateSlot)],
             Self::Prepare { .. } | Self::Rebase { .. } => [worktree(true), None],
             Self::AcceptBefore | Self::Gate => [worktree(true), Some(Hold::GateSlot)],
-            Self::Compose => [worktree(false), None],
+            Self::Compose | Self::Save { .. } => [worktree(false), None],
             Self::Decompose { .. } => [None, None],
             Self::Call { bucket, .. } | Self::Relay(Relay { bucket, .. }) => {
                 [None, Some(Hold::CallSlot(bucket.clone()))]

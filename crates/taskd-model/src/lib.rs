@@ -33,8 +33,8 @@ pub use effect::{
     AgentRun, CallWanted, Change, ContextUse, DefaultAnswer, Delta, Depth, Evidence, Failure,
     GateFacts, GateProof, GateReport, Hold, IterationNote, NAMED_PATH_BYTES, NAMED_PATHS,
     Observation, Order, Outcome, Owner, PrepareMode, Question, QueueOp, RedRun, Relay, Remark,
-    Streak, Subject, Suspicion, Taken, Tampered, TestCounts, ToolCall, TurnRef, Verdict, Work,
-    bounded_names, gate_digest,
+    Streak, Subject, Suspicion, Taken, Tampered, TestCounts, ToolCall, TurnRef, Unsaved, Verdict,
+    Work, bounded_names, gate_digest,
 };
 pub use event::{
     Actor, Arranged, ChangeCause, DecodeError, DocumentHead, Event, KINDS, LandMode, LandPolicy,

@@ -2,8 +2,8 @@
 
 use taskd_model::{
     AgentRun, Change, Code, DefaultAnswer, Digest, EffectId, Failure, Fault, GateFacts, GateReport,
-    LandPolicy, LoopId, Oid, Outcome, PrepareMode, Question, QueueOp, Relay, Room, Tampered,
-    TestCounts, Usage, Work,
+    LandPolicy, LoopId, Oid, Order, Outcome, PrepareMode, Question, QueueOp, Relay, Room, Tampered,
+    TestCounts, Unsaved, Usage, Work,
 };
 
 use crate::{
@@ -110,15 +110,10 @@ fn done(world: &mut World, id: EffectId) -> Outcome {
         Work::Relay(_) => Outcome::Relayed { usage },
         Work::Call { .. } => Outcome::Replied { reply: blob, calls, usage, by: None },
         Work::Tool { reads: false, .. } if world.rng.chance(4) => asks(world, blob),
-        Work::Tool { reads, .. } => {
+        Work::Tool { reads, .. } => tool_done(world, &order, *reads, blob),
+        Work::Save { .. } => {
             let subject = order.subject.as_ref().expect("a loop's work");
-            let error = world.rng.chance(10);
-            let checkpoint = (!reads).then(|| {
-                world.scribble(subject.id);
-                world.save(subject.id, subject.base)
-            });
-            let code = error.then_some(Code::CommandFailed);
-            Outcome::ToolDone { result: blob, error, checkpoint, code }
+            Outcome::Saved { checkpoint: world.save(subject.id, subject.base) }
         }
         Work::Agent { .. } => {
             let subject = order.subject.as_ref().expect("a loop's work");
@@ -304,6 +299,21 @@ fn asks(world: &mut World, blob: Digest) -> Outcome {
     let deadline_ms = world.rng.chance(70).then(|| world.rng.below(600_000));
     let text = "which?".to_owned();
     Outcome::Asks { question: Box::new(Question { text, choices, default, deadline_ms }) }
+}
+
+fn tool_done(world: &mut World, order: &Order, reads: bool, result: Digest) -> Outcome {
+    let subject = order.subject.as_ref().expect("a loop's work");
+    let error = world.rng.chance(10);
+    if !reads {
+        world.scribble(subject.id);
+    }
+    // As in logs of 0.1, now and then.
+    let at_once = !reads && world.rng.chance(20);
+    let checkpoint = at_once.then(|| world.save(subject.id, subject.base));
+    let named = if world.rng.chance(50) { Unsaved::Named } else { Unsaved::Any };
+    let unsaved = (!reads && !at_once).then_some(named);
+    let code = error.then_some(Code::CommandFailed);
+    Outcome::ToolDone { result, error, checkpoint, code, unsaved }
 }
 
 /// The same tree gives the same answer, but for a test that fails now and then.

@@ -54,6 +54,7 @@ impl World {
         }
         let takes = match order.work {
             Work::Compose | Work::Prepare { .. } => 200,
+            Work::Save { .. } => 1_500,
             Work::Tool { .. } | Work::BuildCandidate { .. } => 2_000,
             Work::Call { .. } | Work::Relay(_) => 6_000,
             Work::Agent { .. } => 30_000,
@@ -73,7 +74,15 @@ impl World {
             ends_at,
         };
         self.plan_observations(&mut job);
+        self.tally.beside_saving += u64::from(self.is_beside_saving(&job.order));
         self.running.insert(id, job);
+    }
+
+    /// A call, and the files that an earlier turn of its loop left are being saved.
+    fn is_beside_saving(&self, order: &Order) -> bool {
+        let saves =
+            |it: &Job| matches!(it.order.work, Work::Save { .. }) && it.order.owner == order.owner;
+        matches!(order.work, Work::Call { .. }) && self.running.values().any(saves)
     }
 
     /// What it will report on the way.
@@ -202,7 +211,10 @@ impl World {
         }
         let tree = self.worktrees.get(&id).ok_or("there is no worktree")?;
         check(!tree.torn, || "the files are half written".to_owned())?;
-        let writes = matches!(order.work, Work::Gate | Work::Tool { reads: false, .. });
+        let writes = matches!(
+            order.work,
+            Work::Gate | Work::Rebase { .. } | Work::Tool { reads: false, .. }
+        );
         if writes && self.ledger.loops[&id].is_native() {
             let saved = &self.git.get(subject.checkpoint.unwrap_or(subject.base)).files;
             check(*saved == tree.files, || "the files are not what was saved".to_owned())?;
@@ -319,6 +331,7 @@ impl World {
     /// Everything that runs is gone; some of it had happened.
     pub(crate) fn lose_place(&mut self) {
         for (id, job) in std::mem::take(&mut self.running) {
+            self.tally.saves_lost += u64::from(matches!(job.order.work, Work::Save { .. }));
             let half = self.rng.chance(50);
             let begun = self.may_touch(&job);
             match &job.order.work {

@@ -66,6 +66,10 @@ tally! {
     failures,
     /// Tools that began before the reply ended.
     early_reads,
+    /// Calls that were sent while what an earlier turn wrote was being saved.
+    beside_saving,
+    /// Files that were being saved when the daemon died.
+    saves_lost,
     /// Commands that were interrupted.
     interrupted,
     /// Effects that were asked to end.

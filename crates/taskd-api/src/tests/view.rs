@@ -366,6 +366,7 @@ fn effects() -> impl Iterator<Item = (EffectId, EffectView)> {
         EffectKind::Compose,
         EffectKind::Call,
         EffectKind::Tool("run".to_owned()),
+        EffectKind::Save,
         EffectKind::Agent,
         EffectKind::Relay("anthropic/claude-haiku-4-5".to_owned()),
         EffectKind::Gate,

@@ -16,6 +16,7 @@ use crate::{
     money::Told,
     plan::{Plan, PlanState, Reach, Spec},
     scheduler::Cost,
+    unsaved,
 };
 
 /// Notes a loop is told at once; older ones make room.
@@ -338,6 +339,7 @@ impl State {
             Work::Prepare { .. }
             | Work::Compose
             | Work::Tool { .. }
+            | Work::Save { .. }
             | Work::Decompose { .. }
             | Work::Rebase { .. }
             | Work::BuildCandidate { .. }
@@ -371,7 +373,9 @@ impl State {
                 let reads = |it: &Work| matches!(it, Work::Tool { reads: true, .. });
                 let shares = |it: &EffectId| {
                     let theirs = &self.effects[it].work;
-                    matches!(theirs, Work::Call { .. }) || (reads(theirs) && reads(work))
+                    matches!(theirs, Work::Call { .. })
+                        || (reads(theirs) && reads(work))
+                        || unsaved::share(theirs, work)
                 };
                 // An agent's call goes on beside it, and touches no files.
                 let passes_on = matches!(work, Work::Relay(_));
@@ -545,6 +549,7 @@ impl State {
         engine.failing_since = None;
         engine.conflicted = 0;
         engine.restarts = 0;
+        engine.save_again();
         engine.stuck = None;
         engine.unfit.clear();
         engine.most_tokens = None;
@@ -668,6 +673,7 @@ impl LoopEngine {
             Work::Tool { index, .. } => {
                 self.turn.tools[usize::from(*index)].state = ToolState::Running(id);
             }
+            Work::Save { .. } => self.saving(id),
             Work::Compose => self.talk.mail.tell(self.turns.len()),
             Work::CheckBase { .. }
             | Work::Prepare { .. }

@@ -69,6 +69,8 @@ impl LoopEngine {
     pub(super) fn rewound(&mut self, to: Oid) {
         self.rewind = None;
         self.checkpoint = Some(to);
+        // It was kept with what came after.
+        self.unsaved = None;
         self.rebase_from = None;
         self.conflicts = 0;
         self.conflict_files = None;

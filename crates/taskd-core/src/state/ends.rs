@@ -64,6 +64,7 @@ impl State {
             Work::Prepare { .. }
             | Work::Compose
             | Work::Tool { .. }
+            | Work::Save { .. }
             | Work::Decompose { .. }
             | Work::Rebase { .. }
             | Work::BuildCandidate { .. }
@@ -159,6 +160,7 @@ impl State {
         {
             engine.checkpoint = Some(checkpoint);
         }
+        engine.note_saved(effect, outcome);
         if engine.turn.call == Some(effect) {
             engine.turn.call = None;
         }
@@ -181,10 +183,13 @@ impl State {
             }
             return;
         }
-        // Between two runs of an agent its worktree is ensured; that says nothing of the agent.
-        let between =
-            matches!((&open.work, &engine.next), (Work::Prepare { .. }, Next::Agent { .. }));
-        if !between {
+        // Between two runs of an agent its worktree is ensured, and beside a call files are saved; that
+        // says nothing of the agent or the call.
+        let beside = matches!(
+            (&open.work, &engine.next),
+            (Work::Prepare { .. }, Next::Agent { .. }) | (Work::Save { .. }, _)
+        );
+        if !beside {
             engine.attempts = 0;
             engine.failing_since = None;
         }
@@ -210,7 +215,10 @@ impl State {
         engine.turn = Turn::default();
         let open: Vec<EffectId> = engine.open.iter().copied().collect();
         for effect in open {
-            self.end_wanted(effect);
+            // What an earlier turn left is saved all the same.
+            if !matches!(self.effects[&effect].work, Work::Save { .. }) {
+                self.end_wanted(effect);
+            }
         }
     }
 
@@ -386,6 +394,8 @@ impl LoopEngine {
                     self.stuck = Some(Reason::Stuck(question.to_owned()));
                 }
             }
+            // It is noted, wanted or not.
+            (Work::Save { .. }, Outcome::Saved { .. }) => {}
             (Work::Tool { index, .. }, Outcome::Asks { question }) => {
                 self.has_asked(*index, Pending::new(effect, question, since));
             }
@@ -469,6 +479,13 @@ impl LoopEngine {
             Failure::NotBefore(_) | Failure::RateLimited | Failure::OverBudget => false,
             Failure::Permanent | Failure::Auth => true,
             Failure::TooLarge => self.refused_as_too_large || !matches!(work, Work::Call { .. }),
+            Failure::Transient | Failure::Resources if matches!(work, Work::Save { .. }) => {
+                let failures = self.unsaved.as_mut().map(|it| {
+                    it.failures += 1;
+                    it.failures
+                });
+                failures.is_some_and(|it| patience.attempts <= it)
+            }
             Failure::Transient | Failure::Resources => {
                 self.attempts += 1;
                 let since = *self.failing_since.get_or_insert(now);
@@ -493,6 +510,7 @@ impl LoopEngine {
             | Work::AcceptBefore
             | Work::Compose
             | Work::Call { .. }
+            | Work::Save { .. }
             | Work::Relay(_)
             | Work::Gate
             | Work::Decompose { .. }
@@ -511,7 +529,8 @@ impl LoopEngine {
         if let (Failure::Auth, Work::Call { bucket, .. }) = (failure, work) {
             self.unfit.insert(bucket.clone());
         }
-        if stuck && !self.must_change_model() {
+        let saves = matches!(work, Work::Save { .. });
+        if stuck && (saves || !self.must_change_model()) {
             self.stuck = Some(Reason::Stuck(message.to_owned()));
         }
     }
@@ -521,6 +540,7 @@ fn checkpoint_in(outcome: &Outcome) -> Option<Oid> {
     match outcome {
         Outcome::ToolDone { checkpoint, .. } | Outcome::Cancelled { checkpoint, .. } => *checkpoint,
         Outcome::AgentDone { checkpoint, .. }
+        | Outcome::Saved { checkpoint }
         | Outcome::Gated { checkpoint, .. }
         | Outcome::Rebased { checkpoint, .. } => Some(*checkpoint),
         Outcome::BaseChecked(_)

@@ -68,7 +68,13 @@ impl State {
         if !engine.is_idle() || self.waits_for_day(engine).is_some() {
             return Want::Nothing;
         }
+        if decide::waits_for_save(self, engine) {
+            return Want::Nothing;
+        }
         match (&engine.next, &engine.worker) {
+            (Next::Accept | Next::Gate | Next::Agent { .. }, _) if !engine.is_quiet() => {
+                Want::Nothing
+            }
             (Next::Accept | Next::Gate, _) => Want::Gate,
             (Next::Call { .. }, Worker::Model(bucket)) => Want::Call(bucket.clone()),
             (Next::Agent { .. }, _) => Want::Agent,

@@ -57,6 +57,7 @@ impl State {
 impl LoopEngine {
     /// Its worktree may have gone with the place; ensure it before anything else is done in it.
     fn place_lost(&mut self) {
+        self.saving_lost();
         let begun = self.started_at.is_some() && !self.is_over();
         if begun && self.prepare.is_none() {
             self.prepare = Some(PrepareMode::Keep(self.checkpoint));
@@ -90,7 +91,9 @@ impl LoopEngine {
                 self.prepare = Some(PrepareMode::Keep(self.checkpoint));
             }
             Work::Rebase { .. } => self.rebase_undone(),
-            Work::CheckBase { .. }
+            // It is asked for again.
+            Work::Save { .. }
+            | Work::CheckBase { .. }
             | Work::Relay(_)
             | Work::Prepare { .. }
             | Work::Compose

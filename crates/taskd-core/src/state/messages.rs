@@ -73,6 +73,7 @@ impl State {
                 Work::CheckBase { .. }
                 | Work::Prepare { .. }
                 | Work::AcceptBefore
+                | Work::Save { .. }
                 | Work::Relay(_)
                 | Work::Gate
                 | Work::Decompose { .. }

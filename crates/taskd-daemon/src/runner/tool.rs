@@ -1,7 +1,7 @@
 //! Tools of native loops: file tools in this process, `run` under the supervisor. Whatever is wrong
 //! with a call is a result the model can read; only what is wrong with us is a failure.
 
-use taskd_model::{Code, DefaultAnswer, Digest, Outcome, Question, ToolResultDoc, Usage};
+use taskd_model::{Code, DefaultAnswer, Digest, Outcome, Question, ToolResultDoc, Unsaved, Usage};
 use taskd_tools::{
     files::{
         AskSpec, Limits, RECALL, ReadSet, ToolError, ToolOutput, Workspace, admit, ask_spec,
@@ -57,7 +57,7 @@ impl Job {
         } else {
             self.file_tool(name, args, allow).await?
         };
-        let (code, wrote) = (output.code, output.wrote.clone());
+        let code = output.code;
         let result = ToolResultDoc {
             text: output.text,
             is_error: output.is_error,
@@ -65,17 +65,17 @@ impl Job {
             wrote: output.wrote,
         };
         let digest = self.put_doc(&result)?;
-        let checkpoint = if reads {
-            None
+        let error = result.is_error;
+        let (checkpoint, unsaved) = if reads {
+            (None, None)
+        } else if self.is_wanted() {
+            // Beside the next call.
+            (None, Some(if is_file_tool { Unsaved::Named } else { Unsaved::Any }))
         } else {
-            let prev = self.subject()?.checkpoint;
-            let saved = match prev.filter(|_| is_file_tool) {
-                Some(prev) => self.checkpoint_paths(prev, wrote).await?,
-                None => self.checkpoint(prev).await?,
-            };
-            Some(saved.commit)
+            // The loop ends or goes elsewhere, and asks for nothing any more.
+            (Some(self.checkpoint(self.subject()?.checkpoint).await?.commit), None)
         };
-        Ok(Outcome::ToolDone { result: digest, error: result.is_error, checkpoint, code })
+        Ok(Outcome::ToolDone { result: digest, error, checkpoint, code, unsaved })
     }
 
     /// A tool that touches no file ended.
@@ -83,7 +83,7 @@ impl Job {
         let ToolOutput { text, is_error, code, .. } = output;
         let result = ToolResultDoc { text, is_error, reads: Vec::new(), wrote: Vec::new() };
         let result = self.put_doc(&result)?;
-        Ok(Outcome::ToolDone { result, error: is_error, checkpoint: None, code })
+        Ok(Outcome::ToolDone { result, error: is_error, checkpoint: None, code, unsaved: None })
     }
 
     /// Asks a person. The tool is over at once; its result is the answer, whenever that comes.

@@ -7,7 +7,7 @@ use std::{
 };
 
 use taskd_git::{Checkpoint, Ensure, Repo, RepoPath};
-use taskd_model::{Code, Digest, Observation, Oid, Outcome, PrepareMode, Work};
+use taskd_model::{Code, Digest, Observation, Oid, Outcome, PrepareMode, ToolResultDoc, Work};
 
 use super::{
     Job, Trouble, identity,
@@ -104,6 +104,7 @@ impl Job {
             self.order.work,
             Work::AcceptBefore
                 | Work::Tool { .. }
+                | Work::Save { .. }
                 | Work::Agent { .. }
                 | Work::Gate
                 | Work::Rebase { .. }
@@ -162,6 +163,20 @@ impl Job {
     pub(super) fn worktree(&self) -> Result<PathBuf, Trouble> {
         let (repo, _) = self.ctx.repo(self.order.project)?;
         Ok(repo.worktree_path(&self.worktree_name()?))
+    }
+
+    /// Saves the files as they are, also where nobody wants the loop to go on: it is short, and what
+    /// was done is not to be lost. Only the files a tool's result names are looked at, if it is given.
+    pub(super) async fn save_files(&self, wrote: Option<&Digest>) -> Result<Outcome, Trouble> {
+        let prev = self.subject()?.checkpoint;
+        let saved = match (prev, wrote) {
+            (Some(prev), Some(result)) => {
+                let result: ToolResultDoc = self.ctx.doc(result)?;
+                self.checkpoint_paths(prev, result.wrote).await?
+            }
+            (prev, _) => self.checkpoint(prev).await?,
+        };
+        Ok(Outcome::Saved { checkpoint: saved.commit })
     }
 
     /// Saves the worktree's files as a commit under our refs.

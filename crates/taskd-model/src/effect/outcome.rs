@@ -62,11 +62,19 @@ pub enum Outcome {
         result: Digest,
         /// The result says that something went wrong.
         error: bool,
-        /// The tree after a tool that may write.
+        /// The tree after a tool that may write, if it was saved with it.
         checkpoint: Option<Oid>,
         /// What went wrong, where it has a code.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         code: Option<Code>,
+        /// What it may have changed and nobody has saved yet.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        unsaved: Option<Unsaved>,
+    },
+    /// The files are saved.
+    Saved {
+        /// The tree as a commit.
+        checkpoint: Oid,
     },
     /// A tool asks a person: its result is the answer, whenever that comes.
     Asks {
@@ -208,6 +216,7 @@ impl Outcome {
             | Self::AcceptRan { .. }
             | Self::Composed { .. }
             | Self::ToolDone { .. }
+            | Self::Saved { .. }
             | Self::Asks { .. }
             | Self::Gated { .. }
             | Self::Decomposed { .. }
@@ -222,6 +231,16 @@ impl Outcome {
             | Self::PublishHeld { .. } => Usage::default(),
         }
     }
+}
+
+/// Which files a tool may have changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unsaved {
+    /// Those that its result names, and no other.
+    Named,
+    /// Any.
+    Any,
 }
 
 /// What a composed request is measured by, and what of the conversation it leaves out. Everything

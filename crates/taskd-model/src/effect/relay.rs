@@ -119,6 +119,7 @@ impl Work {
             | Self::AcceptBefore
             | Self::Compose
             | Self::Tool { .. }
+            | Self::Save { .. }
             | Self::Agent { .. }
             | Self::Gate
             | Self::Decompose { .. }

@@ -79,6 +79,7 @@ impl fmt::Display for Work {
             Self::AcceptBefore
             | Self::Compose
             | Self::Call { .. }
+            | Self::Save { .. }
             | Self::Agent { .. }
             | Self::Gate => Ok(()),
         }
@@ -112,6 +113,7 @@ impl fmt::Display for Outcome {
             Self::ToolDone { error, .. } => {
                 write!(f, "tool done{}", if *error { ", with an error" } else { "" })
             }
+            Self::Saved { checkpoint } => write!(f, "saved {}", checkpoint.short()),
             Self::Asks { question } => write!(f, "asks: {}", question.text),
             Self::AgentDone { exit, run, .. } => {
                 match exit {

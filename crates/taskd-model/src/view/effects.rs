@@ -76,6 +76,7 @@ impl View {
             Work::Compose => EffectKind::Compose,
             Work::Call { .. } => EffectKind::Call,
             Work::Tool { name, .. } => EffectKind::Tool(name.clone()),
+            Work::Save { .. } => EffectKind::Save,
             Work::Agent { .. } => EffectKind::Agent,
             Work::Relay(it) => EffectKind::Relay(it.bucket.clone()),
             Work::Gate => EffectKind::Gate,
@@ -188,12 +189,13 @@ impl View {
         if it.status.is_over() {
             return;
         }
-        // An agent's calls come and go while it works.
-        if matches!(open.kind, EffectKind::Relay(_)) {
+        // An agent's calls come and go while it works, and files are saved beside the next call.
+        let beside = |it: &EffectView| matches!(it.kind, EffectKind::Relay(_) | EffectKind::Save);
+        if beside(open) {
             return;
         }
         let mut others = it.effects.iter().rev().filter_map(|other| self.effects.get(other));
-        let other = others.find(|it| !matches!(it.kind, EffectKind::Relay(_)));
+        let other = others.find(|it| !beside(it));
         let next = match other {
             Some(other) => it.doing_of(other, plan_gate_ms),
             None => it.after(outcome),
@@ -272,6 +274,7 @@ impl LoopView {
             },
             EffectKind::Rebase(_) => Doing::Rebasing,
             EffectKind::CheckBase
+            | EffectKind::Save
             | EffectKind::Relay(_)
             | EffectKind::Decompose
             | EffectKind::Build(_)
@@ -330,6 +333,7 @@ impl LoopView {
             Outcome::ToolDone { checkpoint, .. } | Outcome::Cancelled { checkpoint, .. } => {
                 self.checkpoint = checkpoint.or(self.checkpoint);
             }
+            Outcome::Saved { checkpoint } => self.checkpoint = Some(*checkpoint),
             Outcome::AgentDone { exit, summary, checkpoint, run, .. } => {
                 self.checkpoint = Some(*checkpoint);
                 self.last_run = AgentRun::clone(run);
@@ -406,6 +410,7 @@ impl LoopView {
             | Outcome::Relayed { .. }
             | Outcome::Asks { .. }
             | Outcome::ToolDone { .. }
+            | Outcome::Saved { .. }
             | Outcome::AgentDone { .. }
             | Outcome::Gated { .. }
             | Outcome::Decomposed { .. }
@@ -443,6 +448,7 @@ fn op(kind: &EffectKind) -> Option<QueueOp> {
         | EffectKind::Compose
         | EffectKind::Call
         | EffectKind::Tool(_)
+        | EffectKind::Save
         | EffectKind::Agent
         | EffectKind::Relay(_)
         | EffectKind::Gate
@@ -462,6 +468,7 @@ fn phase(kind: &EffectKind) -> Option<QueuePhase> {
         | EffectKind::Compose
         | EffectKind::Call
         | EffectKind::Tool(_)
+        | EffectKind::Save
         | EffectKind::Agent
         | EffectKind::Relay(_)
         | EffectKind::Gate

@@ -4,7 +4,7 @@
 //! when it began to look.
 
 use crate::{
-    Arranged, Change, EffectId, Event, Format, GateReport, LandPolicy, LoopId, Observation,
+    Arranged, Change, EffectId, Event, Format, GateReport, LandPolicy, LoopId, Observation, Oid,
     Outcome, Owner, PlanId, Purse, QueueEnd, QueueOp, Reason, Record, Seq, Spoken, Status, Time,
     Unit, Usage, Verdict, format_duration_ms, format_micros,
 };
@@ -249,11 +249,7 @@ impl View {
             }
             Outcome::Rebased { conflicts, .. } => {
                 let EffectKind::Rebase(onto) = &open.kind else { return None };
-                let how = match conflicts {
-                    0 => "clean".to_owned(),
-                    n => format!("{} in conflict", count(u64::from(*n), "file")),
-                };
-                Some(line(format!("rebased onto {}, {how}", onto.commit.short())).within())
+                Some(line(rebased(onto.commit, *conflicts)).within())
             }
             Outcome::Decomposed { children, format, .. } => Some(line(named(*children, *format))),
             // A loop's failure is told by what follows from it: a wait, a question, another model.
@@ -264,6 +260,7 @@ impl View {
             Outcome::Composed { .. }
             | Outcome::Replied { .. }
             | Outcome::Relayed { .. }
+            | Outcome::Saved { .. }
             | Outcome::Built { .. }
             | Outcome::BuiltEmpty
             | Outcome::BuildConflict { .. }
@@ -527,6 +524,7 @@ impl EffectKind {
             Self::Compose => "prompt",
             Self::Call => "model call",
             Self::Tool(_) => "tool",
+            Self::Save => "saving files",
             Self::Agent => "agent",
             Self::Relay(_) => "agent's call",
             Self::Gate => "gate",
@@ -537,6 +535,14 @@ impl EffectKind {
             Self::Publish(_) => "landing",
         }
     }
+}
+
+fn rebased(onto: Oid, conflicts: u32) -> String {
+    let how = match conflicts {
+        0 => "clean".to_owned(),
+        n => format!("{} in conflict", count(u64::from(n), "file")),
+    };
+    format!("rebased onto {}, {how}", onto.short())
 }
 
 /// A person told a loop something.

@@ -514,6 +514,8 @@ pub enum EffectKind {
     Call,
     /// Runs a tool.
     Tool(String),
+    /// Saves a loop's files.
+    Save,
     /// Runs an external agent.
     Agent,
     /// Passes a call of an agent on to this model.

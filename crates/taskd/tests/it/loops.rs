@@ -13,6 +13,7 @@ mod prompts;
 mod recovery;
 mod refusals;
 mod retry;
+mod saving;
 mod stopping;
 mod types;
 

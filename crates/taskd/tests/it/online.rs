@@ -183,7 +183,10 @@ fn reads_run_while_the_reply_streams() {
     let done = std::cell::Cell::new(0);
     world.until_event("every read to end while the reply goes on", |it| {
         let Event::EffectEnded { outcome, .. } = &it.event else { return false };
-        let is_read = matches!(outcome, taskd_model::Outcome::ToolDone { checkpoint: None, .. });
+        let is_read = matches!(
+            outcome,
+            taskd_model::Outcome::ToolDone { checkpoint: None, unsaved: None, .. }
+        );
         done.set(done.get() + usize::from(is_read));
         done.get() == READS
     });

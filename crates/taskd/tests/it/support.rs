@@ -391,6 +391,12 @@ impl Door {
         format!("echo > {}; read _ < {}", self.here.display(), self.go.display())
     }
 
+    /// The fault with which this work of a loop stands at the door before it begins.
+    pub(crate) fn fault(&self, verb: &str, name: &str) -> String {
+        let here = self.here.display().to_string();
+        format!("wait:{verb}:{name}@{}", here.strip_suffix("-here").expect("its name"))
+    }
+
     /// Returns when one more script stands at the door.
     #[track_caller]
     pub(crate) fn reached(&self) {

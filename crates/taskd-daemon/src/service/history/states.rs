@@ -55,6 +55,8 @@ pub(super) struct States {
     iteration: u32,
     base: Option<Oid>,
     open: BTreeMap<EffectId, Work>,
+    /// After what is being saved now, or soon.
+    unsaved: Option<String>,
     /// What may have had effects outside the worktree, and when it ended.
     acts: Vec<(Seq, String)>,
 }
@@ -107,6 +109,14 @@ impl States {
                 let how = if *error { ", with an error" } else { "" };
                 self.save(record, *commit, format!("{name}{how}"));
             }
+            (Work::Tool { name, .. }, Outcome::ToolDone { unsaved: Some(_), error, .. }) => {
+                let how = if *error { ", with an error" } else { "" };
+                self.unsaved = Some(format!("{name}{how}"));
+            }
+            (Work::Save { .. }, Outcome::Saved { checkpoint }) => {
+                let after = self.unsaved.take();
+                self.save(record, *checkpoint, after.unwrap_or_else(|| "files".to_owned()));
+            }
             (Work::Tool { name, .. }, Outcome::Cancelled { checkpoint: Some(commit), .. }) => {
                 self.save(record, *commit, format!("{name}, ended early"));
             }
@@ -151,6 +161,7 @@ impl States {
             | Work::Compose
             | Work::Call { .. }
             | Work::Tool { .. }
+            | Work::Save { .. }
             | Work::Relay(_)
             | Work::Gate
             | Work::Rebase { .. }

@@ -23,8 +23,13 @@ fn tools_run_beside_a_call_and_each_other() {
     let called = it.start(me, call_work);
     assert_eq!(it.it(0).doing, Doing::Calling);
     let (first, second) = (it.start(me, work(0)), it.start(me, work(1)));
-    let done =
-        || Outcome::ToolDone { result: digest("r"), error: false, checkpoint: None, code: None };
+    let done = || Outcome::ToolDone {
+        result: digest("r"),
+        error: false,
+        checkpoint: None,
+        code: None,
+        unsaved: None,
+    };
     it.end(second, done());
     assert_eq!(it.it(0).doing, Doing::Tool("read0".to_owned()));
     let calls = vec![call("read0"), call("read1")];

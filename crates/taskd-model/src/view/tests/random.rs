@@ -6,7 +6,13 @@ use super::*;
 use crate::{Letter, LetterKind, Observation, PrepareMode, Purse, Spans, Spoken, Totals, Unsent};
 
 fn tool_done(error: bool, m: u8) -> Outcome {
-    Outcome::ToolDone { result: digest("r"), error, checkpoint: Some(oid(m)), code: None }
+    Outcome::ToolDone {
+        result: digest("r"),
+        error,
+        checkpoint: Some(oid(m)),
+        code: None,
+        unsaved: None,
+    }
 }
 
 fn some_call() -> Work {

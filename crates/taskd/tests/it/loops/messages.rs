@@ -74,10 +74,9 @@ fn what_a_loop_says_is_in_the_others_next_request() {
     let told: Vec<_> = sent(&world).iter().map(|it| (it.loop_id, it.seq)).collect();
     assert_eq!(told.iter().map(|it| it.0).collect::<Vec<_>>(), [Some(b.id); 2]);
     let a = world.row("p1.a").id;
-    let acknowledged = events
-        .iter()
-        .filter(|it| it.loop_id == Some(a))
-        .filter(|it| matches!(outcome_of(it), Some(Outcome::ToolDone { checkpoint: None, .. })));
+    let acknowledged = events.iter().filter(|it| it.loop_id == Some(a)).filter(|it| {
+        matches!(outcome_of(it), Some(Outcome::ToolDone { checkpoint: None, unsaved: None, .. }))
+    });
     let acknowledged: Vec<_> = acknowledged.map(|it| it.seq).collect();
     assert!(told.iter().zip(&acknowledged).all(|(told, it)| told.1 < *it), "{told:?}");
 

@@ -203,7 +203,7 @@ fn without_a_gate_nothing_lands_by_itself() {
     assert_eq!(landed_loops(&world), ["p1.a"]);
 }
 
-/// Proves N12: `finish` ends the turns, and the gate starts at once; what the model had planned
+/// Proves N12: `finish` ends the turns, and the gate starts when the files are saved; what the model had planned
 /// for later is not asked for.
 #[test]
 fn finish_ends_the_turns() {
@@ -225,7 +225,7 @@ fn finish_ends_the_turns() {
         .filter_map(|record| work_of(record).map(Work::verb))
         .take_while(|it| *it != "gate")
         .collect();
-    assert_eq!(works, ["prepare worktree", "compose", "call", "tool"]);
+    assert_eq!(works, ["prepare worktree", "compose", "call", "tool", "save"]);
     assert_eq!(started(&world, it.id, "call"), 1);
 }
 

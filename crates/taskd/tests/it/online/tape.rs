@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, path::Path};
 
 use serde_json::Value;
+use taskd_model::Outcome;
 
 use super::*;
 
@@ -78,6 +79,18 @@ impl Normal {
     }
 }
 
+/// The end of each save stands right behind its beginning: it goes on beside the next prompt and call,
+/// so where it ends among their events is chance.
+fn saved_at_once(mut own: Vec<Record>) -> Vec<Record> {
+    for n in 0..own.len() {
+        if let Event::EffectEnded { effect, outcome: Outcome::Saved { .. } } = &own[n].event {
+            let began = own.iter().position(|it| it.seq == effect.0).expect("it began");
+            own[began + 1..=n].rotate_right(1);
+        }
+    }
+    own
+}
+
 /// Kinds and payloads of each loop's events, in order.
 fn stories(world: &World) -> BTreeMap<String, Vec<String>> {
     let view = world.view();
@@ -85,7 +98,8 @@ fn stories(world: &World) -> BTreeMap<String, Vec<String>> {
     for it in view.loops.values() {
         let mut normal = Normal { names: BTreeMap::new() };
         let own = world.events().into_iter().filter(|record| record.loop_id == Some(it.id));
-        let story = own.map(|record| normal.event(&record.event)).collect();
+        let own = saved_at_once(own.collect());
+        let story = own.iter().map(|record| normal.event(&record.event)).collect();
         stories.insert(it.name.clone(), story);
     }
     stories
