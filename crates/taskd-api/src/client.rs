@@ -1,10 +1,9 @@
-//! A client of one daemon on its unix socket.
+//! A client of one daemon.
 //!
 //! It asks and passes on answers. It does not start a daemon, retry a call, or keep what it heard.
 
 use std::{
     collections::BTreeMap,
-    path::{Path, PathBuf},
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -16,13 +15,17 @@ use tonic::{
 };
 
 use crate::{
-    ApiError, Watch, codes,
+    ApiError, Place, Watch, codes,
     error::innermost,
     v1::{self, taskd_client::TaskdClient},
 };
 
 /// Header in which every answer names the daemon's version.
 pub const VERSION_HEADER: &str = "taskd-version";
+
+/// Header with a key of the client's own choice: a call that changes something is made once under it,
+/// and answered as often as it is asked for.
+pub const IDEMPOTENCY_HEADER: &str = "taskd-idempotency-key";
 
 /// Header in which a client says where it is used: a [`Via`].
 pub const VIA_HEADER: &str = "taskd-via";
@@ -37,7 +40,7 @@ const MAX_MESSAGE_BYTES: usize = 64 << 20;
 #[derive(Debug, Clone)]
 pub struct Client {
     inner: TaskdClient<Channel>,
-    socket: PathBuf,
+    place: Place,
     version: Arc<OnceLock<String>>,
     via: Option<Via>,
 }
@@ -58,20 +61,20 @@ macro_rules! unary {
 }
 
 impl Client {
-    /// Connects to the daemon that listens on `socket`.
+    /// Connects to the daemon of a place: a socket, or an address of the network.
     ///
     /// # Errors
     ///
     /// Nobody listens there, or not in time.
-    pub async fn connect(socket: impl AsRef<Path>) -> Result<Self, ApiError> {
-        let socket = socket.as_ref().to_path_buf();
-        let fail = |why: &str| ApiError::unreachable(&format!("{}: {why}", socket.display()));
-        let Some(path) = socket.to_str() else {
-            return Err(fail("the path is not UTF-8"));
-        };
-        let endpoint = Endpoint::from_shared(format!("unix://{path}"))
-            .map_err(|it| fail(&innermost(&it)))?
-            .connect_timeout(CONNECT_TIMEOUT);
+    pub async fn connect(place: impl Into<Place>) -> Result<Self, ApiError> {
+        let place = place.into();
+        let fail = |why: &str| ApiError::unreachable(&format!("{place}: {why}"));
+        let endpoint = Endpoint::from_shared(place.uri().map_err(|it| fail(&it))?);
+        let mut endpoint =
+            endpoint.map_err(|it| fail(&innermost(&it)))?.connect_timeout(CONNECT_TIMEOUT);
+        if let Some(tls) = place.tls() {
+            endpoint = endpoint.tls_config(tls).map_err(|it| fail(&innermost(&it)))?;
+        }
         let channel = match tokio::time::timeout(CONNECT_TIMEOUT, endpoint.connect()).await {
             Ok(Ok(channel)) => channel,
             Ok(Err(error)) => return Err(fail(&innermost(&error))),
@@ -80,7 +83,7 @@ impl Client {
         let inner = TaskdClient::new(channel)
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES);
-        Ok(Self { inner, socket, version: Arc::default(), via: None })
+        Ok(Self { inner, place, version: Arc::default(), via: None })
     }
 
     /// The same client, which says where it is used: who answers something is told with it.
@@ -94,6 +97,9 @@ impl Client {
         if let Some(via) = self.via {
             let word = via.word().parse().expect("a word is ASCII");
             request.metadata_mut().insert(VIA_HEADER, word);
+        }
+        if let Some(token) = self.place.token() {
+            request.metadata_mut().insert("authorization", token.clone());
         }
         request
     }
@@ -163,7 +169,7 @@ impl Client {
     /// The daemon refuses, does not answer, or says what this build cannot read.
     pub async fn view(&self, scope: &str) -> Result<View, ApiError> {
         let request = v1::GetViewRequest { scope: scope.to_owned() };
-        let answer = self.inner.clone().get_view(request).await;
+        let answer = self.inner.clone().get_view(self.asked(request)).await;
         Ok(self.taken(answer)?.try_into()?)
     }
 
@@ -173,7 +179,7 @@ impl Client {
     ///
     /// The daemon refuses, or does not answer.
     pub async fn events(&self, request: v1::EventsRequest) -> Result<Items<v1::Event>, ApiError> {
-        let answer = self.inner.clone().events(request).await;
+        let answer = self.inner.clone().events(self.asked(request)).await;
         Ok(Items(self.taken(answer)?))
     }
 
@@ -186,7 +192,7 @@ impl Client {
         &self,
         request: v1::VerifyRequest,
     ) -> Result<Items<v1::VerifyStep>, ApiError> {
-        let answer = self.inner.clone().verify(request).await;
+        let answer = self.inner.clone().verify(self.asked(request)).await;
         Ok(Items(self.taken(answer)?))
     }
 
@@ -196,7 +202,7 @@ impl Client {
     ///
     /// The daemon refuses, or does not answer.
     pub async fn logs(&self, request: v1::LogsRequest) -> Result<Items<v1::LogChunk>, ApiError> {
-        let answer = self.inner.clone().logs(request).await;
+        let answer = self.inner.clone().logs(self.asked(request)).await;
         Ok(Items(self.taken(answer)?))
     }
 
@@ -204,7 +210,7 @@ impl Client {
     /// `deltas` adds what is not stored.
     #[must_use]
     pub fn watch(&self, ids: Vec<String>, deltas: bool) -> Watch {
-        Watch::new(self.socket.clone(), ids, deltas)
+        Watch::new(self.place.clone(), ids, deltas)
     }
 
     /// One watch call, without going on after a loss.
@@ -212,14 +218,14 @@ impl Client {
         &self,
         request: v1::WatchRequest,
     ) -> Result<Streaming<v1::WatchItem>, ApiError> {
-        let answer = self.inner.clone().watch(request).await;
+        let answer = self.inner.clone().watch(self.asked(request)).await;
         self.taken(answer)
     }
 
-    /// The socket it talks to.
+    /// Where the daemon is that it talks to.
     #[must_use]
-    pub fn socket(&self) -> &Path {
-        &self.socket
+    pub fn place(&self) -> &Place {
+        &self.place
     }
 
     /// The daemon's version, once it answered anything.

@@ -8,6 +8,7 @@ mod inbox;
 mod loops;
 mod plans;
 mod proof;
+mod review;
 mod suspicion;
 
 use std::str::FromStr;
@@ -88,7 +89,7 @@ pairs! {
     }
     verdict: Verdict = Verdict {
         Green = Green, Red = Red, Unchanged = Unchanged, AgentFailed = AgentFailed,
-        Conflict = Conflict,
+        Conflict = Conflict, Objected = Objected,
     }
     inbox_kind: InboxKind = InboxKind {
         Plan = Plan, Landing = Landing, Permission = Permission, Question = Question,

@@ -7,13 +7,15 @@
 mod client;
 mod convert;
 mod error;
+mod place;
 #[cfg(test)]
 mod tests;
 mod watch;
 
-pub use client::{Client, Items, VERSION_HEADER, VIA_HEADER, handed_over};
+pub use client::{Client, IDEMPOTENCY_HEADER, Items, VERSION_HEADER, VIA_HEADER, handed_over};
 pub use convert::WireError;
 pub use error::{ApiError, ERROR_TRAILER, codes, exit};
+pub use place::Place;
 pub use v1::taskd_server::{Taskd, TaskdServer};
 pub use watch::{Watch, Watched};
 

@@ -4,14 +4,14 @@
 //! a gap it takes the view anew rather than go on beside the truth. It gives up only when the
 //! daemon says that asking again is of no use.
 
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 
 use taskd_model::{Delta, EffectId, Record, Seq, Time, View};
 use tokio::time::{Instant, sleep_until, timeout};
 use tonic::Streaming;
 
 use crate::{
-    ApiError, Client, codes,
+    ApiError, Client, Place, codes,
     v1::{self, watch_item::Item},
 };
 
@@ -71,7 +71,7 @@ pub enum Watched {
 /// See [`Client::watch`]. Dropping it ends it.
 #[derive(Debug)]
 pub struct Watch {
-    socket: PathBuf,
+    place: Place,
     ids: Vec<String>,
     deltas: bool,
     cursor: String,
@@ -84,11 +84,11 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// A watch of the daemon that listens, or will listen, on `socket`.
+    /// A watch of the daemon that listens, or will listen, at this place.
     #[must_use]
-    pub fn new(socket: PathBuf, ids: Vec<String>, deltas: bool) -> Self {
+    pub fn new(place: impl Into<Place>, ids: Vec<String>, deltas: bool) -> Self {
         Self {
-            socket,
+            place: place.into(),
             ids,
             deltas,
             cursor: String::new(),
@@ -144,7 +144,7 @@ impl Watch {
         if let Some(until) = self.not_before {
             sleep_until(until).await;
         }
-        let client = Client::connect(&self.socket).await?;
+        let client = Client::connect(self.place.clone()).await?;
         let request = v1::WatchRequest {
             cursor: self.cursor.clone(),
             ids: self.ids.clone(),

@@ -263,7 +263,8 @@ impl Coordinator {
         let budget = Amount { micros: limit(Unit::Micros), tokens: limit(Unit::Tokens) };
         let (by, until) = (closed.by, closed.until);
         let wait = CallWait::Day { of, budget, spent: account.spent, by, until };
-        WantedCall { bucket: engine.worker.to_string(), wait, place: None }
+        let bucket = engine.called().cloned().unwrap_or_else(|| engine.worker.to_string());
+        WantedCall { bucket, wait, place: None }
     }
 
     fn rest_of(&self, engine: &LoopEngine, until: Time) -> CallWait {

@@ -2,7 +2,7 @@
 
 use taskd_model::{
     Actor, CircuitChange, Code, Command, Event, LandPolicy, Limit, LoopId, MAX_EVENT_BYTES, Oid,
-    PlanHead, PlanId, ProjectId, Purse, Reason, Seq, SpecHead, SpecId, Status, Time, Unit, Worker,
+    PlanHead, PlanId, ProjectId, Purse, Reason, Seq, SpecHead, SpecId, Status, Time, Unit,
 };
 
 use crate::{
@@ -169,6 +169,14 @@ pub enum Rejected {
         /// Its status.
         status: Status,
     },
+    /// What it was for is planned otherwise by now.
+    #[error(
+        "{name} is superseded: the document that named it was written anew; taskd branch {name} brings its work to a branch"
+    )]
+    Superseded {
+        /// What people call it.
+        name: String,
+    },
     /// Only what is on its target can be taken off it.
     #[error(
         "{name} has not landed, so there is nothing to undo; taskd stop or taskd rewind ends or takes back its work"
@@ -199,6 +207,20 @@ pub enum Rejected {
     /// A loop that talks to itself.
     #[error("that is this loop itself; name another one of the plan")]
     ToItself,
+    /// An agent has no context of ours to answer from.
+    #[error("{name} is worked on by an external agent, which cannot be asked; share what you need")]
+    AgentsAreNotAsked {
+        /// What people call it.
+        name: String,
+    },
+    /// It does not work now.
+    #[error("{name} {why}, and answers nothing; go on without, or share what it should know")]
+    AnswersNot {
+        /// What people call it.
+        name: String,
+        /// What is said of it.
+        why: String,
+    },
     /// The tool that said it is no longer wanted.
     #[error("nobody waits for this any more")]
     NobodyAsks,
@@ -238,7 +260,9 @@ impl Rejected {
             | Self::BadCount { .. }
             | Self::TooMany(_)
             | Self::TooLarge { .. } => Code::PlanInvalid,
-            Self::IsOver { .. } | Self::PlanIsOver(_) => Code::AlreadyOver,
+            Self::IsOver { .. } | Self::PlanIsOver(_) | Self::Superseded { .. } => {
+                Code::AlreadyOver
+            }
             Self::NotWaiting { .. } => Code::NotWaiting,
             Self::NeedFailed { .. } => Code::NeedFailed,
             Self::NoMoney { .. } => Code::NoMoney,
@@ -255,7 +279,11 @@ impl Rejected {
             Self::NothingToRetry { .. } => Code::NothingToRetry,
             Self::NotLanded { .. } => Code::NotLanded,
             Self::NothingToUndo { .. } | Self::IsUndone { .. } => Code::NothingToUndo,
-            Self::NobodyHears | Self::ToItself | Self::NobodyAsks => Code::NobodyHears,
+            Self::NobodyHears
+            | Self::ToItself
+            | Self::NobodyAsks
+            | Self::AgentsAreNotAsked { .. }
+            | Self::AnswersNot { .. } => Code::NobodyHears,
             Self::MailboxFull { .. } => Code::MailboxFull,
             Self::TooManyMessages | Self::Muted { .. } => Code::Muted,
             Self::ProjectBusy(_) => Code::ProjectBusy,
@@ -425,7 +453,7 @@ impl Coordinator {
             it.retry_at.is_some()
                 && !it.is_over()
                 && matches!(it.next, Next::Call { .. })
-                && matches!(&it.worker, Worker::Model(name) if name == bucket)
+                && it.called() == Some(bucket)
         };
         let resting: Vec<LoopId> =
             self.state().loops().values().filter(rests).map(|it| it.id).collect();

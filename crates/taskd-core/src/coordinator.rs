@@ -41,7 +41,6 @@ pub struct Coordinator {
     out: Vec<Record>,
     unsettled: bool,
     max_events: usize,
-    refused: Option<Rejected>,
 }
 
 impl Default for Coordinator {
@@ -52,13 +51,7 @@ impl Default for Coordinator {
 
 impl Coordinator {
     fn with(state: State) -> Self {
-        Self {
-            state,
-            out: Vec::new(),
-            unsettled: false,
-            max_events: MAX_EVENTS_PER_INPUT,
-            refused: None,
-        }
+        Self { state, out: Vec::new(), unsettled: false, max_events: MAX_EVENTS_PER_INPUT }
     }
 
     /// Settles at most so many events for each input; the rest follows at the next tick. For the
@@ -110,13 +103,10 @@ impl Coordinator {
     pub fn handle(&mut self, now: Time, input: &Input) -> Result<Decided, Rejected> {
         assert!(self.out.is_empty(), "one input at a time");
         let now = now.max(self.state.now());
-        self.note(now, input)?;
+        let refused = self.note(now, input)?;
         self.settle(now);
-        let mut decided = Decided {
-            records: std::mem::take(&mut self.out),
-            refused: self.refused.take(),
-            ..Decided::default()
-        };
+        let mut decided =
+            Decided { records: std::mem::take(&mut self.out), refused, ..Decided::default() };
         for change in self.state.take_changes() {
             match change {
                 // What started and was lost again within one input never was.
@@ -136,11 +126,6 @@ impl Coordinator {
     #[must_use]
     pub fn next_deadline(&self) -> Option<Time> {
         if self.unsettled { Some(self.state.now()) } else { decide::next_deadline(&self.state) }
-    }
-
-    /// The input is refused; unlike one that was refused before anything was written.
-    pub(crate) fn refuse_and_write(&mut self, why: Rejected) {
-        self.refused = Some(why);
     }
 
     pub(crate) fn state(&self) -> &State {
@@ -224,6 +209,7 @@ impl Coordinator {
             | Event::Spoken { .. }
             | Event::Rewound { .. }
             | Event::Retried { .. }
+            | Event::Superseded { .. }
             | Event::QuestionAnswered { .. }
             | Event::PauseAsked
             | Event::ResumeAsked
@@ -256,8 +242,9 @@ impl Coordinator {
         self.out.push(record);
     }
 
-    /// Writes down what came from outside; what follows is not decided here.
-    fn note(&mut self, now: Time, input: &Input) -> Result<(), Rejected> {
+    /// Writes down what came from outside; what follows is not decided here. Some inputs are refused
+    /// and written down all the same.
+    fn note(&mut self, now: Time, input: &Input) -> Result<Option<Rejected>, Rejected> {
         match input {
             Input::Started { version } => {
                 let event = Event::DaemonStarted { version: version.clone() };
@@ -289,7 +276,7 @@ impl Coordinator {
                 }
             }
             Input::Ended { effect, outcome } => self.ended(now, *effect, outcome),
-            Input::Said { effect, saying } => self.say(now, *effect, saying)?,
+            Input::Said { effect, saying } => return self.say(now, *effect, saying),
             Input::MainSeen { project, target, tip, commits, rewritten } => {
                 if let Some(from) = self.is_news(*project, target, tip) {
                     let event = Event::MainMoved {
@@ -304,7 +291,8 @@ impl Coordinator {
             }
             Input::LandingSeen { id, proposed, commit, onto } => {
                 let waits = |it: &crate::engine::LoopEngine| {
-                    it.proposed == Some(*proposed) && it.queued.is_none() && !it.is_over()
+                    let asked = it.proposed == Some(*proposed) && it.landed.is_none();
+                    asked && it.queued.is_none() && !it.is_over()
                 };
                 if self.state.engine(*id).is_some_and(waits) {
                     let event = Event::LandingSeen { commit: *commit, onto: *onto };
@@ -326,7 +314,7 @@ impl Coordinator {
             }
             Input::Tick => {}
         }
-        Ok(())
+        Ok(None)
     }
 
     /// Where the target was, if the tip differs from that and is not what we are publishing right

@@ -5,8 +5,8 @@
 pub(crate) mod lane;
 
 use taskd_model::{
-    Event, Evidence, LandPolicy, Limit, LoopId, Owner, PlanId, PrepareMode, QueueOp, Reason, Room,
-    Status, Time, Work,
+    Event, Evidence, LandPolicy, Limit, LoopId, Owner, PlanId, PrepareMode, QueryEnd, QueueOp,
+    Reason, Room, Spoken, Status, Time, Work,
 };
 
 use crate::{
@@ -15,6 +15,7 @@ use crate::{
     fallback,
     money::{self, Cap, Money},
     plan::{PlanState, Reach},
+    queries,
     queue::LaneId,
     scheduler::Waiters,
     state::{NextCall, State},
@@ -81,7 +82,9 @@ fn due(state: &State, now: Time) -> Option<Step> {
     let engine = &state.loops()[&id];
     let plan = state.plan(id.plan());
     let counts = state.time_counts();
-    let event = if counts && engine.time_runs() && plan.deadline() <= now {
+    let event = if let Some(event) = engine.query_due(now) {
+        event
+    } else if counts && engine.time_runs() && plan.deadline() <= now {
         Event::LimitReached { limit: Limit::PlanTime }
     } else if counts && engine.deadline().is_some_and(|it| it <= now) {
         Event::LimitReached { limit: Limit::Time }
@@ -135,7 +138,10 @@ fn may_follow(state: &State, event: &Event) -> bool {
     } else {
         matches!(
             event,
-            Event::QueueLeft { .. } | Event::PlanEnded { .. } | Event::LimitReached { .. }
+            Event::QueueLeft { .. }
+                | Event::PlanEnded { .. }
+                | Event::LimitReached { .. }
+                | Event::Spoken { word: Spoken::QueryEnded { .. } }
         )
     };
     ends || !state.rests()
@@ -169,7 +175,15 @@ fn admit_call(state: &State, now: Time) -> Option<Step> {
         let call = state.next_call(name, waiters, now);
         call.ready_at.is_some_and(|it| it <= now).then_some((name, call))
     })?;
-    Some(match money::afford(state, call.id, call.worst, now) {
+    let money = money::afford(state, call.id, call.worst, now);
+    let pays = matches!(money, Money::Cap(_)) && state.closed_for(call.id).is_none();
+    if let Some(query) = state.loops()[&call.id].waiting_query()
+        && !pays
+    {
+        // Who is asked is not held up by that.
+        return Some((Some(call.id), query.ended(QueryEnd::Unpaid)));
+    }
+    Some(match money {
         Money::Gone(of) => money::out_of(call.id, of, now),
         Money::TooMuch(of, unit) => money::too_much(state, call.id, of, unit, call.worst),
         Money::Reserved(of, _) => {
@@ -187,6 +201,9 @@ fn admit_call(state: &State, now: Time) -> Option<Step> {
 fn call_work(engine: &LoopEngine, bucket: &str, call: &NextCall, cap: &Cap) -> Work {
     if let Some(relay) = engine.waiting_relay() {
         return relay.work(cap, call.cost);
+    }
+    if let Some(query) = engine.waiting_query() {
+        return query.work(cap, call.cost);
     }
     let Next::Call { request, .. } = engine.next else { unreachable!("indexed as a waiting call") };
     Work::Call {
@@ -236,6 +253,9 @@ fn status(from: Status, to: Status, reason: Reason) -> Event {
 
 /// A loop's own next step: one that needs neither time nor anything shared.
 pub(crate) fn loop_step(state: &State, engine: &LoopEngine) -> Option<Event> {
+    if let Some(event) = queries::query_step(state, engine) {
+        return Some(event);
+    }
     if engine.is_over() {
         return None;
     }
@@ -275,13 +295,14 @@ pub(crate) fn loop_step(state: &State, engine: &LoopEngine) -> Option<Event> {
 fn ending_step(engine: &LoopEngine) -> Option<Option<Event>> {
     let taken_apart = engine.document.as_ref().is_some_and(|it| it.artifact.is_some());
     let done = engine.landed.is_some() || taken_apart;
-    if done && engine.status == Status::Running && engine.is_quiet() {
+    let quiet = engine.is_quiet() && engine.talk.answering.is_empty();
+    if done && engine.status == Status::Running && quiet {
         let reason = if engine.already_there { Reason::AlreadyThere } else { Reason::Done };
         return Some(Some(status(Status::Running, Status::Complete, reason)));
     }
     let (to, reason) = engine.ending.as_ref()?;
     // Its entry in the landing queue leaves first, in case a publish has happened.
-    if !engine.is_quiet() || engine.queued.is_some() {
+    if !quiet || engine.queued.is_some() {
         return Some(None);
     }
     Some(Some(status(engine.status, *to, reason.clone())))
@@ -534,7 +555,7 @@ fn base_check(state: &State, id: PlanId) -> Option<Event> {
 pub(crate) fn wants_base_check(state: &State, id: PlanId) -> bool {
     let plan = state.plan(id);
     plan.state == PlanState::Checking
-        && plan.specs.len() == usize::from(plan.head.specs)
+        && usize::from(plan.head.specs) <= plan.specs.len()
         && 0 < plan.open_loops
         && plan.checking.is_none()
         && plan_step(state, id).is_none()

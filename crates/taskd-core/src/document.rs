@@ -64,7 +64,7 @@ impl Document {
         match verdict {
             Verdict::Red => self.wrong = self.wrong.saturating_add(1),
             Verdict::Green => self.wrong = 0,
-            Verdict::Unchanged | Verdict::AgentFailed | Verdict::Conflict => {}
+            Verdict::Unchanged | Verdict::AgentFailed | Verdict::Conflict | Verdict::Objected => {}
         }
         verdict == Verdict::Red && self.head.repairs < self.wrong
     }
@@ -74,6 +74,15 @@ impl Document {
         let head = self.head;
         *self = Self::new(head);
     }
+}
+
+/// What the taking apart of a document brings.
+#[derive(Debug, Default)]
+pub(crate) struct Apart {
+    /// Specs it names that were not there.
+    specs: Vec<SpecHead>,
+    /// Loops of what an earlier version named and this one does not.
+    old: Vec<LoopId>,
 }
 
 /// What a right document does next: a person's word, if one is asked for, then it is taken apart.
@@ -105,26 +114,34 @@ impl Coordinator {
 
     /// The specs an outcome brings, as facts of the plan; what brings too many, or what the log
     /// cannot hold, is an end that only a person can mend.
-    pub(crate) fn taken_apart(&self, effect: EffectId, outcome: &mut Outcome) -> Vec<SpecHead> {
-        let Outcome::Decomposed { specs, children, .. } = outcome else { return Vec::new() };
-        let specs = std::mem::take(specs);
+    pub(crate) fn taken_apart(&self, effect: EffectId, outcome: &mut Outcome) -> Apart {
+        let Outcome::Decomposed { specs, same, children, .. } = outcome else {
+            return Apart::default();
+        };
+        let (specs, same) = (std::mem::take(specs), std::mem::take(same));
+        *children = u16::try_from(specs.len()).unwrap_or(u16::MAX);
         let open = self.state().effects().get(&effect);
-        let Some(Owner::Loop(id)) = open.map(|it| it.owner) else { return Vec::new() };
-        match self.placed(id, specs) {
+        let Some(Owner::Loop(id)) = open.map(|it| it.owner) else { return Apart::default() };
+        match self.placed(id, specs, &same) {
             Ok(specs) => {
-                *children = u16::try_from(specs.len()).unwrap_or(u16::MAX);
-                specs
+                let kept = same.into_iter().flatten().collect();
+                Apart { specs, old: self.named_before(id, &kept) }
             }
             Err(message) => {
                 let (failure, usage) = (Failure::Permanent, Usage::default());
                 *outcome = Outcome::Failed { failure, message, usage, fault: None };
-                Vec::new()
+                Apart::default()
             }
         }
     }
 
     /// The specs as they stand in the plan: after everything its parent needed.
-    fn placed(&self, id: LoopId, specs: Vec<SpecHead>) -> Result<Vec<SpecHead>, String> {
+    fn placed(
+        &self,
+        id: LoopId,
+        specs: Vec<SpecHead>,
+        same: &[Option<u16>],
+    ) -> Result<Vec<SpecHead>, String> {
         let plan = self.state().plan(id.plan());
         let (first, count) = (plan.specs.len(), specs.len());
         if count == 0 {
@@ -139,8 +156,10 @@ impl Coordinator {
         if MAX_LEVELS <= level(self.state(), id) {
             return Err(format!("documents go no deeper than {MAX_LEVELS} levels"));
         }
-        let place = |n: u16| u16::try_from(first + usize::from(n)).unwrap_or(u16::MAX);
+        let places = self.places(id, (first, count), same)?;
+        let place = |n: u16| places[usize::from(n)];
         let above = plan.needs_of(id);
+        let is_new = |it: &(u16, SpecHead)| first <= usize::from(places[usize::from(it.0)]);
         let placed = |(n, mut head): (u16, SpecHead)| {
             if head.needs.iter().any(|need| n <= *need) {
                 return Err(format!("`{}` needs what comes after it", head.name));
@@ -157,17 +176,20 @@ impl Coordinator {
             }
             Ok(head)
         };
-        (0u16..).zip(specs).map(placed).collect()
+        (0u16..).zip(specs).filter(is_new).map(placed).collect()
     }
 
-    /// A document was taken apart: what it names is part of the plan.
-    pub(crate) fn add_children(&mut self, now: Time, id: LoopId, specs: Vec<SpecHead>) {
+    /// A document was taken apart: what it names is part of the plan, and what an earlier version
+    /// named and this one does not ends.
+    pub(crate) fn add_children(&mut self, now: Time, id: LoopId, apart: Apart) {
+        let Apart { specs, old } = apart;
         let first = self.state().plan(id.plan()).specs.len();
         for (index, head) in (first..).zip(specs) {
             let index = u16::try_from(index).expect("a plan has fewer");
             let spec = SpecId { plan: id.plan(), index };
             self.emit(now, Actor::Core, None, Event::SpecAdded { spec, head: Box::new(head) });
         }
+        self.supersede(now, id, &old);
     }
 }
 

@@ -4,11 +4,11 @@
 //! A *safe point* is a moment with no effect of this loop open: there the ground may move, people
 //! may pause, and the process may die without anything being repeated.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::{
-    asked::Pending, document::Document, messages::Talk, money::Told, queue::OnHold,
-    relay::WantedRelay, unsaved::UnsavedFiles,
+    asked::Pending, document::Document, messages::Talk, money::Told, queries::Asking,
+    queue::OnHold, relay::WantedRelay, review::Reader, unsaved::UnsavedFiles,
 };
 use serde::{Deserialize, Serialize};
 use taskd_model::{
@@ -101,6 +101,9 @@ pub(crate) struct LoopEngine {
     pub(crate) ending: Option<(Status, Reason)>,
     /// It writes this instead of work that lands.
     pub(crate) document: Option<Document>,
+    /// Who reads its work once its gate is green.
+    #[serde(default)]
+    pub(crate) reader: Option<Reader>,
     /// What the gate said yes to.
     pub(crate) passed: Option<PassedWork>,
     /// The event that asks for a person's word.
@@ -175,6 +178,9 @@ pub(crate) struct Turn {
     pub(crate) tools: Vec<ToolSlot>,
     /// Those of them that told other loops something: it is not told twice.
     pub(crate) sent: BTreeSet<u16>,
+    /// Those of them that asked another loop something.
+    #[serde(default)]
+    pub(crate) queried: BTreeMap<u16, Asking>,
 }
 
 /// One tool call of the turn.
@@ -232,6 +238,7 @@ impl LoopEngine {
         let SpecHead { worker, fallback, limits, accept, writes, .. } = head.clone();
         Self {
             id,
+            reader: Reader::of(head),
             models: models_of(&worker, fallback),
             unfit: BTreeSet::new(),
             worker,
@@ -357,12 +364,15 @@ impl LoopEngine {
 
     /// The model that works now refuses its calls, and there is another.
     pub(crate) fn must_change_model(&self) -> bool {
-        self.model().is_some_and(|it| self.unfit.contains(it)) && self.fit_models().next().is_some()
+        let unfit = self.model().is_some_and(|it| self.unfit.contains(it));
+        unfit && !self.is_read() && self.fit_models().next().is_some()
     }
 
     /// Between turns for a model, between iterations for an agent (decision D12).
     pub(crate) fn ground_may_move(&self) -> bool {
         match (&self.worker, &self.next) {
+            // What is read is what was gated.
+            _ if self.is_read() => false,
             (_, Next::Iterate) => true,
             (Worker::Model(_), Next::Compose | Next::Call { .. }) => true,
             (Worker::Agent(_), Next::Compose) => true,
@@ -396,11 +406,7 @@ impl LoopEngine {
 
     /// Results of this turn's tools so far, in the order they were asked for.
     pub(crate) fn turn_results(&self) -> Vec<Digest> {
-        let result = |slot: &ToolSlot| match slot.state {
-            ToolState::Done(result) => result,
-            ToolState::Seen | ToolState::Running(_) | ToolState::Asked(_) => None,
-        };
-        self.turn.tools.iter().filter_map(result).collect()
+        self.turn.tools.iter().filter_map(ToolSlot::result).collect()
     }
 
     /// The reply is in the log and so is every result.
@@ -473,5 +479,13 @@ impl ToolSlot {
 
     pub(crate) fn is_done(&self) -> bool {
         matches!(self.state, ToolState::Done(_)) || self.call.name == FINISH
+    }
+
+    /// Its result, if it has one.
+    pub(crate) fn result(&self) -> Option<Digest> {
+        match self.state {
+            ToolState::Done(result) => result,
+            ToolState::Seen | ToolState::Running(_) | ToolState::Asked(_) => None,
+        }
     }
 }

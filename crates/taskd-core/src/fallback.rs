@@ -29,6 +29,7 @@ pub(crate) fn detour_of(engine: &LoopEngine) -> Option<Detour> {
         && engine.stuck.is_none()
         && !engine.pause
         && engine.prepare.is_none()
+        && !engine.is_read()
         && matches!(engine.next, Next::Call { .. });
     if !waits || engine.models.len() < 2 {
         return None;

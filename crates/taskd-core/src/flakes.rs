@@ -70,6 +70,7 @@ fn report(outcome: &Outcome) -> Option<(Digest, &GateReport)> {
         | Outcome::AcceptRan { .. }
         | Outcome::Composed { .. }
         | Outcome::Replied { .. }
+        | Outcome::Answered { .. }
         | Outcome::Relayed { .. }
         | Outcome::ToolDone { .. }
         | Outcome::Saved { .. }

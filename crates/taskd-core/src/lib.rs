@@ -1,7 +1,7 @@
 //! Decides. Start at [`Coordinator::handle`]: one input in, the events it caused out.
 //!
 //! Reading order: `coordinator` (the way in), `commands` (what people ask), `state` (the only code that mutates), `engine` (one
-//! loop), `scheduler` (who may call a model), `money` (who may spend), `relay` (calls of agents), `messages` (between loops), `queue` (what lands next), `decide` (what follows by
+//! loop), `scheduler` (who may call a model), `money` (who may spend), `relay` (calls of agents), `messages` and `queries` (between loops), `queue` (what lands next), `decide` (what follows by
 //! itself).
 //!
 //! Invariants: no clock, no randomness, no IO, no async; same log, same state; integers only.
@@ -22,10 +22,13 @@ mod messages;
 mod money;
 mod outcomes;
 mod plan;
+mod queries;
 mod questions;
 mod queue;
 mod relay;
+mod replan;
 mod retry;
+mod review;
 mod scheduler;
 mod state;
 #[cfg(test)]

@@ -9,15 +9,15 @@
 //! some; a share is refused, and its sender reads that. Refusals are counted; a sender that has
 //! many of them is muted for a while.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde::{Deserialize, Serialize};
 use taskd_model::{
-    Actor, EffectId, Event, Heard, Letter, LetterCounts, LetterKind, LoopId, Owner, Saying, Spoken,
-    Time, Unsent, Work,
+    Actor, EffectId, Event, Heard, Letter, LetterCounts, LetterKind, LoopId, Owner, Saying, Seq,
+    Spoken, Time, Unsent, Work,
 };
 
-use crate::{Coordinator, Rejected, engine::LoopEngine, state::State};
+use crate::{Coordinator, Rejected, engine::LoopEngine, queries::OpenQuery, state::State};
 
 /// Shares that may wait for one receiver.
 const MAX_SHARES: usize = 100;
@@ -44,6 +44,15 @@ pub(crate) struct Talk {
     pub(crate) mail: Mailbox,
     /// What it told others lately.
     pub(crate) sender: Sender,
+    /// What others ask it and wait for, the oldest first.
+    #[serde(default)]
+    pub(crate) queries: Vec<OpenQuery>,
+    /// Calls that answer them, also those that are ending; they run beside everything else.
+    #[serde(default)]
+    pub(crate) answering: BTreeSet<EffectId>,
+    /// Its own queries that are open, and whom it asks.
+    #[serde(default)]
+    pub(crate) awaits: BTreeMap<Seq, LoopId>,
 }
 
 /// What other loops told a loop.
@@ -203,49 +212,82 @@ impl Sender {
 
 impl Coordinator {
     /// A tool of a loop says something to others of its plan. What is refused for its number is
-    /// written down all the same.
+    /// written down all the same: that refusal is the answer.
     pub(crate) fn say(
         &mut self,
         now: Time,
         effect: EffectId,
         saying: &Saying,
-    ) -> Result<(), Rejected> {
+    ) -> Result<Option<Rejected>, Rejected> {
         // Of a tool that is no longer wanted nobody takes anything.
         let Some((from, index)) = self.speaker(effect) else { return Err(Rejected::NobodyAsks) };
         let engine = &self.state().loops()[&from];
         if engine.turn.sent.contains(&index) {
-            return Ok(());
+            return Ok(None);
         }
-        let (receivers, kind) = self.receivers(from, saying)?;
-        let engine = &self.state().loops()[&from];
-        if let Some(until) = engine.talk.sender.is_muted(now) {
-            return Err(Rejected::Muted { seconds: until.ms_since(now).div_ceil(1_000) });
+        let (receivers, kind, text, bytes) = match saying {
+            Saying::Share { to, text, bytes } => {
+                self.may_hear(from, *to)?;
+                (vec![*to], LetterKind::Share, *text, *bytes)
+            }
+            Saying::Alert { topic, text, bytes } => {
+                let ids = hearers(self.state(), from);
+                if ids.is_empty() {
+                    return Err(Rejected::NobodyHears);
+                }
+                (ids, LetterKind::Alert { topic: topic.clone() }, *text, *bytes)
+            }
+            Saying::Query { .. } => return self.ask_loop(now, (from, index), saying),
+            Saying::Stop { to, why } => return self.stop_by_loop(now, (from, index), (*to, why)),
+        };
+        if let Some(refused) = self.check_rate(now, from)? {
+            return Ok(Some(refused));
         }
-        if engine.talk.sender.sends_too_often(now) {
-            self.refuse(now, from, Unsent::TooOften, Rejected::TooManyMessages);
-            return Ok(());
-        }
-        let (Saying::Share { text, bytes, .. } | Saying::Alert { text, bytes, .. }) = saying;
-        let (text, bytes) = (*text, *bytes);
-        let letter = Letter { from, kind, text, bytes, index };
-        for id in receivers {
+        self.send(now, &receivers, &Letter { from, kind, text, bytes, index })
+    }
+
+    /// Puts a message into every mailbox it is for, unless one has no room for it.
+    fn send(
+        &mut self,
+        now: Time,
+        receivers: &[LoopId],
+        letter: &Letter,
+    ) -> Result<Option<Rejected>, Rejected> {
+        for id in receivers.iter().copied() {
             let mail = &self.state().loops()[&id].talk.mail;
-            if mail.has(&letter) {
+            if mail.has(letter) {
                 continue;
             }
             if !mail.has_room_for(&letter.kind) {
                 let name = self.name_of(id);
-                self.refuse(now, from, Unsent::Full, Rejected::MailboxFull { name });
-                return Ok(());
+                self.refuse(now, letter.from, Unsent::Full);
+                return Ok(Some(Rejected::MailboxFull { name }));
             }
             let word = Spoken::Told { letter: letter.clone() };
             self.emit(now, Actor::Runner, Some(id), Event::Spoken { word });
         }
-        Ok(())
+        Ok(None)
+    }
+
+    /// A loop that sends too much is refused: a muted one without an event.
+    pub(crate) fn check_rate(
+        &mut self,
+        now: Time,
+        from: LoopId,
+    ) -> Result<Option<Rejected>, Rejected> {
+        let sender = &self.state().loops()[&from].talk.sender;
+        if let Some(until) = sender.is_muted(now) {
+            return Err(Rejected::Muted { seconds: until.ms_since(now).div_ceil(1_000) });
+        }
+        if !sender.sends_too_often(now) {
+            return Ok(None);
+        }
+        self.refuse(now, from, Unsent::TooOften);
+        Ok(Some(Rejected::TooManyMessages))
     }
 
     /// The loop whose tool this is, and which call of its turn.
-    fn speaker(&self, effect: EffectId) -> Option<(LoopId, u16)> {
+    pub(crate) fn speaker(&self, effect: EffectId) -> Option<(LoopId, u16)> {
         let open = self.state().effects().get(&effect).filter(|it| !it.ending)?;
         match (open.owner, &open.work) {
             (Owner::Loop(id), Work::Tool { index, .. }) => Some((id, *index)),
@@ -253,29 +295,8 @@ impl Coordinator {
         }
     }
 
-    /// Who hears it.
-    fn receivers(
-        &self,
-        from: LoopId,
-        saying: &Saying,
-    ) -> Result<(Vec<LoopId>, LetterKind), Rejected> {
-        match saying {
-            Saying::Share { to, .. } => {
-                self.may_hear(from, *to)?;
-                Ok((vec![*to], LetterKind::Share))
-            }
-            Saying::Alert { topic, .. } => {
-                let ids = hearers(self.state(), from);
-                if ids.is_empty() {
-                    return Err(Rejected::NobodyHears);
-                }
-                Ok((ids, LetterKind::Alert { topic: topic.clone() }))
-            }
-        }
-    }
-
     /// Only loops of its own plan that are not over hear a loop.
-    fn may_hear(&self, from: LoopId, to: LoopId) -> Result<(), Rejected> {
+    pub(crate) fn may_hear(&self, from: LoopId, to: LoopId) -> Result<(), Rejected> {
         if from.plan() != to.plan() || self.state().engine(to).is_none() {
             return Err(Rejected::NoLoop(to));
         }
@@ -285,14 +306,14 @@ impl Coordinator {
         self.alive(&[to]).map(drop)
     }
 
-    fn refuse(&mut self, now: Time, from: LoopId, why: Unsent, refused: Rejected) {
+    /// Counts a refusal against its sender.
+    pub(crate) fn refuse(&mut self, now: Time, from: LoopId, why: Unsent) {
         let note =
             |core: &mut Self, word| core.emit(now, Actor::Core, Some(from), Event::Spoken { word });
         note(self, Spoken::Refused { why });
         if let Some(until) = self.state().loops()[&from].talk.sender.must_be_muted(now) {
             note(self, Spoken::Muted { until });
         }
-        self.refuse_and_write(refused);
     }
 
     /// Messages since the log began.

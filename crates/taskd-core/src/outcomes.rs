@@ -11,6 +11,7 @@ use taskd_model::{
 use crate::{
     Coordinator,
     coordinator::{MAX_MESSAGE_BYTES, loop_of, truncate},
+    document::Apart,
     flakes, money,
     scheduler::{self, Bucket},
 };
@@ -34,7 +35,8 @@ impl Coordinator {
             // Nobody wants what it names any more.
             outcome = Outcome::Cancelled { usage: Usage::default(), checkpoint: None };
         }
-        let specs = if was_ending { Vec::new() } else { self.taken_apart(effect, &mut outcome) };
+        let apart =
+            if was_ending { Apart::default() } else { self.taken_apart(effect, &mut outcome) };
         let left_alone = self.left_alone(&work);
         let flake = flakes::flake(self.state(), effect, &outcome);
         let (project, about) = (open.project, id.or_else(|| queued(&work)));
@@ -50,9 +52,13 @@ impl Coordinator {
             self.candidate_gated(now, &work, &outcome);
         }
         let Some(id) = id.filter(|_| !was_ending) else { return };
-        self.add_children(now, id, specs);
+        self.add_children(now, id, apart);
         self.gated(now, id, seq, &outcome);
+        if matches!(outcome, Outcome::Replied { .. }) {
+            self.read(now, id);
+        }
         self.agent_failed(now, id, seq, &outcome);
+        self.query_answered(now, id, &work, &outcome);
         self.failed(now, id, effect, &work, &outcome);
     }
 
@@ -98,6 +104,12 @@ impl Coordinator {
             Some(report) if report.green => Verdict::Green,
             Some(_) | None => Verdict::Red,
         };
+        if self.state().loops()[&id].is_read() {
+            if let Some(report) = report {
+                self.suspected(now, id, verdict, &report.facts);
+            }
+            return self.read(now, id);
+        }
         let n = self.state().loops()[&id].iteration;
         let summary = report.as_ref().map(|it| it.summary.clone()).unwrap_or_default();
         let log = report.as_ref().map(|it| it.log);
@@ -118,7 +130,13 @@ impl Coordinator {
     }
 
     /// How often in a row its iterations have ended this way now; green is no such end.
-    fn streak(&self, id: LoopId, verdict: Verdict, tree: Oid, what: &[u8]) -> Option<Streak> {
+    pub(crate) fn streak(
+        &self,
+        id: LoopId,
+        verdict: Verdict,
+        tree: Oid,
+        what: &[u8],
+    ) -> Option<Streak> {
         let of = Streak::end(verdict, tree, what);
         let before = self.state().loops()[&id].streak;
         (verdict != Verdict::Green).then(|| Streak::after(before, of))
@@ -186,7 +204,7 @@ impl Coordinator {
     /// What failed is tried again later, unless it is hopeless.
     fn failed(&mut self, now: Time, id: LoopId, effect: EffectId, work: &Work, outcome: &Outcome) {
         let Outcome::Failed { failure, message, .. } = outcome else { return };
-        if matches!(work, Work::Relay(_)) {
+        if matches!(work, Work::Relay(_) | Work::Answer(_)) {
             return;
         }
         let engine = &self.state().loops()[&id];

@@ -92,7 +92,7 @@ impl Coordinator {
         with.iter().map(doc).collect()
     }
 
-    fn subject(&self, id: LoopId) -> Subject {
+    pub(crate) fn subject(&self, id: LoopId) -> Subject {
         let engine = &self.state().loops()[&id];
         let plan = self.state().plan(id.plan());
         let passed = engine.passed.map(|it| it.checkpoint);
@@ -110,7 +110,7 @@ impl Coordinator {
             mail: engine.talk.mail.told().to_vec(),
             conflicts: engine.conflict_files.filter(|_| 0 < engine.conflicts),
             rebase_from: engine.rebase_from,
-            model: engine.model().cloned(),
+            model: engine.called().cloned(),
             most_tokens: engine.most_tokens,
             call_left_ms: engine.failing_since.map(|since| {
                 let until = since.plus_ms(self.state().limits().call_deadline_ms);
@@ -121,6 +121,7 @@ impl Coordinator {
             questions: engine.questions,
             reviewed: engine.document.as_ref().map_or(0, |it| it.seen),
             beside: engine.beside,
+            reads: engine.is_read(),
         }
     }
 

@@ -55,13 +55,17 @@ impl LoopEngine {
 
     /// When what it waits for now was asked for.
     pub(crate) fn waits_since(&self) -> (Time, Seq) {
-        self.waiting_relay().map_or(self.since, |it| it.since)
+        let relay = self.waiting_relay().map(|it| it.since);
+        relay.or_else(|| self.waiting_query().map(|it| it.since)).unwrap_or(self.since)
     }
 
     /// Tokens its next call reads, about, and what that uses at most; nothing if it makes none.
     pub(crate) fn call_size(&self) -> Option<(u64, Amount)> {
         if let Some(relay) = self.relays.front() {
             return Some((relay.wanted.input_tokens, relay.worst()));
+        }
+        if let Some(query) = self.waiting_query() {
+            return Some((query.call.input_tokens, query.call.worst()));
         }
         match self.next {
             Next::Call { tokens, worst, .. } => Some((tokens, worst)),

@@ -1,5 +1,6 @@
 //! Trying again what did not get there: a loop that is blocked, has failed or was stopped goes on
-//! with fresh limits, from the work that is kept or from an earlier state of it.
+//! with fresh limits, from the work that is kept or from an earlier state of it. So does one whose
+//! document was taken apart: it writes another version.
 //!
 //! It stays the same loop, so whoever needs it need not be told of another.
 
@@ -42,7 +43,11 @@ impl Coordinator {
     pub fn may_retry(&self, id: LoopId) -> Result<(), Rejected> {
         let engine = self.state().engine(id).ok_or(Rejected::NoLoop(id))?;
         let (name, status) = (self.name_of(id), engine.status);
-        let ended = matches!(status, Status::Blocked | Status::Failed | Status::Stopped);
+        if engine.reason == Some(Reason::Superseded) {
+            return Err(Rejected::Superseded { name });
+        }
+        let ended = matches!(status, Status::Blocked | Status::Failed | Status::Stopped)
+            || engine.was_taken_apart();
         let ending = !engine.is_over() && engine.ending.is_some();
         if !ended || ending || engine.landed.is_some() {
             return Err(Rejected::NothingToRetry { name, status });
@@ -58,7 +63,7 @@ impl Coordinator {
     }
 
     /// Loops that are blocked for want of this one, and of nothing else any more.
-    fn blocked_by(&self, id: LoopId) -> Vec<LoopEngine> {
+    pub(crate) fn blocked_by(&self, id: LoopId) -> Vec<LoopEngine> {
         let plan = self.state().plan(id.plan());
         let dependents = plan.spec(id).dependents.iter();
         let loops =

@@ -73,7 +73,11 @@ enum CallEnd {
 impl CallEnd {
     fn of(outcome: &Outcome) -> Self {
         match outcome.failure() {
-            None if matches!(outcome, Outcome::Replied { .. } | Outcome::Relayed { .. }) => {
+            None if matches!(
+                outcome,
+                Outcome::Replied { .. } | Outcome::Answered { .. } | Outcome::Relayed { .. }
+            ) =>
+            {
                 Self::Answered
             }
             None | Some(Failure::Resources | Failure::OverBudget) => Self::Unknown,

@@ -14,7 +14,9 @@ mod lost;
 mod messages;
 mod money;
 mod progress;
+mod queries;
 mod relay;
+mod replan;
 mod retry;
 mod room;
 

@@ -15,6 +15,7 @@ mod messages;
 mod money;
 mod people;
 mod provider;
+mod queries;
 mod queue;
 mod recovery;
 mod room;
@@ -249,10 +250,12 @@ impl Play {
     /// How an effect ends. What a document names can be spoken of by its name from then on.
     fn outcome(&mut self, name: &str, verb: &str, args: &[&str]) -> Outcome {
         let outcome = outcome(verb, args);
-        if let Outcome::Decomposed { specs, .. } = &outcome {
+        if let Outcome::Decomposed { specs, same, .. } = &outcome {
             let plan = self.id(name).plan();
             let first = self.core.state().plan(plan).specs.len() as u16;
-            for (index, it) in (first..).zip(specs) {
+            let is_new = |n: usize| same.get(n).copied().flatten().is_none();
+            let new = (0..).zip(specs).filter(|it| is_new(it.0)).map(|it| it.1);
+            for (index, it) in (first..).zip(new) {
                 let id = LoopId { spec: SpecId { plan, index }, run: 1 };
                 self.names.push((it.name.clone(), id));
             }
@@ -278,6 +281,10 @@ impl Play {
             ["note", name, now @ ..] => {
                 let (note, now) = (Digest::of(b"hm"), now == ["now"]);
                 Command::Note { id: self.id(name), note, now }
+            }
+            ["retry", name] => {
+                let (id, note, tip) = (self.id(name), Digest::of(b"again"), oid("ba5e"));
+                Command::Retry { id, to: None, gate: false, note, tip }
             }
             ["move", name, before] => {
                 let before = (*before != "first").then(|| self.id(before));
@@ -324,7 +331,8 @@ impl Play {
                 !it.contains('=') && !flags.contains(it)
             })
             .collect();
-        let places: Vec<&str> = names.iter().map(|it| it.split('<').next().unwrap()).collect();
+        let places: Vec<&str> =
+            names.iter().map(|it| it.split(['<', '=']).next().unwrap()).collect();
         let place = |name: &str| places.iter().position(|it| *it == name).unwrap() as u16;
         let mut specs = Vec::new();
         for (index, name) in (0u16..).zip(&names) {
@@ -349,6 +357,7 @@ impl Play {
                 limits,
                 writes: (flag("document") && index == 0).then(|| document(words)),
                 parent: None,
+                review: None,
             });
             let id = LoopId { spec: SpecId { plan, index }, run: 1 };
             self.names.push((places[usize::from(index)].to_owned(), id));
@@ -490,6 +499,7 @@ fn outcome(verb: &str, args: &[&str]) -> Outcome {
             calls: args.iter().map(|it| tool_call(it)).collect(),
             usage: used(),
             by: None,
+            found: None,
         },
         "over-budget" => Outcome::Failed {
             failure: Failure::OverBudget,
@@ -512,7 +522,8 @@ fn outcome(verb: &str, args: &[&str]) -> Outcome {
             Outcome::Rebased { checkpoint: tree("4eba"), conflicts: 2, files: Some(blob) }
         }
         "names" => {
-            Outcome::Decomposed { artifact: blob, children: 0, format: None, specs: children(args) }
+            let (specs, same) = (children(args), same(args));
+            Outcome::Decomposed { artifact: blob, children: 0, format: None, specs, same }
         }
         "agent" => agent_done(args),
         "built" => Outcome::Built { commit: oid(args[0]), tree: oid(args[1]) },
@@ -547,6 +558,14 @@ fn tool_done(result: Digest, args: &[&str]) -> Outcome {
     Outcome::ToolDone { result, error: false, checkpoint, code: None, unsaved }
 }
 
+/// The places of those that were named before: `x=2`.
+fn same(names: &[&str]) -> Vec<Option<u16>> {
+    let place =
+        |it: &&str| Some(it.split('<').next()?.split_once('=')?.1.parse().expect("a place"));
+    let same: Vec<Option<u16>> = names.iter().map(place).collect();
+    if same.iter().all(Option::is_none) { Vec::new() } else { same }
+}
+
 /// Specs that a document names: `x y<x z<y,document`.
 fn children(names: &[&str]) -> Vec<SpecHead> {
     let places: Vec<&str> = names.iter().map(|it| it.split('<').next().unwrap()).collect();
@@ -569,6 +588,7 @@ fn children(names: &[&str]) -> Vec<SpecHead> {
             touches: Vec::new(),
             writes: said.contains(&"document").then(DocumentHead::default),
             parent: None,
+            review: None,
         }
     };
     places.iter().zip(names).map(spec).collect()
@@ -592,6 +612,7 @@ fn good(work: &Work) -> Outcome {
         Work::Save { .. } => outcome("saves", &["5afe"]),
         Work::Agent { .. } => outcome("agent", &[]),
         Work::Relay(_) => Outcome::Relayed { usage: used() },
+        Work::Answer(_) => Outcome::Answered { reply: Digest::of(b"this"), usage: used() },
         Work::Gate => outcome("green", &[]),
         Work::Decompose { .. } => outcome("names", &["x"]),
         Work::Rebase { .. } => outcome("rebased", &[]),

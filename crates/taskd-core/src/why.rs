@@ -2,7 +2,7 @@
 
 mod calls;
 
-use taskd_model::{LoopId, Room, Status, Time, Worker};
+use taskd_model::{LoopId, Room, Status, Time};
 
 use crate::{
     Coordinator, Evidence, Want, WhyRow, decide,
@@ -110,8 +110,8 @@ impl Coordinator {
             let call = self.waiting_call(engine.id, bucket, now);
             return self.call_row(engine.id, call);
         }
-        if let (Some(until), Next::Call { .. }, Worker::Model(bucket)) =
-            (engine.retry_at, &engine.next, &engine.worker)
+        if let (Some(until), Next::Call { .. }, Some(bucket)) =
+            (engine.retry_at, &engine.next, engine.called())
         {
             let call = self.resting_call(engine, bucket, until, now);
             return self.call_row(engine.id, call);

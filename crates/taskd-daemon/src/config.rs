@@ -137,6 +137,12 @@ pub(crate) struct Config {
     pub(crate) agent_billing: Option<Billing>,
     /// `[http] listen`: loopback address of the web pages. Default: none, no listener.
     pub(crate) http_listen: Option<SocketAddr>,
+    /// `[api] listen`: where clients of the network are served. Default: nowhere.
+    pub(crate) api_listen: Option<SocketAddr>,
+    /// `[api] cert`: file with the certificate for that.
+    pub(crate) api_cert: Option<String>,
+    /// `[api] cert_key`: file with its private key.
+    pub(crate) api_cert_key: Option<String>,
     /// `[notify] command`: told when a plan ends or needs a person. Default: none.
     pub(crate) notify_command: Option<String>,
     /// `[log] level`: `error`, `warn`, `info`, `debug` or `trace`. Default `info`.
@@ -259,6 +265,9 @@ impl Config {
                 Some(_) | None => None,
             },
             http_listen: from.address("http.listen"),
+            api_listen: from.address("api.listen"),
+            api_cert: from.text("api.cert"),
+            api_cert_key: from.text("api.cert_key"),
             notify_command: from.text("notify.command"),
             log_level: from.text("log.level").unwrap_or_default(),
             settings: from.clone().into_map(),

@@ -5,43 +5,43 @@
 use std::{
     fs,
     net::{IpAddr, Ipv4Addr, SocketAddr},
-    os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt},
+    os::unix::fs::MetadataExt as _,
     path::Path,
     sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use anyhow::{Context as _, anyhow};
-use taskd_api::{ApiError, TaskdServer, codes};
+use taskd_api::{ApiError, codes};
 use taskd_model::{Actor, Code, Command, Input, LoopId, LoopView, Record, Seq, Status};
 use taskd_store::{Filter, Options as StoreOptions, Recovered, SnapshotKind, Store, StoreError};
 use taskd_tools::supervise::{Launcher, identity_of};
 use tokio::{
-    net::{UnixListener, UnixStream},
+    net::TcpListener,
     signal::unix::{Signal, SignalKind, signal},
     sync::watch,
 };
-use tokio_stream::{StreamExt as _, wrappers::UnixListenerStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{error, info, warn};
 
 use crate::{
     config::{self, Config},
     disk,
+    door::Doors,
     driver::{Driver, Inbox, Replayed, replay},
     gateway, gc, health,
     hub::Hub,
     log::{self, Levels},
     models,
     paths::Paths,
-    reload,
+    private, reload,
     runner::{
         Context, Runner, Settings, Trouble, chain, lock,
         place::{self, private_dir},
         pool,
     },
-    service::{Facts, Service},
-    telling, watcher,
+    service::{Facts, Once, Service},
+    systemd, telling, watcher,
 };
 
 /// How long a stop waits for what runs, when nobody says.
@@ -90,8 +90,8 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     let (secrets, levels) = log::init(level, options.detached.then(|| options.paths.log_file()));
     // What the command line says stays so.
     let levels = if options.log_level.is_some() { Levels::default() } else { levels };
-    make_private(&options.paths.state)?;
-    make_private(&options.paths.run_dir())?;
+    private::directory(&options.paths.state)?;
+    private::directory(&options.paths.run_dir())?;
     private_dir(&options.paths.tmp_dir()).context("the place for temporary files")?;
     let stamp = StoreOptions {
         stamp: build_stamp(),
@@ -139,15 +139,6 @@ fn open_store(state: &Path, stamp: &StoreOptions) -> Result<(Store, Recovered), 
     }
 }
 
-/// A directory for us alone.
-fn make_private(dir: &Path) -> anyhow::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true).mode(0o700);
-    builder.create(dir).with_context(|| {
-        format!("cannot make {}; choose another place with TASKD_STATE_DIR", dir.display())
-    })
-}
-
 /// Changes with every build, so that a snapshot of another build is never read.
 fn build_stamp() -> String {
     let version = env!("CARGO_PKG_VERSION");
@@ -161,6 +152,8 @@ struct Alive {
     facts: Arc<Facts>,
     stop: CancellationToken,
     driver: std::thread::JoinHandle<()>,
+    /// The socket is not ours to remove.
+    handed: bool,
 }
 
 async fn serve(
@@ -170,7 +163,7 @@ async fn serve(
     recovered: Recovered,
 ) -> anyhow::Result<()> {
     let paths = &options.paths;
-    let listener = bind_socket(paths)?;
+    let doors = Doors::bind(paths, &settings.config).await?;
     let address = options.http.or(settings.config.http_listen).unwrap_or(ANY_LOOPBACK);
     let http = health::bind(address).await.context("binding http.listen")?;
     let gateway = gateway::bind().await.context("binding a port for agents' calls")?;
@@ -191,8 +184,9 @@ async fn serve(
     );
     clear_ref_locks(&ctx.context);
     let mut signals = Signals::listen()?;
-    let alive = start(ctx, replayed, store.clone(), [http, gateway], &recovered.findings)?;
-    let served = welcome(options, &alive, listener, &mut signals).await;
+    let places = Places { http, gateway, network: doors.network(), handed: doors.is_handed() };
+    let alive = start(ctx, replayed, store.clone(), places, &recovered.findings)?;
+    let served = welcome(options, &alive, doors, &mut signals).await;
     end(options, alive, &store, signals).await;
     served
 }
@@ -269,14 +263,24 @@ fn clear_ref_locks(ctx: &Context) {
     }
 }
 
+/// Where it listens, besides the socket.
+struct Places {
+    http: TcpListener,
+    gateway: TcpListener,
+    network: Option<SocketAddr>,
+    /// The socket is the service manager's.
+    handed: bool,
+}
+
 fn start(
     made: Made,
     replayed: Replayed,
     store: Arc<Store>,
-    [http, gateway]: [tokio::net::TcpListener; 2],
+    places: Places,
     findings: &[taskd_store::Finding],
 ) -> anyhow::Result<Alive> {
     let Made { context: ctx, inbox } = made;
+    let Places { http, gateway, network, handed } = places;
     for finding in findings {
         warn!("{finding}");
     }
@@ -304,6 +308,7 @@ fn start(
             () = reload::watch(Arc::clone(&watching)) => {}
             () = place::keep(Arc::clone(&watching)) => {}
             () = telling::follow(Arc::clone(&watching)) => {}
+            () = systemd::watchdog(Arc::clone(&watching)) => {}
             () = pool::keep(watching) => {}
             () = stopped.cancelled() => {}
         }
@@ -312,11 +317,13 @@ fn start(
         ctx,
         started_at: now_ms(),
         http: address,
+        network,
         shutdown: watch::channel(None).0,
+        once: Once::default(),
         findings: findings.iter().map(ToString::to_string).collect(),
         tasks,
     };
-    Ok(Alive { facts: Arc::new(facts), stop, driver })
+    Ok(Alive { facts: Arc::new(facts), stop, driver, handed })
 }
 
 /// The loop, on a thread of its own. If it fails the process ends: a daemon that cannot decide or
@@ -342,7 +349,7 @@ fn now_ms() -> u64 {
 async fn welcome(
     options: &Options,
     alive: &Alive,
-    listener: UnixListener,
+    doors: Doors,
     signals: &mut Signals,
 ) -> anyhow::Result<()> {
     let facts = &alive.facts;
@@ -358,24 +365,14 @@ async fn welcome(
     unpark(ctx, options.resume || !stopped.exists()).await?;
     fs::remove_file(&stopped).ok();
     write_facts(options, facts)?;
-    let (health_reporter, health_service) = tonic_health::server::health_reporter();
-    health_reporter.set_serving::<TaskdServer<Service>>().await;
-    let reflection = tonic_reflection::server::Builder::configure()
-        .register_encoded_file_descriptor_set(taskd_api::FILE_DESCRIPTOR_SET)
-        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-        .build_v1()
-        .context("describing the API")?;
     let mut ends = alive.facts.shutdown.subscribe();
-    let server = tonic::transport::Server::builder()
-        .add_service(TaskdServer::new(Service(Arc::clone(facts))))
-        .add_service(health_service)
-        .add_service(reflection)
-        .serve_with_incoming(ours_only(listener));
+    let server = doors.serve(Service(Arc::clone(facts)));
     info!(socket = %options.paths.socket.display(), http = ?facts.http, "ready");
+    systemd::ready();
     // Connections are not waited for: a watch ends only with its client or with us, and so it
     // sees how everything ends. They live until the runtime does.
     tokio::select! {
-        served = server => served.context("serving the socket"),
+        served = server => served,
         () = signals.end_asked(ctx) => Ok(()),
         _ = ends.wait_for(Option::is_some) => Ok(()),
     }
@@ -401,24 +398,6 @@ async fn unpark(ctx: &Context, resume: bool) -> anyhow::Result<()> {
         act(Command::Pause(parked)).await?;
     }
     act(Command::Unpark).await
-}
-
-/// Connections of our own user; others are closed without a word.
-fn ours_only(
-    listener: UnixListener,
-) -> impl tokio_stream::Stream<Item = std::io::Result<UnixStream>> {
-    let uid = nix::unistd::geteuid().as_raw();
-    UnixListenerStream::new(listener).filter(move |stream| match stream {
-        Ok(stream) => {
-            let peer = stream.peer_cred().map(|it| it.uid());
-            let ours = peer.as_ref().is_ok_and(|it| *it == uid);
-            if !ours {
-                warn!(?peer, "refused a connection of another user");
-            }
-            ours
-        }
-        Err(_) => true,
-    })
 }
 
 /// TERM and INT end the daemon, one more while it ends does so at once; HUP reads the configuration
@@ -463,6 +442,7 @@ impl Signals {
 
 /// Ends in order: nothing new, what runs, the log, the socket.
 async fn end(options: &Options, alive: Alive, store: &Store, signals: Signals) {
+    systemd::stopping();
     let facts = alive.facts;
     let ctx = &facts.ctx;
     facts.tasks.spawn(signals.end_at_once());
@@ -489,7 +469,9 @@ async fn end(options: &Options, alive: Alive, store: &Store, signals: Signals) {
     if let Err(why) = store.close(true) {
         error!("closing the log: {}", chain(&why));
     }
-    fs::remove_file(&options.paths.socket).ok();
+    if !alive.handed {
+        fs::remove_file(&options.paths.socket).ok();
+    }
     fs::remove_file(options.paths.facts_file()).ok();
     info!("stopped");
 }
@@ -500,32 +482,10 @@ fn write_facts(options: &Options, facts: &Facts) -> anyhow::Result<()> {
         "version": env!("CARGO_PKG_VERSION"),
         "socket": options.paths.socket,
         "http": facts.http,
+        "network": facts.network,
     });
     let file = options.paths.facts_file();
     fs::write(&file, format!("{text}\n")).with_context(|| format!("writing {}", file.display()))
-}
-
-/// Takes the socket's place. We hold the store's lock, so whatever socket is there is a leftover;
-/// anything that is no socket of ours is not touched.
-fn bind_socket(paths: &Paths) -> anyhow::Result<UnixListener> {
-    let path = &paths.socket;
-    if let Some(dir) = path.parent().filter(|it| !it.exists()) {
-        make_private(dir)?;
-    }
-    if let Ok(meta) = fs::symlink_metadata(path) {
-        let ours = meta.file_type().is_socket() && meta.uid() == nix::unistd::geteuid().as_raw();
-        anyhow::ensure!(
-            ours,
-            "{} exists and is no socket of yours; move it away and start again",
-            path.display()
-        );
-        fs::remove_file(path).with_context(|| format!("removing {}", path.display()))?;
-    }
-    let listener =
-        UnixListener::bind(path).with_context(|| format!("binding {}", path.display()))?;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o600))
-        .with_context(|| format!("closing {} to others", path.display()))?;
-    Ok(listener)
 }
 
 /// Effective configuration, of the person alone or of a project; or all that is wrong with it.

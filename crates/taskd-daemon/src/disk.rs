@@ -149,6 +149,7 @@ fn may_be_for_want_of_room(outcome: &Outcome) -> bool {
         Outcome::Prepared { .. }
         | Outcome::Composed { .. }
         | Outcome::Replied { .. }
+        | Outcome::Answered { .. }
         | Outcome::Relayed { .. }
         | Outcome::ToolDone { .. }
         | Outcome::Saved { .. }

@@ -26,6 +26,9 @@ use tracing::{debug, error, info};
 
 use crate::hub::Hub;
 
+/// A loop with inputs waiting that has not turned for so long is not healthy, in milliseconds.
+const STUCK_MS: u64 = 5_000;
+
 /// What the log says of an event: not the words of a task, and a title may be one.
 #[expect(clippy::wildcard_enum_match_arm, reason = "named are those that hold a person's words")]
 fn without_titles(record: &Record) -> String {
@@ -125,7 +128,13 @@ impl Handle {
         }
     }
 
-    /// How long ago the loop turned, and how many events are not yet durable.
+    /// An idle loop need not turn; one with inputs waiting must.
+    pub(crate) fn is_healthy(&self) -> bool {
+        let (turned, _, waiting) = self.health();
+        waiting == 0 || turned < STUCK_MS
+    }
+
+    /// How long ago the loop turned, how many events are not yet durable, how many inputs wait.
     pub(crate) fn health(&self) -> (u64, u64, usize) {
         let now = process_ms();
         let ago = now.saturating_sub(self.pulse.turned_ms.load(Ordering::Relaxed));

@@ -14,12 +14,21 @@ mod artifact;
 mod mcp;
 mod merge;
 mod read;
+mod review;
 #[cfg(test)]
 mod tests;
 
 /// Tools a loop type may name.
-pub(crate) const KNOWN_TOOLS: [&str; 11] =
-    ["read", "write", "edit", "list", "glob", "grep", "run", "ask", "share", "alert", "finish"];
+pub(crate) const KNOWN_TOOLS: [&str; 13] = [
+    "read", "write", "edit", "list", "glob", "grep", "run", "ask", "share", "alert", "query",
+    "finish", "stop",
+];
+
+/// Those a type has that names none: all but the one that ends other loops.
+pub(crate) const DEFAULT_TOOLS: [&str; 12] = [
+    "read", "write", "edit", "list", "glob", "grep", "run", "ask", "share", "alert", "query",
+    "finish",
+];
 
 /// Largest definition, in bytes.
 pub(crate) const MAX_TYPE_BYTES: usize = 256 * 1024;

@@ -89,6 +89,12 @@ impl Paths {
         self.state.join("daemon.json")
     }
 
+    /// What opens the network's door to clients of this user.
+    #[must_use]
+    pub fn token_file(&self) -> PathBuf {
+        self.state.join("api-token")
+    }
+
     /// A person stopped the daemon: reading commands do not start it again.
     #[must_use]
     pub fn stopped_file(&self) -> PathBuf {

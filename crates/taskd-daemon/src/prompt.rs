@@ -13,12 +13,14 @@ use taskd_model::{
     TemplateDoc, ToolDef, TypeDoc, encode_doc,
 };
 
+pub(crate) use aside::aside;
 pub(crate) use check::check;
 pub(crate) use conversation::{Conversation, Turn};
 use conversation::{LeftOut, PART_BYTES, part_bytes};
 use left_out::json_bytes;
 use shape::{Shape, shape};
 
+mod aside;
 mod check;
 mod conversation;
 mod left_out;

@@ -14,7 +14,8 @@ use crate::{
 };
 
 /// How often the files are looked at: two times `stat`, whatever the file system tells.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// After two of them that say the same a change counts, which is within a second.
+const LOOK_EVERY: Duration = Duration::from_millis(300);
 
 /// What is another since the configuration was read before.
 #[derive(Debug, Default)]

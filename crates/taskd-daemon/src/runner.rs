@@ -19,9 +19,11 @@ pub(crate) mod place;
 pub(crate) mod pool;
 mod programs;
 mod propose;
+mod query;
 mod recent;
 mod relay;
 mod reporter;
+mod review;
 mod shape;
 mod stack;
 mod summary;
@@ -370,6 +372,7 @@ fn leads_to_iteration(work: &Work) -> bool {
         | Work::Save { .. }
         | Work::Agent { .. }
         | Work::Relay(_)
+        | Work::Answer(_)
         | Work::Decompose { .. }
         | Work::Publish { .. } => false,
     }
@@ -399,6 +402,7 @@ impl Job {
             Work::CheckBase { base } => self.check_base(*base).await,
             Work::Prepare { base, mode } => self.prepare(*base, *mode).await,
             Work::AcceptBefore => self.accept_before().await,
+            Work::Compose if self.reads() => self.compose_review().await,
             Work::Compose => self.compose().await,
             Work::Call { request, bucket, cap_micros, cap_tokens, .. } => {
                 let cap_tokens = (0 < *cap_tokens).then_some(*cap_tokens);
@@ -408,6 +412,7 @@ impl Job {
             Work::Save { wrote } => self.save_files(wrote.as_ref()).await,
             Work::Agent { prompt, .. } => return self.agent(prompt).await,
             Work::Relay(relay) => return self.relay(relay).await,
+            Work::Answer(answer) => return self.answer(answer).await,
             Work::Gate => self.gate().await,
             Work::Decompose { from } => self.decompose(*from).await,
             Work::Rebase { onto } => self.rebase(*onto).await,

@@ -13,6 +13,7 @@ mod edits;
 mod gc;
 mod history;
 mod look;
+mod once;
 mod queue;
 mod retry;
 mod sync;
@@ -30,8 +31,9 @@ use taskd_model::{Actor, LoopId, PlanId, ResolveError, Target, Via, View};
 use tokio::sync::watch as signal;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::task::TaskTracker;
-use tonic::{Request, Response, Status, transport::server::UdsConnectInfo};
+use tonic::{Request, Response, Status};
 
+pub(crate) use self::once::Once;
 use crate::{runner::Context, submit};
 
 /// Items that may wait for a slow client before its own stream waits.
@@ -43,9 +45,13 @@ pub(crate) struct Facts {
     pub(crate) ctx: Arc<Context>,
     pub(crate) started_at: u64,
     pub(crate) http: Option<std::net::SocketAddr>,
+    /// Where clients of the network come in, if they do.
+    pub(crate) network: Option<std::net::SocketAddr>,
     /// Set to end the daemon; the value is the grace in milliseconds.
     pub(crate) shutdown: signal::Sender<Option<u64>>,
     pub(crate) findings: Vec<String>,
+    /// Calls that must not be done twice.
+    pub(crate) once: Once,
     /// Everything that runs beside the loop and the effects.
     pub(crate) tasks: TaskTracker,
 }
@@ -72,12 +78,11 @@ impl Service {
         &self.0.ctx
     }
 
-    /// Who asks. Only the daemon's own user gets this far.
+    /// Who asks. Only the daemon's own user gets this far, or who holds that user's token.
     fn actor<T>(request: &Request<T>) -> Actor {
-        let info = request.extensions().get::<UdsConnectInfo>();
-        let uid = info.and_then(|it| it.peer_cred).map(|it| it.uid());
+        let uid = nix::unistd::geteuid().as_raw();
         let said = request.metadata().get(VIA_HEADER).and_then(|it| it.to_str().ok());
-        Actor::Person { uid: uid.unwrap_or(u32::MAX), via: said.and_then(Via::parse) }
+        Actor::Person { uid, via: said.and_then(Via::parse) }
     }
 
     /// What an id means now.
@@ -158,7 +163,7 @@ impl Taskd for Service {
 
     async fn act(&self, request: Request<v1::ActRequest>) -> Answer<v1::ActResponse> {
         let actor = Self::actor(&request);
-        answer(self.do_act(actor, request.into_inner()).await)
+        answer(self.0.once.make(request, async |it| self.do_act(actor, it).await).await)
     }
 
     async fn get_view(&self, request: Request<v1::GetViewRequest>) -> Answer<v1::View> {
@@ -228,12 +233,12 @@ impl Taskd for Service {
 
     async fn rewind(&self, request: Request<v1::RewindRequest>) -> Answer<v1::RewindResponse> {
         let actor = Self::actor(&request);
-        answer(self.do_rewind(actor, request.into_inner()).await)
+        answer(self.0.once.make(request, async |it| self.do_rewind(actor, it).await).await)
     }
 
     async fn undo(&self, request: Request<v1::UndoRequest>) -> Answer<v1::UndoResponse> {
         let actor = Self::actor(&request);
-        answer(self.do_undo(actor, request.into_inner()).await)
+        answer(self.0.once.make(request, async |it| self.do_undo(actor, it).await).await)
     }
 
     async fn salvage(&self, request: Request<v1::SalvageRequest>) -> Answer<v1::SalvageResponse> {
@@ -256,7 +261,7 @@ impl Taskd for Service {
         request: Request<v1::ProjectsRequest>,
     ) -> Answer<v1::ProjectsResponse> {
         let actor = Self::actor(&request);
-        answer(self.do_projects(actor, request.into_inner()).await)
+        answer(self.0.once.make(request, async |it| self.do_projects(actor, it).await).await)
     }
 
     async fn status(&self, _: Request<v1::StatusRequest>) -> Answer<v1::StatusResponse> {

@@ -109,6 +109,11 @@ fn settings(config: &Config) -> Vec<Setting> {
     config.entries().map(setting).collect()
 }
 
+/// Every key there is, with what it means.
+pub fn known_keys() -> impl Iterator<Item = (&'static str, &'static str)> {
+    keys().iter().map(|it| (it.key, it.doc))
+}
+
 /// What is wrong with a key's name: nothing if there is such a key.
 ///
 /// # Errors

@@ -4,6 +4,7 @@
 //! wrong comes back as problems with line and column, all of them at once.
 
 mod accept;
+mod again;
 mod agents;
 mod base;
 mod document;
@@ -37,7 +38,8 @@ use crate::{
 
 pub(crate) use render::render;
 
-pub(crate) use document::{Named, take_apart};
+pub(crate) use again::Apart;
+pub(crate) use document::take_apart;
 
 /// The spec of a plan that came as one sentence.
 const SINGLE_SPEC: &str = "task";
@@ -110,11 +112,12 @@ async fn store(
     let project = register(ctx, actor, &draft.probe).await?;
     let Draft { mut head, doc, specs, mut response, .. } = draft;
     let storing = Arc::clone(ctx);
+    // The event that names them comes after them, and is waited for: one sync is enough.
     let stored = tokio::task::spawn_blocking(move || {
-        let plan = storing.store.put_blob(&encode_doc(&doc))?;
+        let plan = storing.store.queue_blob(encode_doc(&doc))?;
         let mut heads = Vec::new();
         for (mut head, doc) in specs {
-            head.doc = storing.store.put_blob(&encode_doc(&doc))?;
+            head.doc = storing.store.queue_blob(encode_doc(&doc))?;
             heads.push(head);
         }
         Ok::<_, taskd_store::StoreError>((plan, heads))
@@ -310,6 +313,7 @@ impl<'a> Look<'a> {
             self.problems.extend(agents::without_servers(&self.agents, &agent, &loop_type));
             let Some(fallback) = self.fallback(&agent, &loop_type) else { continue };
             let Some(left_out) = self.left_out(&agent, &fallback, &loop_type) else { continue };
+            let Some(review) = self.review(&loop_type) else { continue };
             let inputs = match loop_type::bind_inputs(&loop_type, &self.options.inputs) {
                 Ok(inputs) => inputs,
                 Err(errors) => {
@@ -324,10 +328,8 @@ impl<'a> Look<'a> {
                 .collect();
             let conflict = plan.head.conflict.as_ref().map(|it| it.value).or(loop_type.conflict);
             let mut limits = loop_type.limits.loop_limits(conflict, &config.run_limits());
-            if let Some(n) = plan.head.iterations.as_ref().map(|it| it.value) {
-                limits.iterations = n;
-            }
-            limits.iterations = self.options.iterations.unwrap_or(limits.iterations);
+            let of_plan = plan.head.iterations.as_ref().map(|it| it.value);
+            limits.iterations = self.options.iterations.or(of_plan).unwrap_or(limits.iterations);
             let name = name_of(spec, &loop_type);
             let head = SpecHead {
                 name: name.clone(),
@@ -342,6 +344,7 @@ impl<'a> Look<'a> {
                 limits,
                 left_out,
                 writes: loop_type.artifact.as_ref().map(document_head),
+                review,
                 parent: None,
                 touches: touches(&spec.touches, config),
             };

@@ -7,10 +7,7 @@
 
 mod words;
 
-use std::{
-    collections::BTreeSet, ffi::OsString, fs, os::unix::fs::OpenOptionsExt as _, path::Path,
-    sync::Arc, time::Duration,
-};
+use std::{collections::BTreeSet, ffi::OsString, sync::Arc, time::Duration};
 
 use serde_json::Value;
 use taskd_model::{Event, Input, Record, Seq};
@@ -19,7 +16,10 @@ use taskd_tools::supervise::{Ladder, Spec, Stdin};
 use tokio::{sync::broadcast::error::RecvError, task::JoinSet};
 use tracing::{info, warn};
 
-use crate::runner::{Context, ending, lock};
+use crate::{
+    private::PrivateFile,
+    runner::{Context, ending, lock},
+};
 
 /// Times it is tried.
 const TRIES: u32 = 3;
@@ -154,13 +154,13 @@ fn ended(ctx: &Context, of: Seq) -> Option<(taskd_model::PlanId, taskd_model::Ti
 /// Runs the command once. Says in one line what went wrong.
 async fn run(ctx: &Context, of: Seq, command: &str, notice: &Value) -> Result<(), String> {
     let file = ctx.paths.run_dir().join(format!("notice-{of}.json"));
-    write_private(&file, &format!("{notice}\n")).map_err(|it| it.to_string())?;
+    let file = PrivateFile::write(&file, &format!("{notice}\n")).map_err(|it| it.to_string())?;
     let env = |name: &&str| Some((OsString::from(*name), std::env::var_os(name)?));
     let spec = Spec {
         argv: ["sh", "-c", command].map(OsString::from).to_vec(),
         cwd: ctx.paths.run_dir(),
         env: ENVIRONMENT.iter().filter_map(env).collect(),
-        stdin: Stdin::File(file.clone()),
+        stdin: Stdin::File(file.path().to_owned()),
         timeout: Some(TIMEOUT),
         idle: None,
         ladder: Ladder::STOP,
@@ -168,18 +168,10 @@ async fn run(ctx: &Context, of: Seq, command: &str, notice: &Value) -> Result<()
         keep_tail_bytes: KEPT_BYTES,
     };
     let finished = ctx.launcher.start(&spec, |_, _| ()).wait().await;
-    fs::remove_file(&file).ok();
+    drop(file);
     let Some(how) = ending(&finished, TIMEOUT) else { return Ok(()) };
     let output = finished.output.text();
     let line = output.lines().rev().find(|it| !it.trim().is_empty()).unwrap_or_default();
     let why = if line.is_empty() { how } else { format!("{how}: {line}") };
     Err(why.chars().filter(|it| !it.is_control()).take(MAX_WHY_CHARS).collect())
-}
-
-/// A file for us alone: tasks have words in them that are nobody else's.
-fn write_private(file: &Path, text: &str) -> std::io::Result<()> {
-    use std::io::Write as _;
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true).mode(0o600);
-    options.open(file)?.write_all(text.as_bytes())
 }

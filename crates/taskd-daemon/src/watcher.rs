@@ -76,6 +76,9 @@ async fn look(
         return Ok(());
     }
     debug!(project = project.0, branch, tip = %tip.short(), "target seen elsewhere");
+    if let Err(why) = proposed::landed(ctx, target, &repo).await {
+        warn!("{why}");
+    }
     ctx.handle.tell(Input::MainSeen { project, target: branch, tip, commits, rewritten }).await
 }
 

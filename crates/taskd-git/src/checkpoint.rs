@@ -63,7 +63,7 @@ impl Repo {
         let base_tree = tree(&repo, base)?;
         let parent = commit(&repo, prev.unwrap_or(base))?;
         let seed = parent.tree().map_err(git("reading the tree of", parent.id()))?;
-        let snapshot = Files::open(&repo, &spot, &seed)?.lazily().snapshot(&base_tree)?;
+        let snapshot = Files::open_and_look(&repo, &spot, &seed)?.lazily().snapshot(&base_tree)?;
         self.save(&repo, (name, &base_tree), &parent, snapshot, message, sign)
     }
 

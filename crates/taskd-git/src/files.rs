@@ -31,8 +31,10 @@ pub(crate) struct Files<'r> {
     unwritten: bool,
     /// The one here has changed since it was read.
     changed: bool,
-    /// When the one on disk was written, as long as it says all that the one here does.
-    written: Option<scan::Stamp>,
+    /// The one on disk says all that the one here does.
+    on_disk: bool,
+    /// Where the files may differ from it, if they were looked at: anywhere where there is no list.
+    looked: Option<Option<Vec<RepoPath>>>,
     /// Little that is found need not be written.
     lazy: bool,
 }
@@ -60,21 +62,38 @@ impl<'r> Files<'r> {
     ) -> Result<Self, GitError> {
         let file = spot.index();
         spot.unset("taskd-index.lock")?;
-        let written = scan::stamp(&file);
-        let fresh = written.is_none();
+        let fresh = scan::stamp(&file).is_none();
         let doing = "opening the snapshot index";
-        let (mut index, written) = match Index::open(&file) {
-            Ok(index) if !fresh => (index, written),
+        let (mut index, on_disk) = match Index::open(&file) {
+            Ok(index) if !fresh => (index, true),
             // Unreadable: it is only a cache.
             Ok(_) | Err(_) => {
                 spot.unset("taskd-index")?;
                 let mut index = Index::open(&file).map_err(git(doing, file.display()))?;
                 index.read_tree(seed).map_err(git(doing, file.display()))?;
-                (index, None)
+                (index, false)
             }
         };
         repo.set_index(&mut index).map_err(git(doing, file.display()))?;
-        Ok(Self { repo, index, spot, unwritten: fresh, changed: fresh, written, lazy: false })
+        let (unwritten, changed) = (fresh, fresh);
+        Ok(Self { repo, index, spot, unwritten, changed, on_disk, looked: None, lazy: false })
+    }
+
+    /// The same for a snapshot that is taken at once: the files are looked at while the index is read.
+    pub(crate) fn open_and_look(
+        repo: &'r Repository,
+        spot: &'r Spot,
+        seed: &Tree<'_>,
+    ) -> Result<Self, GitError> {
+        std::thread::scope(|scope| {
+            let look = scope.spawn(|| scan::places(&spot.dir, &spot.index()));
+            let opened = Self::open(repo, spot, seed);
+            let places = look.join().expect("a panic is passed on");
+            let mut files = opened?;
+            // What was read may have been thrown away since.
+            files.looked = files.on_disk.then_some(places);
+            Ok(files)
+        })
     }
 
     /// Leaves the private index on disk as it is where little has changed: what looks next finds it
@@ -116,7 +135,7 @@ impl<'r> Files<'r> {
     fn write(&mut self) -> Result<(), GitError> {
         let what = self.spot.dir.display();
         self.index.write().map_err(git("writing the snapshot index of", what))?;
-        (self.unwritten, self.changed, self.written) = (false, false, None);
+        (self.unwritten, self.changed, self.on_disk) = (false, false, false);
         Ok(())
     }
 
@@ -214,12 +233,13 @@ impl<'r> Files<'r> {
     }
 
     /// Where the files may differ from the private index; nothing if that may be anywhere.
-    fn places(&self) -> Option<Vec<RepoPath>> {
+    fn places(&mut self) -> Option<Vec<RepoPath>> {
+        let looked = self.looked.take();
         let config = self.repo.config().ok()?;
-        if config.get_bool("core.ignorecase").unwrap_or(false) {
+        if !self.on_disk || config.get_bool("core.ignorecase").unwrap_or(false) {
             return None;
         }
-        scan::places(&self.spot.dir, &self.index, self.written?)
+        looked.unwrap_or_else(|| scan::places(&self.spot.dir, &self.spot.index()))
     }
 
     /// How the files differ from the private index.

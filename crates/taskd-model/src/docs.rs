@@ -323,6 +323,21 @@ pub struct TypeDoc {
     /// The document its loops write, where they write no work that lands.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub artifact: Option<ArtifactDoc>,
+    /// A second reader of work whose gate is green.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub review: Option<ReviewDoc>,
+}
+
+/// A second reader of a loop's work, before that goes anywhere.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReviewDoc {
+    /// The model that reads, as people write it.
+    pub model: String,
+    /// What it shall look for.
+    pub prompt: String,
+    /// What it finds goes into the next iteration, as what a gate finds.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub blocks: bool,
 }
 
 /// An MCP server of a loop type: a program that offers tools over its stdin and stdout.

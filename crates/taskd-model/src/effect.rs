@@ -9,11 +9,13 @@ mod outcome;
 mod proof;
 mod queue;
 mod relay;
+mod review;
 mod run;
 mod streak;
 mod words;
 
 pub use ask::{DefaultAnswer, Question};
+pub use review::{Found, MAX_FOUND_CHARS, ReviewHead};
 pub use run::{AgentRun, Remark};
 pub use streak::Streak;
 
@@ -25,7 +27,7 @@ pub use self::proof::{GateProof, RedRun, bounded_names, gate_digest};
 pub use self::queue::QueueOp;
 pub use self::relay::{CallWanted, Depth, Relay, Taken};
 use crate::{
-    Digest, Heard, LoopId, Oid, PlanId, ProjectId, RateLevels, Seq, Usage, usage::is_zero,
+    Answer, Digest, Heard, LoopId, Oid, PlanId, ProjectId, RateLevels, Seq, Usage, usage::is_zero,
 };
 
 /// Whose work an effect is.
@@ -57,6 +59,8 @@ pub enum Work {
         /// Which files it shall hold.
         mode: PrepareMode,
     },
+    /// Answer a question of another loop, beside what the loop does.
+    Answer(Box<Answer>),
     /// Run the spec's `accept` commands before any work was done; they should be red.
     AcceptBefore,
     /// Render the next request (or an agent's prompt) to a blob.
@@ -208,6 +212,17 @@ pub enum Failure {
     Resources,
     /// It came to more than its budget has left, and was ended there.
     OverBudget,
+}
+
+impl Failure {
+    /// The same may go well in a moment.
+    #[must_use]
+    pub fn may_pass(self) -> bool {
+        match self {
+            Self::Transient | Self::NotBefore(_) | Self::RateLimited | Self::Resources => true,
+            Self::Permanent | Self::Auth | Self::TooLarge | Self::OverBudget => false,
+        }
+    }
 }
 
 /// A tool call inside a reply.
@@ -381,6 +396,8 @@ pub struct Subject {
     pub reviewed: u8,
     /// A person wants it on its target beside the changes of a checkout that has that.
     pub beside: bool,
+    /// Its gate was green, and what is composed and called now is its second reader.
+    pub reads: bool,
 }
 
 /// One finished turn: the reply and the results of the tools it asked for.
@@ -419,6 +436,8 @@ pub enum Verdict {
     AgentFailed,
     /// The tree holds conflict markers.
     Conflict,
+    /// The gate was green, and a second reader found something that blocks.
+    Objected,
 }
 
 impl Work {
@@ -435,6 +454,7 @@ impl Work {
             Self::Save { .. } => "save",
             Self::Agent { .. } => "agent",
             Self::Relay(_) => "relay",
+            Self::Answer(_) => "answer",
             Self::Gate => "gate",
             Self::Decompose { .. } => "decompose",
             Self::Rebase { .. } => "rebase",
@@ -461,6 +481,7 @@ impl Work {
             Self::Call { bucket, .. } | Self::Relay(Relay { bucket, .. }) => {
                 [None, Some(Hold::CallSlot(bucket.clone()))]
             }
+            Self::Answer(it) => [None, Some(Hold::CallSlot(it.call.bucket.clone()))],
             Self::Tool { reads, .. } => [worktree(!reads), None],
             Self::Agent { .. } => [worktree(true), Some(Hold::AgentSlot)],
             // A candidate is made without a ref.

@@ -409,6 +409,12 @@ pub enum Event {
         /// What was tried, as a blob: the next prompt says it.
         note: Digest,
     },
+    /// The document that named the loop was written anew, and does not name it any more: it ends,
+    /// and nobody waits for it. Its work is kept.
+    Superseded {
+        /// The loop that wrote the document.
+        by: LoopId,
+    },
     /// A question was answered: by a person, or because its time was up. The first answer counts.
     QuestionAnswered {
         /// The run, or the tool of a loop, that asked.
@@ -644,6 +650,7 @@ kinds! {
     Spoken => "spoken",
     Rewound => "rewound",
     Retried => "retried",
+    Superseded => "superseded",
     QuestionAnswered => "question_answered",
     PauseAsked => "pause_asked",
     ResumeAsked => "resume_asked",

@@ -7,7 +7,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Digest, LoopId, Time};
+use crate::{Digest, LoopId, Query, QueryEnd, Seq, SideCall, Time};
 
 /// Longest text of a message, in bytes.
 pub const MAX_LETTER_BYTES: usize = 8 << 10;
@@ -74,6 +74,24 @@ pub enum Saying {
         /// How long that is, in bytes.
         bytes: u32,
     },
+    /// Ask one loop; it is answered beside what that one does.
+    Query {
+        /// Which.
+        to: LoopId,
+        /// The question, as a blob.
+        text: Digest,
+        /// The call that answers.
+        call: SideCall,
+        /// How long an answer is waited for, in milliseconds.
+        wait_ms: u64,
+    },
+    /// End one loop; its work is kept.
+    Stop {
+        /// Which.
+        to: LoopId,
+        /// Why; at most 200 bytes of it are kept.
+        why: String,
+    },
 }
 
 /// Why a message was not taken, where that counts against its sender.
@@ -123,6 +141,29 @@ pub enum Spoken {
         /// Until then.
         until: Time,
     },
+    /// Another loop of its plan asks it something; the query's id is this event's seq.
+    Query {
+        /// What, and who.
+        query: Box<Query>,
+    },
+    /// A query to it ended.
+    QueryEnded {
+        /// The query.
+        query: Seq,
+        /// The loop that asked.
+        from: LoopId,
+        /// How.
+        end: QueryEnd,
+    },
+    /// Another loop of its plan ends it.
+    Stopped {
+        /// Which.
+        by: LoopId,
+        /// Which tool call of that one's turn: one call stops once.
+        index: u16,
+        /// Why, as that one says; at most 200 bytes.
+        why: String,
+    },
 }
 
 impl fmt::Display for Spoken {
@@ -131,6 +172,9 @@ impl fmt::Display for Spoken {
             Self::Told { letter } => write!(f, "told by {}: {}", letter.from, letter.kind),
             Self::Refused { why } => write!(f, "message refused: {why}"),
             Self::Muted { until } => write!(f, "muted until {}", until.0),
+            Self::Query { query } => write!(f, "asked by {}", query.from),
+            Self::QueryEnded { query, end, .. } => write!(f, "query {query}: {end}"),
+            Self::Stopped { by, why, .. } => write!(f, "stopped by {by}: {why}"),
         }
     }
 }
@@ -144,4 +188,10 @@ pub struct LetterCounts {
     pub refused: u64,
     /// Times a sender was muted.
     pub mutes: u64,
+    /// Queries of loops to others.
+    #[serde(default)]
+    pub queries: u64,
+    /// Those that nobody answered in time.
+    #[serde(default)]
+    pub timeouts: u64,
 }

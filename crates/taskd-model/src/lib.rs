@@ -15,6 +15,7 @@ mod letter;
 mod limits;
 mod params;
 mod purse;
+mod query;
 mod status;
 pub mod touches;
 mod units;
@@ -26,15 +27,15 @@ pub use code::{Code, Entry, Reaction, Rpc, Tier};
 pub use disk::{Disk, Room};
 pub use docs::{
     AboveDoc, AgentDoc, ArtifactDoc, Format, GateDoc, GateSettings, InputDoc, InputKind,
-    InputValue, McpDoc, Message, Part, PlanDoc, Reply, Request, Role, SpecDoc, StopReason,
-    TemplateDoc, ToolDef, ToolResultDoc, TypeDoc, TypeLimits, decode_doc, encode_doc,
+    InputValue, McpDoc, Message, Part, PlanDoc, Reply, Request, ReviewDoc, Role, SpecDoc,
+    StopReason, TemplateDoc, ToolDef, ToolResultDoc, TypeDoc, TypeLimits, decode_doc, encode_doc,
 };
 pub use effect::{
     AgentRun, CallWanted, Change, ContextUse, DefaultAnswer, Delta, Depth, Evidence, Failure,
-    GateFacts, GateProof, GateReport, Hold, IterationNote, NAMED_PATH_BYTES, NAMED_PATHS,
-    Observation, Order, Outcome, Owner, PrepareMode, Question, QueueOp, RedRun, Relay, Remark,
-    Streak, Subject, Suspicion, Taken, Tampered, TestCounts, ToolCall, TurnRef, Unsaved, Verdict,
-    Work, bounded_names, gate_digest,
+    Found, GateFacts, GateProof, GateReport, Hold, IterationNote, MAX_FOUND_CHARS,
+    NAMED_PATH_BYTES, NAMED_PATHS, Observation, Order, Outcome, Owner, PrepareMode, Question,
+    QueueOp, RedRun, Relay, Remark, ReviewHead, Streak, Subject, Suspicion, Taken, Tampered,
+    TestCounts, ToolCall, TurnRef, Unsaved, Verdict, Work, bounded_names, gate_digest,
 };
 pub use event::{
     Actor, Arranged, ChangeCause, DecodeError, DocumentHead, Event, KINDS, LandMode, LandPolicy,
@@ -50,6 +51,7 @@ pub use letter::{
 pub use limits::{Limits, LoopLimits, OnConflict};
 pub use params::{Billing, Param, Params, Thinking, Unsupported};
 pub use purse::{Amount, Purse, Unit, day_of, next_midnight};
+pub use query::{Answer, Query, QueryEnd, SideCall};
 pub use status::{InvalidTransition, Limit, Reason, Status};
 pub use units::{
     ParseUnitError, format_age_ms, format_bytes, format_clock_ms, format_duration_ms,
@@ -60,6 +62,7 @@ pub use view::{
     ANSWERED, AnswerView, Base, BudgetView, ClosedView, ContextView, DayView, DocumentView, Doing,
     EffectKind, EffectView, GateView, Group, ITERATION_ROWS, Inbox, InboxItem, InboxKind,
     Integration, IterationRow, Landed, Ledger, Line, LoopView, NOTES, Note, PassedView, PlanState,
-    PlanView, ProjectView, QuestionView, QueueEntry, QueuePhase, ResolveError, Spans, Target,
-    TargetView, Totals, Trouble, View, WaitVerdict, inbox_number, may_spend, nears, spent_of,
+    PlanView, ProjectView, QuestionView, QueueEntry, QueuePhase, ResolveError, ReviewView, Spans,
+    Target, TargetView, Totals, Trouble, View, WaitVerdict, inbox_number, may_spend, nears,
+    spent_of,
 };

@@ -83,9 +83,8 @@ impl Status {
             Self::Blocked => {
                 matches!(to, Self::Running | Self::Pending | Self::Stopped | Self::Failed)
             }
-            // A person wants it tried again.
-            Self::Failed | Self::Stopped => to == Self::Pending,
-            Self::Complete => false,
+            // A person wants it tried again, or what its document named planned again.
+            Self::Failed | Self::Stopped | Self::Complete => to == Self::Pending,
         }
     }
 
@@ -161,6 +160,10 @@ pub enum Reason {
     AlreadyThere,
     /// A defect of ours; at most 500 characters.
     Internal(String),
+    /// The document that named it was written anew and does not name it any more.
+    Superseded,
+    /// Another loop of its plan ended it: this one.
+    Loop(String),
 }
 
 /// Which limit was reached.
@@ -215,6 +218,8 @@ impl fmt::Display for Reason {
             Self::Done => f.write_str("done"),
             Self::AlreadyThere => f.write_str("the target already has it"),
             Self::Internal(it) => write!(f, "internal error: {it}"),
+            Self::Superseded => f.write_str("superseded: its plan was written anew"),
+            Self::Loop(name) => write!(f, "by {name}"),
         }
     }
 }

@@ -15,6 +15,8 @@ mod progress;
 mod question;
 mod queue;
 mod resolve;
+mod review;
+mod superseded;
 #[cfg(test)]
 mod tests;
 mod verdict;
@@ -34,7 +36,7 @@ pub use narrate::Line;
 pub use parts::{
     Base, ContextView, DocumentView, Doing, EffectKind, EffectView, GateView, Integration,
     IterationRow, Landed, LoopView, Note, PassedView, PlanState, PlanView, ProjectView, QueueEntry,
-    QueuePhase, TargetView, Totals, Trouble,
+    QueuePhase, ReviewView, TargetView, Totals, Trouble,
 };
 pub use question::QuestionView;
 pub use resolve::{ResolveError, Target};

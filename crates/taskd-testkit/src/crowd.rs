@@ -82,7 +82,13 @@ pub fn well(work: &Work, effect: EffectId) -> Outcome {
         let (tokens, worst_micros, worst_tokens) = (1, 0, 0);
         Outcome::Composed { request: own, tokens, worst_micros, worst_tokens, context: None }
     } else if matches!(work, Work::Call { .. }) {
-        Outcome::Replied { reply: own, calls: Vec::new(), usage: Usage::default(), by: None }
+        Outcome::Replied {
+            reply: own,
+            calls: Vec::new(),
+            usage: Usage::default(),
+            by: None,
+            found: None,
+        }
     } else if matches!(work, Work::Gate) {
         let change = Change { files: 1, ..Change::default() };
         Outcome::Gated { checkpoint: commit, tree, change, markers: 0, report: Some(green()) }
@@ -146,6 +152,7 @@ fn plan(n: u32, land: LandPolicy, needs: Vec<Vec<u16>>) -> Input {
         left_out: Vec::new(),
         writes: None,
         parent: None,
+        review: None,
         touches: Vec::new(),
         limits: LoopLimits::default(),
     };

@@ -4,16 +4,19 @@ mod documents;
 mod progress;
 mod queue;
 mod retry;
+mod review;
+mod talk;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use taskd_model::{
     Arranged, CallWanted, CircuitChange, Digest, EffectId, Event, Failure, Limits, LoopId,
     MAX_EVENT_BYTES, Observation, Oid, Outcome, Owner, PlanHead, PlanId, PrepareMode, ProjectId,
-    Purse, QueueOp, Reason, Record, Relay, Room, Seq, SpecHead, Status, Time, Usage, Work, Worker,
+    Purse, QueueOp, Reason, Record, Room, Seq, SpecHead, Status, Time, Usage, Work, Worker,
 };
 
-use self::progress::Progress;
+pub(crate) use self::talk::LETTER_BYTES;
+use self::{progress::Progress, talk::Talks};
 use crate::{
     purses::{Days, Pair},
     tally::Tally,
@@ -44,6 +47,8 @@ pub(crate) struct LoopRow {
     iteration_open: bool,
     /// Its document named further specs.
     named: bool,
+    /// Its document does not name it any more.
+    superseded: bool,
     pub(crate) landed: bool,
     /// The commit that a pull request asks for.
     pub(crate) proposed: Option<Oid>,
@@ -58,6 +63,7 @@ pub(crate) struct LoopRow {
     too_large: u32,
     most_tokens: u64,
     progress: Progress,
+    read: review::Read,
 }
 
 #[derive(Debug, Clone)]
@@ -108,6 +114,7 @@ pub(crate) struct Ledger {
     /// Until when agents said they do not work, by name.
     recesses: BTreeMap<String, Time>,
     gates: u32,
+    talks: Talks,
     /// Purses whose end was told of, since they were filled: in which unit, and on which day.
     pub(crate) told: Vec<(Purse, usize, Option<u64>)>,
     /// Budgets of days.
@@ -123,7 +130,7 @@ impl Ledger {
         let resumed = matches!(record.event, Event::ResumeAsked | Event::Retried { .. });
         self.at(record.seq, record.at)?;
         match (&record.event, record.loop_id) {
-            (Event::DaemonStarted { .. }, _) => self.place_lost(tally),
+            (Event::DaemonStarted { .. }, _) => self.place_lost(record.at, tally),
             (Event::WorkParked, _) => (self.parked, tally.parked) = (true, tally.parked + 1),
             (Event::WorkUnparked, _) => self.parked = false,
             (Event::DiskChanged { disk }, _) => self.disk_changed(disk, tally),
@@ -185,14 +192,15 @@ impl Ledger {
                     _ => {}
                 }
             }
-            (event, Some(id)) => self.of_loop(id, event, tally)?,
+            (_, Some(id)) => self.said_of_loop(id, record, tally)?,
             _ => {}
         }
         self.last = Some((record.loop_id, resumed));
         Ok(())
     }
 
-    fn place_lost(&mut self, tally: &mut Tally) {
+    fn place_lost(&mut self, at: Time, tally: &mut Tally) {
+        self.asks_again(at);
         tally.effects_lost += self.open.len() as u64;
         self.asked.clear();
         for open in std::mem::take(&mut self.open).into_values() {
@@ -204,8 +212,9 @@ impl Ledger {
 
     fn free(&mut self, work: &Work) {
         match work {
-            Work::Call { bucket, .. } | Work::Relay(Relay { bucket, .. }) => {
-                self.buckets.entry(bucket.clone()).or_default().in_flight -= 1;
+            Work::Call { .. } | Work::Relay(_) | Work::Answer(_) => {
+                let bucket = work.taken().expect("a call takes something").bucket.to_owned();
+                self.buckets.entry(bucket).or_default().in_flight -= 1;
             }
             Work::Agent { .. } => self.agents -= 1,
             Work::CheckBase { .. } | Work::AcceptBefore | Work::Gate => self.gates -= 1,
@@ -230,6 +239,7 @@ impl Ledger {
             check(!row.landed, || format!("{loop_id} starts {work} after it landed"))?;
             let back = row.rewinding.is_none_or(|(to, base)| {
                 *work == Work::Prepare { base, mode: PrepareMode::Rewind(to) }
+                    || matches!(work, Work::Answer(_))
             });
             check(back, || format!("{loop_id} starts {work} before its files are those"))?;
             let released = self.released.contains(&loop_id.plan());
@@ -242,7 +252,8 @@ impl Ledger {
                 self.afforded(owner, work)?;
                 let Owner::Loop(of) = owner else { return Err(format!("{owner} calls a model")) };
                 let row = &self.loops[&of];
-                check(row.model == *bucket, || format!("{of} calls {bucket}"))?;
+                let model = row.may_call()?;
+                check(model == *bucket, || format!("{of} calls {bucket}, not {model}"))?;
                 let smaller = row.too_large < 2 && *input_tokens <= row.most_tokens;
                 check(smaller, || format!("{of} sends what was refused as too large"))?;
                 self.sent(bucket, at)?;
@@ -259,6 +270,13 @@ impl Ledger {
                 let same = asked.is_some_and(|it| it.bucket == relay.bucket);
                 check(same, || format!("{id} passes on what nobody asked for"))?;
                 self.sent(&relay.bucket, at)?;
+            }
+            Work::Answer(it) => {
+                tally.answers += 1;
+                self.answers(owner, it.query)?;
+                check(0 < it.cap_micros, || format!("{id} may spend nothing"))?;
+                self.afforded(owner, work)?;
+                self.sent(&it.call.bucket, at)?;
             }
             Work::Agent { .. } => {
                 self.afforded(owner, work)?;
@@ -354,9 +372,9 @@ impl Ledger {
         self.free(&open.work);
         self.book(open.owner, open.booked, outcome.usage());
         self.asked.retain(|(run, _), _| *run != id);
-        if let Work::Call { bucket, .. } | Work::Relay(Relay { bucket, .. }) = &open.work {
-            let refused =
-                self.buckets.entry(bucket.clone()).or_default().ended(open.at, outcome, record.at);
+        if let Some(taken) = open.work.taken() {
+            let bucket = self.buckets.entry(taken.bucket.to_owned()).or_default();
+            let refused = bucket.ended(open.at, outcome, record.at);
             tally.rate_limits += u64::from(refused);
             self.measured(&open, outcome, tally);
         }
@@ -365,10 +383,12 @@ impl Ledger {
         {
             self.composed(of, [*worst_micros, *worst_tokens]);
         }
+        self.answer_came(&open.work, outcome);
         if let Owner::Loop(of) = open.owner
             && let Some(row) = self.loops.get_mut(&of)
         {
             row.ended(&open.work, outcome);
+            row.read_ended(&open.work, outcome, tally);
         }
         if let (Work::Agent { .. }, Owner::Loop(of)) = (&open.work, open.owner)
             && let Some(Failure::NotBefore(ms)) = outcome.failure()
@@ -432,7 +452,7 @@ impl Ledger {
     fn of_loop(&mut self, id: LoopId, event: &Event, tally: &mut Tally) -> Result<(), String> {
         let busy = self.may_begin(id, event)?;
         let row = self.loops.get_mut(&id).ok_or_else(|| format!("{id} is not known"))?;
-        let again = row.again || matches!(event, Event::Retried { .. });
+        let again = row.again || matches!(event, Event::Retried { .. } | Event::Superseded { .. });
         check(!row.status.is_over() || again, || format!("{id} is over, and {event}"))?;
         match event {
             Event::StatusChanged { from, to, reason } => {
@@ -452,6 +472,7 @@ impl Ledger {
                 check(known && from != to && !busy, || format!("{id} goes from {from} to {to}"))?;
                 let under_way = row.iteration_open.then_some(row.iteration);
                 check(*gives_up == under_way, || format!("{id} gives up {gives_up:?}"))?;
+                row.read.forget();
                 row.iteration -= u32::from(row.iteration_open);
                 row.iteration_open = false;
                 row.forget_measures();
@@ -459,6 +480,7 @@ impl Ledger {
                 tally.models_changed += 1;
             }
             Event::IterationEnded { n, verdict, streak, .. } => {
+                row.read_and_ended(*verdict, tally)?;
                 row.progress.ended(*verdict, *streak)?;
                 let open = *n == row.iteration && row.iteration_open;
                 check(open, || format!("{id}: iteration {n} ends again"))?;
@@ -481,6 +503,7 @@ impl Ledger {
             Event::Rejected { .. } => row.was_rejected(tally),
             Event::Rewound { to, base, .. } => row.sent_to((*to, *base), tally)?,
             Event::NoteAdded { .. } => row.progress.begins_anew(),
+            Event::Superseded { by } => self.is_superseded(id, *by, tally)?,
             Event::Retried { to, limits, .. } => self.retried(id, *to, limits, tally),
             Event::ResumeAsked => row.resumed(tally),
             Event::Deferred { .. } => row.deferred = true,
@@ -492,6 +515,11 @@ impl Ledger {
 
     pub(crate) fn is_busy(&self, id: LoopId) -> bool {
         self.open.values().any(|it| it.owner == Owner::Loop(id))
+    }
+
+    /// The model that works for a loop.
+    pub(crate) fn model_of(&self, id: LoopId) -> &str {
+        &self.loops[&id].model
     }
 
     /// What calls that agents of this loop wait to make use at most.
@@ -535,11 +563,13 @@ impl LoopRow {
             landed_as: None,
             undone: false,
             named: false,
+            superseded: false,
             rewinding: None,
             again: false,
             too_large: 0,
             most_tokens: u64::MAX,
             progress: Progress::default(),
+            read: review::Read::default(),
         }
     }
 
@@ -579,6 +609,7 @@ impl LoopRow {
         self.suspect = false;
         self.progress.begins_anew();
         (self.iteration_open, self.deferred) = (false, false);
+        self.read.forget();
         self.rewinding = Some(state);
         self.head.limits.iterations = self.head.limits.iterations.max(self.iteration + 1);
         Ok(())
@@ -586,6 +617,7 @@ impl LoopRow {
 
     fn begins(&mut self, n: u32) -> Result<(), String> {
         self.progress.may_go_on(&self.head.limits)?;
+        self.read.forget();
         (self.iteration, self.iteration_open, self.too_large) = (n, true, 0);
         (self.passed, self.approved, self.held) = (false, false, false);
         self.suspect = false;
@@ -638,7 +670,7 @@ impl BucketRow {
     /// A call that was sent at `sent` ended; says whether it was refused.
     fn ended(&mut self, sent: Time, outcome: &Outcome, at: Time) -> bool {
         match outcome {
-            Outcome::Replied { .. } | Outcome::Relayed { .. } => {
+            Outcome::Replied { .. } | Outcome::Answered { .. } | Outcome::Relayed { .. } => {
                 (self.refused, self.faults) = (false, 0);
             }
             Outcome::Failed { failure: Failure::NotBefore(ms), .. } => {

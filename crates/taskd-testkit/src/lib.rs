@@ -11,6 +11,7 @@
     reason = "the simulator looks at a few kinds; what it does not name is not judged there"
 )]
 
+mod chatter;
 mod crowd;
 mod git;
 mod holds;
@@ -21,11 +22,13 @@ mod purses;
 mod rng;
 mod room;
 mod runner;
+mod talk;
 mod tally;
 #[cfg(test)]
 mod tests;
 mod world;
 
+pub use chatter::Chatter;
 pub use crowd::{crowd, graph, well};
 pub use tally::Tally;
 use taskd_model::Digest;

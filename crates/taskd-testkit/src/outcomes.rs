@@ -1,9 +1,9 @@
 //! How work ends, by what the world is when it does.
 
 use taskd_model::{
-    AgentRun, Change, Code, DefaultAnswer, Digest, EffectId, Failure, Fault, GateFacts, GateReport,
-    LandPolicy, LoopId, Oid, Order, Outcome, PrepareMode, Question, QueueOp, Relay, Room, Tampered,
-    TestCounts, Unsaved, Usage, Work,
+    AgentRun, Change, Code, DefaultAnswer, Digest, EffectId, Failure, Fault, Found, GateFacts,
+    GateReport, LandPolicy, LoopId, Oid, Order, Outcome, PrepareMode, Question, QueueOp, Relay,
+    Room, Tampered, TestCounts, Unsaved, Usage, Work,
 };
 
 use crate::{
@@ -24,7 +24,9 @@ pub(crate) fn of(world: &mut World, id: EffectId) -> Outcome {
         return cancelled(world, id);
     }
     let quiet = world.is_quiet();
-    let calls = matches!(world.work(id), Work::Call { .. } | Work::Relay(_) | Work::Agent { .. });
+    let work = world.work(id);
+    let answers = matches!(work, Work::Answer(_));
+    let calls = answers || matches!(work, Work::Call { .. } | Work::Relay(_) | Work::Agent { .. });
     if calls && !quiet && world.rng.chance(world.weather.rate_limits) {
         let failure = if world.rng.chance(10) {
             Failure::NotBefore(world.rng.between(600_001, 7_200_000))
@@ -108,7 +110,17 @@ fn done(world: &mut World, id: EffectId) -> Outcome {
             Outcome::Failed { failure: Failure::OverBudget, message, usage, fault: None }
         }
         Work::Relay(_) => Outcome::Relayed { usage },
-        Work::Call { .. } => Outcome::Replied { reply: blob, calls, usage, by: None },
+        Work::Answer(it)
+            if it.cap_micros < usage.micros
+                || (0 < it.cap_tokens && it.cap_tokens < usage.tokens()) =>
+        {
+            let message = "it came to more than was left".to_owned();
+            Outcome::Failed { failure: Failure::OverBudget, message, usage, fault: None }
+        }
+        Work::Answer(_) => Outcome::Answered { reply: blob, usage },
+        Work::Call { .. } => {
+            Outcome::Replied { reply: blob, calls, usage, by: None, found: found(&order, id) }
+        }
         Work::Tool { reads: false, .. } if world.rng.chance(4) => asks(world, blob),
         Work::Tool { reads, .. } => tool_done(world, &order, *reads, blob),
         Work::Save { .. } => {
@@ -134,7 +146,8 @@ fn done(world: &mut World, id: EffectId) -> Outcome {
             let gate = world.ledger.plans[&order.plan].gate;
             let specs = world.named(gate);
             let children = u16::try_from(specs.len()).unwrap_or(u16::MAX);
-            Outcome::Decomposed { artifact: blob, children, format: None, specs }
+            let same = same(world, &order, specs.len());
+            Outcome::Decomposed { artifact: blob, children, format: None, specs, same }
         }
         Work::Rebase { onto } => rebase(world, id, *onto),
         Work::BuildCandidate { op, onto, merges } => build(world, id, *op, *onto, *merges),
@@ -287,6 +300,17 @@ fn gate_of(world: &World, op: QueueOp) -> Digest {
     }
 }
 
+/// Which of what a document names was named before and is the same: some of it.
+fn same(world: &mut World, order: &Order, count: usize) -> Vec<Option<u16>> {
+    let id = order.subject.as_ref().expect("a loop's work").id;
+    let mut before = world.ledger.named_by(id);
+    if before.is_empty() {
+        return Vec::new();
+    }
+    let mut one = || world.rng.chance(50).then(|| before.pop()).flatten();
+    (0..count).map(|_| one()).collect()
+}
+
 /// A tool that asks a person instead.
 fn asks(world: &mut World, blob: Digest) -> Outcome {
     world.tally.questions += 1;
@@ -314,6 +338,14 @@ fn tool_done(world: &mut World, order: &Order, reads: bool, result: Digest) -> O
     let unsaved = (!reads && !at_once).then_some(named);
     let code = error.then_some(Code::CommandFailed);
     Outcome::ToolDone { result, error, checkpoint, code, unsaved }
+}
+
+/// What a second reader says, where the call is one's.
+fn found(order: &Order, id: EffectId) -> Option<Box<Found>> {
+    let reads = order.subject.as_ref().is_some_and(|it| it.reads);
+    let count = u32::from(id.0.0.is_multiple_of(3));
+    let log = Digest::of(&count.to_le_bytes());
+    reads.then(|| Box::new(Found { count, summary: format!("{count} findings"), log }))
 }
 
 /// The same tree gives the same answer, but for a test that fails now and then.

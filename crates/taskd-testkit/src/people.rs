@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 
 use taskd_model::{
     Command, Digest, DocumentHead, Input, LandPolicy, Limit, Limits, LoopId, LoopLimits, Oid,
-    OnConflict, PlanHead, Priority, ProjectId, Purse, Reason, Seq, SpecHead, Status, Worker,
+    OnConflict, PlanHead, Priority, ProjectId, Purse, Reason, ReviewHead, Seq, SpecHead, Status,
+    Worker,
 };
 
 use crate::{
@@ -126,6 +127,7 @@ impl World {
             left_out: Vec::new(),
             writes: self.document(10),
             parent: None,
+            review: review_of(at),
             touches: touches.into_iter().collect(),
             limits: LoopLimits {
                 iterations: self.rng.small(1, 12) * self.scale.means,
@@ -216,6 +218,9 @@ impl World {
             return true;
         }
         if self.rng.chance(if self.is_quiet() { 100 } else { 10 }) && self.submit() {
+            return true;
+        }
+        if !self.is_quiet() && self.rng.chance(25) && self.talk() {
             return true;
         }
         if self.is_quiet() || !self.rng.chance(self.weather.people) {
@@ -346,6 +351,9 @@ impl World {
 
     /// A person wants it tried again: as it is, its gate, or an earlier state.
     fn retry(&mut self, id: LoopId) -> bool {
+        // A document that was taken apart is as likely as all other loops together.
+        let apart = self.ledger.taken_apart();
+        let id = self.rng.pick(&apart).copied().filter(|_| self.rng.chance(50)).unwrap_or(id);
         let plan = &self.ledger.plans[&id.plan()];
         let tip = self.git.targets[&(plan.project, plan.target.clone())];
         let saved: Vec<(Oid, Oid)> =
@@ -643,4 +651,10 @@ impl World {
     pub(crate) fn has_green(&self, tree: Oid, gate: Digest) -> bool {
         self.greens.contains(&(tree, gate))
     }
+}
+
+/// Some work has a second reader, whose word may count.
+fn review_of(at: u16) -> Option<ReviewHead> {
+    let blocks = at.is_multiple_of(2);
+    (at % 3 == 1).then(|| ReviewHead { model: "slow".to_owned(), blocks })
 }

@@ -38,6 +38,7 @@ fn held(work: &Work) -> Pair {
         | Work::Relay(Relay { reserved_micros, reserved_tokens, .. }) => {
             [*reserved_micros, *reserved_tokens]
         }
+        Work::Answer(it) => [it.call.worst_micros, it.call.worst_tokens],
         _ => [0, 0],
     }
 }

@@ -32,7 +32,7 @@ pub(crate) struct Job {
     index: u32,
     /// Calls an agent has asked for.
     asked: u32,
-    ends_at: Time,
+    pub(crate) ends_at: Time,
 }
 
 impl Job {
@@ -52,11 +52,16 @@ impl World {
         if let Err(problem) = self.may_start(&order) {
             self.fail(&format!("{id} {}: {problem}", order.work));
         }
+        if let (Work::Compose, Some(it)) = (&order.work, &order.subject)
+            && let Err(problem) = self.ledger.reads(it.id, id, &it.mail, &mut self.read)
+        {
+            self.fail(&problem);
+        }
         let takes = match order.work {
             Work::Compose | Work::Prepare { .. } => 200,
             Work::Save { .. } => 1_500,
             Work::Tool { .. } | Work::BuildCandidate { .. } => 2_000,
-            Work::Call { .. } | Work::Relay(_) => 6_000,
+            Work::Call { .. } | Work::Relay(_) | Work::Answer(_) => 6_000,
             Work::Agent { .. } => 30_000,
             _ => 4_000,
         };
@@ -91,7 +96,7 @@ impl World {
         let mut facts = Vec::new();
         match &job.order.work {
             Work::Call { .. } => {
-                job.calls = self.tool_calls();
+                job.calls = if job.subject().reads { Vec::new() } else { self.tool_calls() };
                 job.usage = self.usage();
                 if self.rng.chance(30) {
                     facts.push(Observation::Levels(self.levels()));
@@ -118,7 +123,7 @@ impl World {
                 facts.push(Observation::Checkpoint(at));
                 self.ask_for_calls(job, &mut facts);
             }
-            Work::Relay(_) => {
+            Work::Relay(_) | Work::Answer(_) => {
                 job.usage = self.usage();
                 if self.rng.chance(30) {
                     facts.push(Observation::Levels(self.levels()));
@@ -204,8 +209,8 @@ impl World {
         if let Work::Prepare { base, mode: PrepareMode::Fresh } = &order.work {
             return self.needs_are_there(id, *base);
         }
-        let elsewhere =
-            matches!(order.work, Work::Call { .. } | Work::Relay(_) | Work::Decompose { .. });
+        let beside = matches!(order.work, Work::Relay(_) | Work::Answer(_));
+        let elsewhere = beside || matches!(order.work, Work::Call { .. } | Work::Decompose { .. });
         if elsewhere || matches!(order.work, Work::Prepare { .. }) {
             return Ok(());
         }

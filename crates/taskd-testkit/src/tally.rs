@@ -54,6 +54,22 @@ tally! {
     sends,
     /// Calls of agents that were passed on.
     relays,
+    /// Messages that loops sent to others.
+    messages,
+    /// What they said and nobody took: who said it reads why.
+    messages_refused,
+    /// Queries of loops to others.
+    queries,
+    /// Calls that were to answer them.
+    answers,
+    /// Those of them that were answered.
+    answered,
+    /// Those that were not answered in time.
+    queries_late,
+    /// Those whose asker no longer waited.
+    queries_expired,
+    /// Those to a loop that no longer answered.
+    queries_gone,
     /// Calls that agents gave up while they waited.
     given_up,
     /// Refusals with a time in them.
@@ -78,6 +94,10 @@ tally! {
     greens,
     /// Those that were red.
     reds,
+    /// Answers of second readers.
+    read,
+    /// Iterations that one of them sent on.
+    objected,
     /// Iterations that changed nothing.
     unchanged,
     /// Rebases without conflicts.
@@ -88,6 +108,8 @@ tally! {
     integrated,
     /// Specs that documents named.
     named,
+    /// Loops that a document named before it was written anew.
+    superseded,
     /// Loops whose work landed.
     landed,
     /// Times a person held, released or moved something in a landing queue.

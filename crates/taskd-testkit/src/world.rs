@@ -146,6 +146,8 @@ pub(crate) struct World {
     /// Trees that were green, under which gate.
     pub(crate) greens: BTreeSet<(Oid, Digest)>,
     pub(crate) weather: Weather,
+    /// What loops shared and others have read: who, of whom, what.
+    pub(crate) read: Vec<(LoopId, LoopId, Digest)>,
     pub(crate) stuck: u64,
     pub(crate) tally: Tally,
 }
@@ -205,6 +207,7 @@ impl World {
             submissions: Vec::new(),
             greens: BTreeSet::new(),
             weather,
+            read: Vec::new(),
             stuck: 0,
             tally: Tally::default(),
         }
@@ -224,6 +227,9 @@ impl World {
             }
         }
         self.flush();
+        if let Err(problem) = self.ledger.all_answered() {
+            self.fail(&problem);
+        }
         let dangling: Vec<_> = self.core.open_effects().collect();
         if !dangling.is_empty() || !self.running.is_empty() {
             self.fail("it is over, and something still runs");
@@ -292,7 +298,7 @@ impl World {
         result
     }
 
-    fn try_input(&mut self, input: &Input) -> Result<(), Rejected> {
+    pub(crate) fn try_input(&mut self, input: &Input) -> Result<(), Rejected> {
         self.tally.inputs += 1;
         let before = self.core.head();
         let (core, now) = (&mut self.core, self.now);

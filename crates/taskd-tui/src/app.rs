@@ -1,26 +1,28 @@
-//! The monitor as data: what the daemon said last, what is selected, what is being asked.
+//! The monitor as data: what the daemon said last, which screen is open, what is being asked.
 //!
-//! Keys and items go in, [`Step`]s and pictures come out. It touches no terminal, no socket and
-//! no clock.
+//! Keys, clicks and items go in, [`Step`]s, [`Query`]s and pictures come out. It touches no terminal,
+//! no socket and no clock.
 
-use std::mem;
+use std::{collections::VecDeque, mem};
 
-use crossterm::event::{self, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
-use taskd_api::{
-    ApiError, Watched,
-    v1::{ActResponse, Verb},
+use crossterm::event::{
+    self, KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseButton, MouseEvent, MouseEventKind,
 };
-use taskd_model::{Delta, EffectId, Event, Group, LoopView, Record, Time, View};
+use ratatui::layout::Rect;
+use taskd_api::{ApiError, v1::Verb};
+use taskd_model::{Group, Target, Time, View};
 
 use crate::{
-    log::Logs,
-    rows::{self, Row, Subject},
+    act::{self, Act},
+    keys::{self, Command, Move, Place},
+    overlay::{Chosen, Decided, Goal, Input, Offer, Overlay, Palette},
+    query::Query,
+    rows::Subject,
+    screens::{costs::Costs, focus::Focus, grid::Grid, inbox::Inbox, loops::Loops, queue::Queue},
     text::clean,
-    words,
+    theme::Theme,
+    world::World,
 };
-
-/// Lines of the log that one key turns.
-const PAGE: usize = 10;
 
 /// What the monitor wants of whoever runs it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,82 +33,40 @@ pub enum Step {
     Detach,
     /// The daemon to be asked, and [`App::on_answer`] to be told.
     Ask(Act),
-}
-
-/// Something the daemon is asked to do.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Act {
-    /// What.
-    pub verb: Verb,
-    /// With which loop or plan.
-    pub name: String,
-}
-
-impl Act {
-    fn word(&self) -> &'static str {
-        match self.verb {
-            Verb::Pause => "pause",
-            Verb::Resume => "resume",
-            Verb::Stop => "stop",
-            Verb::Land => "land",
-            Verb::Unspecified
-            | Verb::Reject
-            | Verb::Note
-            | Verb::Park
-            | Verb::Unpark
-            | Verb::Forget
-            | Verb::Budget
-            | Verb::Answer
-            | Verb::Hold
-            | Verb::Release
-            | Verb::Move
-            | Verb::Sync
-            | Verb::Branch
-            | Verb::Retry
-            | Verb::Reset => "act on",
-        }
-    }
-}
-
-/// What lies over the picture.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) enum Overlay {
-    /// Nothing.
-    #[default]
-    None,
-    /// The keys.
-    Help,
-    /// A question, and what happens after a yes.
-    Confirm(String, Act),
+    /// To be told of the mouse, or not: then it is the terminal's own.
+    Mouse(bool),
 }
 
 /// The state of the monitor.
 #[derive(Debug)]
 pub struct App {
-    /// What the daemon said, folded.
-    pub view: View,
-    /// The path of a project, or nothing for all.
-    scope: String,
+    pub(crate) world: World,
+    pub(crate) place: Place,
+    /// The screen under the focus.
+    before: Place,
+    pub(crate) loops: Loops,
+    pub(crate) inbox: Inbox,
+    pub(crate) queue: Queue,
+    pub(crate) costs: Costs,
+    pub(crate) grid: Grid,
+    pub(crate) focus: Option<Focus>,
     /// The daemon's version, if it says so.
     pub(crate) version: Option<String>,
     /// Why there is no connection, and how often one was tried.
     pub(crate) lost: Option<(String, u32)>,
-    /// The view came.
-    pub(crate) attached: bool,
     /// Why the watch is over for good.
-    ended: Option<ApiError>,
-    pub(crate) now: Time,
-    pub(crate) rows: Vec<Row>,
-    pub(crate) selected: Option<Subject>,
-    pub(crate) at: usize,
-    pub(crate) logs: Logs,
-    /// Lines of the log below the picture, and how many there were when that was said.
-    back: usize,
-    back_at: u64,
+    pub(crate) ended: Option<ApiError>,
     pub(crate) overlay: Overlay,
     pub(crate) notice: Option<String>,
-    asking: Option<Act>,
-    dirty: bool,
+    pub(crate) asking: Option<Act>,
+    /// What a person wants to know at once.
+    pub(crate) wanted: VecDeque<Query>,
+    mouse: bool,
+    /// Where the names of screens were drawn.
+    pub(crate) places: Vec<(Rect, Place)>,
+    pub(crate) dirty: bool,
+    /// The view is newer than the rows.
+    pub(crate) stale: bool,
 }
 
 impl App {
@@ -114,24 +74,40 @@ impl App {
     #[must_use]
     pub fn new(scope: impl Into<String>) -> Self {
         Self {
-            view: View::default(),
-            scope: scope.into(),
+            world: World::new(scope.into()),
+            place: Place::default(),
+            before: Place::default(),
+            loops: Loops::default(),
+            inbox: Inbox::default(),
+            queue: Queue::default(),
+            costs: Costs::default(),
+            grid: Grid::default(),
+            focus: None,
             version: None,
             lost: None,
-            attached: false,
             ended: None,
-            now: Time::default(),
-            rows: Vec::new(),
-            selected: None,
-            at: 0,
-            logs: Logs::default(),
-            back: 0,
-            back_at: 0,
             overlay: Overlay::None,
             notice: None,
             asking: None,
+            wanted: VecDeque::new(),
+            mouse: true,
+            places: Vec::new(),
             dirty: true,
+            stale: true,
         }
+    }
+
+    /// The same in colours, or without: then words alone say everything.
+    #[must_use]
+    pub fn colours(mut self, colour: bool) -> Self {
+        self.world.theme = Theme { colour };
+        self
+    }
+
+    /// What the daemon said, folded.
+    #[must_use]
+    pub fn view(&self) -> &View {
+        &self.world.view
     }
 
     /// Whether the picture changed since this was last asked.
@@ -139,11 +115,15 @@ impl App {
         mem::take(&mut self.dirty)
     }
 
-    /// Whether the picture would be another one a second later.
-    #[must_use]
-    pub fn ticks(&self) -> bool {
-        let works = |it: &Row| matches!(it, Row::Group(Group::Working, _));
-        self.lost.is_none() && self.rows.iter().any(works)
+    /// Whether the picture would be another one a second later. It is asked after each event, so it
+    /// goes by what was counted for the last picture.
+    pub fn ticks(&mut self) -> bool {
+        let waits = match self.place {
+            Place::Focus => self.focus.as_mut().is_some_and(|it| it.waits(&self.world)),
+            Place::Queue => self.queue.waits(&self.world),
+            Place::Loops | Place::Inbox | Place::Costs | Place::Grid => false,
+        };
+        self.lost.is_none() && (waits || self.world.count(Group::Working) > 0)
     }
 
     /// Why the watch ended for good, if it did.
@@ -151,26 +131,49 @@ impl App {
         self.ended.take()
     }
 
+    /// The next thing to be asked; [`App::on_found`] shall be told.
+    pub fn take_query(&mut self) -> Option<Query> {
+        if self.lost.is_some() || !self.world.attached {
+            return None;
+        }
+        if let Some(query) = self.wanted.pop_front() {
+            return Some(query);
+        }
+        match self.place {
+            Place::Focus => self.focus.as_mut()?.ask(&self.world),
+            Place::Queue => self.queue.ask(&self.world),
+            Place::Loops | Place::Inbox | Place::Costs | Place::Grid => None,
+        }
+    }
+
     /// The path of the project shown, or nothing for all.
     #[must_use]
     pub fn scope(&self) -> &str {
-        &self.scope
+        &self.world.scope
     }
 
     /// It is so late.
     pub fn on_time(&mut self, now: Time) {
-        if now > self.now {
-            self.now = now;
+        if now > self.world.now {
+            self.world.now = now;
             self.dirty = true;
         }
     }
 
     /// Something happened at the terminal.
     pub fn on_event(&mut self, event: &event::Event) -> Step {
-        if let event::Event::Resize(..) = event {
-            self.dirty = true;
+        match event {
+            event::Event::Resize(..) => self.dirty = true,
+            event::Event::Key(key) => return self.on_key(*key),
+            event::Event::Mouse(mouse) => return self.on_mouse(*mouse),
+            event::Event::Paste(text) => {
+                self.dirty = true;
+                self.overlay.paste(text);
+                self.follow_typing();
+            }
+            event::Event::FocusGained | event::Event::FocusLost => {}
         }
-        event.as_key_event().map_or(Step::GoOn, |key| self.on_key(key))
+        Step::GoOn
     }
 
     /// A key was pressed.
@@ -178,119 +181,281 @@ impl App {
         if key.kind == KeyEventKind::Release {
             return Step::GoOn;
         }
+        self.settle();
         self.dirty = true;
         let control = key.modifiers.contains(KeyModifiers::CONTROL);
-        if control {
-            let detaches = matches!(key.code, KeyCode::Char('c' | 'd'));
-            return if detaches { Step::Detach } else { Step::GoOn };
+        if key.modifiers.contains(KeyModifiers::ALT) {
+            // Nothing has such a key; what is typed right after Esc comes as one, too.
+            return Step::GoOn;
+        }
+        if control && matches!(key.code, KeyCode::Char('c' | 'd')) {
+            return Step::Detach;
         }
         self.notice = None;
-        match mem::take(&mut self.overlay) {
-            Overlay::Help => Step::GoOn,
-            Overlay::Confirm(_, act) if matches!(key.code, KeyCode::Char('y' | 'Y')) => {
-                self.ask(act)
+        if self.overlay.is_none() {
+            if control {
+                return Step::GoOn;
             }
-            Overlay::Confirm(..) => {
-                self.notice = Some("not done".to_owned());
-                Step::GoOn
-            }
-            Overlay::None => self.on_plain_key(key.code),
+            let command = keys::command(self.place, key.code);
+            return command.map_or(Step::GoOn, |it| self.on_command(it));
         }
+        let decided = mem::take(&mut self.overlay).key(&self.world, self.place, key);
+        self.on_decided(decided)
     }
 
-    /// The daemon said something.
-    pub fn on_watched(&mut self, item: Watched) {
-        let was = mem::replace(&mut self.dirty, true);
-        match item {
-            Watched::Connected { version } => {
-                self.version = version.or(self.version.take());
-                self.lost = None;
+    fn on_decided(&mut self, decided: Decided) -> Step {
+        match decided {
+            Decided::Open(overlay) => self.overlay = overlay,
+            Decided::Closed => {}
+            Decided::No => self.notice = Some("not done".to_owned()),
+            Decided::Do(act) => return self.ask(act),
+            Decided::Typing(input) => {
+                self.overlay = Overlay::Input(input);
+                self.follow_typing();
             }
-            Watched::View(view) => self.on_view(*view),
-            Watched::Event(record) => self.on_record(&record),
-            Watched::Unknown { seq } => {
-                self.view.seq = self.view.seq.max(seq);
-                self.notice = Some(format!("event {seq} is of a newer taskd; not shown"));
+            Decided::Typed(Goal::Filter, text) => self.loops.filter(&mut self.world, &text),
+            Decided::Typed(Goal::Search, text) => {
+                if let Some(focus) = &mut self.focus
+                    && !focus.pager().find(&text)
+                    && !text.is_empty()
+                {
+                    self.notice = Some(format!("\"{}\" is not in here", clean(&text)));
+                }
             }
-            Watched::Delta { name, effect, delta } => {
-                self.dirty = self.on_noise(&name, effect, &delta) || was;
+            Decided::Typed(Goal::Say(verb, name), text) => {
+                if text.trim().is_empty() {
+                    self.notice = Some("nothing was said, so nothing is done".to_owned());
+                } else {
+                    return self.ask(Act::saying(verb, name, text));
+                }
             }
-            Watched::Heartbeat { at, .. } => {
-                self.dirty = at > self.now || was;
-                self.now = self.now.max(at);
+            Decided::Dropped(Goal::Filter) => self.loops.filter(&mut self.world, ""),
+            Decided::Dropped(Goal::Search) => {
+                if let Some(focus) = &mut self.focus {
+                    focus.pager().find("");
+                }
             }
-            Watched::Disconnected { error, attempt } => {
-                self.lost = Some((clean(&error.message), attempt));
+            Decided::Dropped(Goal::Say(..)) => self.notice = Some("not done".to_owned()),
+            Decided::Chosen(Chosen::Act(act)) => return self.ask(act),
+            Decided::Chosen(Chosen::Confirm(question, act)) => {
+                self.overlay = Overlay::Confirm(question, act);
             }
-            Watched::Ended(error) => self.ended = Some(error),
-        }
-    }
-
-    /// The daemon answered what it was asked to do, or did not.
-    pub fn on_answer(&mut self, act: &Act, answer: Result<ActResponse, ApiError>) {
-        self.dirty = true;
-        self.asking = None;
-        self.notice = Some(clean(&match answer {
-            Ok(answer) => told(act, &answer),
-            Err(error) => refused(&act.name, &error.message, &error.hint),
-        }));
-    }
-
-    /// The loop that is selected, if it is one.
-    pub(crate) fn selected_loop(&self) -> Option<&LoopView> {
-        match self.selected? {
-            Subject::Loop(id) => self.view.loops.get(&id),
-            Subject::Plan(..) => None,
-        }
-    }
-
-    /// Lines of the selected log that lie below the picture.
-    pub(crate) fn lines_back(&self) -> usize {
-        let Some(log) = self.log_name().and_then(|it| self.logs.get(&it)) else { return 0 };
-        if self.back == 0 {
-            return 0;
-        }
-        let since = usize::try_from(log.written() - self.back_at.min(log.written()));
-        let back = self.back.saturating_add(since.unwrap_or(usize::MAX));
-        back.min(log.entries().len().saturating_sub(1))
-    }
-
-    /// Name of the selected log.
-    pub(crate) fn log_name(&self) -> Option<String> {
-        self.selected.map(|it| it.name(&self.view))
-    }
-
-    fn on_plain_key(&mut self, code: KeyCode) -> Step {
-        let action = KEYS.iter().find(|(key, _)| *key == code).map(|(_, it)| *it);
-        match action {
-            Some(Key::Detach) => return Step::Detach,
-            Some(Key::Help) => self.overlay = Overlay::Help,
-            Some(Key::Down) => self.select((self.at + 1..self.rows.len()).collect()),
-            Some(Key::Up) => self.select((0..self.at).rev().collect()),
-            Some(Key::Top) => self.select((0..self.rows.len()).collect()),
-            Some(Key::Bottom) => self.select((0..self.rows.len()).rev().collect()),
-            Some(Key::Back) => self.turn(self.lines_back() + PAGE),
-            Some(Key::Forth) => self.turn(self.lines_back().saturating_sub(PAGE)),
-            Some(Key::End) => self.turn(0),
-            Some(Key::Act(verb)) => return self.begin(verb),
-            None => {}
+            Decided::Chosen(Chosen::Input(goal)) => self.type_for(goal),
+            Decided::Offered(Offer::Command(command)) => return self.on_command(command),
+            Decided::Offered(Offer::Go(name)) => self.go(&name),
         }
         Step::GoOn
     }
 
+    /// A filter shows what it leaves while it is typed.
+    fn follow_typing(&mut self) {
+        if let Overlay::Input(Input { goal: Goal::Filter, editor }) = &self.overlay {
+            let text = editor.text();
+            self.loops.filter(&mut self.world, &text);
+        }
+    }
+
+    pub(crate) fn type_for(&mut self, goal: Goal) {
+        self.overlay = Overlay::Input(Input { goal, editor: crate::editor::Editor::default() });
+    }
+
+    fn on_mouse(&mut self, mouse: MouseEvent) -> Step {
+        let (x, y) = (mouse.column, mouse.row);
+        let down = mouse.kind == MouseEventKind::ScrollDown;
+        let wheel = down || mouse.kind == MouseEventKind::ScrollUp;
+        let click = mouse.kind == MouseEventKind::Down(MouseButton::Left);
+        if !(wheel || click) {
+            return Step::GoOn;
+        }
+        self.settle();
+        self.dirty = true;
+        if !self.overlay.is_none() {
+            // What is asked is answered by a key.
+            return Step::GoOn;
+        }
+        self.notice = None;
+        if wheel {
+            let turn = if down { Move::Down } else { Move::Up };
+            match self.place {
+                Place::Loops => self.loops.wheel(&mut self.world, x, y, down),
+                Place::Focus => {
+                    if let Some(it) = &mut self.focus {
+                        it.wheel(down);
+                    }
+                }
+                Place::Inbox | Place::Queue | Place::Costs | Place::Grid => self.move_by(turn),
+            }
+            return Step::GoOn;
+        }
+        if let Some((_, place)) = self.places.iter().find(|it| it.0.contains((x, y).into())) {
+            self.open_place(*place);
+            return Step::GoOn;
+        }
+        let again = match self.place {
+            Place::Loops => self.loops.click(&mut self.world, x, y),
+            Place::Inbox => self.inbox.click(&self.world, x, y),
+            Place::Queue => self.queue.click(&self.world, x, y),
+            Place::Grid => self.grid.click(x, y),
+            Place::Focus => {
+                if let Some(it) = &mut self.focus {
+                    it.click(x, y);
+                }
+                false
+            }
+            Place::Costs => false,
+        };
+        if again { self.on_command(Command::Open) } else { Step::GoOn }
+    }
+
+    /// Does what a key, or the palette, says.
+    fn on_command(&mut self, command: Command) -> Step {
+        match command {
+            Command::Detach => return Step::Detach,
+            Command::Help => self.overlay = Overlay::Help(0),
+            Command::Palette => self.overlay = Overlay::Palette(Palette::default()),
+            Command::Mouse => {
+                self.mouse = !self.mouse;
+                let text = if self.mouse {
+                    "clicks and the wheel are the monitor's"
+                } else {
+                    "the mouse is the terminal's; M takes it back"
+                };
+                self.notice = Some(text.to_owned());
+                return Step::Mouse(self.mouse);
+            }
+            Command::Go(place) => self.open_place(place),
+            Command::Back => return self.back(),
+            Command::Find => self.type_for(match self.place {
+                Place::Focus => Goal::Search,
+                Place::Loops | Place::Inbox | Place::Queue | Place::Costs | Place::Grid => {
+                    Goal::Filter
+                }
+            }),
+            Command::Pause => return self.begin(Verb::Pause),
+            Command::Resume => return self.begin(Verb::Resume),
+            Command::Stop => return self.begin(Verb::Stop),
+            Command::Land => return self.begin(Verb::Land),
+            Command::Retry => return self.begin(Verb::Retry),
+            Command::Hold => return self.begin(Verb::Hold),
+            Command::Release => return self.begin(Verb::Release),
+            Command::First => return self.begin(Verb::Move),
+            Command::Reject => self.say(Verb::Reject),
+            Command::Steer => self.say(Verb::Note),
+            Command::Rewind => self.ask_states(),
+            Command::Answer => return self.answer(),
+            Command::Open => self.open(),
+            Command::Move(turn) => self.move_by(turn),
+        }
+        Step::GoOn
+    }
+
+    /// A command that stays within its screen.
+    fn move_by(&mut self, turn: Move) {
+        match self.place {
+            Place::Loops => self.loops.command(&mut self.world, turn),
+            Place::Inbox => self.inbox.command(&self.world, turn),
+            Place::Queue => self.queue.command(&self.world, turn),
+            Place::Costs => self.costs.command(turn),
+            Place::Grid => self.grid.command(turn),
+            Place::Focus => {
+                self.notice = self.focus.as_mut().and_then(|it| it.command(turn));
+            }
+        }
+    }
+
+    fn open_place(&mut self, place: Place) {
+        self.place = place;
+        self.focus = None;
+        self.stale = true;
+        self.settle();
+    }
+
+    /// Out of what is open; out of the monitor if nothing is.
+    fn back(&mut self) -> Step {
+        match self.place {
+            Place::Focus => self.open_place(self.before),
+            Place::Loops if !self.loops.wanted().is_all() => {
+                self.loops.filter(&mut self.world, "");
+            }
+            Place::Loops => return Step::Detach,
+            Place::Inbox | Place::Queue | Place::Costs | Place::Grid => {
+                self.open_place(Place::Loops);
+            }
+        }
+        Step::GoOn
+    }
+
+    /// Opens the selected loop, or folds the selected plan.
+    fn open(&mut self) {
+        match self.subject() {
+            Some(Subject::Loop(id)) => {
+                let Some(it) = self.world.view.loops.get(&id) else { return };
+                self.focus = Some(Focus::new(&self.world, it));
+                self.before = if self.place == Place::Focus { self.before } else { self.place };
+                self.place = Place::Focus;
+            }
+            Some(Subject::Plan(..)) => self.move_by(Move::Fold),
+            None => self.notice = Some("nothing is selected".to_owned()),
+        }
+    }
+
+    /// Goes to a loop by name, wherever that is.
+    fn go(&mut self, name: &str) {
+        let Ok(Target::Loop(id)) = self.world.view.resolve(name) else { return };
+        self.open_place(Place::Loops);
+        self.loops.filter(&mut self.world, "");
+        self.loops.go(&mut self.world, Subject::Loop(id));
+        let Some(it) = self.world.view.loops.get(&id) else { return };
+        self.focus = Some(Focus::new(&self.world, it));
+        (self.before, self.place) = (Place::Loops, Place::Focus);
+    }
+
+    /// What a key acts on.
+    pub(crate) fn subject(&self) -> Option<Subject> {
+        match self.place {
+            Place::Loops => self.loops.selected,
+            Place::Focus => self.focus.as_ref().map(|it| Subject::Loop(it.id)),
+            Place::Inbox => self.inbox.item(&self.world).map(|it| Subject::Loop(it.loop_id)),
+            Place::Grid => self.grid.selected().map(Subject::Loop),
+            Place::Queue => match self.world.view.resolve(&self.queue.name(&self.world)?).ok()? {
+                Target::Loop(id) => Some(Subject::Loop(id)),
+                Target::Plan(_) => None,
+            },
+            Place::Costs => None,
+        }
+    }
+
+    /// What the daemon is told to act on: an item where one is selected, so that only the first
+    /// answer to it counts.
+    fn named(&self, verb: Verb, subject: Subject) -> String {
+        let item = self.inbox.item(&self.world).filter(|_| self.place == Place::Inbox);
+        match item {
+            Some(it) if matches!(verb, Verb::Land | Verb::Reject) => it.name(),
+            Some(_) | None => subject.name(&self.world.view),
+        }
+    }
+
     /// Asks, or first asks the person.
     fn begin(&mut self, verb: Verb) -> Step {
-        let Some(subject) = self.selected else {
+        let Some(subject) = self.subject() else {
             self.notice = Some("nothing is selected".to_owned());
             return Step::GoOn;
         };
-        let act = Act { verb, name: subject.name(&self.view) };
-        match self.question(verb, subject) {
+        let act = Act::new(verb, self.named(verb, subject));
+        match act::question(&self.world, verb, subject) {
             Some(question) => {
                 self.overlay = Overlay::Confirm(question, act);
                 Step::GoOn
             }
             None => self.ask(act),
+        }
+    }
+
+    /// Types what is said with a verb.
+    fn say(&mut self, verb: Verb) {
+        match self.subject() {
+            Some(subject) => self.type_for(Goal::Say(verb, self.named(verb, subject))),
+            None => self.notice = Some("nothing is selected".to_owned()),
         }
     }
 
@@ -304,177 +469,4 @@ impl App {
         self.asking = Some(act.clone());
         Step::Ask(act)
     }
-
-    /// What to ask a person first.
-    fn question(&self, verb: Verb, subject: Subject) -> Option<String> {
-        let plan = self.view.plans.get(&subject.plan())?;
-        let name = subject.name(&self.view);
-        let of_plan = matches!(subject, Subject::Plan(..));
-        match verb {
-            Verb::Land if of_plan => {
-                Some(format!("Land all of {name} that passed on {}?", plan.target))
-            }
-            Verb::Land => {
-                let it = self.selected_loop()?;
-                let work = words::work(it);
-                Some(format!("Land {name} on {}?  {work}", plan.target))
-            }
-            Verb::Stop if of_plan => {
-                Some(format!("Stop all loops of {name}?  Their work is kept."))
-            }
-            Verb::Stop => Some(format!("Stop {name}?  Its work is kept.")),
-            Verb::Unspecified
-            | Verb::Pause
-            | Verb::Resume
-            | Verb::Reject
-            | Verb::Note
-            | Verb::Park
-            | Verb::Unpark
-            | Verb::Forget
-            | Verb::Budget
-            | Verb::Answer
-            | Verb::Hold
-            | Verb::Release
-            | Verb::Move
-            | Verb::Sync
-            | Verb::Branch
-            | Verb::Retry
-            | Verb::Reset => None,
-        }
-    }
-
-    fn on_view(&mut self, view: View) {
-        let missed = self.attached && view.seq != self.view.seq;
-        self.view = view;
-        self.attached = true;
-        self.now = self.now.max(self.view.at);
-        if missed {
-            self.logs.gap(self.view.at);
-        }
-        self.arrange();
-    }
-
-    fn on_record(&mut self, record: &Record) {
-        if record.seq <= self.view.seq {
-            return;
-        }
-        if let Some(line) = self.view.narrate(record) {
-            self.logs.tell(&self.view, record, &line);
-        }
-        self.view.apply(record);
-        self.now = self.now.max(self.view.at);
-        // What an effect reports on the way moves nothing to another group.
-        if !matches!(record.event, Event::EffectObserved { .. }) {
-            self.arrange();
-        }
-    }
-
-    /// Noise is kept for everyone; says whether it is seen.
-    fn on_noise(&mut self, name: &str, effect: EffectId, delta: &Delta) -> bool {
-        if self.view.resolve(name).is_err() {
-            return false;
-        }
-        self.logs.stream(&self.view, name, effect, delta);
-        let Some(selected) = self.log_name() else { return false };
-        // However many others talk, this one's lines stay.
-        self.logs.open(&self.view, &selected);
-        selected == name
-    }
-
-    /// Puts the rows in order and keeps the selection where it was.
-    fn arrange(&mut self) {
-        self.rows = rows::rows(&self.view, &self.scope);
-        let at = rows::find(&self.rows, self.selected, self.at);
-        self.point(at);
-    }
-
-    /// Selects the first of these rows that can be.
-    fn select(&mut self, places: Vec<usize>) {
-        let can = |at: &usize| self.rows.get(*at).is_some_and(|it| it.subject().is_some());
-        let place = places.into_iter().find(can);
-        if place.is_some() {
-            self.point(place);
-        }
-    }
-
-    fn point(&mut self, place: Option<usize>) {
-        let before = self.log_name();
-        self.at = place.unwrap_or(0);
-        self.selected = place.and_then(|it| self.rows.get(it)?.subject());
-        let name = self.log_name();
-        if let Some(name) = &name {
-            self.logs.open(&self.view, name);
-        }
-        if name != before {
-            self.back = 0;
-        }
-    }
-
-    fn turn(&mut self, back: usize) {
-        let log = self.log_name().and_then(|it| self.logs.get(&it));
-        let (lines, written) = log.map_or((0, 0), |it| (it.entries().len(), it.written()));
-        self.back = back.min(lines.saturating_sub(1));
-        self.back_at = written;
-    }
-}
-
-/// What a key does when nothing lies over the picture.
-#[derive(Debug, Clone, Copy)]
-enum Key {
-    Detach,
-    Help,
-    Down,
-    Up,
-    Top,
-    Bottom,
-    Back,
-    Forth,
-    End,
-    Act(Verb),
-}
-
-const KEYS: [(KeyCode, Key); 17] = [
-    (KeyCode::Char('q'), Key::Detach),
-    (KeyCode::Esc, Key::Detach),
-    (KeyCode::Char('?'), Key::Help),
-    (KeyCode::Down, Key::Down),
-    (KeyCode::Char('j'), Key::Down),
-    (KeyCode::Up, Key::Up),
-    (KeyCode::Char('k'), Key::Up),
-    (KeyCode::Home, Key::Top),
-    (KeyCode::Char('g'), Key::Top),
-    (KeyCode::Char('G'), Key::Bottom),
-    (KeyCode::PageUp, Key::Back),
-    (KeyCode::PageDown, Key::Forth),
-    (KeyCode::End, Key::End),
-    (KeyCode::Char('p'), Key::Act(Verb::Pause)),
-    (KeyCode::Char('r'), Key::Act(Verb::Resume)),
-    (KeyCode::Char('l'), Key::Act(Verb::Land)),
-    (KeyCode::Char('s'), Key::Act(Verb::Stop)),
-];
-
-/// One line about an answer: the refusal if there is one, and how many things were done.
-fn told(act: &Act, answer: &ActResponse) -> String {
-    let done = answer.results.iter().filter(|it| it.done).count();
-    let refusal = answer.results.iter().find_map(|it| Some((it, it.error.as_ref()?)));
-    let others = match (done, answer.results.len()) {
-        (_, 0 | 1) => String::new(),
-        (done, all) => format!("{} {}: {done} of {all} done; ", act.word(), act.name),
-    };
-    match (refusal, answer.results.first()) {
-        (Some((it, why)), _) => {
-            format!("{others}{}", refused(named(&it.name, &it.id), &why.message, &why.hint))
-        }
-        (None, Some(it)) => format!("{others}{}: {}", named(&it.name, &it.id), it.message),
-        (None, None) => format!("{} {}: nothing to do", act.word(), act.name),
-    }
-}
-
-fn named<'a>(name: &'a str, id: &'a str) -> &'a str {
-    if name.is_empty() { id } else { name }
-}
-
-fn refused(name: &str, message: &str, hint: &str) -> String {
-    let next = if hint.is_empty() { String::new() } else { format!("; next: {hint}") };
-    format!("{name}: {message}{next}")
 }

@@ -6,11 +6,11 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use taskd_model::{
-    Delta, EffectId, GateView, IterationRow, Line, LoopView, PlanId, PlanView, Record, Target,
+    Delta, EffectId, GateView, IterationRow, Line, LoopView, PlanId, PlanView, Record, Seq, Target,
     Time, Verdict, View, format_duration_ms,
 };
 
-use crate::text::clean;
+use crate::{pager::Kind, text::clean};
 
 /// Lines kept for each loop and plan, the last ones.
 pub const LINES_PER_LOG: usize = 2_000;
@@ -20,6 +20,9 @@ pub const LOGS: usize = 64;
 
 /// Characters of a line; what is longer goes on in another.
 const LINE_CHARS: usize = 1_000;
+
+/// Lines that are looked through for what was noise before it was a fact.
+pub(crate) const RECENT: usize = 50;
 
 /// A line of a log.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -34,6 +37,10 @@ pub(crate) struct Entry {
     pub(crate) detail: String,
     /// It happened within an iteration.
     pub(crate) within: bool,
+    /// The event that tells it; nothing for noise, and for what the view tells of the past.
+    pub(crate) seq: Option<Seq>,
+    /// Whose noise it is.
+    pub(crate) effect: Option<EffectId>,
 }
 
 impl Entry {
@@ -45,6 +52,22 @@ impl Entry {
     /// It is noise, not a fact.
     pub(crate) fn is_noise(&self) -> bool {
         self.at.is_none()
+    }
+
+    /// How it looks: what it says in words, once more in a colour.
+    pub(crate) fn kind(&self) -> Kind {
+        let starts = |them: &[&str]| them.iter().any(|it| self.text.starts_with(it));
+        if self.is_noise() {
+            Kind::Dim
+        } else if starts(&["gate RED", "failed", "limit reached"]) {
+            Kind::Red
+        } else if starts(&["gate GREEN", "landed"]) {
+            Kind::Green
+        } else if starts(&["needs you", "ready to land"]) {
+            Kind::Yellow
+        } else {
+            Kind::Plain
+        }
     }
 
     fn detail(self, detail: &str) -> Self {
@@ -84,6 +107,20 @@ impl Log {
         self.written
     }
 
+    /// Takes in a fact. What an agent does is noise first, and a fact once it is durable: then the
+    /// line that is there becomes it.
+    fn fact(&mut self, entry: Entry) {
+        let recent = self.entries.iter_mut().rev().take(RECENT);
+        let mut same = recent.filter(|it| it.is_noise() && it.text == entry.text);
+        match same.next().filter(|_| entry.within) {
+            Some(line) => {
+                *line = Entry { effect: line.effect, ..entry };
+                self.open = None;
+            }
+            None => self.push(entry),
+        }
+    }
+
     fn push(&mut self, entry: Entry) {
         if self.entries.len() == LINES_PER_LOG {
             self.entries.pop_front();
@@ -111,7 +148,7 @@ impl Log {
         let mut part = part.as_slice();
         while !part.is_empty() {
             if self.open != Some(effect) {
-                self.push(Entry { within: true, ..Entry::default() });
+                self.push(Entry { within: true, effect: Some(effect), ..Entry::default() });
                 self.open = Some(effect);
             }
             let Some(last) = self.entries.back_mut() else { return };
@@ -156,9 +193,9 @@ impl Logs {
 
     /// Takes in what a record tells. `view` is the one before it.
     pub(crate) fn tell(&mut self, view: &View, record: &Record, line: &Line) {
-        let entry = entry(record.at, line);
+        let entry = entry(record, line);
         if let Some(plan) = plan_of(&line.name) {
-            self.open(view, &line.name).push(entry.clone());
+            self.open(view, &line.name).fact(entry.clone());
             if plan != line.name {
                 self.open(view, plan).push(entry.of(&line.name));
             }
@@ -215,10 +252,12 @@ fn plan_of(name: &str) -> Option<&str> {
     (!digits.is_empty() && digits.bytes().all(|it| it.is_ascii_digit())).then_some(plan)
 }
 
-fn entry(at: Time, line: &Line) -> Entry {
+/// What is told of a record.
+pub(crate) fn entry(record: &Record, line: &Line) -> Entry {
+    let at = record.at;
     let wait = line.until.map(|until| format!("for {}", format_duration_ms(until.ms_since(at))));
     let entry = Entry::new(at, line.text.as_str()).detail(wait.as_deref().unwrap_or(&line.detail));
-    Entry { within: line.within, ..entry }
+    Entry { within: line.within, seq: Some(record.seq), ..entry }
 }
 
 /// What the view tells of the past of a loop or a plan.
@@ -279,7 +318,9 @@ fn iteration_end(row: &IterationRow, verdict: Verdict) -> Entry {
     let text = match verdict {
         Verdict::Green => "gate GREEN".to_owned(),
         Verdict::Red => "gate RED".to_owned(),
-        Verdict::Unchanged | Verdict::AgentFailed | Verdict::Conflict => verdict.to_string(),
+        Verdict::Unchanged | Verdict::AgentFailed | Verdict::Conflict | Verdict::Objected => {
+            verdict.to_string()
+        }
     };
     Entry::new(row.started_at.plus_ms(row.ms), text).detail(&row.summary).within()
 }

@@ -2,9 +2,11 @@
 //!
 //! Rows are names only; what stands in them is worded when they are drawn.
 
-use std::{cmp::Reverse, collections::BTreeSet, path::Path};
+use std::{cmp::Reverse, collections::BTreeSet};
 
-use taskd_model::{Group, LoopId, LoopView, PlanId, ProjectId, ProjectView, View};
+use taskd_model::{Group, LoopId, LoopView, PlanId, View};
+
+use crate::world::World;
 
 /// Loops of the group "done" that are shown, the youngest.
 pub(crate) const DONE_SHOWN: usize = 20;
@@ -65,16 +67,13 @@ impl Subject {
     }
 }
 
-/// The rows of everything in `scope`, the path of a project or nothing for all.
-pub(crate) fn rows(view: &View, scope: &str) -> Vec<Row> {
-    let projects = projects(view, scope);
+/// The rows of what `wanted` says; loops of plans in `folded` do not stand below them, unless they
+/// need a person.
+pub(crate) fn rows(world: &World, wanted: &Wanted, folded: &BTreeSet<PlanId>) -> Vec<Row> {
+    let view = &world.view;
     let mut groups: [(Group, Vec<&LoopView>); 4] =
         [Group::NeedsYou, Group::Working, Group::Waiting, Group::Done].map(|it| (it, Vec::new()));
-    for it in view.loops.values() {
-        let plan = view.plans.get(&it.id.plan());
-        if !plan.is_some_and(|plan| projects.contains(&plan.project)) {
-            continue;
-        }
+    for it in world.loops().filter(|it| wanted.holds(it)) {
         let group = it.group();
         if let Some((_, loops)) = groups.iter_mut().find(|(other, _)| *other == group) {
             loops.push(it);
@@ -86,7 +85,8 @@ pub(crate) fn rows(view: &View, scope: &str) -> Vec<Row> {
             continue;
         }
         rows.push(Row::Group(group, loops.len()));
-        let hidden = if group == Group::Done { only_youngest(&mut loops) } else { 0 };
+        let cut = group == Group::Done && wanted.is_all();
+        let hidden = if cut { only_youngest(&mut loops) } else { 0 };
         let mut last = None;
         for it in loops {
             let plan = it.id.plan();
@@ -95,13 +95,46 @@ pub(crate) fn rows(view: &View, scope: &str) -> Vec<Row> {
                 rows.push(Row::Plan(plan, group));
             }
             last = Some(plan);
-            rows.push(Row::Loop { id: it.id, below });
+            if !below || group == Group::NeedsYou || !folded.contains(&plan) {
+                rows.push(Row::Loop { id: it.id, below });
+            }
         }
         if hidden > 0 {
             rows.push(Row::More(hidden));
         }
     }
     rows
+}
+
+/// Words that a row must hold, all of them.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(crate) struct Wanted(Vec<String>);
+
+impl Wanted {
+    /// From what a person typed.
+    pub(crate) fn new(text: &str) -> Self {
+        Self(text.split_whitespace().map(str::to_lowercase).collect())
+    }
+
+    /// Nothing is left out.
+    pub(crate) fn is_all(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The words.
+    pub(crate) fn text(&self) -> String {
+        self.0.join(" ")
+    }
+
+    fn holds(&self, it: &LoopView) -> bool {
+        if self.0.is_empty() {
+            return true;
+        }
+        let (group, worker, status) = (it.group(), &it.worker, it.status);
+        let text = format!("{} {} {worker} {group} {status} {}", it.name, it.title, it.type_name);
+        let text = text.to_lowercase();
+        self.0.iter().all(|word| text.contains(word))
+    }
 }
 
 /// Where the selected subject stands; if it is gone, where it, or what stood there, is now.
@@ -133,13 +166,4 @@ fn only_youngest(loops: &mut Vec<&LoopView>) -> usize {
     // Stable: within a plan the youngest stays first.
     loops.sort_by_key(|it| plans.iter().position(|plan| *plan == it.id.plan()));
     hidden
-}
-
-/// The projects in scope.
-fn projects(view: &View, scope: &str) -> BTreeSet<ProjectId> {
-    let inside = |it: &ProjectView| {
-        let within = |dir: &str| !dir.is_empty() && Path::new(scope).starts_with(dir);
-        scope.is_empty() || within(&it.root) || within(&it.git_dir)
-    };
-    view.projects.iter().filter(|(_, it)| inside(it)).map(|(id, _)| *id).collect()
 }

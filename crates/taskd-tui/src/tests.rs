@@ -1,5 +1,6 @@
 //! Pictures of the monitor, and what keys do to it.
 
+mod screens;
 mod story;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
@@ -15,9 +16,9 @@ use story::{Story, at};
 
 #[test]
 fn several_groups() {
-    let story = Story::busy();
+    let mut story = Story::busy();
     assert_snapshot!(story.screen(80, 24), @r#"
-    taskd 0.1.0  seq 67                            needs you 1, working 2, waiting 1
+    taskd 0.1.0 [1 loops] 2 inbox 1  3 queue  4 costs  5 grid                 seq 67
     NEEDS YOU (1)
     > p7              ready to land, +131 -9, gate green, 221 tests      9m    $0.84
     WORKING (2)
@@ -40,7 +41,7 @@ fn several_groups() {
       8:00    agent says it is done; that decides nothing
       8:39    gate GREEN                221 tests, 7 more than before, 39s
       8:39  ready to land: 3 files, +131 -9, 2 iterations, $0.84
-    ↑↓ select  p pause  r resume  l land  s stop  PgUp log  ? help  q detach
+    Enter open  / filter  p pause  r resume  a land  x reject  ? help  q detach
     "#);
 }
 
@@ -53,7 +54,7 @@ fn selection_and_its_log() {
     story.noise("p8.docs", 80, Delta::Line("not of this loop".to_owned()));
     story.noise("p8.limiter", 90, Delta::Text(" word\nand the next line".to_owned()));
     assert_snapshot!(story.screen(80, 24), @r#"
-    taskd 0.1.0  seq 67                            needs you 1, working 2, waiting 1
+    taskd 0.1.0 [1 loops] 2 inbox 1  3 queue  4 costs  5 grid                 seq 67
     NEEDS YOU (1)
       p7              ready to land, +131 -9, gate green, 221 tests      9m    $0.84
     WORKING (2)
@@ -76,7 +77,7 @@ fn selection_and_its_log() {
 
 
 
-    ↑↓ select  p pause  r resume  l land  s stop  PgUp log  ? help  q detach
+    Enter open  / filter  p pause  r resume  a land  x reject  ? help  q detach
     "#);
 }
 
@@ -85,7 +86,7 @@ fn a_plan_tells_of_all_its_loops() {
     let mut story = Story::busy();
     story.keys("j");
     assert_snapshot!(story.screen(120, 16), @r#"
-    taskd 0.1.0  seq 67                                                                    needs you 1, working 2, waiting 1
+    taskd 0.1.0 [1 loops] 2 inbox 1  3 queue  4 costs  5 grid                      needs you 1, working 2, waiting 1  seq 67
     NEEDS YOU (1)                                                ── p8  Rate limits for the public API  1 of 4 landed, $0.4…
       p7              ready to land, +131 -9, gate green,…    9m   0:00  submitted  Rate limits for the public API
     WORKING (2)                                                    0:41  gate on untouched main: green, 221 tests
@@ -100,7 +101,7 @@ fn a_plan_tells_of_all_its_loops() {
         metrics       landed 9c9c9c9, +131 -9, gate green…   34s   4:40  p8.docs iteration 1/10
       p9              failed: limit reached: iterations  …    5m   5:10  p8.docs   edit limits.md
                                                                    5:10  p8.limiter iteration 1/10
-    ↑↓ select  p pause  r resume  l land  s stop  PgUp log  ? help  q detach
+    Enter open  / filter  p pause  r resume  a land  x reject  t steer  s stop  Space mark  ? help  q detach
     "#);
 }
 
@@ -109,7 +110,7 @@ fn landing_asks_first() {
     let mut story = Story::busy();
     assert_eq!(story.keys("l"), Step::GoOn);
     assert_snapshot!(story.screen(80, 24), @r#"
-    taskd 0.1.0  seq 67                            needs you 1, working 2, waiting 1
+    taskd 0.1.0 [1 loops] 2 inbox 1  3 queue  4 costs  5 grid                 seq 67
     NEEDS YOU (1)
     > p7              ready to land, +131 -9, gate green, 221 tests      9m    $0.84
     WORKING (2)
@@ -132,12 +133,12 @@ fn landing_asks_first() {
       8:00    agent says it is done; that decides nothing
       8:39    gate GREEN                221 tests, 7 more than before, 39s
       8:39  ready to land: 3 files, +131 -9, 2 iterations, $0.84
-    ↑↓ select  p pause  r resume  l land  s stop  PgUp log  ? help  q detach
+    Enter open  / filter  p pause  r resume  a land  x reject  ? help  q detach
     "#);
     assert_eq!(story.keys("n"), Step::GoOn);
     assert!(story.screen(80, 24).contains("not done"));
     story.keys("l");
-    let act = Act { verb: Verb::Land, name: "p7".to_owned() };
+    let act = Act::new(Verb::Land, "p7");
     assert_eq!(story.keys("y"), Step::Ask(act));
 }
 
@@ -148,7 +149,7 @@ fn a_lost_connection_is_seen_until_it_is_back() {
     story.app.on_watched(Watched::Disconnected { error, attempt: 3 });
     assert!(!story.app.ticks(), "nothing moves while nobody tells");
     assert_snapshot!(story.screen(80, 24), @r#"
-    taskd 0.1.0  seq 67                            needs you 1, working 2, waiting 1
+    taskd 0.1.0 [1 loops] 2 inbox 1  3 queue  4 costs  5 grid                 seq 67
     reconnecting (try 3): no taskd daemon answers: it ended
     NEEDS YOU (1)
     > p7              ready to land, +131 -9, gate green, 221 tests      9m    $0.84
@@ -171,7 +172,7 @@ fn a_lost_connection_is_seen_until_it_is_back() {
       8:00    agent says it is done; that decides nothing
       8:39    gate GREEN                221 tests, 7 more than before, 39s
       8:39  ready to land: 3 files, +131 -9, 2 iterations, $0.84
-    ↑↓ select  p pause  r resume  l land  s stop  PgUp log  ? help  q detach
+    Enter open  / filter  p pause  r resume  a land  x reject  ? help  q detach
     "#);
     story.app.on_watched(Watched::Connected { version: Some("0.2.0".to_owned()) });
     let screen = story.screen(80, 24);
@@ -182,14 +183,14 @@ fn a_lost_connection_is_seen_until_it_is_back() {
 fn a_tiny_terminal() {
     let mut story = Story::busy();
     assert_snapshot!(story.screen(20, 8), @r#"
-    taskd 0.1.0  seq 67
+    [1 loops]     seq 67
     NEEDS YOU (1)
     > p7        ready t…
     WORKING (2)
     ── p7  limit every …
     files, +131 -9, 2
     iterations, $0.84
-    ↑↓ select  p pause …
+    ? help  q detach
     "#);
     story.keys("l");
     assert_snapshot!(story.screen(20, 8), @r#"
@@ -226,10 +227,10 @@ fn before_the_view_comes_nothing_is_claimed() {
     let mut story = Story::new();
     story.app = App::new("/r");
     assert_snapshot!(story.screen(40, 4), @r#"
-    taskd   /r
+    [1 loops]                             /r
     connecting
 
-    ↑↓ select  p pause  r resume  l land  s…
+    Enter open  / filter  ? help  q detach
     "#);
     story.app.on_watched(Watched::View(Box::default()));
     assert_eq!(story.keys("p"), Step::GoOn);
@@ -239,7 +240,7 @@ fn before_the_view_comes_nothing_is_claimed() {
 #[test]
 fn keys_ask_the_daemon_once_and_tell_what_it_says() {
     let mut story = Story::busy();
-    let act = Act { verb: Verb::Pause, name: "p7".to_owned() };
+    let act = Act::new(Verb::Pause, "p7");
     assert_eq!(story.keys("p"), Step::Ask(act.clone()));
     assert_eq!(story.keys("r"), Step::GoOn, "one thing at a time");
     let result = ActResult {
@@ -251,9 +252,10 @@ fn keys_ask_the_daemon_once_and_tell_what_it_says() {
     };
     story.app.on_answer(&act, Ok(ActResponse { results: vec![result], seq: 9 }));
     assert!(story.screen(80, 24).contains("p7: pausing\\u{7}"));
-    assert!(matches!(story.keys("r"), Step::Ask(Act { verb: Verb::Resume, .. })));
+    let resume = Act::new(Verb::Resume, "p7");
+    assert_eq!(story.keys("r"), Step::Ask(resume.clone()));
     let error = ApiError::new(codes::REFUSED, "it is not paused").hint("taskd why p7");
-    story.app.on_answer(&Act { verb: Verb::Resume, ..act }, Err(error));
+    story.app.on_answer(&resume, Err(error));
     assert!(story.screen(80, 24).contains("p7: it is not paused; next: taskd why p7"));
 }
 
@@ -296,14 +298,15 @@ fn who_scrolled_back_stays_there() {
         story.noise("p7", 90, line(n));
     }
     story.key(KeyCode::PageUp);
-    let last = |story: &Story| story.screen(80, 24).lines().nth(22).map(|it| it.trim().to_owned());
-    assert_eq!(last(&story).as_deref(), Some("line 89."));
+    let last =
+        |story: &mut Story| story.screen(80, 24).lines().nth(22).map(|it| it.trim().to_owned());
+    assert_eq!(last(&mut story).as_deref(), Some("line 89."));
     for n in 100..150 {
         story.noise("p7", 90, line(n));
     }
-    assert_eq!(last(&story).as_deref(), Some("line 89."));
+    assert_eq!(last(&mut story).as_deref(), Some("line 89."));
     story.key(KeyCode::End);
-    assert_eq!(last(&story).as_deref(), Some("line 149."));
+    assert_eq!(last(&mut story).as_deref(), Some("line 149."));
 }
 
 #[test]
@@ -313,15 +316,16 @@ fn logs_are_bounded() {
         story.noise("p7", 90, Delta::Line(format!("line {n}")));
     }
     story.noise("p7", 90, Delta::Text("x".repeat(1_000_000)));
-    let log = story.app.logs.get("p7").unwrap();
+    let log = story.app.world.logs.get("p7").unwrap();
     assert_eq!(log.entries().len(), LINES_PER_LOG);
     assert!(log.entries().iter().all(|it| it.text.chars().count() <= 1_000));
     for plan in 100..100 + u32::try_from(2 * LOGS).unwrap() {
         story.plan(plan, "one of many", &["run"], &[]);
     }
-    let kept = (100..1_000).filter(|it| story.app.logs.get(&format!("p{it}")).is_some()).count();
+    let kept =
+        (100..1_000).filter(|it| story.app.world.logs.get(&format!("p{it}")).is_some()).count();
     assert_eq!(kept, LOGS - 1);
-    assert!(story.app.logs.get("p7").is_some(), "the selected one is kept");
+    assert!(story.app.world.logs.get("p7").is_some(), "the selected one is kept");
 }
 
 #[test]
@@ -344,12 +348,12 @@ fn only_what_is_new_is_drawn() {
 #[test]
 fn a_view_that_comes_anew_begins_with_what_it_knows() {
     let mut story = Story::busy();
-    let view = story.app.view.clone();
+    let view = story.app.view().clone();
     let mut fresh = Story::new();
     fresh.app = App::new("/r/src");
     fresh.app.on_watched(Watched::View(Box::new(view.clone())));
     assert_snapshot!(fresh.screen(80, 20), @r#"
-    taskd 0.1.0  seq 67  /r/src                    needs you 1, working 2, waiting 1
+    taskd 0.1.0 [1 loops] 2 inbox 1  3 queue  4 costs  5 grid         /r/src  seq 67
     NEEDS YOU (1)
     > p7              ready to land, +131 -9, gate green, 221 tests      9m    $0.84
     WORKING (2)
@@ -368,12 +372,12 @@ fn a_view_that_comes_anew_begins_with_what_it_knows() {
       8:39    gate GREEN                221 of 221
       8:39  ready to land
 
-    ↑↓ select  p pause  r resume  l land  s stop  PgUp log  ? help  q detach
+    Enter open  / filter  p pause  r resume  a land  x reject  ? help  q detach
     "#);
     fresh.app = App::new("/elsewhere");
     fresh.app.on_watched(Watched::View(Box::new(view)));
     assert!(fresh.screen(80, 20).contains("nothing here yet"));
-    let later = View { seq: Seq(9_999), ..story.app.view.clone() };
+    let later = View { seq: Seq(9_999), ..story.app.view().clone() };
     story.app.on_watched(Watched::View(Box::new(later)));
     assert!(story.screen(80, 24).contains("some events were missed"));
 }

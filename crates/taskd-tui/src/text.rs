@@ -2,7 +2,7 @@
 //!
 //! It knows columns, not meanings.
 
-use ratatui::text::Span;
+use ratatui::{style::Style, text::Span};
 
 /// What stands for text that was cut off.
 const MORE: &str = "…";
@@ -26,7 +26,8 @@ pub(crate) fn clean(text: &str) -> String {
 
 /// Columns the text takes.
 pub(crate) fn width(text: &str) -> usize {
-    Span::raw(text).width()
+    // Most text is plain, and asked for sixty times a second.
+    if text.is_ascii() { text.len() } else { Span::raw(text).width() }
 }
 
 /// The text in at most so many columns.
@@ -62,6 +63,7 @@ pub(crate) fn wrap(text: &str, columns: usize) -> Vec<String> {
     while width(rest) > columns {
         let (head, tail) = split(rest, columns);
         // A wide character may not fit even alone; it is taken all the same, or this never ends.
+        let (head, tail) = if head.is_empty() { split(rest, 2) } else { (head, tail) };
         let first = rest.chars().next().map_or(0, char::len_utf8);
         let (head, tail) = if head.is_empty() { rest.split_at(first) } else { (head, tail) };
         match head.rfind(' ').filter(|at| *at > head.len() / 2 && !tail.starts_with(' ')) {
@@ -81,16 +83,20 @@ pub(crate) fn wrap(text: &str, columns: usize) -> Vec<String> {
     lines
 }
 
-/// As much of the text as fits into so many columns, and the rest.
-fn split(text: &str, columns: usize) -> (&str, &str) {
+/// As much of the text as fits into so many columns, and the rest. What is drawn together stays
+/// together: a letter and its accents, an emoji and its colour.
+pub(crate) fn split(text: &str, columns: usize) -> (&str, &str) {
+    if text.is_ascii() {
+        return text.split_at(text.len().min(columns));
+    }
     let (mut used, mut end) = (0, 0);
-    let mut buffer = [0; 4];
-    for it in text.chars() {
-        used += width(it.encode_utf8(&mut buffer));
+    for it in Span::raw(text).styled_graphemes(Style::new()) {
+        used += width(it.symbol);
         if used > columns {
             break;
         }
-        end += it.len_utf8();
+        // What a terminal would obey is not among them, so lengths alone would not do.
+        end = it.symbol.as_ptr().addr() - text.as_ptr().addr() + it.symbol.len();
     }
     text.split_at(end)
 }
@@ -99,6 +105,7 @@ fn split(text: &str, columns: usize) -> (&str, &str) {
 mod tests {
     use super::*;
 
+    /// Proves S-5.2.3: what a terminal would obey is spelled out.
     #[test]
     fn nothing_reaches_the_terminal_that_it_obeys() {
         assert_eq!(clean("a\u{1b}[31mb\rc\u{7}"), "a\\u{1b}[31mb\\rc\\u{7}");
@@ -118,5 +125,18 @@ mod tests {
         assert_eq!(wrap("unbreakable", 4), ["unbr", "eaka", "ble"]);
         assert_eq!(wrap("漢字", 1), ["漢", "字"]);
         assert_eq!(wrap("", 4), [""]);
+    }
+
+    /// Proves S-5.2.4: accents, emoji and wide characters take the columns they are drawn in.
+    #[test]
+    fn what_is_drawn_together_stays_together() {
+        // A letter and its accent, a heart that is coloured by what follows it, a flag of two letters.
+        let (accent, heart, flag) = ("e\u{301}", "\u{2764}\u{fe0f}", "\u{1f1e9}\u{1f1ea}");
+        assert_eq!((width(accent), width(heart), width(flag)), (1, 2, 2));
+        assert_eq!(cut(&format!("{accent}{accent}{accent}"), 2), format!("{accent}…"));
+        assert_eq!(pad(heart, 3), format!("{heart} "));
+        assert_eq!(cut(&format!("{flag}{flag}"), 3), format!("{flag}…"));
+        assert_eq!(wrap(&format!("{heart}{flag}"), 2), [heart, flag]);
+        assert_eq!(wrap(flag, 1), [flag]);
     }
 }

@@ -65,6 +65,32 @@ pub(crate) fn work(it: &LoopView) -> String {
     out
 }
 
+/// What one wants to know of a loop at a glance, a few words each: what it does, since when it was
+/// not heard of, what its gate said, what it cost, how old its base is, when it wakes.
+pub(crate) fn facts(view: &View, it: &LoopView, now: Time) -> Vec<String> {
+    let mut out = vec![state(view, it, now), format!("last sign {} ago", age(now, it.last_sign))];
+    out.push(match &it.gate {
+        Some(gate) if gate.green => format!("gate green: {}", gate.summary),
+        Some(gate) => format!("gate RED: {}", gate.summary),
+        None => "no gate yet".to_owned(),
+    });
+    let cost = cost(it.spent.micros, it.uncounted);
+    out.push(match it.limits.budget_micros {
+        0 => cost,
+        budget => format!("{cost} of {}", format_micros(budget)),
+    });
+    out.push(match view.behind(it) {
+        0 => "base up to date".to_owned(),
+        n => format!("base {n} behind"),
+    });
+    if let Doing::Deferred { until, .. } = &it.doing
+        && *until > now
+    {
+        out.push(format!("wakes in {}", format_duration_ms(until.ms_since(now) / 1_000 * 1_000)));
+    }
+    out
+}
+
 fn needs_you(it: &LoopView) -> String {
     match &it.doing {
         Doing::ReadyToLand => match &it.suspicion {
@@ -190,6 +216,7 @@ fn done(it: &LoopView) -> String {
     match (&it.landed, it.status) {
         (Some(landed), _) => format!("landed {}, {}", landed.commit.short(), work(it)),
         (None, Status::Failed) => format!("failed: {}", reason(it)),
+        (None, Status::Stopped) if it.is_superseded() => "superseded; its work is kept".to_owned(),
         (None, Status::Stopped) => "stopped; its work is kept".to_owned(),
         (
             None,

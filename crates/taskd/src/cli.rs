@@ -6,6 +6,7 @@
 mod act;
 pub(crate) mod agents;
 mod args;
+mod complete;
 mod config;
 mod daemon;
 mod failure;
@@ -16,6 +17,7 @@ mod help;
 mod here;
 mod history;
 mod inbox;
+mod install;
 mod look;
 mod mcp;
 mod money;
@@ -44,6 +46,7 @@ use out::Out;
 
 /// Reads the command line, does what it says, and tells how that ended.
 pub(crate) fn main() -> ExitCode {
+    complete::answer();
     let args = match Cli::try_parse() {
         Ok(args) => args,
         Err(error) => return usage(&error),
@@ -102,6 +105,14 @@ async fn plan(here: &Here, command: PlanCommand) -> Done {
         PlanCommand::Check(it) => submit::plan_check(here, it).await,
         PlanCommand::Show { id } => look::show(here, &id).await,
         PlanCommand::Ls(it) => look::plans(here, it).await,
+    }
+}
+
+async fn projects(here: &Here, command: ProjectsCommand) -> Done {
+    match command {
+        ProjectsCommand::Ls => look::projects(here).await,
+        ProjectsCommand::Add { path } => look::project_add(here, path).await,
+        ProjectsCommand::Forget { path } => look::project_forget(here, path).await,
     }
 }
 
@@ -166,11 +177,9 @@ async fn dispatch(here: &Here, command: Option<Command>) -> Done {
         Command::Path { id } => look::path(here, &id).await,
         Command::Gc(it) => gc::gc(here, it).await,
         Command::Events(it) => stream::events(here, it).await,
-        Command::Projects(ProjectsCommand::Ls) => look::projects(here).await,
-        Command::Projects(ProjectsCommand::Add { path }) => look::project_add(here, path).await,
-        Command::Projects(ProjectsCommand::Forget { path }) => {
-            look::project_forget(here, path).await
-        }
+        Command::Completions { shell } => complete::completions(here, shell),
+        Command::Man { pages } => complete::man(here, pages.as_deref()),
+        Command::Projects(it) => projects(here, it).await,
         Command::Demo(_) => Ok(0),
         Command::Help { topic, name } => help::help(here, topic.as_deref(), name.as_deref()),
     }

@@ -51,9 +51,8 @@ const SEAMS: &[Seam] = &[
         name: "randomness",
         signs: &["RandomState", "getrandom", "rand::", "thread_rng", "fastrand", "/dev/urandom"],
         places: &[
-            "crates/taskd-daemon/src/gateway/run.rs",
+            "crates/taskd-daemon/src/private.rs",
             "crates/taskd-store/src/schema.rs",
-            "crates/taskd/src/cli/mcp.rs",
             "crates/taskd/src/demo/seed.rs",
         ],
     },
@@ -89,6 +88,8 @@ const SEAMS: &[Seam] = &[
         places: &[
             "crates/taskd-api/src/client.rs",
             "crates/taskd-daemon/src/daemon.rs",
+            "crates/taskd-daemon/src/door.rs",
+            "crates/taskd-daemon/src/systemd.rs",
             "crates/taskd-daemon/src/gateway.rs",
             "crates/taskd-daemon/src/health.rs",
             "crates/taskd-daemon/src/runner/place.rs",
@@ -104,6 +105,7 @@ const SEAMS: &[Seam] = &[
             "crates/taskd-git/src/program.rs",
             "crates/taskd-tools/src/supervise/",
             "crates/taskd/src/cli/config.rs",
+            "crates/taskd/src/cli/install.rs",
             "crates/taskd/src/cli/open.rs",
             "crates/taskd/src/cli/start.rs",
             "crates/taskd/src/demo/",

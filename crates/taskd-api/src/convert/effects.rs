@@ -83,6 +83,7 @@ pub(super) fn write(id: EffectId, it: &model::EffectView) -> v1::RunningEffect {
         EffectKind::GateCandidate(_) => Kind::GateCandidate,
         EffectKind::Publish(_) => Kind::Publish,
         EffectKind::Relay(_) => Kind::Relay,
+        EffectKind::Answer(_) => Kind::Answer,
         EffectKind::Decompose => Kind::Decompose,
     };
     v1::RunningEffect {
@@ -99,7 +100,11 @@ pub(super) fn write(id: EffectId, it: &model::EffectView) -> v1::RunningEffect {
         since: it.since.0,
         activity: it.activity.clone(),
         used: Some((&it.used).into()),
-        model: if let EffectKind::Relay(name) = &it.kind { Some(name.clone()) } else { None },
+        model: if let EffectKind::Relay(name) | EffectKind::Answer(name) = &it.kind {
+            Some(name.clone())
+        } else {
+            None
+        },
     }
 }
 
@@ -123,6 +128,7 @@ pub(super) fn read(it: v1::RunningEffect) -> Result<(EffectId, model::EffectView
         Kind::Publish => EffectKind::Publish(op()?),
         Kind::Decompose => EffectKind::Decompose,
         Kind::Relay => EffectKind::Relay(need(it.model, "RunningEffect.model")?),
+        Kind::Answer => EffectKind::Answer(need(it.model, "RunningEffect.model")?),
         Kind::Unspecified => {
             let problem = format!("is unknown: {}", it.kind);
             return Err(WireError::new("RunningEffect.kind", problem));

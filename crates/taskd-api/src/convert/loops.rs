@@ -73,6 +73,7 @@ impl From<&model::LoopView> for v1::Loop {
             document: it.document.as_ref().map(Into::into),
             context: it.context.as_ref().map(Into::into),
             last_run: (!it.last_run.is_empty()).then(|| (&it.last_run).into()),
+            review: it.review.as_ref().map(Into::into),
         }
     }
 }
@@ -219,6 +220,7 @@ impl TryFrom<v1::Loop> for model::LoopView {
             document: it.document.map(TryInto::try_into).transpose()?,
             context: it.context.map(Into::into),
             last_run: it.last_run.map(Into::into).unwrap_or_default(),
+            review: it.review.map(TryInto::try_into).transpose()?,
         })
     }
 }
@@ -289,6 +291,7 @@ impl From<&Reason> for v1::Reason {
             Reason::Conflict => (K::Conflict, None, None),
             Reason::AcceptGreen => (K::AcceptGreen, None, None),
             Reason::Malformed => (K::Malformed, None, None),
+            Reason::Superseded => (K::Superseded, None, None),
             Reason::NeedFailed => (K::NeedFailed, None, None),
             Reason::BaseRed => (K::BaseRed, None, None),
             Reason::NoProgress(times) => (K::NoProgress, None, Some(times.to_string())),
@@ -297,6 +300,7 @@ impl From<&Reason> for v1::Reason {
             Reason::Done => (K::Done, None, None),
             Reason::AlreadyThere => (K::AlreadyThere, None, None),
             Reason::Internal(what) => (K::Internal, None, Some(what.clone())),
+            Reason::Loop(name) => (K::Loop, None, Some(name.clone())),
         };
         Self { kind: kind.into(), limit, detail, text: it.to_string() }
     }
@@ -316,6 +320,7 @@ impl TryFrom<v1::Reason> for Reason {
             K::Conflict => Self::Conflict,
             K::AcceptGreen => Self::AcceptGreen,
             K::Malformed => Self::Malformed,
+            K::Superseded => Self::Superseded,
             K::NeedFailed => Self::NeedFailed,
             K::BaseRed => Self::BaseRed,
             K::NoProgress => {
@@ -326,6 +331,7 @@ impl TryFrom<v1::Reason> for Reason {
             K::Done => Self::Done,
             K::AlreadyThere => Self::AlreadyThere,
             K::Internal => Self::Internal(need(it.detail, "Reason.detail")?),
+            K::Loop => Self::Loop(need(it.detail, "Reason.detail")?),
             K::Unspecified => {
                 return Err(WireError::new("Reason.kind", format!("is unknown: {}", it.kind)));
             }

@@ -3,12 +3,12 @@
 use taskd_model::{
     AgentRun, Amount, AnswerView, Base, BodyKind, Change, ClosedView, Code, ContextUse,
     ContextView, DayView, Depth, Digest, Disk, DocumentView, Doing, EffectId, EffectKind,
-    EffectView, Evidence, Fault, GateProof, GateView, Inbox, InboxItem, InboxKind, Integration,
-    IterationRow, LandPolicy, Landed, Ledger, Limit, Limits, LoopId, LoopLimits, LoopView, Note,
-    Oid, OnConflict, Owner, PassedView, PlanId, PlanState, PlanView, Priority, ProjectId,
-    ProjectView, QuestionView, QueueEntry, QueueOp, QueuePhase, Reason, RedRun, Room, Seq, Spans,
-    SpecId, Status, Suspicion, Tampered, TargetView, TestCounts, Time, Totals, Trouble, Usage,
-    Verdict, Via, View, Worker,
+    EffectView, Evidence, Fault, Found, GateProof, GateView, Inbox, InboxItem, InboxKind,
+    Integration, IterationRow, LandPolicy, Landed, Ledger, Limit, Limits, LoopId, LoopLimits,
+    LoopView, Note, Oid, OnConflict, Owner, PassedView, PlanId, PlanState, PlanView, Priority,
+    ProjectId, ProjectView, QuestionView, QueueEntry, QueueOp, QueuePhase, Reason, RedRun,
+    ReviewHead, ReviewView, Room, Seq, Spans, SpecId, Status, Suspicion, Tampered, TargetView,
+    TestCounts, Time, Totals, Trouble, Usage, Verdict, Via, View, Worker,
 };
 
 use crate::{WireError, v1};
@@ -220,15 +220,28 @@ fn trouble() -> Trouble {
     Trouble { message, at: Time(9), seq: Seq(9), fault: Some(Box::new(fault())) }
 }
 
+fn review() -> ReviewView {
+    let head = ReviewHead { model: "a/b".to_owned(), blocks: true };
+    let found = Found { count: 2, summary: "2 findings".to_owned(), log: digest(9) };
+    ReviewView { head, asked: true, found: Some(found), iteration: 3 }
+}
+
 fn a_loop(n: u16, status: Status, doing: Doing, reason: Option<Reason>) -> LoopView {
     let full = n.is_multiple_of(2);
     let worker = if full { Worker::Model } else { Worker::Agent };
-    let verdicts =
-        [Verdict::Green, Verdict::Red, Verdict::Unchanged, Verdict::AgentFailed, Verdict::Conflict];
+    let verdicts = [
+        Verdict::Green,
+        Verdict::Red,
+        Verdict::Unchanged,
+        Verdict::AgentFailed,
+        Verdict::Conflict,
+        Verdict::Objected,
+    ];
     let rows = (1..).zip(verdicts.map(Some).into_iter().chain([None]));
     let change = Change { files: 3, added: 131, removed: 9 };
     LoopView {
         last_run: run(),
+        review: full.then(review),
         id: id(n),
         name: format!("p7.spec{n}"),
         spec: format!("spec{n}"),
@@ -345,6 +358,7 @@ fn reasons() -> Vec<Reason> {
         Reason::Conflict,
         Reason::AcceptGreen,
         Reason::Malformed,
+        Reason::Superseded,
         Reason::NoProgress(3),
         Reason::NeedFailed,
         Reason::BaseRed,

@@ -15,7 +15,6 @@ use crate::{
     messages::Mailbox,
     money::Told,
     plan::{Plan, PlanState, Reach, Spec},
-    scheduler::Cost,
     unsaved,
 };
 
@@ -142,6 +141,7 @@ impl State {
             | Event::Spoken { .. }
             | Event::Rewound { .. }
             | Event::Retried { .. }
+            | Event::Superseded { .. }
             | Event::QuestionAnswered { .. }
             | Event::PauseAsked
             | Event::ResumeAsked
@@ -184,7 +184,7 @@ impl State {
             Event::Rejected { note } => self.reject(id, *note, since),
             event @ Event::QuestionAnswered { .. } => self.answered(id, event, since),
             event @ (Event::NoteAdded { .. } | Event::Spoken { .. }) => self.said(id, event, since),
-            event @ (Event::Rewound { .. } | Event::Retried { .. }) => {
+            event @ (Event::Rewound { .. } | Event::Retried { .. } | Event::Superseded { .. }) => {
                 self.goes_back(id, event, since);
             }
             Event::PauseAsked => self.engine_mut(id).pause = true,
@@ -312,19 +312,8 @@ impl State {
         let project = self.project_of(owner);
         self.check_holds(owner, work);
         match work {
-            Work::Call { .. } | Work::Relay(_) => {
-                let Owner::Loop(loop_id) = owner else { unreachable!("only loops call") };
-                let taken = work.taken().expect("a call takes something");
-                self.reserve(loop_id, taken.reserved);
-                let since = if matches!(work, Work::Relay(_)) {
-                    Some(self.relay_started(loop_id))
-                } else {
-                    self.loops[&loop_id].call_wanted_at
-                };
-                let waited_ms = since.map_or(0, |it| at.ms_since(it));
-                let cost = Cost { input: taken.input_tokens, output: taken.output_tokens };
-                let bucket = self.buckets.entry(taken.bucket.to_owned()).or_default();
-                bucket.send(&self.limits, (id, loop_id), cost, waited_ms, at);
+            Work::Call { .. } | Work::Relay(_) | Work::Answer(_) => {
+                self.call_started(id, owner, work, at);
             }
             Work::Agent { .. } => {
                 self.agents += 1;
@@ -347,6 +336,8 @@ impl State {
         }
         let work = work.clone();
         match owner {
+            // What answers runs beside everything else.
+            Owner::Loop(_) if matches!(work, Work::Answer(_)) => {}
             Owner::Loop(loop_id) => self.engine_mut(loop_id).effect_started(id, &work),
             Owner::Queue(_) => self.lane_effect_started(id, &work),
             Owner::Plan(plan) => self.plan_mut(plan).checking = Some(id),
@@ -378,7 +369,7 @@ impl State {
                         || unsaved::share(theirs, work)
                 };
                 // An agent's call goes on beside it, and touches no files.
-                let passes_on = matches!(work, Work::Relay(_));
+                let passes_on = matches!(work, Work::Relay(_) | Work::Answer(_));
                 let free = passes_on || engine.open.iter().all(shares);
                 assert!(free, "{id}: {work} would share the worktree with {:?}", engine.open);
             }
@@ -420,7 +411,9 @@ impl State {
         let Owner::Loop(loop_id) = owner else { return };
         let engine = self.engine_mut(loop_id);
         match fact {
-            Observation::ToolCalled { index, call } if !ending => {
+            Observation::ToolCalled { index, call }
+                if !ending && !matches!(work, Work::Answer(_)) =>
+            {
                 if usize::from(*index) == engine.turn.tools.len() {
                     engine.turn.tools.push(ToolSlot::new(call.clone()));
                 }
@@ -500,14 +493,19 @@ impl State {
         self.evict(&self.lane_of(id.plan()));
     }
 
-    fn end_loop(&mut self, id: LoopId, status: Status, reason: Reason) {
-        let engine = self.engine_mut(id);
-        engine.ending = Some((status, reason));
-        let open: Vec<EffectId> = engine.open.iter().copied().collect();
-        for effect in open {
+    pub(super) fn end_loop(&mut self, id: LoopId, status: Status, reason: Reason) {
+        self.engine_mut(id).ending = Some((status, reason));
+        self.end_open(id, |_| true);
+        self.evict(&self.lane_of(id.plan()));
+    }
+
+    /// What runs of a loop shall end, as far as it is that.
+    pub(super) fn end_open(&mut self, id: LoopId, ends: impl Fn(&Work) -> bool) {
+        let is_it = |it: &EffectId| self.effects.get(it).is_some_and(|it| ends(&it.work));
+        let open = self.loops[&id].open.iter().copied().filter(is_it);
+        for effect in open.collect::<Vec<_>>() {
             self.end_wanted(effect);
         }
-        self.evict(&self.lane_of(id.plan()));
     }
 
     /// The runner shall end this effect; its outcome is still to come.
@@ -595,7 +593,7 @@ impl State {
 }
 
 impl LoopEngine {
-    pub(super) fn set_next(&mut self, next: Next, since: (Time, Seq)) {
+    pub(crate) fn set_next(&mut self, next: Next, since: (Time, Seq)) {
         self.next = next;
         self.since = since;
     }
@@ -680,6 +678,7 @@ impl LoopEngine {
             | Work::AcceptBefore
             | Work::Agent { .. }
             | Work::Relay(_)
+            | Work::Answer(_)
             | Work::Gate
             | Work::Decompose { .. }
             | Work::Rebase { .. }

@@ -4,7 +4,7 @@
 //! Nothing is thrown away here: what came after stays named by a ref, and a target goes back by a
 //! commit more.
 
-use taskd_model::{Digest, EffectId, LoopId, Oid, QueueEnd, Seq, Time};
+use taskd_model::{Digest, LoopId, Oid, QueueEnd, Seq, Time};
 
 use super::State;
 use crate::engine::{LoopEngine, Next, Rewind, Turn};
@@ -24,10 +24,7 @@ impl State {
         let engine = self.engine_mut(id);
         engine.add_note(note);
         engine.begin_again(Some(Rewind { to, base }), since);
-        let open: Vec<EffectId> = engine.open.iter().copied().collect();
-        for effect in open {
-            self.end_wanted(effect);
-        }
+        self.end_open(id, |_| true);
     }
 
     /// A landed loop's work was taken off the target, or stays there.
@@ -49,6 +46,7 @@ impl LoopEngine {
     pub(super) fn begin_again(&mut self, to: Option<Rewind>, since: (Time, Seq)) {
         self.rewind = to;
         self.gate_first = false;
+        self.not_read();
         self.set_next(Next::Iterate, since);
         self.turn = Turn::default();
         self.turns.clear();

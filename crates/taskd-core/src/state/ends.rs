@@ -44,7 +44,7 @@ impl State {
     /// Gives back the slots of an effect that ended or was lost.
     pub(super) fn free(&mut self, id: EffectId, open: &Open, outcome: &Outcome) {
         match &open.work {
-            Work::Call { .. } | Work::Relay(_) => {
+            Work::Call { .. } | Work::Relay(_) | Work::Answer(_) => {
                 let taken = open.work.taken().expect("a call takes something");
                 self.release(open.owner_loop(), taken.reserved);
                 let bucket = self.buckets.get_mut(taken.bucket);
@@ -131,6 +131,10 @@ impl State {
         outcome: &Outcome,
         record: &Record,
     ) {
+        if matches!(open.work, Work::Answer(_)) {
+            self.answer_ended(id, effect, outcome);
+            return;
+        }
         if matches!(open.work, Work::Relay(_)) {
             // What its end means is for the agent to say.
             self.engine_mut(id).open.remove(&effect);
@@ -211,15 +215,9 @@ impl State {
 
     /// A call failed: what its stream asked for so far is void, and what runs of it ends.
     fn drop_turn(&mut self, id: LoopId) {
-        let engine = self.engine_mut(id);
-        engine.turn = Turn::default();
-        let open: Vec<EffectId> = engine.open.iter().copied().collect();
-        for effect in open {
-            // What an earlier turn left is saved all the same.
-            if !matches!(self.effects[&effect].work, Work::Save { .. }) {
-                self.end_wanted(effect);
-            }
-        }
+        self.engine_mut(id).turn = Turn::default();
+        // What an earlier turn left is saved all the same.
+        self.end_open(id, |it| !matches!(it, Work::Save { .. }));
     }
 
     fn end_base_check(&mut self, id: PlanId, open: &Open, outcome: &Outcome, seq: Seq) {
@@ -370,13 +368,11 @@ impl LoopEngine {
                 Work::Compose,
                 Outcome::Composed { request, tokens, worst_micros, worst_tokens, .. },
             ) => {
-                let (request, tokens) = (*request, *tokens);
                 let worst = Amount { micros: *worst_micros, tokens: *worst_tokens };
-                let next = match self.worker {
-                    Worker::Model(_) => Next::Call { request, tokens, worst },
-                    Worker::Agent(_) => Next::Agent { prompt: request },
-                };
-                self.set_next(next, since);
+                self.composed(*request, *tokens, worst, since);
+            }
+            (Work::Call { .. }, Outcome::Replied { reply, found, .. }) if self.is_read() => {
+                self.was_read(*reply, found.as_deref());
             }
             (Work::Call { .. }, Outcome::Replied { reply, calls, .. }) => {
                 self.replied(*reply, calls, since, max_turns);
@@ -406,6 +402,7 @@ impl LoopEngine {
                     self.conflicts = 0;
                     self.conflict_files = None;
                 }
+                self.green_to_read(outcome, since);
             }
             (Work::Rebase { onto }, Outcome::Rebased { conflicts, files, .. }) => {
                 self.base = *onto;
@@ -424,6 +421,15 @@ impl LoopEngine {
             }
             (work, outcome) => unreachable!("{work} cannot end in {outcome}"),
         }
+    }
+
+    /// A prompt or a request is rendered.
+    fn composed(&mut self, request: Digest, tokens: u64, worst: Amount, since: (Time, Seq)) {
+        let next = match self.worker {
+            Worker::Agent(_) if !self.is_read() => Next::Agent { prompt: request },
+            Worker::Model(_) | Worker::Agent(_) => Next::Call { request, tokens, worst },
+        };
+        self.set_next(next, since);
     }
 
     fn replied(&mut self, reply: Digest, calls: &[ToolCall], since: (Time, Seq), max_turns: u32) {
@@ -512,6 +518,7 @@ impl LoopEngine {
             | Work::Call { .. }
             | Work::Save { .. }
             | Work::Relay(_)
+            | Work::Answer(_)
             | Work::Gate
             | Work::Decompose { .. }
             | Work::BuildCandidate { .. }
@@ -526,7 +533,7 @@ impl LoopEngine {
             self.sends = 0;
             self.set_next(Next::Compose, since);
         }
-        if let (Failure::Auth, Work::Call { bucket, .. }) = (failure, work) {
+        if let (Failure::Auth, Work::Call { bucket, .. }, false) = (failure, work, self.is_read()) {
             self.unfit.insert(bucket.clone());
         }
         let saves = matches!(work, Work::Save { .. });
@@ -549,6 +556,7 @@ fn checkpoint_in(outcome: &Outcome) -> Option<Oid> {
         | Outcome::Composed { .. }
         | Outcome::Asks { .. }
         | Outcome::Replied { .. }
+        | Outcome::Answered { .. }
         | Outcome::Relayed { .. }
         | Outcome::Decomposed { .. }
         | Outcome::Built { .. }

@@ -1,6 +1,6 @@
 //! Keeps the indexes up: recomputes the keys of what an event touched, and of nothing else.
 
-use taskd_model::{LoopId, PlanId, ProjectId, Purse, Status, Time, Worker, touches};
+use taskd_model::{LoopId, PlanId, ProjectId, Purse, Status, Time, touches};
 
 use super::{State, Want};
 use crate::{
@@ -65,21 +65,21 @@ impl State {
         if let Some(relay) = engine.waiting_relay() {
             return Want::Call(relay.wanted.bucket.clone());
         }
+        if let Some(query) = engine.waiting_query() {
+            return Want::Call(query.call.bucket.clone());
+        }
         if !engine.is_idle() || self.waits_for_day(engine).is_some() {
             return Want::Nothing;
         }
         if decide::waits_for_save(self, engine) {
             return Want::Nothing;
         }
-        match (&engine.next, &engine.worker) {
-            (Next::Accept | Next::Gate | Next::Agent { .. }, _) if !engine.is_quiet() => {
-                Want::Nothing
-            }
-            (Next::Accept | Next::Gate, _) => Want::Gate,
-            (Next::Call { .. }, Worker::Model(bucket)) => Want::Call(bucket.clone()),
-            (Next::Agent { .. }, _) => Want::Agent,
-            (Next::Call { .. }, Worker::Agent(_))
-            | (Next::Iterate | Next::Compose | Next::Tools | Next::Land, _) => Want::Nothing,
+        match &engine.next {
+            Next::Accept | Next::Gate | Next::Agent { .. } if !engine.is_quiet() => Want::Nothing,
+            Next::Accept | Next::Gate => Want::Gate,
+            Next::Call { .. } => engine.called().map_or(Want::Nothing, |it| Want::Call(it.clone())),
+            Next::Agent { .. } => Want::Agent,
+            Next::Iterate | Next::Compose | Next::Tools | Next::Land => Want::Nothing,
         }
     }
 
@@ -94,7 +94,8 @@ impl State {
         let retry =
             engine.retry_at.filter(|_| matches!(engine.status, Status::Running | Status::Rebasing));
         let answer = engine.asking().and_then(Pending::due_at);
-        [retry, deadline, plan_deadline, answer].into_iter().flatten().min()
+        let queries = engine.talk.queries_until();
+        [retry, deadline, plan_deadline, answer, queries].into_iter().flatten().min()
     }
 
     pub(super) fn touch_loop(&mut self, id: LoopId) {
@@ -103,6 +104,17 @@ impl State {
         self.index.set(id, keys);
         if had_slot != self.index.has_slot(id) {
             self.touch_held(id);
+        }
+        self.touch_asked(id);
+    }
+
+    /// Loops this one asks something: whether it still waits is for them to know.
+    fn touch_asked(&mut self, id: LoopId) {
+        let asked =
+            self.loops.get(&id).map(|it| it.talk.awaits.values().copied().collect::<Vec<_>>());
+        for id in asked.unwrap_or_default() {
+            let keys = self.loops.get(&id).map(|engine| self.keys_of(engine));
+            self.index.set(id, keys);
         }
     }
 

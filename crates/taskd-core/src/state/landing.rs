@@ -116,10 +116,7 @@ impl State {
         }
         engine.set_next(Next::Iterate, since);
         // A document that is being taken apart names nothing any more.
-        let open: Vec<EffectId> = engine.open.iter().copied().collect();
-        for effect in open {
-            self.end_wanted(effect);
-        }
+        self.end_open(id, |_| true);
         let plan = self.plan_mut(id.plan());
         if plan.unlanded.remove(&id) {
             plan.reset = true;

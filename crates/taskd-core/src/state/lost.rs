@@ -22,6 +22,8 @@ impl State {
             // A call that was sent stays admitted; its spend so far is booked already.
             self.free(id, &open, &nothing);
             match open.owner {
+                // It is asked for again.
+                Owner::Loop(_) if matches!(open.work, Work::Answer(_)) => {}
                 Owner::Loop(loop_id) => {
                     let since = (at, Seq(self.next.0 - 1));
                     let max_turns = self.max_turns(loop_id);
@@ -45,7 +47,7 @@ impl State {
             }
         }
         for engine in self.loops.values_mut() {
-            engine.place_lost();
+            engine.place_lost(at);
         }
         let loops: Vec<LoopId> = self.loops.keys().copied().collect();
         loops.into_iter().for_each(|id| self.note_call_wait(id));
@@ -56,7 +58,8 @@ impl State {
 
 impl LoopEngine {
     /// Its worktree may have gone with the place; ensure it before anything else is done in it.
-    fn place_lost(&mut self) {
+    fn place_lost(&mut self, at: Time) {
+        self.talk.place_lost(at);
         self.saving_lost();
         let begun = self.started_at.is_some() && !self.is_over();
         if begun && self.prepare.is_none() {
@@ -95,6 +98,7 @@ impl LoopEngine {
             Work::Save { .. }
             | Work::CheckBase { .. }
             | Work::Relay(_)
+            | Work::Answer(_)
             | Work::Prepare { .. }
             | Work::Compose
             | Work::Decompose { .. }

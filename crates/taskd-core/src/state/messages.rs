@@ -1,6 +1,6 @@
 //! What messages, and a person who steps in, do to the state.
 
-use taskd_model::{EffectId, Event, Letter, LetterCounts, LoopId, Seq, Spoken, Status, Time, Work};
+use taskd_model::{Event, Letter, LetterCounts, LoopId, Seq, Spoken, Status, Time, Work};
 
 use super::State;
 use crate::engine::{LoopEngine, Next, ToolState};
@@ -20,11 +20,11 @@ impl State {
             }
         }
         if let Event::Spoken { word } = event {
-            self.spoken(id, word);
+            self.spoken(id, word, since);
         }
     }
 
-    fn spoken(&mut self, id: LoopId, word: &Spoken) {
+    fn spoken(&mut self, id: LoopId, word: &Spoken, since: (Time, Seq)) {
         let now = self.now;
         match word {
             Spoken::Told { letter } => self.deliver(id, letter),
@@ -36,6 +36,9 @@ impl State {
                 self.letters.mutes += 1;
                 self.engine_mut(id).talk.sender.mute(*until);
             }
+            Spoken::Query { query } => self.query_asked(id, query, since),
+            Spoken::QueryEnded { query, from, end } => self.query_ended(id, *query, *from, end),
+            Spoken::Stopped { by, index, .. } => self.stopped_by(id, *by, *index),
         }
     }
 
@@ -60,32 +63,27 @@ impl State {
             Next::Accept | Next::Iterate | Next::Gate | Next::Land => false,
         };
         let works = engine.status == Status::Running && engine.ending.is_none();
-        // What waits for an answer has nothing under way.
-        let under_way = in_turn && engine.asking().is_none();
+        // What waits for an answer has nothing under way, and who reads its work is told nothing.
+        let under_way = in_turn && engine.asking().is_none() && !engine.is_read();
         if !under_way || !works || engine.rewind.is_some() {
             return;
         }
         engine.end_turn_early(since);
-        let open: Vec<EffectId> = engine.open.iter().copied().collect();
-        for effect in open {
-            let ends = match self.effects[&effect].work {
-                Work::Compose | Work::Call { .. } | Work::Tool { .. } | Work::Agent { .. } => true,
-                Work::CheckBase { .. }
-                | Work::Prepare { .. }
-                | Work::AcceptBefore
-                | Work::Save { .. }
-                | Work::Relay(_)
-                | Work::Gate
-                | Work::Decompose { .. }
-                | Work::Rebase { .. }
-                | Work::BuildCandidate { .. }
-                | Work::GateCandidate { .. }
-                | Work::Publish { .. } => false,
-            };
-            if ends {
-                self.end_wanted(effect);
-            }
-        }
+        self.end_open(id, |work| match work {
+            Work::Compose | Work::Call { .. } | Work::Tool { .. } | Work::Agent { .. } => true,
+            Work::CheckBase { .. }
+            | Work::Prepare { .. }
+            | Work::AcceptBefore
+            | Work::Save { .. }
+            | Work::Relay(_)
+            | Work::Answer(_)
+            | Work::Gate
+            | Work::Decompose { .. }
+            | Work::Rebase { .. }
+            | Work::BuildCandidate { .. }
+            | Work::GateCandidate { .. }
+            | Work::Publish { .. } => false,
+        });
     }
 }
 

@@ -26,6 +26,7 @@ impl LoopEngine {
         if self.stuck.is_none() {
             self.stuck = self.gets_nowhere().map(Reason::NoProgress);
         }
+        self.not_read();
         self.turns.clear();
         self.turn = Turn::default();
         if verdict != Verdict::Green {

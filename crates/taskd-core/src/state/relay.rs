@@ -1,9 +1,9 @@
 //! What the calls of agents do to the state.
 
-use taskd_model::{CallWanted, EffectId, LoopId, Seq, Time, Work};
+use taskd_model::{CallWanted, EffectId, LoopId, Owner, Seq, Time, Work};
 
 use super::State;
-use crate::relay::WantedRelay;
+use crate::{relay::WantedRelay, scheduler::Cost};
 
 impl State {
     /// An agent asks for a call. One that a day's budget does not pay for today ends the run: it goes
@@ -22,18 +22,32 @@ impl State {
     pub(super) fn relay_given_up(&mut self, id: LoopId, agent: EffectId, call: u32) {
         let engine = self.engine_mut(id);
         engine.relays.retain(|it| it.agent != agent || it.wanted.call != call);
-        let open: Vec<EffectId> = engine.open.iter().copied().collect();
-        for effect in open {
-            let is_it = |work: &Work| matches!(work, Work::Relay(it) if it.agent == agent && it.call == call);
-            if is_it(&self.effects[&effect].work) {
-                self.end_wanted(effect);
-            }
-        }
+        let is_it =
+            |work: &Work| matches!(work, Work::Relay(it) if it.agent == agent && it.call == call);
+        self.end_open(id, is_it);
         self.note_call_wait(id);
     }
 
+    /// A call was admitted: what it takes is reserved and sent.
+    pub(super) fn call_started(&mut self, id: EffectId, owner: Owner, work: &Work, at: Time) {
+        let Owner::Loop(loop_id) = owner else { unreachable!("only loops call") };
+        let taken = work.taken().expect("a call takes something");
+        self.reserve(loop_id, taken.reserved);
+        let since = if matches!(work, Work::Relay(_)) {
+            Some(self.relay_started(loop_id))
+        } else if let Work::Answer(it) = work {
+            Some(self.answer_started(loop_id, id, it.query))
+        } else {
+            self.loops[&loop_id].call_wanted_at
+        };
+        let waited_ms = since.map_or(0, |it| at.ms_since(it));
+        let cost = Cost { input: taken.input_tokens, output: taken.output_tokens };
+        let bucket = self.buckets.entry(taken.bucket.to_owned()).or_default();
+        bucket.send(&self.limits, (id, loop_id), cost, waited_ms, at);
+    }
+
     /// The call that waited was admitted; says since when it had waited.
-    pub(super) fn relay_started(&mut self, id: LoopId) -> Time {
+    fn relay_started(&mut self, id: LoopId) -> Time {
         let relay = self.engine_mut(id).relays.pop_front();
         relay.expect("only calls that wait are admitted").since.0
     }
@@ -53,13 +67,6 @@ impl State {
         // It rested for a call of the run, if at all.
         engine.retry_at = None;
         engine.deferral = None;
-        let open: Vec<EffectId> = engine.open.iter().copied().collect();
-        for effect in open {
-            let is_call =
-                self.effects.get(&effect).is_some_and(|it| matches!(it.work, Work::Relay(_)));
-            if is_call {
-                self.end_wanted(effect);
-            }
-        }
+        self.end_open(id, |it| matches!(it, Work::Relay(_)));
     }
 }

@@ -10,10 +10,13 @@ use crate::{
 };
 
 impl State {
-    /// A person sent it back, or wants it tried again.
+    /// A person sent it back, or wants it tried again; or what named it does not any more.
     pub(super) fn goes_back(&mut self, id: LoopId, event: &Event, since: (Time, Seq)) {
         if let Event::Rewound { to, base, note, .. } = event {
             self.rewind(id, (*to, *base), *note, since);
+        }
+        if let Event::Superseded { .. } = event {
+            self.supersede(id);
         }
         self.retry(id, event, since);
     }

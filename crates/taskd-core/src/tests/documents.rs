@@ -1,6 +1,6 @@
 //! Loops that write documents: reviews, repairs, a person's yes, and the specs they name.
 
-use taskd_model::Event;
+use taskd_model::{Event, LoopId, PlanId, Status};
 
 use super::{Play, story_from};
 
@@ -188,4 +188,31 @@ fn a_document_that_is_sent_back_meanwhile_names_nothing() {
     let before = "10 a green | 20 land a";
     assert_eq!(specs(&format!("{before} | 30 a names x y")), 3);
     assert_eq!(specs(&format!("{before} | 25 reject a | 30 a names x y")), 1);
+}
+
+/// Proves PL-7: what a new version of a document names that was named before stays, the rest ends with
+/// what came of it, and whoever needs the document's spec needs what it names now.
+#[test]
+fn a_document_that_is_written_anew_keeps_what_is_the_same() {
+    let mut play = Play::default();
+    play.lines(&to_gate("b<a approve"));
+    play.lines("10 a green | 20 land a | 30 a names x y<document w");
+    play.lines("31 y to gate | 32 y green | 33 y names v");
+    play.lines("40 retry a | 50 a to gate | 60 a green | 70 land a | 80 a names x=2 z");
+    let old = |it: &taskd_model::Record| {
+        let Event::Superseded { by } = it.event else { return None };
+        assert_eq!(by, play.id("a"));
+        it.loop_id
+    };
+    let old: Vec<LoopId> = play.log.iter().filter_map(old).collect();
+    // y is complete, and stays; what it named is not.
+    assert_eq!(old, [play.id("w"), play.id("v")], "{:?}", play.names);
+    let added = play.log.iter().filter(|it| matches!(it.event, Event::SpecAdded { .. }));
+    assert_eq!(added.count(), 7, "x is not added again");
+    let state = play.core.state();
+    let of = |name: &str| state.loops()[&play.id(name)].status;
+    assert_eq!((of("w"), of("x"), of("a")), (Status::Running, Status::Running, Status::Complete));
+    assert!(state.loops()[&play.id("w")].is_superseded(), "it ends when nothing of it runs");
+    let needs = state.plan(PlanId(1)).needs_of(play.id("b"));
+    assert_eq!(needs, [0, 2, 3, play.id("z").spec.index], "not w, which is superseded");
 }

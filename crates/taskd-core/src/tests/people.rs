@@ -148,7 +148,7 @@ running: paused rebasing blocked complete failed stopped
 paused: pending running failed stopped
 rebasing: running paused blocked failed stopped
 blocked: pending running failed stopped
-complete:
+complete: pending
 failed: pending
 stopped: pending
 ");

@@ -431,6 +431,7 @@ fn tokens_are_reserved_and_settled() {
         calls: Vec::new(),
         usage,
         by: None,
+        found: None,
     };
     play.now = 20;
     play.end(effect, outcome);

@@ -195,7 +195,10 @@ fn the_order_is_that_of_fair_shares() {
         // They use what is expected of them, so that nothing changes what the next may cost.
         let usage = Usage { input: 1_000, output: 500, ..Usage::default() };
         let reply = Digest::of(b"reply");
-        play.end(play.calls()[0], Outcome::Replied { reply, calls: Vec::new(), usage, by: None });
+        play.end(
+            play.calls()[0],
+            Outcome::Replied { reply, calls: Vec::new(), usage, by: None, found: None },
+        );
         let call = play.calls()[0];
         let Owner::Loop(id) = play.core.state().effects()[&call].owner else {
             panic!("only loops call")

@@ -122,7 +122,7 @@ const MONEY: Kind = Kind::Money { min_micros: CENT, max_micros: 100_000 * DOLLAR
 
 use Scope::{Daemon, Tighten};
 
-static KEYS: [KeyDoc; 57] = [
+static KEYS: [KeyDoc; 60] = [
     by(Daemon, key("limits.loops", count(1, 1_000), "50", "Loops at work at once.")),
     by(
         Daemon,
@@ -401,6 +401,17 @@ static KEYS: [KeyDoc; 57] = [
             "Where the web pages are served; empty is nowhere.",
         )),
     ),
+    by(
+        Daemon,
+        at_start(key(
+            "api.listen",
+            Kind::Address,
+            "",
+            "Where clients of the network are served, over TLS; empty is nowhere.",
+        )),
+    ),
+    by(Daemon, at_start(unset("api.cert", Kind::Line, "File with the certificate for that, PEM."))),
+    by(Daemon, at_start(unset("api.cert_key", Kind::Line, "File with its private key, PEM."))),
     by(
         Daemon,
         unset(

@@ -131,6 +131,10 @@ fn every_key_can_be_set_and_is_seen() {
         billing = "login"
         [http]
         listen = "127.0.0.1:7777"
+        [api]
+        listen = "0.0.0.0:7433"
+        cert = "cert.pem"
+        cert_key = "key.pem"
         [notify]
         command = "tell"
         [log]
@@ -172,6 +176,9 @@ fn every_key_can_be_set_and_is_seen() {
     assert_eq!((config.agent_processes, config.work_port, config.work_pool), (99, 30_000, 4));
     assert_eq!(config.agent_billing, Some(Billing::Login));
     assert_eq!(config.http_listen.map(|it| it.port()), Some(7777));
+    assert_eq!(config.api_listen.map(|it| it.port()), Some(7433));
+    let pem = (config.api_cert.as_deref(), config.api_cert_key.as_deref());
+    assert_eq!(pem, (Some("cert.pem"), Some("key.pem")));
     assert_eq!((config.notify_command.as_deref(), limits.notify), (Some("tell"), true));
     assert_eq!(config.log_level, "debug");
     let unset = |it: Entry<'_>| it.origin != Some("user.toml");
@@ -244,7 +251,7 @@ follow = \"yes\"
         ("HOME", "/root"),
     ]);
     let sections =
-        "limits, retry, run, plan, gate, land, work, git, disk, gc, agent, http, notify, log";
+        "limits, retry, run, plan, gate, land, work, git, disk, gc, agent, http, api, notify, log";
     let expected = [
         &format!("user.toml:1:1: unknown section [é]; known: {sections}"),
         "user.toml:2:1: `git` is a section, not a key; write [git] and its keys below",

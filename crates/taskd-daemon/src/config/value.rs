@@ -54,6 +54,8 @@ pub(crate) enum Kind {
     Conflict,
     /// A socket address of this machine alone; empty for none.
     Loopback,
+    /// A socket address; empty for none.
+    Address,
 }
 
 /// A value as it was written, before it has a type.
@@ -125,6 +127,9 @@ impl Kind {
                 "a loopback address, as \"127.0.0.1:7777\" or \"[::1]:0\", or \"\" for none"
                     .to_owned()
             }
+            Self::Address => {
+                "an address with its port, as \"0.0.0.0:7433\", or \"\" for none".to_owned()
+            }
         }
     }
 
@@ -165,7 +170,8 @@ impl Kind {
             | Self::Command
             | Self::Name
             | Self::Conflict
-            | Self::Loopback => json!({ "type": "string", "examples": [self.expected()] }),
+            | Self::Loopback
+            | Self::Address => json!({ "type": "string", "examples": [self.expected()] }),
         }
     }
 
@@ -193,7 +199,8 @@ impl Kind {
             | Self::Command
             | Self::Name
             | Self::Conflict
-            | Self::Loopback => Raw::Text(text.to_owned()),
+            | Self::Loopback
+            | Self::Address => Raw::Text(text.to_owned()),
         }
     }
 
@@ -238,7 +245,10 @@ impl Kind {
             Self::Command => command(text).map(Value::Text),
             Self::Name => name(word).map(Value::Text),
             Self::Conflict => conflict(word).map(Value::Conflict),
-            Self::Loopback => loopback(word).map(Value::Address),
+            Self::Loopback => address(word)
+                .filter(|it| it.is_none_or(|it| it.ip().is_loopback()))
+                .map(Value::Address),
+            Self::Address => address(word).map(Value::Address),
             Self::Count { .. } | Self::Flag | Self::Commands | Self::Globs => None,
         }
     }
@@ -333,7 +343,7 @@ fn conflict(text: &str) -> Option<OnConflict> {
 }
 
 /// Outer nothing: not allowed. Inner nothing: no listener.
-fn loopback(text: &str) -> Option<Option<SocketAddr>> {
+fn address(text: &str) -> Option<Option<SocketAddr>> {
     if text.is_empty() {
         return Some(None);
     }
@@ -341,5 +351,5 @@ fn loopback(text: &str) -> Option<Option<SocketAddr>> {
         Some(port) => SocketAddr::from((Ipv4Addr::LOCALHOST, port.parse().ok()?)),
         None => text.parse().ok()?,
     };
-    address.ip().is_loopback().then_some(Some(address))
+    Some(Some(address))
 }

@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeSet,
-    io::Read as _,
     sync::{
         Arc, Mutex,
         atomic::{AtomicU32, AtomicUsize, Ordering},
@@ -16,7 +15,10 @@ use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::Refusal;
-use crate::runner::{Context, Reporter, lock};
+use crate::{
+    private,
+    runner::{Context, Reporter, lock},
+};
 
 /// Models one run may call: each has a bucket, and those are kept.
 const MAX_MODELS: usize = 16;
@@ -73,7 +75,7 @@ impl Run {
         provider: &str,
         reporter: Arc<Reporter>,
     ) -> std::io::Result<Registered> {
-        let token = token()?;
+        let token = format!("taskd-{}", private::token()?);
         let (tell, given_up) = mpsc::channel(GIVEN_UP);
         let run = Arc::new(Self {
             effect,
@@ -173,12 +175,4 @@ pub(crate) async fn provider(ctx: &Arc<Context>, name: &str) -> Result<Arc<Http>
     let credentials = lock(&ctx.credentials).clone();
     // Certificates are read the first time.
     tokio::task::block_in_place(|| ctx.models.provider(name, &credentials)).map(|it| it.0)
-}
-
-/// 256 bits that nobody can guess.
-fn token() -> std::io::Result<String> {
-    let mut bytes = [0; 32];
-    std::fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
-    let hex = bytes.iter().map(|it| format!("{it:02x}")).collect::<String>();
-    Ok(format!("taskd-{hex}"))
 }

@@ -8,7 +8,7 @@ use taskd_model::TypeDoc;
 
 use super::mcp::MAX_SERVERS;
 use super::read::{Definition, Tools};
-use super::{KNOWN_TOOLS, Types, Written};
+use super::{DEFAULT_TOOLS, Types, Written};
 use crate::problem::{At, Pos, Problem, suggest};
 use crate::prompt;
 
@@ -121,7 +121,7 @@ impl Merge {
         let own = &mut self.definitions[place];
         let orphan = parent.is_none();
         let parent = parent.unwrap_or_else(|| TypeDoc {
-            tools: KNOWN_TOOLS.map(str::to_owned).into(),
+            tools: DEFAULT_TOOLS.map(str::to_owned).into(),
             ..TypeDoc::default()
         });
         let mut inputs = parent.inputs;
@@ -146,6 +146,14 @@ impl Merge {
             Some(it) => it.over(parent.artifact, &mut own.problems),
             None => parent.artifact,
         };
+        let review = match own.review.clone() {
+            Some((_, it)) => it.over(),
+            None => parent.review,
+        };
+        if let (Some(_), Some((at, _)), Some(_)) = (&artifact, &own.review, &review) {
+            let hint = "`reviews` in `artifact` says what it is looked through for";
+            own.problems.add_hint(*at, "a document has no `review`", hint);
+        }
         TypeDoc {
             name: own.name.clone(),
             origin: own.problems.file().to_owned(),
@@ -165,6 +173,7 @@ impl Merge {
             prompt: own.prompt.as_ref().map_or(parent.prompt, |it| it.doc.clone()),
             system: own.system.as_ref().map(|it| it.doc.clone()).or(parent.system),
             setup: own.setup.clone().or(parent.setup),
+            review: review.filter(|_| artifact.is_none()),
             artifact,
         }
     }

@@ -9,7 +9,7 @@ use taskd_model::{
     TemplateDoc, Thinking, TypeLimits, Unsupported,
 };
 
-use super::{KNOWN_TOOLS, MAX_TYPE_BYTES, artifact, mcp};
+use super::{KNOWN_TOOLS, MAX_TYPE_BYTES, artifact, mcp, review};
 use crate::plan_file::head::{self, read_conflict, read_gate, read_worker, shown};
 use crate::problem::{At, Pos, Problems, suggest};
 use crate::protect;
@@ -38,6 +38,8 @@ pub(super) struct Definition {
     pub(super) system: Option<Template>,
     pub(super) setup: Option<String>,
     pub(super) artifact: Option<artifact::Written>,
+    /// Where `review` stands, and what it says.
+    pub(super) review: Option<(Pos, review::Written)>,
 }
 
 /// What a definition says about tools.
@@ -140,9 +142,6 @@ pub(super) fn read(name: &str, path: &str, text: &str, of_project: bool) -> Defi
         Some(node) => problems.keys(node, "a loop type", &KEYS, &MEANT),
         None => Keys::new(),
     };
-    if let Some((at, _)) = keys.get("review") {
-        problems.add_hint(*at, "`review` is not in this version", "take it out");
-    }
     let sink = &mut problems;
     let get = |key: &str| keys.get(key).map(|(_, it)| *it);
     let gate = get("gate").and_then(|it| read_gate(it, sink));
@@ -174,6 +173,7 @@ pub(super) fn read(name: &str, path: &str, text: &str, of_project: bool) -> Defi
         system: get("system").and_then(|it| read_template(it, "system", sink)),
         setup: head::text(&keys, "setup", sink).map(|it| it.value),
         artifact: get("artifact").map(|it| artifact::read(it, sink)),
+        review: keys.get("review").map(|(at, it)| (*at, review::read(it, sink))),
         problems,
     }
 }

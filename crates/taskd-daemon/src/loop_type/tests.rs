@@ -25,13 +25,13 @@ fn the_built_in_type_is_loaded_by_the_same_loader() {
     let (types, problems) = load(&[]);
     assert_eq!(problems, []);
     let ralph = types.get("ralph").unwrap();
-    assert_eq!(ralph.tools, KNOWN_TOOLS);
+    assert_eq!(ralph.tools, DEFAULT_TOOLS);
     assert_eq!(ralph.origin, "built-in/ralph.yaml");
     assert!(ralph.system.is_some() && ralph.agent.is_none() && ralph.limits.iterations.is_none());
 }
 
 #[test]
-fn the_type_of_the_design_is_read_except_review() {
+fn the_type_of_the_design_is_read() {
     let careful = "\
 extends: ralph
 description: Code, then a second reader before it may land
@@ -45,6 +45,7 @@ limits: {iterations: 8, time: 2h, budget: $5, tokens: 2M, same_failure: 3}
 inputs:
   module: {type: string, required: true}
 conflict: block
+review: {model: openai/gpt-5, prompt: Find what the tests do not check., blocks: true}
 prompt: |
   # {{ spec.title }}
   {{ spec.text }}
@@ -65,15 +66,45 @@ prompt: |
     assert_eq!(doc.limits.budget_micros, Some(5_000_000));
     assert_eq!(doc.limits.tokens, Some(2_000_000));
     assert_eq!(doc.conflict, Some(OnConflict::Block));
-    assert_eq!((doc.prompt.file.as_str(), doc.prompt.line), (".taskd/types/careful.yaml", 14));
-    assert_eq!(doc.tools, KNOWN_TOOLS);
+    assert_eq!((doc.prompt.file.as_str(), doc.prompt.line), (".taskd/types/careful.yaml", 15));
+    assert_eq!(doc.tools, DEFAULT_TOOLS);
     assert!(doc.system.is_some());
 
-    let review = format!("{careful}review: {{agent: codex, blocks: true}}\n");
-    assert_eq!(
-        wrong(&[("careful.yaml", &review)]),
-        ["careful.yaml:21:1: `review` is not in this version; take it out"]
-    );
+    let review = doc.review.as_ref().unwrap();
+    assert_eq!((review.model.as_str(), review.blocks), ("openai/gpt-5", true));
+    assert_eq!(review.prompt, "Find what the tests do not check.");
+}
+
+/// A second reader is inherited, replaced or taken away as a whole; what it cannot be is said.
+#[test]
+fn a_second_reader_is_a_model() {
+    let own = "extends: ralph\nreview: {model: a/b}\n";
+    let types = good(&[
+        ("own.yaml", own),
+        ("child.yaml", "extends: own\n"),
+        ("other.yaml", "extends: own\nreview: {model: c/d, blocks: true, prompt: Look.}\n"),
+        ("none.yaml", "extends: own\nreview: false\n"),
+    ]);
+    let review = |name: &str| types.get(name).unwrap().review.clone();
+    let (own, child) = (review("own").unwrap(), review("child"));
+    assert!(!own.blocks && !own.prompt.is_empty());
+    assert_eq!(child, Some(own));
+    let other = review("other").unwrap();
+    assert_eq!((other.model.as_str(), other.blocks, other.prompt.as_str()), ("c/d", true, "Look."));
+    assert_eq!(review("none"), None);
+    for (bad, says) in [
+        ("review: {agent: codex}", "x.yaml:2:10: a second reader that is an agent is not in"),
+        ("review: {prompt: Look}", "x.yaml:2:9: `review` names no `model`"),
+        ("review: {model: a/b, block: true}", "unknown key `block` in `review`; write `blocks`"),
+        ("review: {model: a/b, blocks: maybe}", "`blocks`"),
+        (
+            "review: {model: a/b}\nartifact: {format: plan}",
+            "x.yaml:2:1: a document has no `review`",
+        ),
+    ] {
+        let told = wrong(&[("x.yaml", &format!("extends: ralph\n{bad}\n"))]);
+        assert!(told.len() == 1 && told[0].contains(says), "{bad}: {told:?}");
+    }
 }
 
 #[test]
@@ -89,7 +120,7 @@ fn a_child_wins_where_it_speaks_and_may_take_tools_away() {
     let b = types.get("b").unwrap();
     assert_eq!((b.limits.iterations, b.limits.turns), (Some(10), Some(9)));
     assert_eq!((b.gate.quick.as_deref(), b.gate.run.as_slice()), (Some("q"), &["make".into()][..]));
-    assert!(!b.tools.contains(&"run".to_owned()) && b.tools.len() == KNOWN_TOOLS.len() - 1);
+    assert!(!b.tools.contains(&"run".to_owned()) && b.tools.len() == DEFAULT_TOOLS.len() - 1);
     assert_eq!(b.agent, Some(AgentDoc::Model { name: "x/y".into() }));
     let c = types.get("c").unwrap();
     assert_eq!(c.tools, ["read", "finish"]);
@@ -159,7 +190,7 @@ t.yaml:2:1: unknown key `prompt-template` in a loop type; write `prompt`
 t.yaml:3:1: unknown key `validation-command` in a loop type; write `gate: {run: ...}`
 t.yaml:4:1: unknown key `max-iterations` in a loop type; write `limits: {iterations: 10}`
 t.yaml:5:1: unknown key `descripton` in a loop type; did you mean `description`?
-t.yaml:6:15: unknown tool `query_loop`; known: read, write, edit, list, glob, grep, run, ask, share, alert, finish
+t.yaml:6:15: unknown tool `query_loop`; known: read, write, edit, list, glob, grep, run, ask, share, alert, query, finish, stop
 t.yaml:6:27: unknown tool `raed`; did you mean `read`?
 t.yaml:6:33: tool `read` is there twice
 t.yaml:7:10: unknown key `same-failure` in `limits`; did you mean `same_failure`?

@@ -49,7 +49,7 @@ pub(crate) struct Turn {
     pub(crate) notes: Vec<Note>,
 }
 
-const INTERRUPTED: &str = "Interrupted: the daemon was restarted while this ran, or a person stepped \
+pub(super) const INTERRUPTED: &str = "Interrupted: the daemon was restarted while this ran, or a person stepped \
     in. Look at what it left, and ask for it again if you still need it.";
 
 const CUT_OFF: &str =

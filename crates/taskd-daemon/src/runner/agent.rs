@@ -301,7 +301,10 @@ impl Job {
             signs.lines.store(parser.lines(), Ordering::Relaxed);
             for fact in found {
                 signs.understood.fetch_add(1, Ordering::Relaxed);
-                if let AgentFact::Activity(text) = &fact {
+                // Prose was passed on line by line above.
+                if let AgentFact::Activity(text) = &fact
+                    && !prose
+                {
                     noise(Delta::Line(text.clone()));
                 }
                 is_over |= matches!(fact, AgentFact::Result { .. });

@@ -7,7 +7,7 @@ use taskd_git::Repo;
 use taskd_llm::{Call, CallLimits, LlmError, Resolved, StreamEvent, at_most, is_same_model};
 use taskd_model::{
     Code, Delta, Digest, Heard, IterationNote, Observation, Oid, Outcome, Part, Reply, Request,
-    SpecDoc, SpecId, Thinking, ToolCall, ToolDef, ToolResultDoc, Usage,
+    SpecDoc, SpecId, Thinking, ToolCall, ToolDef, ToolResultDoc, Usage, Verdict,
 };
 use taskd_tools::files::{RECALL, ToolSpec, catalog, reads};
 use tokio::time::Instant;
@@ -28,9 +28,9 @@ const LONGEST_CALL: Duration = Duration::from_secs(24 * 60 * 60);
 /// What the last attempt of a call that keeps failing has at least.
 const LAST_ATTEMPT: Duration = Duration::from_secs(30);
 /// Longest reply asked for, in tokens, besides what is thought.
-const MAX_REPLY_TOKENS: u32 = 8_192;
+pub(super) const MAX_REPLY_TOKENS: u32 = 8_192;
 /// Tokens of a window that are left free: estimates err, and providers add words of their own.
-const RESERVE_TOKENS: u64 = 4_096;
+pub(super) const RESERVE_TOKENS: u64 = 4_096;
 /// What remembering one repository's instructions takes beside them, in bytes.
 const ENTRY_BYTES: usize = 128;
 
@@ -88,7 +88,7 @@ impl Job {
     }
 
     /// What the repository tells models about itself, at the loop's base.
-    async fn instructions(&self) -> Result<Option<Arc<str>>, Trouble> {
+    pub(super) async fn instructions(&self) -> Result<Option<Arc<str>>, Trouble> {
         let key = (self.order.project, self.subject()?.base);
         if let Some(known) = self.ctx.instructions.get(&key) {
             return Ok(known);
@@ -102,7 +102,7 @@ impl Job {
     }
 
     /// The prompt, of at most so many tokens by our estimate.
-    fn render(
+    pub(super) fn render(
         &self,
         instructions: Option<&str>,
         served: &[ToolDef],
@@ -213,6 +213,7 @@ impl Job {
 
     fn gate_said(&self, note: &IterationNote) -> Result<GateSaid, Trouble> {
         let findings = match &note.log {
+            Some(log) if note.verdict == Verdict::Objected => self.text(log)?,
             Some(log) => findings::read(self.text(log)?.as_bytes(), Some(1)).excerpt,
             None => note.verdict.to_string(),
         };
@@ -330,16 +331,20 @@ impl Job {
                     }
                     *usage = so_far;
                 }
+                // Who reads is offered no tools, and uses none.
+                Some(Ok(StreamEvent::ToolCall { .. })) if self.reads() => {}
                 Some(Ok(StreamEvent::ToolCall { index, name, args, .. })) => {
                     let call = self.tool_call(&name, &args)?;
                     calls.push(call.clone());
                     self.observe(Observation::ToolCalled { index, call }).await;
                 }
                 Some(Ok(StreamEvent::Done(reply))) => {
+                    let found = self.found(&reply)?.map(Box::new);
                     let calls = self.calls_of(&reply, calls)?;
                     let by = reply.model.clone().filter(|it| !is_same_model(model, it));
                     let reply = self.put_doc(&reply)?;
-                    return Ok(Some(Outcome::Replied { reply, calls, usage: *usage, by }));
+                    let usage = *usage;
+                    return Ok(Some(Outcome::Replied { reply, calls, usage, by, found }));
                 }
             }
         }
@@ -384,6 +389,9 @@ impl Job {
 
     /// The calls of the whole reply: those seen in the stream, and any that only the end names.
     fn calls_of(&self, reply: &Reply, mut seen: Vec<ToolCall>) -> Result<Vec<ToolCall>, Trouble> {
+        if self.reads() {
+            return Ok(Vec::new());
+        }
         let all: Vec<(&String, &String)> = reply
             .parts
             .iter()

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use taskd_model::{ArtifactDoc, Format, GateReport, Oid, Outcome, PlanDoc, SpecDoc, encode_doc};
 
 use super::{Job, Trouble, gate::short};
-use crate::submit::{self, Named};
+use crate::submit::{self, Apart};
 
 /// Other files named in a finding.
 const MAX_NAMED: usize = 10;
@@ -26,10 +26,10 @@ impl Job {
         let mut wrong = self.other_files(format, base, checkpoint).await?;
         let unit = format.unit();
         let named = match self.named(format, checkpoint, plan, spec).await? {
-            Ok(named) => named.len(),
+            Ok(apart) => names(&apart, unit),
             Err(found) => {
                 wrong.extend(found);
-                0
+                String::new()
             }
         };
         let own = &spec.loop_type.gate;
@@ -40,7 +40,7 @@ impl Job {
         }
         let green = wrong.is_empty();
         let summary = match (green, wrong.len()) {
-            (true, _) => format!("{} names {}", format.file(), count(named, unit)),
+            (true, _) => format!("{} names {named}", format.file()),
             (false, 1) => wrong[0].clone(),
             (false, n) => format!("{n} things are wrong with {}", format.file()),
         };
@@ -63,14 +63,15 @@ impl Job {
             return Err(Trouble::new(taskd_model::Code::Internal, "its type writes no document"));
         };
         let text = self.document(artifact.format, from).await?.unwrap_or_default();
-        let named = match self.named(artifact.format, from, &plan, &spec).await? {
-            Ok(named) => named,
-            Err(wrong) => {
-                // It was right when it was gated: types or configuration are others now.
-                let why = format!("{}: {}", artifact.format.file(), wrong.join("; "));
-                return Err(Trouble::new(taskd_model::Code::PlanInvalid, short(&why)));
-            }
-        };
+        let Apart { named, same, .. } =
+            match self.named(artifact.format, from, &plan, &spec).await? {
+                Ok(apart) => apart,
+                Err(wrong) => {
+                    // It was right when it was gated: types or configuration are others now.
+                    let why = format!("{}: {}", artifact.format.file(), wrong.join("; "));
+                    return Err(Trouble::new(taskd_model::Code::PlanInvalid, short(&why)));
+                }
+            };
         let mut specs = Vec::new();
         for (mut head, doc) in named {
             head.doc = self.ctx.put_blob(encode_doc(&doc))?;
@@ -78,7 +79,7 @@ impl Job {
         }
         let children = u16::try_from(specs.len()).unwrap_or(u16::MAX);
         let (artifact, format) = (self.ctx.put_blob(text)?, Some(artifact.format));
-        Ok(Outcome::Decomposed { artifact, children, format, specs })
+        Ok(Outcome::Decomposed { artifact, children, format, specs, same })
     }
 
     /// What the document in a commit names, or what is wrong with it.
@@ -88,11 +89,11 @@ impl Job {
         commit: Oid,
         plan: &PlanDoc,
         spec: &SpecDoc,
-    ) -> Result<Result<Named, Vec<String>>, Trouble> {
+    ) -> Result<Result<Apart, Vec<String>>, Trouble> {
         let Some(text) = self.document(format, commit).await? else {
             return Ok(Err(vec![format!("there is no {}", format.file())]));
         };
-        let (ctx, id) = (Arc::clone(&self.ctx), self.order.plan);
+        let (ctx, id) = (Arc::clone(&self.ctx), self.subject()?.id);
         let (plan, spec) = (plan.clone(), spec.clone());
         self.blocking(move || Ok(submit::take_apart(&ctx, (id, &plan), &spec, &text))).await
     }
@@ -123,6 +124,16 @@ impl Job {
         let shown = names[..names.len().min(MAX_NAMED)].join(", ");
         let only = format.file();
         Ok(vec![format!("only {only} may change; take back what was done to {shown}{more}")])
+    }
+}
+
+/// `3 specs`, and what that means for those that were named before.
+fn names(apart: &Apart, unit: &str) -> String {
+    let all = count(apart.named.len(), unit);
+    let stay = apart.same.iter().flatten().count();
+    match apart.same.len() - stay {
+        _ if apart.same.is_empty() => all,
+        new => format!("{all}: {stay} as before, {new} new; {} of before end", apart.ends),
     }
 }
 

@@ -59,7 +59,7 @@ impl Job {
         let (mut reply, mut said) = (None, String::new());
         for record in self.ctx.events_of(id) {
             let Event::EffectEnded { outcome, .. } = record?.event else { continue };
-            if let Outcome::Replied { reply: it, .. } = outcome {
+            if let Outcome::Replied { reply: it, found: None, .. } = outcome {
                 reply = Some(it);
             } else if let Outcome::AgentDone { run, .. } = outcome {
                 said = run.said;

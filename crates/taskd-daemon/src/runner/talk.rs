@@ -1,9 +1,9 @@
-//! Tools by which a loop tells other loops of its plan something. Whether a message is taken is the
+//! Tools by which a loop says something to other loops of its plan. Whether a message is taken is the
 //! core's to say; when its answer comes, the message is durable. What is refused is a result the
 //! model reads.
 
 use taskd_core::Rejected;
-use taskd_model::{Input, LoopId, LoopView, Saying};
+use taskd_model::{Input, LoopView, Saying};
 use taskd_tools::files::{Talk, ToolOutput, admit, talk_spec};
 
 use super::{Job, Trouble};
@@ -12,7 +12,7 @@ use super::{Job, Trouble};
 const MAX_NAMED: usize = 20;
 
 impl Job {
-    /// Sends one message.
+    /// Says one thing, and waits for the answer where there is one.
     pub(super) async fn talk_tool(
         &self,
         name: &str,
@@ -25,12 +25,27 @@ impl Job {
         };
         let (saying, said) = match talk {
             Talk::Share { to, text } => {
-                let (to, said) = match self.other_loop(&to)? {
+                let other = match self.other_loop(&to)? {
                     Ok(found) => found,
                     Err(output) => return Ok(output),
                 };
                 let (text, bytes) = self.letter(text)?;
-                (Saying::Share { to, text, bytes }, said)
+                let said = format!("Sent. {} {}.", other.name, when_it_reads(&other));
+                (Saying::Share { to: other.id, text, bytes }, said)
+            }
+            Talk::Stop { to, reason } => {
+                let other = match self.other_loop(&to)? {
+                    Ok(found) => found,
+                    Err(output) => return Ok(output),
+                };
+                let said = format!("{} ends; its work is kept.", other.name);
+                (Saying::Stop { to: other.id, why: reason }, said)
+            }
+            Talk::Query { to, question, wait } => {
+                return match self.other_loop(&to)? {
+                    Ok(other) => self.query_tool((other.id, other.name), question, wait).await,
+                    Err(output) => Ok(output),
+                };
             }
             Talk::Alert { topic, text } => {
                 let (text, bytes) = self.letter(text)?;
@@ -52,35 +67,39 @@ impl Job {
         Ok((self.ctx.put_blob(text.into_bytes())?, bytes))
     }
 
-    /// The loop of this plan that is meant, and what is said to whoever tells it something.
-    fn other_loop(&self, name: &str) -> Result<Result<(LoopId, String), ToolOutput>, Trouble> {
+    /// The loop of this plan that is meant.
+    fn other_loop(&self, name: &str) -> Result<Result<LoopView, ToolOutput>, Trouble> {
         let own = self.subject()?.id;
         let view = self.ctx.hub.view();
         let of_plan = || view.loops.values().filter(|it| it.id.plan() == own.plan());
         let meant = |it: &&LoopView| it.name == name || it.spec == name;
-        let Some(found) = of_plan().filter(meant).max_by_key(|it| it.id.run) else {
-            let others = of_plan().filter(|it| it.id != own && !it.status.is_over());
-            let names: Vec<&str> = others.take(MAX_NAMED).map(|it| it.name.as_str()).collect();
-            let there = if names.is_empty() {
-                "no other loop of this plan is at work".to_owned()
-            } else {
-                format!("there are: {}", names.join(", "))
-            };
-            let name: String = name.chars().take(60).collect();
-            let text = format!("this plan has no loop `{name}`; {there}");
-            return Ok(Err(ToolOutput::refused(&text, taskd_model::Code::NoSuchLoop)));
-        };
-        let when = if found.passed.is_some() {
-            "has passed its gate and reads it only if it is sent back"
-        } else if found.started_at.is_none() {
-            "has not begun and reads it in its first prompt"
+        if let Some(found) = of_plan().filter(meant).max_by_key(|it| it.id.run) {
+            return Ok(Ok(found.clone()));
+        }
+        let others = of_plan().filter(|it| it.id != own && !it.status.is_over());
+        let names: Vec<&str> = others.take(MAX_NAMED).map(|it| it.name.as_str()).collect();
+        let there = if names.is_empty() {
+            "no other loop of this plan is at work".to_owned()
         } else {
-            "reads it before its next turn"
+            format!("there are: {}", names.join(", "))
         };
-        Ok(Ok((found.id, format!("Sent. {} {when}.", found.name))))
+        let name: String = name.chars().take(60).collect();
+        let text = format!("this plan has no loop `{name}`; {there}");
+        Ok(Err(ToolOutput::refused(&text, taskd_model::Code::NoSuchLoop)))
     }
 }
 
-fn refusal(refused: &Rejected) -> ToolOutput {
+/// When a loop reads what is shared with it.
+fn when_it_reads(it: &LoopView) -> &'static str {
+    if it.passed.is_some() {
+        "has passed its gate and reads it only if it is sent back"
+    } else if it.started_at.is_none() {
+        "has not begun and reads it in its first prompt"
+    } else {
+        "reads it before its next turn"
+    }
+}
+
+pub(super) fn refusal(refused: &Rejected) -> ToolOutput {
     ToolOutput::refused(&refused.to_string(), refused.code())
 }

@@ -38,6 +38,7 @@ impl Service {
             v1::Verb::Sync => self.sync(actor, &request).await,
             v1::Verb::Branch => self.branch(&request).await,
             v1::Verb::Retry => self.retry(actor, request).await,
+            v1::Verb::Reject if self.plans_again(&request) => self.retry(actor, request).await,
             v1::Verb::Pause
             | v1::Verb::Resume
             | v1::Verb::Stop
@@ -55,11 +56,17 @@ impl Service {
     }
 
     pub(super) async fn command(&self, actor: Actor, command: Command) -> Result<u64, ApiError> {
+        self.hand_in(actor, command).await?.map_err(|it| refused(&it))
+    }
+
+    /// Hands a command to the coordinator, which takes it, with its place in the log, or refuses.
+    pub(super) async fn hand_in(
+        &self,
+        actor: Actor,
+        command: Command,
+    ) -> Result<Result<u64, Rejected>, ApiError> {
         let reply = self.ctx().handle.input(Input::Command { actor, command }).await;
-        match reply.map_err(|it| internal(&it))? {
-            Ok(seq) => Ok(seq.0),
-            Err(rejected) => Err(refused(&rejected)),
-        }
+        Ok(reply.map_err(|it| internal(&it))?.map(|seq| seq.0))
     }
 
     async fn loops_verb(
@@ -305,7 +312,8 @@ fn applies(verb: v1::Verb, it: &LoopView) -> bool {
         | v1::Verb::Answer => false,
         v1::Verb::Retry => {
             let ended = matches!(it.status, Status::Blocked | Status::Failed | Status::Stopped);
-            ended && it.landed.is_none() && it.reason != Some(Reason::NeedFailed)
+            let fits = it.reason != Some(Reason::NeedFailed) && !it.is_superseded();
+            ended && it.landed.is_none() && fits
         }
     }
 }

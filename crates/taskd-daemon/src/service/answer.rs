@@ -115,15 +115,11 @@ impl Service {
         command: Command,
         item: Seq,
     ) -> Result<u64, ApiError> {
-        use taskd_model::Input;
-        let reply = self.ctx().handle.input(Input::Command { actor, command }).await;
-        match reply.map_err(|it| internal(&it))? {
-            Ok(seq) => Ok(seq.0),
-            Err(rejected @ (Rejected::NoQuestion(_) | Rejected::Answered(_))) => {
-                Err(self.over(item).unwrap_or_else(|| refused(&rejected)))
-            }
-            Err(rejected) => Err(refused(&rejected)),
-        }
+        self.hand_in(actor, command).await?.map_err(|rejected| {
+            let late = matches!(rejected, Rejected::NoQuestion(_) | Rejected::Answered(_));
+            let first = if late { self.over(item) } else { None };
+            first.unwrap_or_else(|| refused(&rejected))
+        })
     }
 
     /// Why an item that was there waits no longer.

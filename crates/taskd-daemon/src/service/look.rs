@@ -17,9 +17,6 @@ use crate::{
     submit, watcher,
 };
 
-/// A driver that has not turned for so long is not well, in milliseconds.
-const HEALTHY_MS: u64 = 5_000;
-
 impl Service {
     pub(super) fn scoped_view(&self, scope: &str) -> Result<v1::View, ApiError> {
         let view = self.ctx().hub.view();
@@ -156,9 +153,9 @@ impl Service {
         let (db, store_bytes) = disk.await?;
         let mut sockets = vec![ctx.paths.socket.to_string_lossy().into_owned()];
         sockets.extend(self.0.http.map(|it| format!("http://{it}")));
+        sockets.extend(self.0.network.map(|it| format!("https://{it}")));
         let driver = v1::DriverHealth {
-            // An idle driver does not turn; one with work waiting must.
-            healthy: waiting == 0 || turned < HEALTHY_MS,
+            healthy: ctx.handle.is_healthy(),
             last_turn_ms: turned,
             undurable,
             inputs_waiting: waiting as u64,

@@ -3,7 +3,8 @@
 
 use taskd_api::{ApiError, codes, v1};
 use taskd_model::{
-    Actor, Command, IterationRow, LoopId, LoopView, Oid, Verdict, format_duration_ms,
+    Actor, Command, IterationRow, LoopId, LoopView, Oid, Status, Target, Verdict, View,
+    format_duration_ms,
 };
 
 use super::{Service, blocking, internal};
@@ -28,6 +29,16 @@ struct From {
 }
 
 impl Service {
+    /// What is sent back are documents that were taken apart.
+    pub(super) fn plans_again(&self, request: &v1::ActRequest) -> bool {
+        let view = self.ctx().hub.view();
+        let apart = |id: &String| {
+            let Ok(Target::Loop(one)) = view.resolve(id) else { return false };
+            view.loops.get(&one).is_some_and(was_taken_apart)
+        };
+        !request.ids.is_empty() && request.ids.iter().all(apart)
+    }
+
     /// Loops go on with fresh limits.
     pub(super) async fn retry(
         &self,
@@ -35,6 +46,10 @@ impl Service {
         request: v1::ActRequest,
     ) -> Result<v1::ActResponse, ApiError> {
         let picked = self.pick(v1::Verb::Retry, &request)?;
+        let rejects = request.verb() == v1::Verb::Reject;
+        if rejects && request.text.trim().is_empty() {
+            return Err(ApiError::new(codes::INVALID, "the text is empty").hint("-m \"...\""));
+        }
         if picked.is_empty() && !request.all {
             return Err(ApiError::new(codes::INVALID, "no loop or plan was named").hint("taskd ls"));
         }
@@ -48,13 +63,16 @@ impl Service {
         let mut response = v1::ActResponse { results: Vec::new(), seq: self.ctx().hub.head().0 };
         for (asked, name, id, from, tip) in orders {
             if !request.dry_run {
-                let told = told(&self.ctx().hub.view().loops[&id], &from, request.text.trim());
+                let told = self.told(id, &from, request.text.trim());
                 let note = self.ctx().store.queue_blob(told.into_bytes());
                 let note = note.map_err(|it| internal(&it))?;
                 let command = Command::Retry { id, to: from.to, gate: from.gate, note, tip };
                 response.seq = self.command(actor, command).await?;
             }
-            let message = if request.dry_run {
+            let document = was_taken_apart(&self.ctx().hub.view().loops[&id]) || rejects;
+            let message = if document && !request.dry_run {
+                AGAIN.to_owned()
+            } else if request.dry_run {
                 format!("would be tried again {}", from.words)
             } else {
                 format!("tried again {}, with fresh limits", from.words)
@@ -68,6 +86,13 @@ impl Service {
             });
         }
         Ok(response)
+    }
+
+    /// What the next prompt is told.
+    fn told(&self, id: LoopId, from: &From, words: &str) -> String {
+        let view = self.ctx().hub.view();
+        let it = &view.loops[&id];
+        if was_taken_apart(it) { told_again(&view, it, words) } else { told(it, from, words) }
     }
 
     /// Where a person wants it to begin, and where its target is.
@@ -98,6 +123,37 @@ impl Service {
         let (to, base, words) = self.state_of(id, state)?;
         Ok(From { to: Some((to, base)), gate: false, words: format!("from {words}") })
     }
+}
+
+/// A document that is written anew.
+const AGAIN: &str = "written anew; until that is taken apart, what it named goes on";
+
+fn was_taken_apart(it: &LoopView) -> bool {
+    it.status == Status::Complete && it.document.is_some()
+}
+
+/// What the next prompt says of a document that was taken apart: why it is written anew, and what
+/// became of what it named.
+fn told_again(view: &View, it: &LoopView, words: &str) -> String {
+    let mut text = "Your document was taken apart, and what it names is worked on or done. A \
+                    person wants it written anew: change the document that is there.\n"
+        .to_owned();
+    if !words.is_empty() {
+        let words: String = words.chars().take(MAX_WORDS_CHARS).collect();
+        text.push_str(&format!("They say: {words}\n"));
+    }
+    text.push_str(
+        "What keeps its heading, its settings and its text to the letter, and needs only such, \
+         stays with its work. All else that has not landed ends. What landed stays on the target; \
+         take it as there.\nWhat it named:\n",
+    );
+    for child in view.children(it).filter(|it| !it.is_superseded()) {
+        let landed = if child.landed.is_some() { ", landed" } else { "" };
+        text.push_str(&format!("- {}: {}{landed}\n", child.spec, child.status));
+    }
+    let end = text.floor_char_boundary(MAX_TOLD_BYTES);
+    text.truncate(end);
+    text
 }
 
 /// What the next prompt says of what was tried, at most [`MAX_TOLD_BYTES`].

@@ -21,6 +21,8 @@ struct Section {
     iteration: u32,
     kind: v1::LogKind,
     heading: String,
+    /// The effect it is the output of.
+    effect: u64,
     text: String,
 }
 
@@ -39,7 +41,7 @@ impl Service {
         let this = self.clone();
         self.0.spawn(async move {
             for section in sections {
-                if send_text(&items, section.heading, section.text.as_bytes()).await.is_err() {
+                if send_text(&items, section).await.is_err() {
                     return;
                 }
             }
@@ -52,7 +54,7 @@ impl Service {
                                 Delta::Line(line) => format!("{line}\n"),
                             };
                             let data = text.into_bytes();
-                            let chunk = v1::LogChunk { data, heading: String::new() };
+                            let chunk = v1::LogChunk { data, ..v1::LogChunk::default() };
                             if items.send(Ok(chunk)).await.is_err() {
                                 return;
                             }
@@ -123,12 +125,12 @@ impl Service {
 
     #[expect(clippy::wildcard_enum_match_arm, reason = "most outcomes have no text to show")]
     fn section(&self, record: &Record, iteration: u32) -> Result<Option<Section>, ApiError> {
-        if let Event::QuestionAnswered { result: Some(result), .. } = &record.event {
+        if let Event::QuestionAnswered { effect, result: Some(result), .. } = &record.event {
             let (kind, text) = (v1::LogKind::Tools, self.result(result)?);
             let heading = format!("iteration {iteration}, answer");
-            return Ok(Some(Section { iteration, kind, heading, text }));
+            return Ok(Some(Section { iteration, kind, heading, effect: effect.0.0, text }));
         }
-        let Event::EffectEnded { outcome, .. } = &record.event else { return Ok(None) };
+        let Event::EffectEnded { effect, outcome } = &record.event else { return Ok(None) };
         let (kind, what, text) = match outcome {
             Outcome::AcceptRan { log, .. } => {
                 (v1::LogKind::Gate, "accept, before any work", self.text(log)?)
@@ -137,6 +139,9 @@ impl Service {
                 (v1::LogKind::Gate, "gate", self.text(&report.log)?)
             }
             Outcome::AgentDone { log, .. } => (v1::LogKind::Agent, "agent", self.text(log)?),
+            Outcome::Replied { found: Some(found), .. } => {
+                (v1::LogKind::Gate, "second reader", self.text(&found.log)?)
+            }
             Outcome::Replied { reply, .. } => {
                 (v1::LogKind::Agent, "model", reply_text(&self.text(reply)?))
             }
@@ -146,7 +151,7 @@ impl Service {
             _ => return Ok(None),
         };
         let heading = format!("iteration {iteration}, {what}");
-        Ok(Some(Section { iteration, kind, heading, text }))
+        Ok(Some(Section { iteration, kind, heading, effect: effect.0.0, text }))
     }
 
     pub(super) fn text(&self, blob: &Digest) -> Result<String, ApiError> {
@@ -217,12 +222,13 @@ fn reply_text(json: &str) -> String {
 
 type Sender = mpsc::Sender<Result<v1::LogChunk, tonic::Status>>;
 
-async fn send_text(items: &Sender, heading: String, text: &[u8]) -> Result<(), ()> {
-    let mut heading = heading;
-    let mut rest = text;
+async fn send_text(items: &Sender, section: Section) -> Result<(), ()> {
+    let Section { mut heading, mut effect, text, .. } = section;
+    let mut rest = text.as_bytes();
     loop {
         let (now, later) = rest.split_at(rest.len().min(CHUNK_BYTES));
-        let chunk = v1::LogChunk { data: now.to_vec(), heading: std::mem::take(&mut heading) };
+        let (heading, effect) = (std::mem::take(&mut heading), std::mem::take(&mut effect));
+        let chunk = v1::LogChunk { data: now.to_vec(), heading, effect };
         items.send(Ok(chunk)).await.map_err(|_| ())?;
         if later.is_empty() {
             return Ok(());

@@ -7,9 +7,13 @@ use std::{collections::BTreeSet, path::Path, sync::Arc};
 
 use taskd_api::v1;
 use taskd_core::MAX_CHILDREN;
-use taskd_model::{AboveDoc, ArtifactDoc, Format, PlanDoc, PlanId, SpecDoc, SpecHead};
+use taskd_model::{AboveDoc, ArtifactDoc, Format, LoopId, LoopView, PlanDoc, SpecDoc, SpecHead};
 
-use super::{Look, types};
+use super::{
+    Look,
+    again::{self, Apart},
+    types,
+};
 use crate::{
     plan_file::{self, Document, PlanFile, PlanKeys},
     problem::{At, Pos, Problem},
@@ -32,17 +36,17 @@ pub(crate) type Named = Vec<(SpecHead, SpecDoc)>;
 /// Everything that is wrong with it, one a line, for whoever wrote it.
 pub(crate) fn take_apart(
     ctx: &Arc<Context>,
-    (plan_id, plan): (PlanId, &PlanDoc),
+    (id, plan): (LoopId, &PlanDoc),
     spec: &SpecDoc,
     text: &[u8],
-) -> Result<Named, Vec<String>> {
+) -> Result<Apart, Vec<String>> {
     let Some(artifact) = &spec.loop_type.artifact else {
         return Err(vec![format!("loop type `{}` writes no document", spec.loop_type.name)]);
     };
     let mut file = read(artifact, text)?;
     let mut wrong = forbidden(&file);
     wrong.extend(missing(artifact, &file));
-    wrong.extend(taken(ctx, plan_id, artifact, spec, &file));
+    wrong.extend(taken(ctx, id, artifact, spec, &file));
     if artifact.format != Format::Plan {
         wrong.extend(in_order(&mut file, artifact.format.unit()));
     }
@@ -60,7 +64,27 @@ pub(crate) fn take_apart(
         doc.above = spec.above.iter().cloned().chain([above.clone()]).collect();
         (head, doc)
     };
-    Ok(named.into_iter().map(below).collect())
+    Ok(apart(ctx, id, named.into_iter().map(below).collect()))
+}
+
+/// What it names beside what earlier versions of it did: what is not the same is called otherwise.
+fn apart(ctx: &Context, id: LoopId, mut named: Named) -> Apart {
+    let before = again::before(ctx, id);
+    let view = ctx.hub.view();
+    let again = view.loops.get(&id).is_some_and(|it| view.children(it).next().is_some());
+    if !again {
+        return Apart { named, same: Vec::new(), ends: 0 };
+    }
+    let same = again::same(&named, &before);
+    let mut taken = view.loops_of(id.plan()).map(|it| it.spec.clone()).collect();
+    for (_, (head, doc)) in same.iter().zip(&mut named).filter(|it| it.0.is_none()) {
+        head.name = again::free_name(&head.name, &mut taken);
+        doc.name.clone_from(&head.name);
+    }
+    let done = |it: &LoopView| it.status.is_over() || it.is_superseded();
+    let old = |it: &&LoopView| !done(it) && !same.contains(&Some(it.id.spec.index));
+    let ends = view.loops.get(&id).map_or(0, |it| view.children(it).filter(old).count());
+    Apart { named, same, ends }
 }
 
 /// The document as a plan file with its own word in the headings.
@@ -125,13 +149,15 @@ fn missing(artifact: &ArtifactDoc, file: &PlanFile) -> Vec<String> {
 /// Names that are taken in the plan.
 fn taken(
     ctx: &Context,
-    plan: PlanId,
+    id: LoopId,
     artifact: &ArtifactDoc,
     spec: &SpecDoc,
     file: &PlanFile,
 ) -> Vec<String> {
     let view = ctx.hub.view();
-    let known: BTreeSet<&str> = view.loops_of(plan).map(|it| it.spec.as_str()).collect();
+    // What an earlier version of it named it may name again.
+    let others = view.loops_of(id.plan()).filter(|it| it.parent != Some(id.spec.index));
+    let known: BTreeSet<&str> = others.map(|it| it.spec.as_str()).collect();
     let names = file.specs.iter().map(|it| (&it.id, full_name(artifact, spec, &it.id.value)));
     let taken = names.filter(|(_, name)| known.contains(name.as_str()));
     let told = |(id, name): (&At<String>, String)| {

@@ -1,7 +1,7 @@
 //! Who works on a spec, who instead of them, and how they are asked to.
 
 use taskd_api::v1;
-use taskd_model::{AgentDoc, Param, TypeDoc, Unsupported};
+use taskd_model::{AgentDoc, Param, ReviewHead, TypeDoc, Unsupported};
 
 use super::{Look, agents};
 use crate::{
@@ -74,6 +74,17 @@ impl Look<'_> {
             }
         }
         Some(models.cloned().collect())
+    }
+
+    /// The second reader, who must be callable now as well; nothing inside where the type has none.
+    pub(super) fn review(&mut self, loop_type: &TypeDoc) -> Option<Option<ReviewHead>> {
+        let Some(review) = &loop_type.review else { return Some(None) };
+        let trouble = models::trouble(self.ctx, &review.model, &self.request.credentials);
+        if let Some((what, hint)) = trouble {
+            self.problem(format!("{}: review by {}: {what}", loop_type.origin, review.model), hint);
+            return None;
+        }
+        Some(Some(ReviewHead { model: review.model.clone(), blocks: review.blocks }))
     }
 
     /// What the loop type asks of a worker, or of one that may take its place, and it does not take:

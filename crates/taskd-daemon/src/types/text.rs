@@ -3,8 +3,9 @@
 use std::fmt::Write as _;
 
 use taskd_model::{
-    AgentDoc, Billing, GateSettings, InputDoc, InputKind, InputValue, McpDoc, OnConflict, TypeDoc,
-    TypeLimits, Unsupported, format_duration_ms, format_micros, parse_duration_ms, parse_micros,
+    AgentDoc, ArtifactDoc, Billing, GateSettings, InputDoc, InputKind, InputValue, McpDoc,
+    OnConflict, ReviewDoc, TypeDoc, TypeLimits, Unsupported, format_duration_ms, format_micros,
+    parse_duration_ms, parse_micros,
 };
 
 /// The definition as YAML. Comments, and what came from which file, are not in it.
@@ -54,6 +55,12 @@ pub(super) fn written(doc: &TypeDoc) -> String {
     if let Some(it) = &doc.setup {
         line("setup", quoted(it));
     }
+    if let Some(it) = &doc.artifact {
+        line("artifact", artifact(it));
+    }
+    if let Some(it) = &doc.review {
+        line("review", review(it));
+    }
     for (key, texts) in [("mcp", servers(doc)), ("inputs", inputs(doc))] {
         if !texts.is_empty() {
             _ = writeln!(out, "{key}:\n{}", texts.join("\n"));
@@ -102,6 +109,21 @@ fn servers(doc: &TypeDoc) -> Vec<String> {
         format!("  {name}: {{command: {}{rest}}}", list(&it.command))
     };
     doc.mcp.iter().map(one).collect()
+}
+
+fn artifact(it: &ArtifactDoc) -> String {
+    let ArtifactDoc { format, sections, children, approve, reviews, repairs } = it;
+    let (format, children) = (format.word(), quoted(children));
+    let (sections, reviews) = (list(sections), list(reviews));
+    format!(
+        "{{format: {format}, sections: {sections}, children: {children}, approve: {approve}, \
+         reviews: {reviews}, repairs: {repairs}}}"
+    )
+}
+
+fn review(it: &ReviewDoc) -> String {
+    let ReviewDoc { model, prompt, blocks } = it;
+    format!("{{model: {}, prompt: {}, blocks: {blocks}}}", quoted(model), quoted(prompt))
 }
 
 fn inputs(doc: &TypeDoc) -> Vec<String> {
@@ -210,6 +232,7 @@ unsupported: drop
 billing: key
 resume: true
 setup: 'make deps # all'
+review: {model: a/b, prompt: 'What: is it?', blocks: true}
 mcp: {docs: {command: [docs, --stdio], env: [TOKEN], tools: [get], timeout: 5s}, web: {command: w, tools: []}}
 inputs: {module: {required: true}, n: {type: integer, default: -3}, deep: {type: boolean, default: true}, s: {default: 'no'}}
 ";
@@ -218,8 +241,10 @@ inputs: {module: {required: true}, n: {type: integer, default: -3}, deep: {type:
     fn what_is_written_down_is_read_as_the_same() {
         let doc = read(ALL);
         same(&doc, read(&written(&doc)));
-        let ralph = read("extends: ralph\n");
-        same(&ralph, read(&written(&ralph)));
+        for name in ["ralph", "plan", "spec", "phase"] {
+            let it = read(&format!("extends: {name}\n"));
+            same(&it, read(&written(&it)));
+        }
     }
 
     proptest! {

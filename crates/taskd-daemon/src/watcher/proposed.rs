@@ -31,8 +31,31 @@ pub(super) async fn look(
     repo: &Repo,
     config: &Config,
 ) -> Option<String> {
-    let proposed = ctx.handle.ask(|core, _| core.proposed()).await.ok()?;
+    let open = match landed(ctx, target, repo).await {
+        Ok(open) => open,
+        Err(why) => return Some(why),
+    };
+    if let Some(command) = &config.pr_checks {
+        for (id, commit) in open {
+            check(ctx, id, commit, command).await;
+        }
+    }
+    None
+}
+
+/// Tells what of the proposed work is on the target, and where that is; answers with what is not
+/// there yet. Whoever tells of the target's move does this first: work that was merged would
+/// otherwise be brought onto itself.
+pub(super) async fn landed(
+    ctx: &Context,
+    target: &Target,
+    repo: &Repo,
+) -> Result<Vec<(LoopId, Oid)>, String> {
+    let Ok(proposed) = ctx.handle.ask(|core, _| core.proposed()).await else {
+        return Ok(Vec::new());
+    };
     let here = proposed.into_iter().filter(|it| (it.1, &it.2) == (target.0, &target.1));
+    let mut open = Vec::new();
     for (id, project, branch, commit) in here {
         let from = {
             let view = ctx.hub.view();
@@ -54,16 +77,12 @@ pub(super) async fn look(
                 let (proposed, commit) = (commit, commit_there);
                 ctx.handle.tell(Input::LandingSeen { id, proposed, commit, onto }).await.ok();
             }
-            Ok(Ok(None)) => {
-                if let Some(command) = &config.pr_checks {
-                    check(ctx, id, commit, command).await;
-                }
-            }
-            Ok(Err(why)) => return Some(format!("cannot look for {id}: {why}")),
-            Err(why) => return Some(format!("cannot look for {id}: {why}")),
+            Ok(Ok(None)) => open.push((id, commit)),
+            Ok(Err(why)) => return Err(format!("cannot look for {id}: {why}")),
+            Err(why) => return Err(format!("cannot look for {id}: {why}")),
         }
     }
-    None
+    Ok(open)
 }
 
 /// Asks what the remote's checks found; red ones send the work back with what they said.

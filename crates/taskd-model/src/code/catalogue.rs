@@ -416,6 +416,12 @@ catalogue! {
     MailboxFull "mailbox_full" Data TellsModel ResourceExhausted 1
         "The receiver of a message has not read those that wait for it"
         "nothing; it takes more once it has read them"
+    QueryTimeout "query_timeout" Data TellsModel DeadlineExceeded 1
+        "The loop that was asked did not answer in time"
+        "nothing; the loop that asked goes on without"
+    QueryFailed "query_failed" Data TellsModel Unavailable 1
+        "The loop that was asked could not answer"
+        "nothing; the loop that asked goes on without"
     Muted "muted" Data TellsModel ResourceExhausted 1
         "The loop sends too many messages and is not heard for a while"
         "nothing; `taskd steer` or `taskd stop` the loop if it goes on so"

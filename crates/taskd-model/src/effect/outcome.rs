@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{AgentRun, Change, Failure, GateReport, ToolCall};
+use super::{AgentRun, Change, Failure, Found, GateReport, ToolCall};
 use crate::{Code, Digest, Fault, Format, Oid, SpecHead, Usage, usage::is_zero};
 
 /// How an effect ended. Exactly one for each.
@@ -50,6 +50,16 @@ pub enum Outcome {
         /// The model that answered, in its provider's word, where it is not the one that was asked.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         by: Option<String>,
+        /// What it found, where it was asked as a second reader.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        found: Option<Box<Found>>,
+    },
+    /// A query of another loop was answered.
+    Answered {
+        /// The reply, as a blob.
+        reply: Digest,
+        /// What it cost.
+        usage: Usage,
     },
     /// An agent's call was answered, and the answer passed on.
     Relayed {
@@ -123,6 +133,10 @@ pub enum Outcome {
         /// there in this one.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         specs: Vec<SpecHead>,
+        /// For each of them the spec of the plan that it is, by place, if it was named before and is
+        /// the same; empty where the document was never taken apart before. Never in the log.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        same: Vec<Option<u16>>,
     },
     /// The work stands on the new base.
     Rebased {
@@ -207,6 +221,7 @@ impl Outcome {
     pub fn usage(&self) -> Usage {
         match self {
             Self::Replied { usage, .. }
+            | Self::Answered { usage, .. }
             | Self::Relayed { usage }
             | Self::Failed { usage, .. }
             | Self::Cancelled { usage, .. } => *usage,

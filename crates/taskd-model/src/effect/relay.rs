@@ -89,7 +89,7 @@ pub struct Taken<'a> {
 }
 
 impl Work {
-    /// What a call to a model takes, a loop's own or an agent's; nothing of other work.
+    /// What a call to a model takes, a loop's own, an agent's, or one that answers; nothing of other work.
     #[must_use]
     pub fn taken(&self) -> Option<Taken<'_>> {
         match self {
@@ -113,6 +113,12 @@ impl Work {
                 reserved: Amount { micros: *reserved_micros, tokens: *reserved_tokens },
                 input_tokens: *input_tokens,
                 output_tokens: *output_tokens,
+            }),
+            Self::Answer(it) => Some(Taken {
+                bucket: &it.call.bucket,
+                reserved: it.call.worst(),
+                input_tokens: it.input_tokens,
+                output_tokens: it.output_tokens,
             }),
             Self::CheckBase { .. }
             | Self::Prepare { .. }

@@ -13,6 +13,7 @@ impl fmt::Display for Verdict {
             Self::Unchanged => "nothing changed",
             Self::AgentFailed => "agent failed",
             Self::Conflict => "conflict markers left",
+            Self::Objected => "a second reader objects",
         })
     }
 }
@@ -76,6 +77,7 @@ impl fmt::Display for Work {
             }
             Self::Publish { op, commit, .. } => write!(f, " {op} {}", commit.short()),
             Self::Relay(it) => write!(f, " {} of {}", it.call, it.agent),
+            Self::Answer(it) => write!(f, " to {}", it.query),
             Self::AcceptBefore
             | Self::Compose
             | Self::Call { .. }
@@ -103,10 +105,12 @@ impl fmt::Display for Outcome {
                     None => Ok(()),
                 }
             }
+            Self::Replied { found: Some(it), .. } => write!(f, "read: {}", it.summary),
             Self::Replied { calls, by, .. } => {
                 let by = by.as_ref().map(|it| format!(" by {it}")).unwrap_or_default();
                 write!(f, "replied{by}, asks for {} tools", calls.len())
             }
+            Self::Answered { .. } => f.write_str("gave an answer"),
             Self::Relayed { usage } => {
                 write!(f, "answered, {} in, {} out", usage.input, usage.output)
             }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Digest, LoopLimits, Oid, Param, ProjectId, Seq, Time, usage::is_zero};
+use crate::{Digest, LoopLimits, Oid, Param, ProjectId, ReviewHead, Seq, Time, usage::is_zero};
 
 /// How passed work may land.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -131,6 +131,9 @@ pub struct SpecHead {
     /// The spec whose document named it, by place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<u16>,
+    /// A second reader of its work.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub review: Option<ReviewHead>,
 }
 
 /// What becomes of the document that a loop writes.

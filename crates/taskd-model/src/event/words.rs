@@ -109,7 +109,7 @@ impl fmt::Display for Event {
             Self::NoteAdded { now: true, .. } => f.write_str("told something, now"),
             Self::Spoken { word } => word.fmt(f),
             Self::Rewound { to, iteration, .. } => rewound(f, *to, *iteration),
-            Self::Retried { to, gate, .. } => retried(f, *to, *gate),
+            Self::Retried { .. } | Self::Superseded { .. } => again(f, self),
             Self::QuestionAnswered { effect, n, .. } => write!(f, "{effect} question {n} answered"),
             Self::PauseAsked => f.write_str("asked to pause"),
             Self::ResumeAsked => f.write_str("asked to go on"),
@@ -147,6 +147,15 @@ fn ended(
         Some(Streak { times: times @ 2.., .. }) => write!(f, ", {times} times the same"),
         Some(_) | None => Ok(()),
     }
+}
+
+/// A loop that is tried again, or whose document was.
+fn again(f: &mut fmt::Formatter<'_>, event: &Event) -> fmt::Result {
+    if let Event::Superseded { by } = event {
+        return write!(f, "superseded by the document of {by}");
+    }
+    let Event::Retried { to, gate, .. } = event else { return Ok(()) };
+    retried(f, *to, *gate)
 }
 
 /// A loop that is tried again.

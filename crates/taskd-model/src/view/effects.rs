@@ -7,7 +7,7 @@ use std::mem;
 
 use crate::{
     AgentRun, EffectId, Fault, GateReport, LoopId, Observation, Outcome, Owner, PlanId, ProjectId,
-    QueueOp, Record, Time, Usage, Work, Worker, day_of,
+    QueueOp, Record, Time, Usage, Work, day_of,
 };
 
 use super::{
@@ -79,6 +79,7 @@ impl View {
             Work::Save { .. } => EffectKind::Save,
             Work::Agent { .. } => EffectKind::Agent,
             Work::Relay(it) => EffectKind::Relay(it.bucket.clone()),
+            Work::Answer(it) => EffectKind::Answer(it.call.bucket.clone()),
             Work::Gate => EffectKind::Gate,
             Work::Decompose { .. } => EffectKind::Decompose,
             Work::Rebase { onto } => {
@@ -189,8 +190,11 @@ impl View {
         if it.status.is_over() {
             return;
         }
-        // An agent's calls come and go while it works, and files are saved beside the next call.
-        let beside = |it: &EffectView| matches!(it.kind, EffectKind::Relay(_) | EffectKind::Save);
+        // Calls of agents and answers come and go while it works, and files are saved beside the next
+        // call.
+        let beside = |it: &EffectView| {
+            matches!(it.kind, EffectKind::Relay(_) | EffectKind::Answer(_) | EffectKind::Save)
+        };
         if beside(open) {
             return;
         }
@@ -221,9 +225,7 @@ impl View {
             if let Some(it) = &it
                 && more != Usage::default()
             {
-                let worker = it.worker.to_string();
-                let model = if let EffectKind::Relay(it) = &open.kind { it } else { &worker };
-                plan.ledger.book(model, day_of(at), &more);
+                plan.ledger.book(&it.paid_to(&open.kind), day_of(at), &more);
             }
         }
         if let Some(it) = it {
@@ -276,19 +278,12 @@ impl LoopView {
             EffectKind::CheckBase
             | EffectKind::Save
             | EffectKind::Relay(_)
+            | EffectKind::Answer(_)
             | EffectKind::Decompose
             | EffectKind::Build(_)
             | EffectKind::GateCandidate(_)
             | EffectKind::Publish(_) => return None,
         })
-    }
-
-    /// What it waits for when its prompt is rendered.
-    pub(super) fn queued(&self) -> Doing {
-        match self.worker {
-            Worker::Model(_) => Doing::QueuedForModel,
-            Worker::Agent(_) => Doing::QueuedForAgent,
-        }
     }
 
     fn observe(&mut self, run: (EffectId, &EffectView), fact: &Observation, record: &Record) {
@@ -329,7 +324,12 @@ impl LoopView {
     fn take_in(&mut self, open: &EffectView, outcome: &Outcome, record: &Record) {
         match outcome {
             Outcome::AcceptRan { green, .. } => self.accept_green = Some(*green),
-            Outcome::Replied { .. } | Outcome::Relayed { .. } => self.trouble = None,
+            Outcome::Answered { .. } => {}
+            Outcome::Replied { found, .. } => {
+                self.trouble = None;
+                self.was_read(found.as_deref());
+            }
+            Outcome::Relayed { .. } => self.trouble = None,
             Outcome::ToolDone { checkpoint, .. } | Outcome::Cancelled { checkpoint, .. } => {
                 self.checkpoint = checkpoint.or(self.checkpoint);
             }
@@ -348,6 +348,8 @@ impl LoopView {
                 self.conflicts = *markers;
                 self.change = *change;
                 self.suspicion = None;
+                let green = report.as_ref().is_some_and(|it| it.green);
+                self.reads(green && *markers == 0 && 0 < change.files);
                 if let Some(report) = report {
                     self.gate = Some(gate_view(report, record));
                 }
@@ -361,6 +363,8 @@ impl LoopView {
                     self.base = base;
                 }
             }
+            // Whoever asked goes on without, and this loop never waited for it.
+            Outcome::Failed { .. } if matches!(open.kind, EffectKind::Answer(_)) => {}
             Outcome::Failed { message, fault, .. } => {
                 if matches!(open.kind, EffectKind::Call | EffectKind::Agent) {
                     self.failed_calls = self.failed_calls.saturating_add(1);
@@ -397,7 +401,9 @@ impl LoopView {
     fn after(&self, outcome: &Outcome) -> Option<Doing> {
         match outcome {
             Outcome::Composed { .. } => Some(self.queued()),
-            Outcome::Replied { calls, .. } if calls.iter().all(|it| it.name == FINISH) => {
+            Outcome::Replied { calls, found: None, .. }
+                if calls.iter().all(|it| it.name == FINISH) =>
+            {
                 Some(Doing::QueuedForGate)
             }
             Outcome::AgentDone { exit, run, .. } if run.is_gated(*exit) => {
@@ -407,6 +413,7 @@ impl LoopView {
             | Outcome::Prepared { .. }
             | Outcome::AcceptRan { .. }
             | Outcome::Replied { .. }
+            | Outcome::Answered { .. }
             | Outcome::Relayed { .. }
             | Outcome::Asks { .. }
             | Outcome::ToolDone { .. }
@@ -451,6 +458,7 @@ fn op(kind: &EffectKind) -> Option<QueueOp> {
         | EffectKind::Save
         | EffectKind::Agent
         | EffectKind::Relay(_)
+        | EffectKind::Answer(_)
         | EffectKind::Gate
         | EffectKind::Decompose
         | EffectKind::Rebase(_) => None,
@@ -471,6 +479,7 @@ fn phase(kind: &EffectKind) -> Option<QueuePhase> {
         | EffectKind::Save
         | EffectKind::Agent
         | EffectKind::Relay(_)
+        | EffectKind::Answer(_)
         | EffectKind::Gate
         | EffectKind::Decompose
         | EffectKind::Rebase(_) => None,

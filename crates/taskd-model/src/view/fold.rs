@@ -3,13 +3,14 @@
 //! Every event is named here, so a new one does not compile until somebody says what it shows.
 
 use crate::{
-    AgentRun, Change, Digest, Event, Evidence, LoopId, Oid, PlanHead, PlanId, Reason, Record, Seq,
-    SpecHead, SpecId, Status, Streak, Suspicion, Time, Unit, Usage, Verdict, Worker,
+    AgentRun, Change, Digest, Event, Evidence, LoopId, Oid, PlanHead, PlanId, ProjectId, Reason,
+    Record, Seq, SpecHead, SpecId, Spoken, Status, Streak, Suspicion, Time, Unit, Usage, Verdict,
+    Worker,
 };
 
 use super::{
     Base, ClosedView, Doing, ITERATION_ROWS, Integration, IterationRow, Ledger, LoopView, NOTES,
-    Note, PassedView, PlanState, PlanView, Spans, TargetView, Totals, View,
+    Note, PassedView, PlanState, PlanView, ReviewView, Spans, TargetView, Totals, View,
 };
 
 impl View {
@@ -46,9 +47,7 @@ impl View {
                 let it = self.projects.entry(*id).or_default();
                 (it.git_dir, it.root, it.forgotten) = (git_dir.clone(), root.clone(), false);
             }
-            Event::ProjectForgotten { id } => {
-                self.projects.entry(*id).and_modify(|it| it.forgotten = true);
-            }
+            Event::ProjectForgotten { id } => self.project_forgotten(*id),
             Event::MainMoved { target, to, commits, .. } => {
                 if let Some(project) = record.project {
                     self.target_moved(project, target, *to, *commits);
@@ -96,6 +95,7 @@ impl View {
             | Event::Spoken { .. }
             | Event::Rewound { .. }
             | Event::Retried { .. }
+            | Event::Superseded { .. }
             | Event::QuestionAnswered { .. }
             | Event::PauseAsked
             | Event::ResumeAsked
@@ -107,10 +107,14 @@ impl View {
         }
     }
 
+    fn project_forgotten(&mut self, id: ProjectId) {
+        self.projects.entry(id).and_modify(|it| it.forgotten = true);
+    }
+
     /// Events about one loop.
     fn apply_to_loop(&mut self, id: LoopId, record: &Record) {
-        if let Event::StatusChanged { to, reason, .. } = &record.event {
-            return self.status_changed(id, *to, reason, record);
+        if matches!(record.event, Event::StatusChanged { .. } | Event::Superseded { .. }) {
+            return self.stands(id, record);
         }
         let at = record.at;
         let Some(it) = self.loops.get_mut(&id) else { return };
@@ -141,13 +145,13 @@ impl View {
             Event::Approved | Event::SyncAsked => it.may_land(at),
             Event::Rejected { note } => it.reject(*note, at),
             Event::NoteAdded { note, .. } => it.note(*note, false, at),
-            Event::Rewound { note, .. } => it.rewound(*note, at),
-            Event::Retried { limits, note, .. } => it.retried(limits, *note, at),
+            event @ (Event::Rewound { .. } | Event::Retried { .. }) => it.sent_to(event, at),
             event @ Event::QuestionAnswered { .. } => it.answered(event, at),
             Event::PauseAsked => it.pausing = true,
             Event::ResumeAsked => (it.pausing, it.alike) = (false, 0),
-            Event::StopAsked => it.stopping = true,
+            Event::StopAsked | Event::Spoken { word: Spoken::Stopped { .. } } => it.stopping = true,
             Event::Spoken { .. }
+            | Event::Superseded { .. }
             | Event::DaemonStarted { .. }
             | Event::DaemonStopped
             | Event::WorkParked
@@ -278,7 +282,13 @@ impl View {
         self.loops.insert(id, it);
     }
 
-    fn status_changed(&mut self, id: LoopId, to: Status, reason: &Reason, record: &Record) {
+    pub(super) fn status_changed(
+        &mut self,
+        id: LoopId,
+        to: Status,
+        reason: &Reason,
+        record: &Record,
+    ) {
         let Some(it) = self.loops.get_mut(&id) else { return };
         let from = it.status;
         it.account(record.at);
@@ -305,9 +315,11 @@ impl View {
             }
             Status::Draft | Status::Pending | Status::Blocked => {}
         }
+        let superseded = *reason == Reason::Superseded && it.is_still_to_land();
         self.totals.moved(Some(from), to);
         if let Some(plan) = self.plans.get_mut(&id.plan()) {
             plan.totals.moved(Some(from), to);
+            plan.specs = plan.specs.saturating_sub(u16::from(superseded));
             if from.is_over() && plan.state == PlanState::Ended {
                 (plan.state, plan.ended_at) = (PlanState::Checking, None);
             }
@@ -332,6 +344,7 @@ impl LoopView {
             instead_of: None,
             context: None,
             last_run: AgentRun::default(),
+            review: head.review.clone().map(ReviewView::new),
             needs: head.needs.clone(),
             writes: head.writes.is_some(),
             parent: head.parent,
@@ -507,6 +520,7 @@ impl LoopView {
     ) {
         self.alike = streak.map_or(0, |it| it.times);
         self.change = change;
+        self.reads(false);
         let Some(row) = self.iterations.last_mut().filter(|row| row.n == n) else { return };
         row.verdict = Some(verdict);
         summary.clone_into(&mut row.summary);

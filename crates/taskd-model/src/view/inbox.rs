@@ -141,6 +141,11 @@ impl InboxItem {
     pub fn name(&self) -> String {
         format!("i{}", self.id)
     }
+
+    /// Whether both ask the same of a person: a loop has one item of a kind, but many questions.
+    fn is_same(&self, other: &Self) -> bool {
+        self.kind == other.kind && (!self.kind.is_asked() || self.id == other.id)
+    }
 }
 
 impl fmt::Display for AnswerView {
@@ -228,16 +233,14 @@ impl View {
             if let Some((_, answer)) = meant {
                 item.answer.get_or_insert_with(|| answer.clone());
             }
-            let same = |need: &InboxItem| {
-                need.kind == item.kind && (!item.kind.is_asked() || need.id == item.id)
-            };
-            if needs.iter().any(same) { stay.push(item) } else { gone.push(item) }
+            if needs.iter().any(|need| need.is_same(&item)) {
+                stay.push(item);
+            } else {
+                gone.push(item);
+            }
         }
         for need in needs {
-            let same = |item: &InboxItem| {
-                need.kind == item.kind && (!item.kind.is_asked() || need.id == item.id)
-            };
-            if !stay.iter().any(same) {
+            if !stay.iter().any(|item| item.is_same(&need)) {
                 self.tell_of(need.id);
                 stay.push(need);
             }

@@ -117,6 +117,7 @@ impl View {
             | Event::DeferralOver
             | Event::NotificationSent { .. }
             | Event::Passed { .. }
+            | Event::Superseded { .. }
             | Event::ResumeAsked => None,
         }
     }
@@ -130,13 +131,20 @@ impl View {
         let Event::Spoken { word } = event else { return None };
         Some(match word {
             Spoken::Told { letter } => {
-                let from = self.loops.get(&letter.from).map(|it| it.name.as_str());
-                line(format!("told by {}: {}", from.unwrap_or("another loop"), letter.kind))
+                line(format!("told by {}: {}", self.loop_name(letter.from), letter.kind))
             }
             Spoken::Muted { until } => Line {
                 until: Some(*until),
                 ..line("sends too many messages; they are refused for a while".to_owned())
             },
+            Spoken::Query { query } => line(format!("asked by {}", self.loop_name(query.from))),
+            Spoken::QueryEnded { from, end, .. } => {
+                line(format!("the query of {}: {end}", self.loop_name(*from)))
+            }
+            Spoken::Stopped { by, why, .. } => {
+                line(format!("stopping, as {} wants it; its work is kept", self.loop_name(*by)))
+                    .detail(why.as_str())
+            }
             Spoken::Refused { .. } => return None,
         })
     }
@@ -252,6 +260,9 @@ impl View {
                 Some(line(rebased(onto.commit, *conflicts)).within())
             }
             Outcome::Decomposed { children, format, .. } => Some(line(named(*children, *format))),
+            Outcome::Replied { found: Some(it), .. } => {
+                Some(line("second reader".to_owned()).detail(&it.summary).within())
+            }
             // A loop's failure is told by what follows from it: a wait, a question, another model.
             Outcome::Failed { .. } if matches!(open.owner, Owner::Loop(_)) => None,
             Outcome::Failed { message, .. } => {
@@ -259,6 +270,7 @@ impl View {
             }
             Outcome::Composed { .. }
             | Outcome::Replied { .. }
+            | Outcome::Answered { .. }
             | Outcome::Relayed { .. }
             | Outcome::Saved { .. }
             | Outcome::Built { .. }
@@ -408,6 +420,7 @@ impl View {
             | Event::EffectObserved { .. }
             | Event::EffectEnded { .. }
             | Event::IterationEnded { .. }
+            | Event::Superseded { .. }
             | Event::DeferralOver
             | Event::Passed { .. }
             | Event::ResumeAsked
@@ -438,6 +451,9 @@ impl View {
         match to {
             Status::Blocked => line(format!("needs you: {reason}")),
             Status::Failed => line(format!("failed: {reason}")),
+            Status::Stopped if *reason == Reason::Superseded => {
+                line(format!("{reason}; its work is kept"))
+            }
             Status::Stopped => line("stopped".to_owned()),
             Status::Paused => line("paused".to_owned()),
             Status::Running | Status::Pending
@@ -498,6 +514,7 @@ impl LoopView {
             }
             Some(Verdict::Unchanged) => ", told that nothing changed".to_owned(),
             Some(Verdict::Conflict) => ", told about the conflict".to_owned(),
+            Some(Verdict::Objected) => ", told what the second reader found".to_owned(),
             Some(Verdict::AgentFailed) => ", after the agent failed".to_owned(),
             Some(Verdict::Green) | None => String::new(),
         }
@@ -527,6 +544,7 @@ impl EffectKind {
             Self::Save => "saving files",
             Self::Agent => "agent",
             Self::Relay(_) => "agent's call",
+            Self::Answer(_) => "answer to another loop",
             Self::Gate => "gate",
             Self::Decompose => "document",
             Self::Rebase(_) => "rebase",

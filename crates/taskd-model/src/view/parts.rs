@@ -8,9 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AgentRun, Change, ContextUse, Depth, Digest, EffectId, Evidence, Fault, Format, GateProof,
-    LandPolicy, LoopId, LoopLimits, Oid, Owner, PlanId, Priority, ProjectId, QueueOp, Reason, Seq,
-    Status, Suspicion, Time, Usage, Verdict, Worker,
+    AgentRun, Change, ContextUse, Depth, Digest, EffectId, Evidence, Fault, Format, Found,
+    GateProof, LandPolicy, LoopId, LoopLimits, Oid, Owner, PlanId, Priority, ProjectId, QueueOp,
+    Reason, ReviewHead, Seq, Status, Suspicion, Time, Usage, Verdict, Worker,
 };
 
 use super::{DayView, Ledger, QuestionView, Spans};
@@ -362,6 +362,22 @@ pub struct LoopView {
     pub context: Option<ContextView>,
     /// What is known of the last run of its agent besides how it ended.
     pub last_run: AgentRun,
+    /// Its second reader, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub review: Option<ReviewView>,
+}
+
+/// A loop's second reader, and what that found last.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReviewView {
+    /// Who reads.
+    pub head: ReviewHead,
+    /// It is asked about work whose gate was green, and has not answered.
+    pub asked: bool,
+    /// What it found last.
+    pub found: Option<Found>,
+    /// In which iteration that was; 0 before.
+    pub iteration: u32,
 }
 
 /// How full a model's context is.
@@ -520,6 +536,8 @@ pub enum EffectKind {
     Agent,
     /// Passes a call of an agent on to this model.
     Relay(String),
+    /// Answers a query of another loop by this model.
+    Answer(String),
     /// Gates a loop's tree.
     Gate,
     /// Takes a loop's document apart.

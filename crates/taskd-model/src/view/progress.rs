@@ -1,6 +1,6 @@
 //! What is said of a loop that does not get on.
 
-use crate::{Digest, LoopLimits, Time, Verdict};
+use crate::{Digest, Event, LoopLimits, Time, Verdict};
 
 use super::LoopView;
 
@@ -21,6 +21,7 @@ impl LoopView {
             Verdict::Unchanged => "nothing was changed".to_owned(),
             Verdict::Conflict => "conflicts were left".to_owned(),
             Verdict::AgentFailed => "its agent has failed".to_owned(),
+            Verdict::Objected => "its second reader has objected".to_owned(),
             Verdict::Green => return None,
         };
         let times = match self.alike {
@@ -32,8 +33,18 @@ impl LoopView {
         Some(format!("{what} {times}"))
     }
 
+    /// A person sent it back, or wants it tried again.
+    pub(super) fn sent_to(&mut self, event: &Event, at: Time) {
+        if let Event::Rewound { note, .. } = event {
+            self.rewound(*note, at);
+        }
+        if let Event::Retried { limits, note, .. } = event {
+            self.retried(limits, *note, at);
+        }
+    }
+
     /// A person wants it tried again: what it passed with is void, and its limits are others.
-    pub(super) fn retried(&mut self, limits: &LoopLimits, note: Digest, at: Time) {
+    fn retried(&mut self, limits: &LoopLimits, note: Digest, at: Time) {
         self.rewound(note, at);
         self.limits = limits.clone();
         (self.started_at, self.ended_at) = (None, None);

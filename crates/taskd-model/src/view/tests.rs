@@ -199,6 +199,7 @@ fn spec_head(name: &str, needs: &[u16]) -> SpecHead {
     SpecHead {
         writes: None,
         parent: None,
+        review: None,
         name: name.to_owned(),
         title: format!("Title of {name}"),
         needs: needs.to_vec(),

@@ -181,7 +181,8 @@ impl View {
         // A document is no work: what it names has the last word.
         let says_it = |it: &&LoopView| {
             let named = it.writes && it.status == Status::Complete;
-            it.reason != Some(Reason::NeedFailed) && it.status != Status::Pending && !named
+            let waits = it.status == Status::Pending || it.reason == Some(Reason::NeedFailed);
+            !waits && !named && !it.is_superseded()
         };
         let verdicts = latest().filter(says_it).map(|it| it.verdict(plan.land));
         Some(verdicts.max_by_key(|it| it.rank()).unwrap_or(WaitVerdict::Pending))

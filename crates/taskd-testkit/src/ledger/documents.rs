@@ -1,6 +1,6 @@
 //! What documents may name, and what came of it.
 
-use taskd_model::{LoopId, SpecHead, SpecId};
+use taskd_model::{LoopId, SpecHead, SpecId, Status};
 
 use super::{Ledger, LoopRow, check};
 use crate::tally::Tally;
@@ -36,6 +36,42 @@ impl Ledger {
         Ok(())
     }
 
+    /// What a document named and still does, by place.
+    pub(crate) fn named_by(&self, id: LoopId) -> Vec<u16> {
+        let of_it = |it: &(&LoopId, &LoopRow)| {
+            let named = it.0.plan() == id.plan() && it.1.head.parent == Some(id.spec.index);
+            named && !it.1.superseded
+        };
+        self.loops.iter().filter(of_it).map(|it| it.0.spec.index).collect()
+    }
+
+    /// Loops whose document was taken apart.
+    pub(crate) fn taken_apart(&self) -> Vec<LoopId> {
+        let apart = |it: &(&LoopId, &LoopRow)| it.1.named && it.1.status == Status::Complete;
+        self.loops.iter().filter(apart).map(|it| *it.0).collect()
+    }
+
+    /// A document, or one above it, was written anew without this loop; not one that is done.
+    pub(super) fn is_superseded(
+        &mut self,
+        id: LoopId,
+        by: LoopId,
+        tally: &mut Tally,
+    ) -> Result<(), String> {
+        let mut above = self.loops[&id].head.parent;
+        while above.is_some_and(|it| it != by.spec.index) {
+            let index = above.unwrap_or_default();
+            above = self.loops[&LoopId { spec: SpecId { index, ..id.spec }, run: 1 }].head.parent;
+        }
+        check(above.is_some(), || format!("{by} never named {id}"))?;
+        let row = self.loops.get_mut(&id).expect("just seen");
+        let done = row.landed || row.status == Status::Complete;
+        check(!done && !row.superseded, || format!("{id} is {} and superseded", row.status))?;
+        row.superseded = true;
+        tally.superseded += 1;
+        Ok(())
+    }
+
     /// Whether everything that a document named, and so on below, is as `leaf` says.
     pub(crate) fn came_of(&self, id: LoopId, leaf: fn(&LoopRow) -> bool) -> bool {
         let row = &self.loops[&id];
@@ -43,7 +79,8 @@ impl Ledger {
             return leaf(row);
         }
         let of_it = |it: &(&LoopId, &LoopRow)| {
-            it.0.plan() == id.plan() && it.1.head.parent == Some(id.spec.index)
+            let named = it.0.plan() == id.plan() && it.1.head.parent == Some(id.spec.index);
+            named && !it.1.superseded
         };
         let mut children = self.loops.iter().filter(of_it);
         row.named && children.all(|it| self.came_of(*it.0, leaf))

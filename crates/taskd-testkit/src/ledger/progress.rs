@@ -1,6 +1,6 @@
 //! Whether a loop gets on, counted again from what its gates and agents said.
 
-use taskd_model::{LoopLimits, Oid, Outcome, Streak, Verdict};
+use taskd_model::{Digest, LoopLimits, Oid, Outcome, Streak, Verdict};
 
 use super::check;
 
@@ -28,6 +28,11 @@ impl Progress {
             }
             _ => {}
         }
+    }
+
+    /// What a second reader found in a tree is what was said of it.
+    pub(super) fn read(&mut self, tree: Oid, found: Digest) {
+        self.said = Some((tree, found.to_string()));
     }
 
     /// An iteration ended; the log says how often in a row this way.

@@ -25,6 +25,7 @@ impl Ledger {
         check(!broke || to == Status::Blocked, || format!("{id} is {to} for money"))?;
         tally.penniless += u64::from(broke);
         check(!to.is_over() || !busy, || format!("{id} is {to} and still works"))?;
+        let over = to.is_over();
         (row.status, row.reason, row.again) = (to, Some(reason.clone()), false);
         count(tally, to, reason);
         if to == Status::Complete {
@@ -33,7 +34,7 @@ impl Ledger {
         if from.is_over() {
             self.is_back(id);
         }
-        Ok(())
+        if over { self.falls_silent(id) } else { Ok(()) }
     }
 
     /// A person wants a loop tried again: it has other limits, and what it passed with is void.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::{ALERT, RECALL, SHARE, ToolError, ToolOutput, ask::ASK};
+use super::{ALERT, QUERY, RECALL, SHARE, STOP, ToolError, ToolOutput, ask::ASK};
 
 /// A tool as a model is told about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -159,6 +159,8 @@ const CATALOG: &[ToolSpec] = &[
     ASK,
     SHARE,
     ALERT,
+    QUERY,
+    STOP,
     ToolSpec {
         name: "finish",
         description: "Say that the work is done. The gate then decides whether it passes.",
@@ -310,7 +312,7 @@ mod tests {
             assert_eq!(schema["additionalProperties"], false, "{}", tool.name);
         }
         let reading: Vec<_> = catalog().iter().filter(|it| it.reads).map(|it| it.name).collect();
-        assert_eq!(reading, ["read", "list", "glob", "grep"]);
+        assert_eq!(reading, ["read", "list", "glob", "grep", "query"]);
     }
 
     #[test]

@@ -33,7 +33,7 @@ pub use catalog::{RunSpec, ToolSpec, admit, catalog, reads, run_spec};
 pub use confine::{OpenWorkspaceError, Workspace};
 pub use error::ToolError;
 pub use recall::{RECALL, RECALL_PAGE_BYTES, RecallSpec, recall_spec};
-pub use talk::{ALERT, SHARE, Talk, talk_spec, talks};
+pub use talk::{ALERT, QUERY, SHARE, STOP, Talk, talk_spec, talks};
 
 /// Does one call of a file tool and answers; blocks for as long as the disk does.
 ///

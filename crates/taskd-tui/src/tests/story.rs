@@ -1,7 +1,7 @@
 //! A log being told to a monitor, event by event, as a daemon would.
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
-use ratatui::{Terminal, backend::TestBackend};
+use ratatui::{Terminal, backend::TestBackend, style::Color};
 use taskd_api::Watched;
 use taskd_model::{
     Actor, Change, Delta, Digest, EffectId, Event, Evidence, GateReport, LandPolicy, LoopId,
@@ -16,14 +16,19 @@ pub(crate) const PROJECT: ProjectId = ProjectId(1);
 /// A monitor, and the log it is told.
 pub(crate) struct Story {
     pub(crate) app: App,
+    /// Every record there was.
+    pub(crate) log: Vec<Record>,
+    /// The agent that works on p8.docs.
+    pub(crate) agent: EffectId,
     seq: u64,
-    now: u64,
+    pub(crate) now: u64,
 }
 
 impl Story {
     /// An attached monitor of a daemon that knows one project.
     pub(crate) fn new() -> Self {
-        let mut it = Self { app: App::new(""), seq: 0, now: 1_000_000 };
+        let (app, log, agent) = (App::new(""), Vec::new(), EffectId(Seq(0)));
+        let mut it = Self { app, log, agent, seq: 0, now: 1_000_000 };
         it.app.on_watched(Watched::Connected { version: Some("0.1.0".to_owned()) });
         it.app.on_watched(Watched::View(Box::default()));
         it.say(Event::DaemonStarted { version: "0.1.0".to_owned() });
@@ -49,6 +54,7 @@ impl Story {
         it.of(at(8, 2), Event::IterationStarted { n: 1 });
         let (prompt, cap_micros) = (digest("prompt"), 1);
         let agent = it.start(at(8, 2), Work::Agent { prompt, cap_micros });
+        it.agent = agent;
         it.after(30);
         let fact = Observation::Activity("edit limits.md".to_owned());
         it.of(at(8, 2), Event::EffectObserved { effect: agent, index: 0, fact });
@@ -72,6 +78,13 @@ impl Story {
     }
 
     fn push(&mut self, loop_id: Option<LoopId>, event: Event) -> Seq {
+        let record = self.record(loop_id, event);
+        self.app.on_watched(Watched::Event(Box::new(record)));
+        Seq(self.seq)
+    }
+
+    /// A record that the monitor is not told.
+    pub(crate) fn record(&mut self, loop_id: Option<LoopId>, event: Event) -> Record {
         self.seq += 1;
         let record = Record {
             seq: Seq(self.seq),
@@ -84,8 +97,8 @@ impl Story {
             actor: Actor::Core,
             event,
         };
-        self.app.on_watched(Watched::Event(Box::new(record)));
-        Seq(self.seq)
+        self.log.push(record.clone());
+        record
     }
 
     /// A plan whose loops run, except the last of several: it needs those in `needs`.
@@ -152,7 +165,7 @@ impl Story {
     }
 
     pub(crate) fn status(&mut self, id: LoopId, to: Status, reason: Reason) {
-        let from = self.app.view.loops[&id].status;
+        let from = self.app.view().loops[&id].status;
         self.of(id, Event::StatusChanged { from, to, reason });
     }
 
@@ -173,12 +186,22 @@ impl Story {
         step
     }
 
+    /// Some cell of the picture has a colour.
+    pub(crate) fn has_colours(&mut self, columns: u16, rows: u16) -> bool {
+        let mut terminal = Terminal::new(TestBackend::new(columns, rows)).unwrap();
+        terminal.draw(|frame| self.app.draw(frame)).unwrap();
+        let cells = terminal.backend().buffer().content();
+        cells.iter().any(|it| it.fg != Color::Reset || it.bg != Color::Reset)
+    }
+
     /// What is seen, without the spaces at the ends of lines.
-    pub(crate) fn screen(&self, columns: u16, rows: u16) -> String {
+    pub(crate) fn screen(&mut self, columns: u16, rows: u16) -> String {
         let mut terminal = Terminal::new(TestBackend::new(columns, rows)).unwrap();
         terminal.draw(|frame| self.app.draw(frame)).unwrap();
         let text = terminal.backend().to_string();
-        let lines = text.lines().map(|it| it.trim_matches('"').trim_end());
+        // Behind a line with wide characters stands which cells they hide.
+        let seen = |it: &str| it.split("\" Hidden by").next().unwrap_or_default().to_owned();
+        let lines = text.lines().map(|it| seen(it).trim_matches('"').trim_end().to_owned());
         lines.collect::<Vec<_>>().join("\n")
     }
 }
@@ -212,6 +235,7 @@ fn spec_head(name: &str, title: &str, needs: &[u16]) -> SpecHead {
     SpecHead {
         writes: None,
         parent: None,
+        review: None,
         name: name.to_owned(),
         title: title.to_owned(),
         needs: needs.to_vec(),

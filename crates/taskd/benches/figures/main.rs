@@ -18,6 +18,8 @@ mod durable;
 mod footprint;
 mod gateway;
 mod history;
+mod messages;
+mod monitor;
 mod native;
 mod overlap;
 mod plans;
@@ -84,7 +86,9 @@ const GROUPS: &[Group] = &[
     ("agents", agents::run),
     ("types", types::run),
     ("plans", plans::run),
+    ("messages", messages::run),
     ("history", history::run),
+    ("monitor", monitor::run),
 ];
 
 fn main() {

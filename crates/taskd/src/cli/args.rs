@@ -2,6 +2,7 @@
 
 mod amount;
 mod config;
+mod daemon;
 mod types;
 mod work;
 
@@ -14,10 +15,14 @@ use self::amount::parse_amount;
 pub(crate) use self::{
     amount::Amount,
     config::{ConfigCommand, FileArgs},
+    daemon::{DaemonCommand, DaemonRunArgs, InstallArgs, StartArgs, StopArgs},
     types::{RenderArgs, TypesCommand},
     work::{HowArgs, Land, PlanArgs, PlanNewArgs, RunArgs, WorkArgs},
 };
-use super::history::{RewindArgs, SalvageCommand, UndoArgs};
+use super::{
+    complete,
+    history::{RewindArgs, SalvageCommand, UndoArgs},
+};
 use crate::demo::DemoArgs;
 
 /// Plans in, landed commits out. Alone it lists what goes on, like `taskd ls`.
@@ -28,7 +33,7 @@ use crate::demo::DemoArgs;
     disable_help_subcommand = true,
     infer_subcommands = true,
     max_term_width = 100,
-    after_help = "All commands: taskd help all.  Topics: plan-file, ids, exit, json, schema, start"
+    after_help = "All commands: taskd help all.  Topics: plan-file, ids, exit, json, schema, start, remote"
 )]
 pub(crate) struct Cli {
     #[command(subcommand)]
@@ -60,11 +65,13 @@ pub(crate) enum Command {
     /// Show a loop or a plan
     Show {
         /// p7, p7.limiter, or what is unique of that
+        #[arg(add = complete::anything())]
         id: String,
     },
     /// Say why something does not go on, or who wrote a line: taskd why src/main.rs:7
     Why {
         /// A loop or plan, or FILE:LINE
+        #[arg(add = complete::anything())]
         id: String,
     },
     /// Print what gates, agents and tools printed
@@ -80,6 +87,7 @@ pub(crate) enum Command {
     /// Tell a loop something: its next prompt says it
     Steer {
         /// A loop or plan
+        #[arg(add = complete::alive())]
         id: String,
         /// What to tell it
         #[arg(required = true)]
@@ -93,16 +101,19 @@ pub(crate) enum Command {
     /// Answer an agent that asks whether it may do something, or a loop that asks anything
     Answer {
         /// Its number, as `taskd inbox` says: i57, or 57
+        #[arg(add = complete::questions())]
         question: String,
         /// The number of the answer, or words
         #[arg(required = true)]
         answer: Vec<String>,
     },
     /// Say yes to what asks: lands passed work; i57 answers that item, if nobody was first
+    #[command(mut_arg("ids", |it| it.add(complete::passed())))]
     Approve(VerbArgs),
     /// Send passed work back, with what is wrong; i57 as with approve
     Reject(RejectArgs),
     /// Bring passed work to its target
+    #[command(mut_arg("ids", |it| it.add(complete::passed())))]
     Land(VerbArgs),
     /// Bring work that changes in your checkout hold to its target, if they are to other files
     #[command(hide = true)]
@@ -111,6 +122,7 @@ pub(crate) enum Command {
     #[command(hide = true)]
     Branch {
         /// A loop
+        #[arg(add = complete::anything())]
         id: String,
         /// What to call it; otherwise taskd/ID. An existing branch is never moved
         name: Option<String>,
@@ -166,12 +178,14 @@ pub(crate) enum Command {
     #[command(hide = true)]
     Open {
         /// A loop that is not at work
+        #[arg(add = complete::anything())]
         id: String,
     },
     /// List the saved states of a loop's work
     #[command(hide = true)]
     Checkpoints {
         /// A loop
+        #[arg(add = complete::anything())]
         id: String,
     },
     /// Send a loop back to a saved state; it goes on from there, and what came after is kept
@@ -190,6 +204,7 @@ pub(crate) enum Command {
     #[command(hide = true)]
     Path {
         /// A loop
+        #[arg(add = complete::anything())]
         id: String,
     },
     /// Take away worktrees, checkouts and refs that nothing needs any more, with the reason for each
@@ -198,12 +213,25 @@ pub(crate) enum Command {
     /// Print stored events
     #[command(hide = true)]
     Events(EventsArgs),
+    /// Print what a shell reads to complete commands and ids: source <(taskd completions bash)
+    #[command(hide = true)]
+    Completions {
+        /// Which shell
+        shell: Shell,
+    },
+    /// Print the manual, or write a page for each command: taskd man | man -l -
+    #[command(hide = true)]
+    Man {
+        /// Directory for the pages; otherwise one is printed
+        #[arg(value_name = "DIR")]
+        pages: Option<PathBuf>,
+    },
     /// List, add or forget repositories
     #[command(hide = true, subcommand)]
     Projects(ProjectsCommand),
     /// Explain a command or a topic
     Help {
-        /// A command, or: all, plan-file, ids, exit, json, schema, start, types
+        /// A command, or: all, plan-file, ids, exit, json, schema, start, types, remote
         topic: Option<String>,
         /// Behind `schema`: print that schema
         name: Option<String>,
@@ -221,6 +249,7 @@ pub(crate) enum PlanCommand {
     /// Show a plan
     Show {
         /// p7
+        #[arg(add = complete::anything())]
         id: String,
     },
     /// List plans
@@ -267,6 +296,7 @@ pub(crate) enum QueueCommand {
     #[command(group = clap::ArgGroup::new("place").required(true).args(["first", "before"]))]
     Move {
         /// A loop
+        #[arg(add = complete::alive())]
         id: String,
         /// Its turn comes next
         #[arg(long)]
@@ -328,58 +358,6 @@ pub(crate) enum ProjectsCommand {
     },
 }
 
-#[derive(Debug, Subcommand)]
-pub(crate) enum DaemonCommand {
-    /// Start it in the background
-    Start(StartArgs),
-    /// Be the daemon, in the foreground
-    Run(DaemonRunArgs),
-    /// End it; work is kept, and waits
-    Stop(StopArgs),
-    /// End it and start it again; work goes on
-    Restart(StopArgs),
-    /// Say how it is
-    Status,
-    /// Print its log
-    Logs {
-        /// Go on with what is written from now on
-        #[arg(short, long)]
-        follow: bool,
-        /// Only the last lines
-        #[arg(short = 'n', long, default_value_t = 50)]
-        lines: usize,
-    },
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct StartArgs {
-    /// Go on with work that a stop has parked
-    #[arg(long)]
-    pub(crate) resume: bool,
-    /// Where health and metrics are served
-    #[arg(long)]
-    pub(crate) http: Option<SocketAddr>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct DaemonRunArgs {
-    #[command(flatten)]
-    pub(crate) start: StartArgs,
-    /// What is logged: info, debug, taskd_daemon=trace
-    #[arg(long)]
-    pub(crate) log_level: Option<String>,
-    /// Be the leader of a session of its own
-    #[arg(long, hide = true)]
-    pub(crate) detached: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct StopArgs {
-    /// How long running work may take to come to a safe point
-    #[arg(long, value_parser = parse_duration_ms, value_name = "10s")]
-    pub(crate) grace: Option<u64>,
-}
-
 #[derive(Debug, Args)]
 #[command(after_help = "Over stdio: claude mcp add taskd -- taskd mcp --allow steer")]
 pub(crate) struct McpArgs {
@@ -415,6 +393,29 @@ impl Right {
     }
 }
 
+/// Shells that can ask what to complete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Shell {
+    Bash,
+    Zsh,
+    Fish,
+    Elvish,
+    Powershell,
+}
+
+impl Shell {
+    /// As it is typed.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Bash => "bash",
+            Self::Zsh => "zsh",
+            Self::Fish => "fish",
+            Self::Elvish => "elvish",
+            Self::Powershell => "powershell",
+        }
+    }
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct LsArgs {
     /// What is over, too
@@ -430,6 +431,7 @@ pub(crate) struct LsArgs {
 #[derive(Debug, Args)]
 pub(crate) struct InboxArgs {
     /// One item, the whole of it: i57
+    #[arg(add = complete::items())]
     pub(crate) id: Option<String>,
     /// What was answered, too, by whom and from where
     #[arg(short, long)]
@@ -460,6 +462,7 @@ pub(crate) struct GcArgs {
 #[derive(Debug, Args)]
 pub(crate) struct CostsArgs {
     /// Plans; each gets a receipt
+    #[arg(add = complete::anything())]
     pub(crate) plans: Vec<String>,
     /// One row for each of these instead
     #[arg(long, value_enum)]
@@ -482,6 +485,7 @@ pub(crate) enum By {
 #[derive(Debug, Args)]
 pub(crate) struct LogsArgs {
     /// A loop
+    #[arg(add = complete::anything())]
     pub(crate) id: String,
     /// Go on with what is written from now on
     #[arg(short, long)]
@@ -503,6 +507,7 @@ pub(crate) struct LogsArgs {
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArgs {
     /// A loop, a plan, or a commit
+    #[arg(add = complete::anything())]
     pub(crate) id: String,
     /// Only look at what is written down; run nothing
     #[arg(long)]
@@ -527,6 +532,7 @@ pub(crate) struct FlakesArgs {
 #[derive(Debug, Args)]
 pub(crate) struct DiffArgs {
     /// A loop
+    #[arg(add = complete::anything())]
     pub(crate) id: String,
     /// Names and counts only
     #[arg(long)]
@@ -542,7 +548,7 @@ pub(crate) struct DiffArgs {
 #[derive(Debug, Args)]
 pub(crate) struct VerbArgs {
     /// Loops or plans
-    #[arg(required_unless_present = "all")]
+    #[arg(required_unless_present = "all", add = complete::alive())]
     pub(crate) ids: Vec<String>,
     /// All of this project it applies to
     #[arg(long, conflicts_with = "ids")]
@@ -557,7 +563,7 @@ pub(crate) struct VerbArgs {
 #[derive(Debug, Args)]
 pub(crate) struct RetryArgs {
     /// Loops or plans
-    #[arg(required = true)]
+    #[arg(required = true, add = complete::anything())]
     pub(crate) ids: Vec<String>,
     /// Where: `iteration` on the work as it is, `gate`, `base`, i2, or a number of `taskd checkpoints`
     #[arg(long, visible_alias = "from", value_name = "WHERE", default_value = "iteration")]
@@ -573,6 +579,7 @@ pub(crate) struct RetryArgs {
 #[derive(Debug, Args)]
 pub(crate) struct SyncArgs {
     /// Loops or plans; otherwise everything a checkout of this project holds
+    #[arg(add = complete::passed())]
     pub(crate) ids: Vec<String>,
     #[command(flatten)]
     pub(crate) scope: ScopeArgs,
@@ -584,7 +591,7 @@ pub(crate) struct SyncArgs {
 #[derive(Debug, Args)]
 pub(crate) struct RejectArgs {
     /// Loops
-    #[arg(required = true)]
+    #[arg(required = true, add = complete::passed())]
     pub(crate) ids: Vec<String>,
     /// What is wrong: the next prompt says it
     #[arg(short, long)]
@@ -594,7 +601,7 @@ pub(crate) struct RejectArgs {
 #[derive(Debug, Args)]
 pub(crate) struct WaitArgs {
     /// Loops or plans
-    #[arg(required = true)]
+    #[arg(required = true, add = complete::alive())]
     pub(crate) ids: Vec<String>,
     /// Give up after so long, with exit code 124
     #[arg(long, value_parser = parse_duration_ms, value_name = "10m")]
@@ -604,6 +611,7 @@ pub(crate) struct WaitArgs {
 #[derive(Debug, Args)]
 pub(crate) struct EventsArgs {
     /// Only of these loops or plans
+    #[arg(add = complete::anything())]
     pub(crate) ids: Vec<String>,
     /// The first one
     #[arg(long, default_value_t = 1, value_name = "SEQ")]

@@ -21,6 +21,7 @@ use super::{
     args::{DaemonCommand, DaemonRunArgs, StartArgs, StopArgs},
     failure::{Done, Failure},
     here::Here,
+    install,
     start::{self, How, Started},
 };
 use crate::render::{self, json, text::clean_lines};
@@ -51,12 +52,18 @@ pub(crate) fn run(here: &Here, args: &DaemonRunArgs) -> Done {
 }
 
 pub(crate) async fn dispatch(here: &Here, command: DaemonCommand) -> Done {
+    if !matches!(command, DaemonCommand::Status) {
+        here.only_here("taskd daemon")?;
+    }
     match command {
         DaemonCommand::Start(args) => begin(here, args).await,
         DaemonCommand::Run(args) => run(here, &args),
         DaemonCommand::Stop(args) => stop(here, &args).await,
         DaemonCommand::Restart(args) => restart(here, &args).await,
         DaemonCommand::Status => status(here).await,
+        DaemonCommand::Install(args) => install::install(here, args).await,
+        DaemonCommand::Uninstall(args) => install::uninstall(here, &args),
+        DaemonCommand::Upgrade(args) => install::upgrade(here, args).await,
         DaemonCommand::Logs { follow, lines } => logs(here, follow, lines).await,
     }
 }
@@ -121,16 +128,20 @@ async fn stop(here: &Here, args: &StopArgs) -> Done {
     Ok(0)
 }
 
-/// Ends it by a signal: that is not a person's stop, so its work goes on by itself.
-async fn restart(here: &Here, args: &StopArgs) -> Done {
-    if let Some((client, status)) = found(here).await? {
-        drop(client);
-        let process = Process::new(status.pid)?;
-        process.signal(Signal::SIGTERM)?;
-        let grace = Duration::from_millis(args.grace.unwrap_or(GRACE_MS));
-        process.gone(here, grace + MARGIN).await?;
-    }
+pub(crate) async fn restart(here: &Here, args: &StopArgs) -> Done {
+    make_way(here, args.grace).await?;
     begin(here, StartArgs { resume: false, http: None }).await
+}
+
+/// Ends a daemon that runs by a signal: that is not a person's stop, so its work goes on by itself in
+/// the next one.
+pub(crate) async fn make_way(here: &Here, grace: Option<u64>) -> Result<(), Failure> {
+    let Some((client, status)) = found(here).await? else { return Ok(()) };
+    drop(client);
+    let process = Process::new(status.pid)?;
+    process.signal(Signal::SIGTERM)?;
+    let grace = Duration::from_millis(grace.unwrap_or(GRACE_MS));
+    process.gone(here, grace + MARGIN).await
 }
 
 async fn status(here: &Here) -> Done {
@@ -149,8 +160,7 @@ async fn status(here: &Here) -> Done {
 async fn ask(client: &Client) -> Result<v1::StatusResponse, ApiError> {
     let answer = tokio::time::timeout(ANSWER_WITHIN, client.status(v1::StatusRequest {})).await;
     answer.unwrap_or_else(|_| {
-        let what =
-            format!("the daemon is there and does not answer: {}", client.socket().display());
+        let what = format!("the daemon is there and does not answer: {}", client.place());
         Err(ApiError::new(codes::TIMEOUT, what).hint("taskd daemon logs; end it with kill -9"))
     })
 }

@@ -108,7 +108,29 @@ const TOPICS: &[(&str, &str)] = &[
     ("json", JSON),
     ("start", START),
     ("types", TYPES),
+    ("remote", REMOTE),
 ];
+
+const REMOTE: &str = "\
+A daemon of another machine is asked over TLS, by whoever holds its token. There, once:
+
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 365 \\
+  -keyout key.pem -out cert.pem -subj /CN=taskd -addext subjectAltName=DNS:build.example
+taskd config set api.listen 0.0.0.0:7433
+taskd config set api.cert /etc/taskd/cert.pem
+taskd config set api.cert_key /etc/taskd/key.pem
+taskd daemon restart
+
+Here, with a copy of cert.pem and of the file `api-token` in the state directory there:
+
+export TASKD_REMOTE=https://build.example:7433
+export TASKD_TOKEN_FILE=$HOME/build.token TASKD_CA_FILE=$HOME/build.pem
+taskd ls
+taskd -C /srv/app run \"what to do\" --agent claude      a directory there
+
+Without TASKD_CA_FILE the certificate must be one that this machine trusts. Who removes `api-token`
+there and restarts has a new one, and the old one opens nothing.
+";
 
 const START: &str = "\
 cd your-repository
@@ -181,10 +203,12 @@ show    name, text, accept[], gate[], gate_origin, ref, worktree, worker, touche
         context: tokens, window, turns_left_out, outputs_left_out, bytes_left_out,
         last_run: processes, judged, remarks[]: code, text
         suspicion: text, paths[], files, before, now: run, skipped (of tests)
+        review: model, blocks, asked; once it found any or none: iteration, findings, summary, log
 fault   code, provider, model, status, type, body, attempt (from 1), elapsed_ms, causes[]: what a
         failed call or step leaves in its event too
 why     chain[]: subject, sentence, until, since, seq, details[], evidence, evidence_at, fault;
         not_the_cause[], next
+install files[], commands[], done: of daemon install, uninstall and upgrade
 gc      one a thing: what, place, bytes, fate (removed, would, kept, failed), reason, saved[]
 queue   buckets[]: name, in_flight, limit, waiting, state (open, refused, left_alone, ramping),
         until, seq, slots, faults, looked_at, rooms[]: kind, left, per_minute, of_provider;

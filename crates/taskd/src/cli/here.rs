@@ -2,13 +2,13 @@
 
 use std::{
     collections::BTreeMap,
-    env,
+    env, fs,
     path::{Path, PathBuf},
     time::{SystemTime, UNIX_EPOCH},
 };
 
 use jiff::tz::TimeZone;
-use taskd_api::{ApiError, Client, codes, handed_over, v1};
+use taskd_api::{ApiError, Client, Place, codes, handed_over, v1};
 use taskd_daemon::paths::Paths;
 use taskd_model::{Time, Via, View};
 use taskd_tools::agents::Presets;
@@ -26,9 +26,13 @@ use crate::render::Scene;
 #[derive(Debug, Clone)]
 pub(crate) struct Here {
     pub(crate) paths: Paths,
+    /// The daemon that is asked.
+    pub(crate) place: Place,
     pub(crate) out: Out,
     /// The directory, absolute.
     pub(crate) directory: PathBuf,
+    /// With a daemon of another machine: the directory there, if one was named.
+    pub(crate) there: Option<PathBuf>,
     /// Where people use it.
     pub(crate) via: Via,
 }
@@ -37,23 +41,26 @@ impl Here {
     pub(crate) fn new(args: &Cli) -> Result<Self, Failure> {
         let paths = Paths::from_env()
             .map_err(|it| Failure::Api(ApiError::new(codes::CONFIG, it.to_string())))?;
+        let place = place(&paths)?;
         let current = env::current_dir()?;
+        let elsewhere = place.socket().is_none();
+        let there = args.directory.clone().filter(|_| elsewhere);
         let directory = match &args.directory {
-            Some(named) => {
+            Some(named) if !elsewhere => {
                 let directory = current.join(named);
                 directory
                     .canonicalize()
                     .map_err(|it| Failure::usage(format!("-C {}: {it}", directory.display()), ""))?
             }
-            None => current,
+            Some(_) | None => current,
         };
         let out = Out::new(args.json, args.quiet, args.no_color);
-        Ok(Self { paths, out, directory, via: Via::Cli })
+        Ok(Self { paths, place, out, directory, there, via: Via::Cli })
     }
 
     /// The daemon, if it runs. Reading never starts it.
     pub(crate) async fn client(&self) -> Result<Client, Failure> {
-        match Client::connect(&self.paths.socket).await {
+        match Client::connect(self.place.clone()).await {
             Ok(client) => Ok(client.via(self.via)),
             Err(error) if error.is_unreachable() => Err(self.unreachable(&error).into()),
             Err(error) => Err(error.into()),
@@ -62,7 +69,7 @@ impl Here {
 
     /// The daemon, started if need be.
     pub(crate) async fn client_or_start(&self) -> Result<Client, Failure> {
-        if env::var_os("TASKD_NO_AUTOSTART").is_some() {
+        if self.is_elsewhere() || env::var_os("TASKD_NO_AUTOSTART").is_some() {
             return self.client().await;
         }
         let started = start::start(self, &start::How::default()).await?;
@@ -72,6 +79,9 @@ impl Here {
 
     /// What to say when nobody answers.
     pub(crate) fn unreachable(&self, error: &ApiError) -> ApiError {
+        if self.is_elsewhere() {
+            return ApiError { hint: "taskd help remote".to_owned(), ..error.clone() };
+        }
         let message = if self.paths.stopped_file().exists() {
             "the taskd daemon was stopped by a person; its work is kept".to_owned()
         } else if self.paths.socket.exists() {
@@ -89,16 +99,52 @@ impl Here {
         }
     }
 
+    /// The daemon is of another machine.
+    pub(crate) fn is_elsewhere(&self) -> bool {
+        self.place.socket().is_none()
+    }
+
+    /// The same command, asked of this machine's daemon and no other.
+    ///
+    /// # Errors
+    ///
+    /// Another machine's is meant.
+    pub(crate) fn only_here(&self, what: &str) -> Result<(), Failure> {
+        if !self.is_elsewhere() {
+            return Ok(());
+        }
+        let what = format!("`{what}` is for this machine, and TASKD_REMOTE is {}", self.place);
+        Err(Failure::usage(what, "unset TASKD_REMOTE, or type it there"))
+    }
+
+    /// A directory in the repository that work is for, as the daemon knows it.
+    pub(crate) fn work_directory(&self) -> Result<String, Failure> {
+        match (&self.there, self.is_elsewhere()) {
+            (Some(there), _) => utf8(there.clone().into_os_string()),
+            (None, false) => utf8(self.directory.clone().into_os_string()),
+            (None, true) => Err(Failure::usage(
+                format!("{} does not know this directory", self.place),
+                "name the repository there: taskd -C /srv/app run ...",
+            )),
+        }
+    }
+
     /// What of the world a command is about: this repository, or everything.
     pub(crate) fn scope(&self, args: ScopeArgs) -> Result<String, Failure> {
+        if let Some(there) = self.there.as_ref().filter(|_| !args.all_projects) {
+            return utf8(there.clone().into_os_string());
+        }
         match self.repository().filter(|_| !args.all_projects) {
             Some(root) => utf8(root.as_os_str().to_owned()),
             None => Ok(String::new()),
         }
     }
 
-    /// The directory that holds `.git`, from here upwards.
+    /// The directory that holds `.git`, from here upwards. A daemon of another machine knows none.
     pub(crate) fn repository(&self) -> Option<&Path> {
+        if self.is_elsewhere() {
+            return None;
+        }
         self.directory.ancestors().find(|it| it.join(".git").exists())
     }
 
@@ -126,6 +172,28 @@ impl Here {
     pub(crate) fn scene(&self) -> Scene {
         scene(&self.out)
     }
+}
+
+/// The daemon that is meant: this user's own, or the one that `TASKD_REMOTE` names.
+fn place(paths: &Paths) -> Result<Place, Failure> {
+    let set = |name: &str| variable(name).filter(|it| !it.is_empty());
+    let Some(url) = set("TASKD_REMOTE") else { return Ok(paths.socket.as_path().into()) };
+    let read = |name: &str, file: &str| {
+        fs::read_to_string(file).map_err(|it| {
+            let what = format!("{name} cannot be read: {file}: {it}");
+            ApiError::new(codes::CONFIG, what).hint("taskd help remote")
+        })
+    };
+    let token = match (set("TASKD_TOKEN"), set("TASKD_TOKEN_FILE")) {
+        (Some(token), _) => token,
+        (None, Some(file)) => read("TASKD_TOKEN_FILE", &file)?,
+        (None, None) => {
+            let what = format!("TASKD_REMOTE is {url}, and there is no token");
+            return Err(ApiError::new(codes::CONFIG, what).hint("taskd help remote").into());
+        }
+    };
+    let authority = set("TASKD_CA_FILE").map(|it| read("TASKD_CA_FILE", &it)).transpose()?;
+    Ok(Place::network(&url, &token, authority.as_deref().map(str::as_bytes))?)
 }
 
 /// Where and when pictures are shown.

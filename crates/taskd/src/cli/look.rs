@@ -241,7 +241,7 @@ pub(crate) async fn tui(here: &Here, args: ScopeArgs) -> Done {
     }
     let client = here.client().await?;
     let scope = here.scope(args)?;
-    taskd_tui::run(client.socket().to_path_buf(), scope).await?;
+    taskd_tui::run(client.place().clone(), scope, here.out.colour).await?;
     Ok(0)
 }
 

@@ -6,11 +6,7 @@
 mod bounds;
 mod tools;
 
-use std::{
-    fs::File,
-    io::{self, Read as _},
-    net::SocketAddr,
-};
+use std::net::SocketAddr;
 
 use taskd_mcp::{Answer, PATH, Progress, Server, Service, Tool, serve_http, serve_stdio};
 use taskd_model::Via;
@@ -25,8 +21,6 @@ use super::{
 
 /// What every loop's environment names.
 const IN_A_LOOP: &str = "TASKD_LOOP";
-/// Random bytes of a token.
-const TOKEN_BYTES: usize = 32;
 
 /// Serves until the client, or a person, ends it.
 pub(crate) async fn mcp(here: &Here, args: McpArgs) -> Done {
@@ -53,7 +47,7 @@ async fn over_http(here: &Here, server: Server<Fleet>, address: SocketAddr) -> R
         let what = format!("{address} is not a loopback address");
         return Err(Failure::usage(what, "taskd mcp --http 127.0.0.1:0"));
     }
-    let token = token()?;
+    let token = taskd_daemon::private::token()?;
     let listener = TcpListener::bind(address).await?;
     let place = format!("http://{}{PATH}", listener.local_addr()?);
     if here.out.json {
@@ -67,13 +61,6 @@ async fn over_http(here: &Here, server: Server<Fleet>, address: SocketAddr) -> R
         }
         _ = tokio::signal::ctrl_c() => Ok(()),
     }
-}
-
-/// What nobody can guess.
-fn token() -> io::Result<String> {
-    let mut bytes = [0; TOKEN_BYTES];
-    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
-    Ok(bytes.iter().map(|it| format!("{it:02x}")).collect())
 }
 
 /// What was allowed; nothing inside a loop.
@@ -90,7 +77,7 @@ fn rights(allowed: &[Right], in_a_loop: Option<String>) -> Vec<Right> {
 /// The same place, where nothing is printed and nobody is asked: stdout is the protocol's.
 fn quiet(here: &Here) -> Here {
     let out = Out { json: true, quiet: true, terminal: false, can_ask: false, colour: false };
-    Here { paths: here.paths.clone(), out, directory: here.directory.clone(), via: Via::Mcp }
+    Here { out, via: Via::Mcp, ..here.clone() }
 }
 
 fn instructions(rights: &[Right]) -> String {

@@ -19,7 +19,7 @@ macro_rules! schemas {
 
 const SCHEMAS: &[(&str, &str)] = schemas! {
     "act" "agents" "agents-test" "blame" "budget" "checkpoints" "costs" "daemon" "diff" "doctor"
-    "error" "event" "flakes" "gc" "inbox" "log" "ls" "models" "models-check" "path" "plan" "project"
+    "error" "event" "flakes" "gc" "inbox" "install" "log" "ls" "models" "models-check" "path" "plan" "project"
     "prompt" "queue" "receipt" "restore" "rewind" "salvage" "schema" "settings" "show" "submit" "types"
     "undo" "verify"
     "wait" "why"
@@ -87,6 +87,9 @@ const ANSWERS: &[(&str, &[&str])] = &[
     ("doctor", &["doctor"]),
     ("daemon start", &["daemon"]),
     ("daemon restart", &["daemon"]),
+    ("daemon install", &["install"]),
+    ("daemon uninstall", &["install"]),
+    ("daemon upgrade", &["install"]),
     ("daemon status", &["daemon"]),
     ("checkpoints", &["checkpoints"]),
     ("retry", &["act"]),
@@ -110,6 +113,8 @@ const SILENT: &[(&str, &str)] = &[
     ("open", "it becomes the agent"),
     ("config edit", "it needs a terminal"),
     ("config schema", "it is JSON anyway"),
+    ("completions", "a shell reads it"),
+    ("man", "man reads it"),
     ("mcp", "it speaks MCP, which is JSON anyway"),
     ("daemon run", "it is the daemon; its log goes to stderr"),
     ("daemon stop", "its exit code says it"),

@@ -282,9 +282,10 @@ pub(super) fn request(here: &Here, work: &WorkArgs) -> Result<v1::SubmitRequest,
         session: None,
     };
     Ok(v1::SubmitRequest {
-        repository: utf8(here.directory.clone().into_os_string())?,
+        repository: here.work_directory()?,
         options: Some(options),
-        environment: environment(),
+        // What this machine has is nothing to a program of another.
+        environment: if here.is_elsewhere() { BTreeMap::new() } else { environment() },
         ..v1::SubmitRequest::default()
     })
 }

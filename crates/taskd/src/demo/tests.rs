@@ -216,6 +216,7 @@ impl Log {
             let head = SpecHead {
                 writes: None,
                 parent: None,
+                review: None,
                 name: name.to_owned(),
                 title: name.to_owned(),
                 needs: (0..index).collect(),
@@ -275,7 +276,13 @@ impl Log {
         self.end(
             ms,
             effect,
-            Outcome::Replied { reply, calls: Vec::new(), usage: Usage::default(), by: None },
+            Outcome::Replied {
+                reply,
+                calls: Vec::new(),
+                usage: Usage::default(),
+                by: None,
+                found: None,
+            },
         );
     }
 

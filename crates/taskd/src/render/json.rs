@@ -10,8 +10,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use taskd_api::v1;
 use taskd_model::{
-    Depth, Disk, DocumentView, Fault, Format, GateView, LoopView, PlanView, Status, Suspicion,
-    Time, View, WaitVerdict,
+    Depth, Disk, DocumentView, Fault, Format, GateView, LoopView, PlanView, ReviewView, Status,
+    Suspicion, Time, View, WaitVerdict,
 };
 
 use super::words;
@@ -176,6 +176,9 @@ pub(crate) fn show(view: &View, loops: &[&LoopView], more: &v1::ShowResponse, no
         if let Some(suspicion) = &it.suspicion {
             object["suspicion"] = self::suspicion(suspicion);
         }
+        if let Some(review) = &it.review {
+            object["review"] = self::review(review);
+        }
         if !it.last_run.is_empty() {
             object["last_run"] = json!(it.last_run);
         }
@@ -202,6 +205,22 @@ pub(crate) fn show(view: &View, loops: &[&LoopView], more: &v1::ShowResponse, no
         "warnings": more.warnings,
         "loops": loops.collect::<Vec<_>>(),
     })
+}
+
+/// A second reader, and what it found last.
+fn review(it: &ReviewView) -> Value {
+    let mut object = json!({
+        "model": it.head.model,
+        "blocks": it.head.blocks,
+        "asked": it.asked,
+    });
+    if let Some(found) = &it.found {
+        object["iteration"] = it.iteration.into();
+        object["findings"] = found.count.into();
+        object["summary"] = found.summary.as_str().into();
+        object["log"] = found.log.to_string().into();
+    }
+    object
 }
 
 /// What a gate said last, and what makes it evidence.

@@ -55,6 +55,11 @@ pub(crate) fn one(view: &View, id: LoopId, more: &v1::ShowResponse, scene: &Scen
     if let Some(suspicion) = &it.suspicion {
         out.push(label("suspect", &clean(&format!("it {suspicion}"))));
     }
+    if let Some(review) = &it.review {
+        let who = if review.head.blocks { ", blocks" } else { "" };
+        let who = format!("by {}{who}", clean(&review.head.model));
+        out.push(pair("review", &clean(&review.line()), &who));
+    }
     if let Some(instead_of) = &it.instead_of {
         let rather = format!("instead of {}", clean(instead_of));
         out.push(pair("model", &words::worker(&it.worker), &rather));

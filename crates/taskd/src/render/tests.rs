@@ -134,6 +134,7 @@ impl Story {
             let head = SpecHead {
                 writes: None,
                 parent: None,
+                review: None,
                 name: (*name).to_owned(),
                 title: (*title).to_owned(),
                 needs: needs.to_vec(),

@@ -196,6 +196,9 @@ fn out_of_money(view: &View, it: &LoopView, limit: Limit) -> String {
 
 /// How a loop ended.
 pub(crate) fn ended(it: &LoopView) -> String {
+    if it.is_superseded() {
+        return "superseded".to_owned();
+    }
     let reason = it.reason.as_ref().map(ToString::to_string).unwrap_or_default();
     match (it.status, &it.landed) {
         (Status::Complete, Some(_)) if let Some(undone) = &it.undone => {
@@ -284,6 +287,7 @@ pub(crate) fn verdict(it: Option<Verdict>) -> &'static str {
         Some(Verdict::Unchanged) => "nothing changed",
         Some(Verdict::AgentFailed) => "agent failed",
         Some(Verdict::Conflict) => "conflict",
+        Some(Verdict::Objected) => "objected",
     }
 }
 

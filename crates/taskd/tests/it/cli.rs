@@ -1,6 +1,7 @@
 //! Commands as a person types them: what they print, how they end, and what they make of nonsense.
 
 mod codes;
+mod completion;
 mod contract;
 mod ends;
 mod nonsense;

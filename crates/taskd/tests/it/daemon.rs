@@ -1,15 +1,19 @@
 //! The daemon as a process: starting, stopping, refusing, being killed, and going on.
 #![expect(clippy::disallowed_methods, reason = "tests start real programs")]
 
+mod again;
 mod crash;
 pub(crate) mod disk;
 mod lifecycle;
 mod logs;
+mod network;
 mod parked;
+mod python;
 mod refusal;
 mod reload;
 mod remote;
-mod serving;
+mod service;
+pub(crate) mod serving;
 mod state;
 mod tidy;
 mod waits;

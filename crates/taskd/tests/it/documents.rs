@@ -1,6 +1,7 @@
 //! A request becomes landed work: a plan that a person says yes to, specs that are divided into
 //! phases, code. One scripted model plays everybody.
 
+mod again;
 mod journey;
 
 use taskd_model::{Doing, Event, Outcome, Reason, Record, Status};

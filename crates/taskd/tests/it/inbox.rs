@@ -71,7 +71,7 @@ fn both(world: &World, first: &[&str], second: &[&str]) -> [Ran; 2] {
     })
 }
 
-/// Proves P-27, IN-1, IN-2: work that may land and a loop that is blocked are items with
+/// Proves S-5.3.2, P-27, IN-1, IN-2: work that may land and a loop that is blocked are items with
 /// the command that answers each; of two who say yes and no at once one counts, the other is told who
 /// it was, what they said and from where, and everybody can read it later, also after a `kill -9`.
 #[test]

@@ -4,15 +4,18 @@
 mod admission;
 mod files;
 mod fleet;
+pub(crate) mod idle;
 mod layers;
 mod messages;
 mod money;
 mod outcomes;
 mod progress;
 mod prompts;
+mod queries;
 mod recovery;
 mod refusals;
 mod retry;
+mod review;
 mod saving;
 mod stopping;
 mod types;

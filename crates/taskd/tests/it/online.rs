@@ -5,6 +5,7 @@ mod exact;
 mod fallback;
 mod faults;
 mod garbage;
+mod silence;
 mod streams;
 mod tape;
 mod window;

@@ -1,36 +1,26 @@
 //! Tool servers of a loop type, handed to an agent that takes them. The agent starts and ends them;
 //! what they do is between the two.
 
-use std::{ffi::OsString, io::Write as _, os::unix::fs::OpenOptionsExt as _, path::PathBuf};
+use std::ffi::OsString;
 
 use taskd_model::Code;
 use taskd_tools::agents::Preset;
 
 use super::{Command, Job, Trouble};
-use crate::runner::lock;
-
-/// The file that names the servers, for the time of one run.
-pub(super) struct ServerFile(Option<PathBuf>);
-
-impl Drop for ServerFile {
-    fn drop(&mut self) {
-        if let Some(path) = &self.0 {
-            std::fs::remove_file(path).ok();
-        }
-    }
-}
+use crate::{private::PrivateFile, runner::lock};
 
 impl Job {
     /// Adds to a run what tells the agent of its servers, and the keys the person named for them. An
-    /// agent that takes none is told nothing; the submission has said so.
+    /// agent that takes none is told nothing; the submission has said so. The file that names the
+    /// servers, if it is told by one, is for the time of one run.
     pub(super) fn tell_of_servers(
         &self,
         preset: &Preset,
         command: &mut Command,
-    ) -> Result<ServerFile, Trouble> {
+    ) -> Result<Option<PrivateFile>, Trouble> {
         let servers = self.spec_doc()?.loop_type.mcp;
         let Some(channel) = preset.mcp.as_ref().filter(|_| !servers.is_empty()) else {
-            return Ok(ServerFile(None));
+            return Ok(None);
         };
         // Which of its own it has is a question of who pays, and is decided there.
         let own = [&preset.credential, &preset.login_variable];
@@ -43,13 +33,11 @@ impl Job {
         drop(held);
         let path = self.ctx.paths.run_dir().join(format!("servers-{}.json", self.order.effect.0.0));
         command.argv.extend(channel.arguments(&servers, &kept, &path));
-        let Some(text) = channel.file(&servers, &kept) else { return Ok(ServerFile(None)) };
-        let mut open = std::fs::File::options();
-        open.create(true).truncate(true).write(true).mode(0o600);
-        open.open(&path).and_then(|mut it| it.write_all(text.as_bytes())).map_err(|it| {
+        let Some(text) = channel.file(&servers, &kept) else { return Ok(None) };
+        let file = PrivateFile::write(&path, &text).map_err(|it| {
             let doing = format!("writing {}", path.display());
             Trouble::of(Code::of_io(&it), &it).within(&doing)
         })?;
-        Ok(ServerFile(Some(path)))
+        Ok(Some(file))
     }
 }

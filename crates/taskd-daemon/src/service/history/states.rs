@@ -163,6 +163,7 @@ impl States {
             | Work::Tool { .. }
             | Work::Save { .. }
             | Work::Relay(_)
+            | Work::Answer(_)
             | Work::Gate
             | Work::Rebase { .. }
             | Work::BuildCandidate { .. }

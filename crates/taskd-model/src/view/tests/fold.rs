@@ -33,7 +33,10 @@ fn tools_run_beside_a_call_and_each_other() {
     it.end(second, done());
     assert_eq!(it.it(0).doing, Doing::Tool("read0".to_owned()));
     let calls = vec![call("read0"), call("read1")];
-    it.end(called, Outcome::Replied { reply: digest("y"), calls, usage: cost(7), by: None });
+    it.end(
+        called,
+        Outcome::Replied { reply: digest("y"), calls, usage: cost(7), by: None, found: None },
+    );
     assert_eq!(it.it(0).doing, Doing::Tool("read0".to_owned()));
     it.end(first, done());
     assert_eq!((&it.it(0).doing, it.it(0).effects.len()), (&Doing::Idle, 0));

@@ -19,7 +19,13 @@ fn call_work() -> Work {
 }
 
 fn replied(usage: Usage) -> Outcome {
-    Outcome::Replied { reply: digest("y"), calls: vec![call("finish")], usage, by: None }
+    Outcome::Replied {
+        reply: digest("y"),
+        calls: vec![call("finish")],
+        usage,
+        by: None,
+        found: None,
+    }
 }
 
 /// Proves S-1.1.6 P-8: a call over midnight (UTC) is booked on the days its usage was told of, whole and once.

@@ -3,7 +3,9 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::{Letter, LetterKind, Observation, PrepareMode, Purse, Spans, Spoken, Totals, Unsent};
+use crate::{
+    Letter, LetterKind, Observation, PrepareMode, Purse, QueryEnd, Spans, Spoken, Totals, Unsent,
+};
 
 fn tool_done(error: bool, m: u8) -> Outcome {
     Outcome::ToolDone {
@@ -31,10 +33,12 @@ fn some_call() -> Work {
 /// What some loop says to another one.
 fn spoken(n: u8, m: u8) -> Spoken {
     let (from, kind, text) = (id(0), LetterKind::Share, digest("n"));
-    match n % 3 {
+    match n % 5 {
         0 => Spoken::Told { letter: Letter { from, kind, text, bytes: 1, index: u16::from(m) } },
         1 => Spoken::Refused { why: Unsent::Full },
-        _ => Spoken::Muted { until: Time(u64::from(m)) },
+        2 => Spoken::Muted { until: Time(u64::from(m)) },
+        3 => Spoken::QueryEnded { query: Seq(u64::from(m)), from, end: QueryEnd::TimedOut },
+        _ => Spoken::Stopped { by: from, index: u16::from(m), why: "no need".to_owned() },
     }
 }
 
@@ -69,7 +73,7 @@ fn answered(effect: EffectId, n: u8, m: u8) -> Event {
 /// A reply that asks for nothing but the end.
 fn finished() -> Outcome {
     let calls = vec![call("finish")];
-    Outcome::Replied { reply: digest("y"), calls, usage: cost(3), by: None }
+    Outcome::Replied { reply: digest("y"), calls, usage: cost(3), by: None, found: None }
 }
 
 /// Some event about plan 7, its three loops and the last few effects; it need not make sense.

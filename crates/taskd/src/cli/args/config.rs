@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use crate::cli::complete;
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum ConfigCommand {
     /// Print every key that is set here, as a file that says the same
@@ -15,11 +17,13 @@ pub(crate) enum ConfigCommand {
     /// Print the value of a key; 1 if it is not set
     Get {
         /// Its name: limits.loops
+        #[arg(add = complete::keys())]
         key: String,
     },
     /// Set a key in your own file; everything else in it stays as it is
     Set {
         /// Its name: limits.loops
+        #[arg(add = complete::keys())]
         key: String,
         /// Its value
         #[arg(allow_hyphen_values = true)]
@@ -30,6 +34,7 @@ pub(crate) enum ConfigCommand {
     /// Take a key out of your own file
     Unset {
         /// Its name: limits.loops
+        #[arg(add = complete::keys())]
         key: String,
         #[command(flatten)]
         file: FileArgs,

@@ -42,7 +42,7 @@ fn used() -> Usage {
 }
 
 fn replied(usage: Usage) -> Outcome {
-    Outcome::Replied { reply: digest("y"), calls: Vec::new(), usage, by: None }
+    Outcome::Replied { reply: digest("y"), calls: Vec::new(), usage, by: None, found: None }
 }
 
 /// Plan 8 with a loop that waited, called twice, was gated and landed, and one that has no price;

@@ -136,7 +136,7 @@ fn no_agent_hears_of_a_refusal() {
         it.at > refused && after < Duration::from_secs(2)
     };
     let early: Vec<Instant> = seen.iter().filter(early).map(|it| it.at).collect();
-    assert_eq!(early, [], "refused at {refused:?}\n{}", world.transcript());
+    assert!(early.is_empty(), "{early:?}: refused at {refused:?}\n{}", world.transcript());
     assert_eq!(seen.len(), 5, "four calls, one of them twice");
 }
 

@@ -60,7 +60,7 @@ fn interrupted(world: &World, id: &str) -> i32 {
     child.wait().expect("it ends").code().expect("a code, no signal")
 }
 
-/// Proves P-30: every exit code that is told is what a command ends with, and none is told that
+/// Proves MC-CLI-4, P-30: every exit code that is told is what a command ends with, and none is told that
 /// nothing ends with. A daemon of the test's own refuses with 75 and 77: the real one does not yet.
 #[test]
 fn every_exit_code_that_is_told_happens() {

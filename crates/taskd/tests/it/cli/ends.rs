@@ -137,6 +137,8 @@ fn a_daemon_with_a_wrong_configuration_ends_with_78() {
 }
 
 /// A reader that goes away is no error: whatever is printed, it ends silently.
+///
+/// Proves S-5.2.2.
 #[test]
 fn a_broken_pipe_is_silent() {
     let mut world = World::new();
@@ -168,6 +170,8 @@ fn a_broken_pipe_is_silent() {
 }
 
 /// Ctrl-C while following a run detaches, says so, ends with 0, and the run goes on.
+///
+/// Proves S-5.4.1.
 #[test]
 fn ctrl_c_detaches_and_the_run_goes_on() {
     let mut world = World::new();

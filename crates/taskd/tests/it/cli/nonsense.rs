@@ -12,6 +12,8 @@ use crate::{
 };
 
 /// A malformed plan names every mistake with line and column, ends with 2 and stores nothing.
+///
+/// Proves S-5.3.3.
 #[test]
 fn a_malformed_plan_names_line_and_column_and_stores_nothing() {
     let mut world = World::new();
@@ -87,7 +89,7 @@ fn the_same_file_twice_is_one_plan() {
     assert_eq!(world.taskd(&run).ok().trim(), "p4");
 }
 
-/// Proves N7: a short name finds its loop in every command that takes one; an ambiguous one is
+/// Proves S-5.1.2, N7: a short name finds its loop in every command that takes one; an ambiguous one is
 /// listed and refused with 5, and so is one that is not there, with what is near it.
 #[test]
 fn short_names_work_everywhere_and_ambiguous_ones_are_listed() {
@@ -181,6 +183,8 @@ fn many_plans_with_one_title_have_numbers_of_their_own() {
 }
 
 /// Bytes that are no text are refused as such: no panic, nothing stored.
+///
+/// Proves S-5.1.2.
 #[test]
 fn arguments_that_are_no_text_are_refused() {
     let mut world = World::new();

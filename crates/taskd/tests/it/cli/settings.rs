@@ -15,7 +15,7 @@ fn settings(world: &World, args: &[&str]) -> serde_json::Value {
     serde_json::from_str(&said).expect("JSON")
 }
 
-/// Proves MC-CFG-1: every key in effect with who says so, the strongest last: built in, the person's
+/// Proves S-3.2.4, MC-CFG-1: every key in effect with who says so, the strongest last: built in, the person's
 /// file, the project's, the project's on this machine, the environment.
 #[test]
 fn what_is_in_effect_says_where_it_comes_from() {
@@ -82,7 +82,7 @@ fn a_key_is_set_or_nothing_is() {
     assert!(third.starts_with("project") && third.ends_with(".taskd/config.toml"), "{paths}");
 }
 
-/// Proves MC-CFG-2, MC-CFG-4: what is wrong is told with file, line and column, all of it, and is 78; the schema for
+/// Proves AY-6.7, MC-CFG-2, MC-CFG-4: what is wrong is told with file, line and column, all of it, and is 78; the schema for
 /// editors knows the same keys and ranges.
 #[test]
 fn a_file_is_checked_before_it_counts() {

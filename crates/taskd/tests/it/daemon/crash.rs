@@ -145,7 +145,7 @@ async fn read(client: &taskd_api::Client, from: u64, upto: Seq) -> Vec<Record> {
     records
 }
 
-/// Proves X8 AY-1.6: killed thirty times while it is busy, at points that events decide, the daemon
+/// Proves P-16, X8 AY-1.6: killed thirty times while it is busy, at points that events decide, the daemon
 /// comes back each time with everything anybody was told, without a gap, showing exactly the fold
 /// of its log; and in the end every spec of every plan has landed once.
 #[test]
@@ -190,7 +190,7 @@ fn thirty_kills_lose_nothing_and_repeat_nothing() {
     assert!(doctor.contains("chain whole"), "{doctor}");
 }
 
-/// Proves S-1.3.5: after a kill a start ends what the last life left running before it begins
+/// Proves P-16, S-1.3.5: after a kill a start ends what the last life left running before it begins
 /// anything, goes on with the same iteration, and says what it recovered.
 #[test]
 fn a_start_after_a_kill_ends_what_was_left_and_says_so() {

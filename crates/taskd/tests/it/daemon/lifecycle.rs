@@ -143,7 +143,7 @@ fn a_stale_pid_is_nobody() {
     assert!(stranger.lives(), "start ended a stranger");
 }
 
-/// Proves T4.1d E10: a stop lets what runs end within the grace, then neither pid nor socket nor
+/// Proves S-5.4.3, T4.1d E10: a stop lets what runs end within the grace, then neither pid nor socket nor
 /// any process is left.
 #[test]
 fn a_stop_drains_and_leaves_nothing() {
@@ -246,6 +246,8 @@ fn flags_reach_the_daemon() {
 
 /// A signal ends the daemon in order: the log says so, nothing is left, and the next start goes on
 /// by itself, because no person stopped it.
+///
+/// Proves S-5.4.4.
 #[test]
 fn after_a_signal_the_next_start_goes_on_by_itself() {
     let mut world = World::new();
@@ -276,6 +278,8 @@ fn after_a_signal_the_next_start_goes_on_by_itself() {
 }
 
 /// Whoever asks a second time does not wait for what does not end; nothing is left all the same.
+///
+/// Proves S-5.4.1.
 #[test]
 fn a_second_signal_ends_at_once() {
     for first in ["signal", "stop"] {

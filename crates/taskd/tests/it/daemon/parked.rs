@@ -7,7 +7,7 @@ use taskd_model::{Event, Status};
 use super::{held, plan, script, status};
 use crate::support::{Door, World};
 
-/// Proves N2: stopping parks what runs with its files; reading commands say so and exit 69; the
+/// Proves S-5.4.4, N2: stopping parks what runs with its files; reading commands say so and exit 69; the
 /// next start leaves it paused, new work runs beside it, and `resume` goes on where it was.
 #[test]
 fn a_stop_parks_work_until_somebody_resumes_it() {

@@ -1,5 +1,7 @@
 //! Configuration: what it changes, and when it is read again.
 
+use std::fs;
+
 use nix::sys::signal::Signal;
 use taskd_model::{Event, LandPolicy, Outcome, Status, Verdict};
 
@@ -8,6 +10,8 @@ use crate::support::{Door, World};
 
 /// A hangup reads the configuration again: what is wrong is refused whole and named, and what was
 /// in effect stays; what is right is in effect at once.
+///
+/// Proves S-5.4.2, AY-6.4.
 #[test]
 fn a_hangup_reads_the_configuration_again() {
     let world = World::new();
@@ -81,7 +85,7 @@ fn every_section_of_the_configuration_is_wired() {
     world.taskd(&["stop", "p1"]).ok();
     world.until_status("p1.a", &[Status::Stopped]);
     world.taskd(&["daemon", "stop"]).ok();
-    let log = std::fs::read_to_string(world.state().join("daemon.log")).expect("the log");
+    let log = fs::read_to_string(world.state().join("daemon.log")).expect("the log");
     assert!(log.contains("DEBUG"), "log");
     sees_main_by_polling(&world);
 }
@@ -97,11 +101,11 @@ fn sees_main_by_polling(world: &World) {
     let second = world.git(&["commit-tree", "-p", "main", "-m", "moved", "main^{tree}"]);
     // A watch of a folder hears of what is done to the file there, not under its other name.
     let link = world.dir.path().join("main");
-    std::fs::hard_link(world.repo.join(".git/refs/heads/main"), &link).expect("a loose ref");
+    fs::hard_link(world.repo.join(".git/refs/heads/main"), &link).expect("a loose ref");
     let mut began = None;
     for tip in [&second, &first, &second] {
         use std::io::Write as _;
-        let mut file = std::fs::File::options().write(true).open(&link).expect("ours");
+        let mut file = fs::File::options().write(true).open(&link).expect("ours");
         file.write_all(format!("{tip}\n").as_bytes()).expect("written");
         world.until("main to be seen", |it| {
             it.projects.values().any(|it| it.targets["main"].tip.to_string() == *tip)
@@ -114,7 +118,7 @@ fn sees_main_by_polling(world: &World) {
     world.taskd(&["daemon", "stop"]).ok();
 }
 
-/// Proves CF-2, T4.2b, T4.2c: the daemon reads its configuration again by itself when its file is
+/// Proves AY-6.4, AY-6.6, CF-2, T4.2b, T4.2c: the daemon reads its configuration again by itself when its file is
 /// another, and when `config set` or `config reload` says so; what needs a restart is named, what is
 /// wrong is refused whole, and what counted stays.
 #[test]
@@ -141,6 +145,54 @@ fn a_changed_file_is_read_again() {
     assert_eq!(calls(), 4);
     let set = world.taskd(&["config", "set", "http.listen", "127.0.0.1:0"]);
     assert!(set.err.contains("after `taskd daemon restart`: http.listen"), "{}", set.err);
+    signal(daemon.pid(), Signal::SIGTERM);
+    assert!(daemon.ended().0.success());
+}
+
+/// A way to save this text as the configuration; the number is another each time.
+type Way<'a> = &'a dyn Fn(u32, &str);
+
+/// Proves AY-6.3: however an editor saves, the daemon has it.
+#[test]
+fn every_way_of_saving_is_noticed() {
+    let world = World::new();
+    configure(&world, "[limits]\ncalls = 100\n");
+    let dir = world.dir.path().join("home/.config/taskd");
+    let file = dir.join("config.toml");
+    let daemon = Foreground::start(world.command(&["daemon", "run"]));
+    daemon.until("ready socket=");
+    let link = |n: u32, text: &str| {
+        let real = world.dir.path().join(format!("real-{n}.toml"));
+        fs::write(&real, text).expect("ours");
+        std::os::unix::fs::symlink(&real, dir.join("next")).expect("ours");
+        fs::rename(dir.join("next"), &file).expect("ours");
+    };
+    let ways: [Way<'_>; 5] = [
+        &|_, text| fs::write(&file, text).expect("ours"),
+        &|_, text| {
+            fs::write(dir.join("next"), text).expect("ours");
+            fs::rename(dir.join("next"), &file).expect("ours");
+        },
+        &link,
+        &|_, text| {
+            fs::remove_file(&file).expect("ours");
+            fs::write(&file, text).expect("ours");
+        },
+        &|n, text| {
+            let next = dir.with_extension("next");
+            fs::create_dir(&next).expect("ours");
+            fs::write(next.join("config.toml"), text).expect("ours");
+            fs::rename(&dir, dir.with_extension(format!("old-{n}"))).expect("ours");
+            fs::rename(next, &dir).expect("ours");
+        },
+    ];
+    for n in 1..=15 {
+        let way = ways[usize::try_from(n).expect("few") % ways.len()];
+        way(n, &format!("[limits]\ncalls = {n}\n"));
+        while world.view().limits.expect("set").calls != n {
+            daemon.until("configuration read again");
+        }
+    }
     signal(daemon.pid(), Signal::SIGTERM);
     assert!(daemon.ended().0.success());
 }

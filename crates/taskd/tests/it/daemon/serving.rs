@@ -23,7 +23,7 @@ use crate::support::{Door, World};
 
 /// One HTTP request; status and everything after the head.
 #[track_caller]
-pub(super) fn get(address: &str, path: &str) -> (u16, String) {
+pub(crate) fn get(address: &str, path: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(address).expect("somebody listens");
     stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
     let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
@@ -37,7 +37,7 @@ pub(super) fn get(address: &str, path: &str) -> (u16, String) {
 
 /// Where `/metrics` is.
 #[track_caller]
-pub(super) fn http(world: &World) -> String {
+pub(crate) fn http(world: &World) -> String {
     let listens = status(world)["sockets"].clone();
     let found = listens.as_array().expect("a list").iter();
     let http = found.filter_map(|it| it.as_str()?.strip_prefix("http://")).next();
@@ -46,12 +46,12 @@ pub(super) fn http(world: &World) -> String {
 
 /// The value of a metric.
 #[track_caller]
-pub(super) fn metric(text: &str, name: &str) -> u64 {
+pub(crate) fn metric(text: &str, name: &str) -> u64 {
     let line = text.lines().find_map(|it| it.strip_prefix(name)?.strip_prefix(' '));
     line.unwrap_or_else(|| panic!("no {name} in\n{text}")).parse().expect("a number")
 }
 
-fn channel(world: &World) -> Channel {
+pub(super) fn channel(world: &World) -> Channel {
     let place = format!("unix://{}", world.socket().display());
     let endpoint = Endpoint::from_shared(place).expect("an address");
     world.runtime.block_on(endpoint.connect()).expect("it answers")
@@ -80,6 +80,8 @@ fn binary_for_all(world: &World) -> String {
 
 /// Everything the daemon keeps is its owner's alone, and so is its socket; one who gets at the
 /// socket all the same is turned away by who he is.
+///
+/// Proves N17.
 #[test]
 fn only_its_own_user_gets_in() {
     let world = World::new();

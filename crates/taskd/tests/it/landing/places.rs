@@ -204,6 +204,8 @@ fn temporary_files_end_with_their_loop() {
         door.reached();
         door.open();
     }
+    // Two may have stood there at once: who was let through and then killed stands there again.
+    (0..3).for_each(|_| door.open());
     for name in &names {
         let name = format!("p1.{name}");
         let it = world.until_status(&name, &[Status::Failed, Status::Blocked, Status::Complete]);

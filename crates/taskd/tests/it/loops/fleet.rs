@@ -58,7 +58,7 @@ fn at_work(view: &View) -> u64 {
     view.totals.of(Status::Running) + view.totals.of(Status::Rebasing)
 }
 
-/// Proves S-1.2.7: fewer loops at once than are at work end none of them; the next one begins when so
+/// Proves AY-6.10, S-1.2.7: fewer loops at once than are at work end none of them; the next one begins when so
 /// many are done that there is room.
 #[test]
 fn fewer_at_once_lets_those_at_work_finish() {
@@ -242,7 +242,7 @@ fn who_is_paused_rests_between_tools() {
     }
 }
 
-/// Proves S-1.2.3, S-1.2.6: while twenty agents print five megabytes each, somebody who watches and
+/// Proves N17, P-17, S-1.2.3, S-1.2.6: while twenty agents print five megabytes each, somebody who watches and
 /// reads nothing costs the daemon less than 64 MB and holds up nobody; when they read on, they come to
 /// what is the case without a gap.
 #[test]

@@ -6,7 +6,7 @@ use taskd_model::{Code, Spoken, Status};
 use super::*;
 
 /// Requests a loop sent, oldest first, as text.
-fn requests(world: &World, name: &str) -> Vec<String> {
+pub(super) fn requests(world: &World, name: &str) -> Vec<String> {
     let id = world.row(name).id;
     let composed = |it: &Record| {
         let Outcome::Composed { request, .. } = outcome_of(it)? else { return None };
@@ -16,7 +16,7 @@ fn requests(world: &World, name: &str) -> Vec<String> {
 }
 
 /// A world whose requests are large enough to be files.
-fn talkative() -> World {
+pub(super) fn talkative() -> World {
     let world = World::new();
     world.write("AGENTS.md", &"Indent with exactly seven spaces.\n".repeat(1_200));
     world.git(&["add", "-A"]);
@@ -25,7 +25,7 @@ fn talkative() -> World {
 }
 
 /// Two specs of one plan that no gate holds up.
-fn two(world: &World, script: &str) {
+pub(super) fn two(world: &World, script: &str) {
     let model = replies(world, "m.yaml", script);
     world.submit(&format!(
         "---\nplan: P\nmodel: {model}\ngate: sh test.sh\nland: never\n---\n\
@@ -33,7 +33,7 @@ fn two(world: &World, script: &str) {
     ));
 }
 
-fn finish(file: &str) -> String {
+pub(super) fn finish(file: &str) -> String {
     format!("{{tools: [{{write: {{path: {file}, content: x}}}}, {{finish: {{summary: x}}}}]}}")
 }
 

@@ -250,6 +250,57 @@ fn an_edit_counts_for_the_next_plan_and_what_runs_keeps_its_own() {
     assert_eq!(left(&world, "told-p3.a-1"), "AFTER 1");
 }
 
+/// Proves T4.2a: an edited type counts for the next loop of it after a hangup, after `config reload`
+/// and without either; the loop that runs keeps what it began with; one that was deleted is gone from
+/// the list and refused by name, and the loop of it goes on.
+#[test]
+fn an_edited_type_is_read_by_the_next_loop_and_a_deleted_one_is_gone() {
+    let mut world = World::new();
+    let door = Door::new(&world, "agent");
+    let body = format!(
+        "case $TASKD_LOOP in p1.*) if [ $TASKD_ITERATION = 1 ]; then {}; echo >bad.txt; exit; fi;; esac\n\
+         rm -f bad.txt; echo b >$TASKD_LOOP.txt\n",
+        door.sh()
+    );
+    let agent = listener(&world, &body);
+    let says = |word: &str| format!("extends: ralph\nprompt: '{word} {{{{ iteration }}}}'\n");
+    let plan = |title: &str| {
+        format!(
+            "---\nplan: {title}\nagent: {agent}\ngate: sh test.sh\nland: never\ntype: mine\n---\n## spec a: A\n"
+        )
+    };
+    world.write(".taskd/types/mine.yaml", &says("FIRST"));
+    world.start();
+    world.submit(&plan("one"));
+    door.reached();
+
+    world.write(".taskd/types/mine.yaml", &says("SECOND"));
+    let pid = world.daemon.as_ref().expect("it runs").id();
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(pid).expect("a pid"));
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGHUP).expect("it is there");
+    world.submit(&plan("two"));
+    world.until_status("p2.a", &[Status::Complete]);
+    assert_eq!(left(&world, "told-p2.a-1"), "SECOND 1");
+
+    world.write(".taskd/types/mine.yaml", &says("THIRD"));
+    world.taskd(&["config", "reload"]).ok();
+    world.submit(&plan("three"));
+    world.until_status("p3.a", &[Status::Complete]);
+    assert_eq!(left(&world, "told-p3.a-1"), "THIRD 1");
+
+    fs::remove_file(world.repo.join(".taskd/types/mine.yaml")).expect("it is there");
+    world.taskd(&["config", "reload"]).ok();
+    assert_says_nothing_of(&world.taskd(&["types", "ls"]).ok(), "mine");
+    let file = world.aside("four.md", &plan("four"));
+    let said = world.taskd(&["plan", "submit", &file, "-q"]).fails(2);
+    assert_says(&said, "there is no loop type `mine`");
+    assert_eq!(world.view().plans.len(), 3, "nothing is stored");
+
+    door.open();
+    world.until_status("p1.a", &[Status::Complete]);
+    assert_eq!(left(&world, "told-p1.a-2"), "FIRST 2");
+}
+
 /// Definitions, and whether they are right in themselves. JSON is YAML.
 fn definitions() -> Vec<(Value, bool)> {
     let with = |key: &str, value: Value| json!({ "extends": "ralph", key: value });
@@ -282,6 +333,9 @@ fn definitions() -> Vec<(Value, bool)> {
         with("unsupported", json!("drop")),
         with("setup", json!("make deps")),
         with("system", json!("be kind")),
+        with("review", json!({ "model": "a/b", "prompt": "Look.", "blocks": true })),
+        with("review", json!({ "model": "a/b" })),
+        with("review", json!(false)),
         with("artifact", json!({ "format": "spec", "sections": ["Summary"], "children": "ralph" })),
         with(
             "artifact",
@@ -311,6 +365,9 @@ fn definitions() -> Vec<(Value, bool)> {
         with("artifact", json!({ "format": "plan", "children": "A B" })),
         with("artifact", json!({ "format": "plan", "repairs": 21 })),
         with("extends", json!("A B")),
+        with("review", json!({ "agent": "codex" })),
+        with("review", json!({ "prompt": "Look." })),
+        with("review", json!(true)),
     ];
     let right = right.into_iter().map(|it| (it, true));
     right.chain(wrong.into_iter().map(|it| (it, false))).collect()
@@ -337,7 +394,7 @@ fn the_schema_of_definitions_agrees_with_the_reader() {
     let file = world.aside("list.yaml", "[]");
     let said = world.taskd(&["types", "check", &file]).fails(2);
     let keys = said.split("with these keys: ").nth(1).expect("it names them").trim();
-    let mut read: Vec<&str> = keys.split(", ").filter(|it| *it != "review").collect();
+    let mut read: Vec<&str> = keys.split(", ").collect();
     let mut published: Vec<&String> =
         schema["properties"].as_object().expect("keys").keys().collect();
     read.sort_unstable();

@@ -195,7 +195,7 @@ fn a_request_near_the_window_is_counted() {
     });
     provider.counts(each);
     let world = world_with(&provider, "window = 12000\nmax_output = 1024\n");
-    world.write("big.txt", &lines(190, "line"));
+    world.write("big.txt", &lines(180, "line"));
     world.git(&["add", "-A"]);
     world.git(&["commit", "-q", "-m", "big"]);
     submit_for(&world, "anthropic/claude-small");

@@ -42,7 +42,7 @@ fn busy(world: &mut World, door: &Door) {
 }
 
 fn reading(judge: &mut Judge, world: &World) {
-    let reading: [&[&str]; 48] = [
+    let reading: [&[&str]; 51] = [
         &[],
         &["ls", "-a", "-A"],
         &["show", "p1.ready"],
@@ -89,6 +89,9 @@ fn reading(judge: &mut Judge, world: &World) {
         &["models"],
         &["queue"],
         &["daemon", "status"],
+        &["daemon", "install", "--dry-run"],
+        &["daemon", "upgrade", "--dry-run"],
+        &["daemon", "uninstall", "--dry-run"],
         &["daemon", "start"],
         &["projects", "ls"],
     ];

@@ -1,0 +1,40 @@
+//! A loop's second reader on the wire.
+
+use taskd_model as model;
+
+use super::{WireError, parse};
+use crate::v1;
+
+impl From<&model::ReviewView> for v1::Review {
+    fn from(it: &model::ReviewView) -> Self {
+        let mut wire = Self {
+            model: it.head.model.clone(),
+            blocks: it.head.blocks,
+            asked: it.asked,
+            iteration: it.iteration,
+            ..Self::default()
+        };
+        if let Some(found) = &it.found {
+            wire.count = Some(found.count);
+            wire.summary.clone_from(&found.summary);
+            wire.log = found.log.to_string();
+        }
+        wire
+    }
+}
+
+impl TryFrom<v1::Review> for model::ReviewView {
+    type Error = WireError;
+
+    fn try_from(it: v1::Review) -> Result<Self, WireError> {
+        let found = match it.count {
+            Some(count) => {
+                let log = parse(&it.log, "Review.log")?;
+                Some(model::Found { count, summary: it.summary, log })
+            }
+            None => None,
+        };
+        let head = model::ReviewHead { model: it.model, blocks: it.blocks };
+        Ok(Self { head, asked: it.asked, found, iteration: it.iteration })
+    }
+}

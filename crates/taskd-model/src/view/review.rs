@@ -1,0 +1,56 @@
+//! A loop's second reader, as people see it.
+
+use super::{Doing, EffectKind, LoopView, ReviewView};
+use crate::{Found, ReviewHead, Worker};
+
+impl ReviewView {
+    pub(super) fn new(head: ReviewHead) -> Self {
+        Self { head, asked: false, found: None, iteration: 0 }
+    }
+
+    /// `2 findings: the port is never checked`.
+    #[must_use]
+    pub fn line(&self) -> String {
+        match (&self.found, self.asked) {
+            (_, true) => "is read now".to_owned(),
+            (None, false) => "not read yet".to_owned(),
+            (Some(it), false) => format!("{}, iteration {}", it.summary, self.iteration),
+        }
+    }
+}
+
+impl LoopView {
+    /// Its gate was green and its second reader is asked, or is not any more.
+    pub(super) fn reads(&mut self, asked: bool) {
+        if let Some(it) = &mut self.review {
+            it.asked = asked;
+        }
+    }
+
+    /// Its second reader has answered, if it was that who replied.
+    pub(super) fn was_read(&mut self, found: Option<&Found>) {
+        if let (Some(it), Some(found)) = (&mut self.review, found) {
+            (it.asked, it.found, it.iteration) = (false, Some(found.clone()), self.iteration);
+        }
+    }
+
+    /// Whom an effect of it pays: its worker, its second reader, or whom its agent calls.
+    pub(super) fn paid_to(&self, kind: &EffectKind) -> String {
+        match (kind, self.reader()) {
+            (EffectKind::Relay(model) | EffectKind::Answer(model), _) => model.clone(),
+            (EffectKind::Call, Some(model)) => model.to_owned(),
+            (_, _) => self.worker.to_string(),
+        }
+    }
+
+    /// Who reads its work now, if somebody does.
+    pub(super) fn reader(&self) -> Option<&str> {
+        self.review.as_ref().filter(|it| it.asked).map(|it| it.head.model.as_str())
+    }
+
+    /// What it waits for when its prompt is rendered.
+    pub(super) fn queued(&self) -> Doing {
+        let agent = matches!(self.worker, Worker::Agent(_)) && self.reader().is_none();
+        if agent { Doing::QueuedForAgent } else { Doing::QueuedForModel }
+    }
+}

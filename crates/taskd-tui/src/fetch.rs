@@ -1,0 +1,84 @@
+//! Questions asked of the daemon, each on a connection of its own.
+//!
+//! Bounded: of a text only its end is taken.
+
+use taskd_api::{
+    ApiError, Client, Place,
+    v1::{
+        CheckpointsRequest, DiffRequest, EventsRequest, LogKind, LogsRequest, QueueRequest,
+        ShowRequest,
+    },
+};
+
+use crate::query::{Found, Output, Query};
+
+/// Bytes of a text, its last ones.
+const TAIL_BYTES: u64 = 256 << 10;
+
+/// Asks it.
+pub(crate) async fn fetch(place: Place, query: &Query) -> Result<Found, ApiError> {
+    let client = Client::connect(place).await?;
+    match query {
+        Query::Talk(name) => {
+            // What runs now may be over a moment later, so its lines are looked at first: then it is
+            // in both rather than in neither, and whoever asked knows what ran.
+            let tail = client.show(ShowRequest { id: name.clone() }).await?.tail;
+            Ok(Found::Texts(texts(&client, name, LogKind::Agent).await?, tail))
+        }
+        Query::Tools(name) => {
+            Ok(Found::Texts(texts(&client, name, LogKind::Tools).await?, Vec::new()))
+        }
+        Query::Gate(name) => {
+            Ok(Found::Texts(texts(&client, name, LogKind::Gate).await?, Vec::new()))
+        }
+        Query::Diff(name) => {
+            let request = DiffRequest { id: name.clone(), ..DiffRequest::default() };
+            Ok(Found::Diff(Box::new(client.diff(request).await?)))
+        }
+        Query::Task(name) => {
+            Ok(Found::Task(Box::new(client.show(ShowRequest { id: name.clone() }).await?)))
+        }
+        Query::States(name) => {
+            let request = CheckpointsRequest { id: name.clone() };
+            Ok(Found::States(client.checkpoints(request).await?))
+        }
+        Query::Queue => Ok(Found::Queue(client.queue(QueueRequest {}).await?)),
+        Query::Events { name, from, upto } => events(&client, name, *from, *upto).await,
+    }
+}
+
+async fn texts(client: &Client, name: &str, kind: LogKind) -> Result<Vec<Output>, ApiError> {
+    let request = LogsRequest {
+        id: name.to_owned(),
+        kind: kind.into(),
+        tail_bytes: TAIL_BYTES,
+        ..LogsRequest::default()
+    };
+    let mut chunks = client.logs(request).await?;
+    let mut outputs: Vec<(u64, String, Vec<u8>)> = Vec::new();
+    while let Some(chunk) = chunks.next().await? {
+        match outputs.last_mut() {
+            Some((_, _, bytes)) if chunk.heading.is_empty() => bytes.extend(chunk.data),
+            Some(_) | None => outputs.push((chunk.effect, chunk.heading, chunk.data)),
+        }
+    }
+    let output = |(effect, heading, bytes): (u64, String, Vec<u8>)| Output {
+        effect,
+        heading,
+        text: String::from_utf8_lossy(&bytes).into_owned(),
+    };
+    Ok(outputs.into_iter().map(output).collect())
+}
+
+async fn events(client: &Client, name: &str, from: u64, upto: u64) -> Result<Found, ApiError> {
+    let ids = vec![name.to_owned()];
+    let mut items = client.events(EventsRequest { from, ids, ..EventsRequest::default() }).await?;
+    let mut records = Vec::new();
+    while let Some(event) = items.next().await? {
+        if event.seq > upto {
+            break;
+        }
+        records.extend(event.record()?);
+    }
+    Ok(Found::Events(records))
+}

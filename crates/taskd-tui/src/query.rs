@@ -1,0 +1,62 @@
+//! What a screen asks the daemon that is not in the view, and what comes back.
+//!
+//! Questions change nothing, so one that is lost with its connection is asked again.
+
+use taskd_api::v1::{CheckpointsResponse, DiffResponse, QueueResponse, ShowResponse};
+use taskd_model::Record;
+
+/// A question.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Query {
+    /// What the agent or model of a loop said, and the last lines of what runs.
+    Talk(String),
+    /// What its tools said.
+    Tools(String),
+    /// What its gates said.
+    Gate(String),
+    /// Its work as a patch.
+    Diff(String),
+    /// Its task, and what else is not in the view.
+    Task(String),
+    /// Its events between two of the log, both included.
+    Events {
+        /// The loop.
+        name: String,
+        /// The first.
+        from: u64,
+        /// The last.
+        upto: u64,
+    },
+    /// The saved states of its work.
+    States(String),
+    /// Who waits for whom.
+    Queue,
+}
+
+/// An answer.
+#[derive(Debug, Clone)]
+pub enum Found {
+    /// Outputs, oldest first, and the last lines of what runs.
+    Texts(Vec<Output>, Vec<String>),
+    /// A patch.
+    Diff(Box<DiffResponse>),
+    /// A task.
+    Task(Box<ShowResponse>),
+    /// Events, oldest first.
+    Events(Vec<Record>),
+    /// Saved states.
+    States(CheckpointsResponse),
+    /// Queues.
+    Queue(QueueResponse),
+}
+
+/// The output of one effect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Output {
+    /// Which; 0 if the daemon does not say.
+    pub effect: u64,
+    /// `iteration 2, gate`.
+    pub heading: String,
+    /// What it said.
+    pub text: String,
+}

@@ -1,0 +1,72 @@
+//! Calls that are made again because nobody knows whether they were heard.
+
+use taskd_api::{ApiError, IDEMPOTENCY_HEADER, v1};
+use taskd_model::Event;
+use tonic::Request;
+
+use super::{held, serving::channel};
+use crate::support::{Door, World};
+
+fn steer(text: &str, key: Option<&str>) -> Request<v1::ActRequest> {
+    let mut request = Request::new(v1::ActRequest {
+        verb: v1::Verb::Note.into(),
+        ids: vec!["p1".to_owned()],
+        text: text.to_owned(),
+        ..v1::ActRequest::default()
+    });
+    if let Some(key) = key {
+        request.metadata_mut().insert(IDEMPOTENCY_HEADER, key.parse().expect("ASCII"));
+    }
+    request
+}
+
+/// Proves API-4: under one key a loop is told once, whoever asks at the same time; without one each
+/// time.
+#[test]
+fn what_is_asked_again_under_its_key_is_done_once() {
+    let mut world = World::new();
+    let door = Door::new(&world, "a");
+    let text = held(&world, &door);
+    world.start();
+    world.submit(&text);
+    door.reached();
+    let told = || {
+        let notes = |it: &&taskd_model::Record| matches!(it.event, Event::NoteAdded { .. });
+        world.events().iter().filter(notes).count()
+    };
+    let client = v1::taskd_client::TaskdClient::new(channel(&world));
+    let ask = |text: &'static str, key: Option<&'static str>| {
+        let mut client = client.clone();
+        async move {
+            let answer = client.act(steer(text, key)).await.map_err(ApiError::from);
+            answer.map(tonic::Response::into_inner)
+        }
+    };
+    let both = async { tokio::join!(ask("hurry", Some("k1")), ask("hurry", Some("k1"))) };
+    let (one, other) = world.runtime.block_on(both);
+    let one = one.expect("it is told");
+    assert_eq!(one, other.expect("and answered the same"));
+    assert_eq!(world.runtime.block_on(ask("hurry", Some("k1"))).expect("again"), one);
+    assert_eq!(told(), 1);
+    let refused = world.runtime.block_on(ask("stop that", Some("k1"))).expect_err("another");
+    assert_eq!(refused.code, "refused", "{refused}");
+    let long = "k".repeat(300).leak();
+    assert_eq!(world.runtime.block_on(ask("x", Some(long))).expect_err("long").code, "invalid");
+    assert_eq!(told(), 1);
+    world.runtime.block_on(ask("hurry", Some("k2"))).expect("a new key");
+    world.runtime.block_on(ask("hurry", None)).expect("no key");
+    assert_eq!(told(), 3);
+    // What failed is not an answer: it may be asked again.
+    let ask_of = |id: &str| {
+        let mut request = steer("hurry", Some("k3"));
+        request.get_mut().ids = vec![id.to_owned()];
+        request
+    };
+    let fails = world.runtime.block_on(client.clone().act(ask_of("p2")));
+    assert!(fails.is_err());
+    world.submit(&text.replace("Do a.", "Do a again."));
+    world.runtime.block_on(client.clone().act(ask_of("p2"))).expect("it is there now");
+    assert_eq!(told(), 4);
+    door.open();
+    door.open();
+}
