@@ -340,7 +340,8 @@ fn turn(driver: Driver<Runner>) {
     }
 }
 
-fn now_ms() -> u64 {
+/// The wall clock, in milliseconds since 1970. It may go backwards; the core's does not.
+pub(crate) fn now_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

@@ -31,7 +31,8 @@ pub enum PathError {
 }
 
 impl Paths {
-    /// The paths the environment names.
+    /// The paths the environment names. A variable of XDG's that is no absolute path counts as not
+    /// set, as its specification says.
     ///
     /// # Errors
     ///
@@ -39,8 +40,9 @@ impl Paths {
     pub fn from_env() -> Result<Self, PathError> {
         let var = |name: &str| env::var_os(name).filter(|it| !it.is_empty()).map(PathBuf::from);
         let home = var("HOME");
-        let under_home = |xdg: &str, rest: &str| {
-            var(xdg).or_else(|| home.as_ref().map(|it| it.join(rest))).map(|it| it.join("taskd"))
+        let xdg = |name: &str| var(name).filter(|it| it.is_absolute());
+        let under_home = |name: &str, rest: &str| {
+            xdg(name).or_else(|| home.as_ref().map(|it| it.join(rest))).map(|it| it.join("taskd"))
         };
         let state = var("TASKD_STATE_DIR")
             .or_else(|| under_home("XDG_STATE_HOME", ".local/state"))
@@ -49,8 +51,24 @@ impl Paths {
         if !state.is_absolute() {
             return Err(PathError::Relative(state));
         }
-        let socket = socket_for(&state, var("TASKD_STATE_DIR").is_some(), var("XDG_RUNTIME_DIR"));
+        let socket = socket_for(&state, var("TASKD_STATE_DIR").is_some(), xdg("XDG_RUNTIME_DIR"));
         Ok(Self { state, config, socket })
+    }
+
+    /// Every place there is, by what it is for: two directories and the socket, and what is in them.
+    #[must_use]
+    pub fn all(&self) -> [(&'static str, PathBuf); 9] {
+        [
+            ("config", self.config.clone()),
+            ("state", self.state.clone()),
+            ("socket", self.socket.clone()),
+            ("store", self.state.join("taskd.db")),
+            ("worktrees", self.state.join("worktrees")),
+            ("programs", self.run_dir()),
+            ("temporary", self.tmp_dir()),
+            ("log", self.log_file()),
+            ("facts", self.facts_file()),
+        ]
     }
 
     /// Where worktrees of a project live.

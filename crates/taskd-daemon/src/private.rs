@@ -3,20 +3,42 @@
 use std::{
     fs,
     io::{self, Read as _, Write as _},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
 
 use anyhow::Context as _;
+use taskd_api::{ApiError, codes};
 
-/// Makes a directory for us alone, and those above it.
+/// Makes a directory for us alone, and those above it; or takes the one that is there if it is ours.
+///
+/// # Errors
+///
+/// It cannot be made; it, or a link to it, is another user's; or others may write to it.
 pub(crate) fn directory(dir: &Path) -> anyhow::Result<()> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true).mode(0o700);
     builder.create(dir).with_context(|| {
         format!("cannot make {}; choose another place with TASKD_STATE_DIR", dir.display())
-    })
+    })?;
+    let (name, found) = (dir.display(), fs::metadata(dir)?);
+    let us = nix::unistd::geteuid().as_raw();
+    for owner in [fs::symlink_metadata(dir)?.uid(), found.uid()] {
+        if owner != us {
+            let what = format!("{name} belongs to another user, whose number is {owner}");
+            let hint = "choose a place of your own with TASKD_STATE_DIR";
+            return Err(ApiError::new(codes::CONFIG, what).hint(hint).into());
+        }
+    }
+    if found.mode() & OTHERS_WRITE != 0 {
+        let what = format!("others may write to {name}: its mode is {:o}", found.mode() & 0o7777);
+        return Err(ApiError::new(codes::CONFIG, what).hint(format!("chmod 700 {name}")).into());
+    }
+    Ok(())
 }
+
+/// Bits of a mode with which others than its owner may change what is in a directory.
+const OTHERS_WRITE: u32 = 0o022;
 
 /// Writes a file that only this user reads, over what is there.
 pub(crate) fn write(path: &Path, text: &str) -> io::Result<()> {

@@ -32,6 +32,7 @@ pub(crate) struct Reloaded {
 ///
 /// Something is wrong with it: nothing changes.
 pub(crate) async fn reload(ctx: &Arc<Context>) -> Result<Reloaded, ApiError> {
+    let _one = ctx.reading.lock().await;
     let places = Places::new(&ctx.paths.config, None);
     let read = tokio::task::spawn_blocking(move || config::load_here(&places));
     let config = match read.await {

@@ -149,6 +149,8 @@ pub(crate) struct Context {
     tenancies: tenancy::Tenancies,
     /// Who may move targets of a project, and the checkouts that have them.
     turns: Mutex<BTreeMap<ProjectId, Arc<Mutex<()>>>>,
+    /// Configuration is read by one at a time: what was read later counts later.
+    pub(crate) reading: tokio::sync::Mutex<()>,
     /// `plan check` tries `accept` commands one plan at a time.
     pub(crate) checking: tokio::sync::Mutex<()>,
     /// What agents did to git is looked at one run at a time.
@@ -204,6 +206,7 @@ impl Context {
             disk: disk::Watched::default(),
             tenancies: tenancy::Tenancies::default(),
             running: Mutex::default(),
+            reading: tokio::sync::Mutex::default(),
             checking: tokio::sync::Mutex::default(),
             tidying: tokio::sync::Mutex::default(),
             idle: tokio::sync::Notify::new(),

@@ -13,6 +13,9 @@ use crate::{
     problem::suggest,
 };
 
+/// What a project says on this machine alone, below its root.
+pub const LOCAL_FILE: &str = config::LOCAL_FILE;
+
 /// A key, as it is in effect.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Setting {

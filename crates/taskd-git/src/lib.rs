@@ -70,6 +70,7 @@ pub use overlay::Changed;
 pub use path::{BadPath, RepoPath};
 pub use pool::MAX_SPARES;
 pub use probe::{MAX_DIRTY_FILES, Probe, probe};
+pub use program::{OLDEST, Version, version};
 pub use refs::Published;
 pub use remote::Talk;
 pub use repo::{Identity, Repo};

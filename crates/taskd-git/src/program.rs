@@ -116,6 +116,33 @@ pub(crate) fn paths(output: &Output) -> Vec<RepoPath> {
     output.stdout.split(|byte| *byte == 0).filter(|p| !p.is_empty()).map(RepoPath::new).collect()
 }
 
+/// The oldest git that does what is asked of it: filters are kept from running by variables that
+/// older ones do not read.
+pub const OLDEST: [u32; 2] = [2, 31];
+
+/// Which git there is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Version {
+    /// In its own words: `git version 2.43.0`.
+    pub said: String,
+    /// Its first two numbers; zero where they are not told.
+    pub number: [u32; 2],
+}
+
+/// Asks the git on our `PATH`, in a directory that is there.
+///
+/// # Errors
+///
+/// There is none, or it fails.
+pub fn version(dir: &Path) -> Result<Version, GitError> {
+    let said = run_ok(dir, &args(["version"]), b"")?.stdout;
+    let said = String::from_utf8_lossy(&said).trim().to_owned();
+    let number = said.split(' ').nth(2).unwrap_or_default();
+    let mut parts = number.split('.').map(|it| it.parse().unwrap_or(0));
+    let number = [(); 2].map(|()| parts.next().unwrap_or(0));
+    Ok(Version { said, number })
+}
+
 /// Arguments from text.
 pub(crate) fn args<const N: usize>(args: [&str; N]) -> [&OsStr; N] {
     args.map(OsStr::new)

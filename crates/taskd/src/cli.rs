@@ -9,6 +9,7 @@ mod args;
 mod complete;
 mod config;
 mod daemon;
+mod doctor;
 mod failure;
 mod flakes;
 mod follow;
@@ -18,11 +19,13 @@ mod here;
 mod history;
 mod inbox;
 mod install;
+mod local_file;
 mod look;
 mod mcp;
 mod money;
 mod open;
 mod out;
+mod paths;
 mod schema;
 mod start;
 mod stream;
@@ -76,10 +79,10 @@ fn usage(error: &clap::Error) -> ExitCode {
 }
 
 fn run(args: Cli) -> Result<ExitCode, Failure> {
-    if let Some(Command::Doctor { hermetic: true }) = &args.command {
+    if let Some(Command::Doctor { hermetic: true, .. }) = &args.command {
         let out = Out::new(args.json, args.quiet, args.no_color);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        return runtime.block_on(Box::pin(look::hermetic(&out))).map(ExitCode::from);
+        return runtime.block_on(Box::pin(doctor::hermetic(&out))).map(ExitCode::from);
     }
     let here = Here::new(&args)?;
     // The daemon makes a runtime of its own, after it has a session of its own.
@@ -166,7 +169,7 @@ async fn dispatch(here: &Here, command: Option<Command>) -> Done {
         },
         Command::Tui(it) => look::tui(here, it).await,
         Command::Mcp(it) => mcp::mcp(here, it).await,
-        Command::Doctor { .. } => look::doctor(here).await,
+        Command::Doctor { fix, .. } => doctor::doctor(here, fix).await,
         Command::Daemon(it) => daemon::dispatch(here, it).await,
         Command::Open { id } => open::open(here, &id).await,
         Command::Checkpoints { id } => history::checkpoints(here, id).await,
@@ -175,6 +178,7 @@ async fn dispatch(here: &Here, command: Option<Command>) -> Done {
         Command::Undo(it) => history::undo(here, it).await,
         Command::Salvage(it) => history::salvage(here, it).await,
         Command::Path { id } => look::path(here, &id).await,
+        Command::Paths => paths::paths(here),
         Command::Gc(it) => gc::gc(here, it).await,
         Command::Events(it) => stream::events(here, it).await,
         Command::Completions { shell } => complete::completions(here, shell),

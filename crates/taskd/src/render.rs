@@ -11,6 +11,7 @@ pub(crate) mod config;
 pub(crate) mod costs;
 pub(crate) mod daemon;
 mod depth;
+pub(crate) mod doctor;
 pub(crate) mod flakes;
 pub(crate) mod gc;
 pub(crate) mod history;

@@ -55,6 +55,18 @@ pub(crate) enum ConfigProblem {
         /// What is allowed.
         expected: String,
     },
+    /// Both are in their ranges, and they contradict each other.
+    #[error("`{key}` is {found}, more than `{most}`, which is {is}")]
+    Above {
+        /// The key with its section.
+        key: &'static str,
+        /// What it is.
+        found: String,
+        /// The key it may not be above.
+        most: &'static str,
+        /// What that is.
+        is: String,
+    },
     /// A section's name has a value instead of keys.
     #[error("`{0}` is a section, not a key")]
     NoSection(&'static str),

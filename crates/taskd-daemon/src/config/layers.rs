@@ -30,6 +30,9 @@ pub(super) struct Settings(BTreeMap<&'static str, Setting>);
 /// Most syntax errors told about one file: the rest follows from the first.
 const MAX_SYNTAX_ERRORS: usize = 8;
 
+/// Where a value comes from that nobody sets.
+const BUILT_IN: &str = "built in";
+
 /// The strongest value of every key.
 pub(super) fn merge(sources: &Sources) -> Result<Settings, Vec<ConfigError>> {
     let mut errors = Vec::new();
@@ -49,7 +52,28 @@ pub(super) fn merge(sources: &Sources) -> Result<Settings, Vec<ConfigError>> {
         refuse_loose(layer, &person, &spoken, &mut errors);
     }
     all.put(&spoken);
+    errors.extend(too_long_at_first(&all));
     if errors.is_empty() { Ok(all) } else { Err(errors) }
+}
+
+/// The first rest is not longer than the longest.
+fn too_long_at_first(all: &Settings) -> Option<ConfigError> {
+    let [first, longest] = ["retry.first", "retry.longest"].map(|it| &all.0[it]);
+    (all.amount("retry.longest") < all.amount("retry.first")).then(|| {
+        // Whoever said the later of the two can mend it; what is built in is right.
+        let at_fault = if first.origin == BUILT_IN { longest } else { first };
+        ConfigError {
+            origin: at_fault.origin.clone(),
+            at: at_fault.at,
+            problem: ConfigProblem::Above {
+                key: "retry.first",
+                found: first.shown.clone(),
+                most: "retry.longest",
+                is: longest.shown.clone(),
+            },
+            hint: Some("make the first shorter or the longest longer".to_owned()),
+        }
+    })
 }
 
 impl Settings {
@@ -60,7 +84,7 @@ impl Settings {
             let cores = cores.clamp(1, 256).to_string();
             let raw = doc.kind.raw(if text == "cores" { &cores } else { text });
             let value = doc.kind.read(&raw).expect("a default is a value of its key's type");
-            defaults.set(doc, value, &raw, "built in", None);
+            defaults.set(doc, value, &raw, BUILT_IN, None);
         }
         defaults
     }
@@ -332,6 +356,11 @@ fn wrong(doc: &KeyDoc, raw: &Raw) -> ConfigProblem {
 
 fn section_hint(word: &str) -> String {
     let known = keys::sections();
+    if word == "version" {
+        return "there is one form of this file, and it names none; take the line out, or run the \
+                taskd the file was written for"
+            .to_owned();
+    }
     if let Some(near) = nearest(word, &known) {
         return format!("did you mean [{near}]?");
     }

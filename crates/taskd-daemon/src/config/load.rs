@@ -118,13 +118,23 @@ fn read(
     errors: &mut Vec<ConfigError>,
 ) -> Option<Layer> {
     let instead = places.instead.as_ref().filter(|it| it.path == path);
-    match instead.map_or_else(|| read_text(path), |it| Ok(Some(it.text.clone()))) {
+    match instead.map_or_else(|| read_text(path), |it| fitting(it.text.clone())) {
         Ok(text) => text.map(|text| Layer { origin: origin.to_owned(), text, owner }),
         Err((at, problem)) => {
             errors.push(ConfigError { origin: origin.to_owned(), at, problem, hint: None });
             None
         }
     }
+}
+
+/// A text that is short enough to be a file's.
+fn fitting(text: String) -> Result<Option<String>, (Option<Pos>, ConfigProblem)> {
+    fits(text.len() as u64).map(|()| Some(text))
+}
+
+fn fits(bytes: u64) -> Result<(), (Option<Pos>, ConfigProblem)> {
+    let limit = MAX_FILE_BYTES;
+    if bytes <= limit { Ok(()) } else { Err((None, ConfigProblem::TooLong { bytes, limit })) }
 }
 
 /// The file's text; nothing if there is no file.
@@ -139,10 +149,7 @@ fn read_text(path: &Path) -> Result<Option<String>, (Option<Pos>, ConfigProblem)
     if !found.is_file() {
         return Err(unreadable(io::Error::other("it is no regular file")));
     }
-    if found.len() > MAX_FILE_BYTES {
-        let (bytes, limit) = (found.len(), MAX_FILE_BYTES);
-        return Err((None, ConfigProblem::TooLong { bytes, limit }));
-    }
+    fits(found.len())?;
     let bytes = fs::read(path).map_err(unreadable)?;
     String::from_utf8(bytes).map(Some).map_err(|error| {
         let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];

@@ -7,10 +7,13 @@ use std::{
 };
 
 use taskd_api::{ApiError, codes, v1};
-use taskd_model::{Actor, GateDoc, PlanDoc, SpecDoc, Target, format_bytes};
+use taskd_model::{
+    Actor, GateDoc, PlanDoc, SpecDoc, Target, Time, format_bytes, format_duration_ms,
+};
 
 use super::{Service, in_scope};
 use crate::{
+    daemon,
     disk::free_at,
     models,
     runner::{Trouble, chain, lock, worktree_name},
@@ -194,7 +197,13 @@ impl Service {
     }
 
     pub(super) fn do_doctor(&self, repository: &Path) -> v1::DoctorResponse {
-        let mut checks = vec![self.check_store(), self.check_disk(), self.check_git()];
+        let mut checks = vec![
+            self.check_store(),
+            self.check_disk(),
+            self.check_git(),
+            self.check_clock(),
+            check_open_files(),
+        ];
         for finding in &self.0.findings {
             checks.push(row("found on start", false, finding, "keep a copy of the state folder"));
         }
@@ -247,25 +256,84 @@ impl Service {
                 0 => "nothing is lost; taskd looks again at the next fetch",
                 _ => "try `git fetch` there; taskd goes on trying",
             };
-            let warning = v1::CheckState::Warning.into();
-            let warned = row("remote", false, &format!("{root}: {trouble}"), hint);
-            v1::CheckRow { state: warning, ..warned }
+            warned(row("remote", false, &format!("{root}: {trouble}"), hint))
         };
         self.ctx().remotes.all().into_iter().map(told).collect()
     }
 
     fn check_git(&self) -> v1::CheckRow {
-        match find_program("git") {
-            Some(path) => row("git", true, &path.display().to_string(), ""),
-            None => row("git", false, "not on the daemon's PATH", "install git"),
+        let Some(path) = find_program("git") else {
+            return row("git", false, "not on the daemon's PATH", "install git");
+        };
+        let place = path.display();
+        match taskd_git::version(&self.ctx().paths.state) {
+            Ok(it) => {
+                let [major, minor] = taskd_git::OLDEST;
+                let hint = format!("install git {major}.{minor} or newer");
+                row("git", taskd_git::OLDEST <= it.number, &format!("{}, {place}", it.said), &hint)
+            }
+            Err(error) => row("git", false, &format!("{place}: {}", chain(&error)), "install git"),
         }
     }
+
+    /// Time goes on: the log's last event is not later than now.
+    fn check_clock(&self) -> v1::CheckRow {
+        let (last, now) = (self.ctx().hub.view().at, Time(daemon::now_ms()));
+        let ahead = last.ms_since(now);
+        let detail = match ahead {
+            0 => "not behind the log".to_owned(),
+            _ => format!("{} behind the log's last event", format_duration_ms(ahead)),
+        };
+        let row = row("clock", ahead < CLOCK_BEHIND_MS, &detail, "set the machine's clock");
+        if ahead < CLOCK_BEHIND_MS { row } else { warned(row) }
+    }
+}
+
+/// So far behind the log a clock is wrong and was not merely corrected.
+const CLOCK_BEHIND_MS: u64 = 10_000;
+/// Files that the daemon may have open, below which a few dozen loops and clients use them up.
+const OPEN_FILES: u64 = 1_024;
+
+fn check_open_files() -> v1::CheckRow {
+    use nix::sys::resource::{Resource, getrlimit};
+    let Ok((soft, _)) = getrlimit(Resource::RLIMIT_NOFILE) else {
+        return warned(row("open files", false, "the limit cannot be read", ""));
+    };
+    let hint = "`ulimit -n 4096` before the daemon starts, or LimitNOFILE= in its service";
+    let row = row("open files", OPEN_FILES <= soft, &format!("at most {soft} at once"), hint);
+    if OPEN_FILES <= soft { row } else { warned(row) }
+}
+
+/// What it leads to when something is wrong with it.
+fn leads_to(name: &str) -> &'static str {
+    match name {
+        "store" => "what is damaged cannot be replayed, and a daemon may not start with it",
+        "disk" => "no loop starts, and with less still everything rests",
+        "git" => "worktrees and checkouts need it, and filters are kept from running by its settings",
+        "clock" => "times in the log stand still until the clock has caught up",
+        "open files" => "loops, clients and programs each need some; without one, work fails",
+        "found on start" => "what is named was left out, or mended, when the daemon started",
+        "remote" => "the target does not follow its remote",
+        _ => "plans cannot be submitted from here",
+    }
+}
+
+/// It stops nothing, so it does not fail.
+fn warned(row: v1::CheckRow) -> v1::CheckRow {
+    v1::CheckRow { state: v1::CheckState::Warning.into(), ..row }
 }
 
 fn row(name: &str, ok: bool, detail: &str, hint: &str) -> v1::CheckRow {
     let state = if ok { v1::CheckState::Ok } else { v1::CheckState::Failed };
-    let hint = if ok { String::new() } else { hint.to_owned() };
-    v1::CheckRow { name: name.to_owned(), state: state.into(), detail: detail.to_owned(), hint }
+    let [hint, why] = if ok { ["", ""] } else { [hint, leads_to(name)] }.map(str::to_owned);
+    v1::CheckRow {
+        name: name.to_owned(),
+        state: state.into(),
+        detail: detail.to_owned(),
+        hint,
+        code: name.replace(' ', "_"),
+        why,
+    }
 }
 
 fn find_program(name: &str) -> Option<PathBuf> {

@@ -16,6 +16,7 @@ use taskd_tools::{
 };
 
 use super::{
+    doctor,
     failure::{Done, Failure},
     here::{Here, variable},
 };
@@ -81,8 +82,12 @@ pub(crate) async fn checks(here: &Here) -> Result<Vec<v1::CheckRow>, Failure> {
     let presets = load(here);
     let eye = Eye::new()?;
     let row = |name: &str, state: v1::CheckState, detail: String, hint: &str| {
-        let (name, hint) = (name.to_owned(), hint.to_owned());
-        v1::CheckRow { name, state: state.into(), detail, hint }
+        let why = match state {
+            v1::CheckState::Ok | v1::CheckState::Unspecified => "",
+            v1::CheckState::Warning => "plans cannot name it as their agent",
+            v1::CheckState::Failed => "the agent it is about cannot be used",
+        };
+        doctor::check("agent", name, state, &detail, (why, hint))
     };
     let mut rows = Vec::new();
     for found in presets.all() {

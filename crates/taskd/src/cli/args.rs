@@ -163,8 +163,11 @@ pub(crate) enum Command {
     /// Be an MCP server, so that an interactive agent can drive the fleet; read-only by itself
     #[command(hide = true)]
     Mcp(McpArgs),
-    /// Check git, disk, agents, the daemon
+    /// Check git, disk, agents, the daemon, its directories and files
     Doctor {
+        /// Mend what can be mended without harm, and say what was done
+        #[arg(long, conflicts_with = "hermetic")]
+        fix: bool,
         /// Instead: do one scripted task in a place of its own, without settings, keys or network
         #[arg(long)]
         hermetic: bool,
@@ -207,6 +210,9 @@ pub(crate) enum Command {
         #[arg(add = complete::anything())]
         id: String,
     },
+    /// Print every place that taskd keeps something in
+    #[command(hide = true)]
+    Paths,
     /// Take away worktrees, checkouts and refs that nothing needs any more, with the reason for each
     #[command(hide = true)]
     Gc(GcArgs),

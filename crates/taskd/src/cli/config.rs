@@ -17,6 +17,7 @@ use super::{
     args::{ConfigCommand, FileArgs},
     failure::{Done, Failure},
     here::Here,
+    local_file,
 };
 use crate::render::config::{self as picture, Answer};
 
@@ -101,6 +102,7 @@ async fn set(here: &Here, key: &str, value: Option<&str>, file: FileArgs) -> Don
     let keys = right(here, &file.path, &changed)?;
     if changed != text {
         write(&file.path, &changed)?;
+        keep_local(here, &file)?;
     }
     let told = take_effect(here, &file).await;
     let now = keys.into_iter().find(|it| it.key == key).expect("it is a known key");
@@ -226,9 +228,20 @@ async fn edit(here: &Here, file: FileArgs) -> Done {
         return Err(Failure::Api(ApiError::new(codes::CONFIG, what).hint("taskd config edit")));
     }
     fs::rename(&copy, &file.path)?;
+    keep_local(here, &file)?;
     let told = take_effect(here, &file).await;
     here.out.remark(&picture::effect(&told, &file));
     Ok(0)
+}
+
+/// What is for this machine alone is kept out of commits, by a line that only this repository has.
+fn keep_local(here: &Here, file: &File) -> Result<(), Failure> {
+    let root = here.repository().filter(|_| file.whose == Whose::Local);
+    if let Some(root) = root.filter(|it| local_file::is_shared(it)) {
+        let exclude = local_file::leave_alone(root)?;
+        here.out.remark(&format!("git leaves it alone: {} says so", exclude.display()));
+    }
+    Ok(())
 }
 
 /// The text of a file; an empty one where there is none.

@@ -31,6 +31,15 @@ impl Failure {
         Self::Api(ApiError::new(codes::REFUSED, message).hint(hint))
     }
 
+    /// What is wrong, in words.
+    pub(crate) fn message(&self) -> &str {
+        match self {
+            Self::Api(error) => &error.message,
+            Self::Gone => "nobody reads what is said",
+            Self::Said(_) => "it was said already",
+        }
+    }
+
     /// Tells the person, and says the exit code.
     pub(crate) fn report(&self, json: bool) -> u8 {
         match self {

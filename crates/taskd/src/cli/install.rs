@@ -127,6 +127,53 @@ impl Service {
     }
 }
 
+/// A service that is in place and starts another program than this one.
+pub(super) struct Other {
+    /// The file that says so.
+    pub(super) file: PathBuf,
+    /// What it starts.
+    pub(super) program: PathBuf,
+    /// What we are.
+    pub(super) this: PathBuf,
+    service: Service,
+}
+
+/// The person's own service, where it is in place, is ours, and starts another program.
+pub(super) fn other_program() -> Result<Option<Other>, Failure> {
+    let plain = InstallArgs { socket: false, system: false, user: None, dry_run: false };
+    let Ok(service) = Service::new(&plain) else { return Ok(None) };
+    let this = env::current_exe()?;
+    if service.is_absent() || service.foreign().is_some() {
+        return Ok(None);
+    }
+    let file = service.files[0].0.clone();
+    let program = started(&fs::read_to_string(&file)?).filter(|it| *it != this);
+    Ok(program.map(|program| Other { file, program, this, service }))
+}
+
+/// The program that a file of ours starts.
+fn started(text: &str) -> Option<PathBuf> {
+    let unit = text.lines().find_map(|it| it.strip_prefix("ExecStart="));
+    let unit = unit.and_then(|it| it.strip_suffix(" daemon run"));
+    let agent = || {
+        let (_, arguments) = text.split_once("<key>ProgramArguments</key>")?;
+        let (_, first) = arguments.split_once("<string>")?;
+        first.split_once("</string>").map(|it| it.0)
+    };
+    unit.or_else(agent).map(PathBuf::from)
+}
+
+impl Other {
+    /// Writes the files for this program, and has the manager read them; nothing is restarted.
+    pub(super) fn mend(&self) -> Result<Vec<PathBuf>, Failure> {
+        let written = self.service.write()?.into_iter().map(Path::to_owned).collect();
+        if !cfg!(target_os = "macos") {
+            ask(&self.service.takes[0])?;
+        }
+        Ok(written)
+    }
+}
+
 fn home() -> Result<PathBuf, Failure> {
     let home = variable("HOME").filter(|it| !it.is_empty());
     home.map(PathBuf::from).ok_or_else(|| Failure::usage("HOME is not set", "set it"))

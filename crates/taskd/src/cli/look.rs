@@ -245,53 +245,6 @@ pub(crate) async fn tui(here: &Here, args: ScopeArgs) -> Done {
     Ok(0)
 }
 
-/// `taskd doctor`: what the daemon finds, and whether it answers at all.
-pub(crate) async fn doctor(here: &Here) -> Done {
-    let repository = here.repository().map(|it| it.as_os_str().to_owned());
-    let repository = repository.map(utf8).transpose()?.unwrap_or_default();
-    let (rows, exit) = match here.client().await {
-        Ok(client) => {
-            let mut rows = client.doctor(v1::DoctorRequest { repository }).await?.checks;
-            let version = client.server_version().unwrap_or("of an unknown version");
-            let (state, hint) = match client.skew() {
-                Some(_) => (v1::CheckState::Warning, "taskd daemon restart"),
-                None => (v1::CheckState::Ok, ""),
-            };
-            rows.insert(0, check("daemon", state, &format!("taskd {version} answers"), hint));
-            rows.extend(super::agents::checks(here).await?);
-            let failed = rows.iter().any(|it| it.state() == v1::CheckState::Failed);
-            (rows, if failed { taskd_api::exit::FAILED } else { 0 })
-        }
-        Err(Failure::Api(error)) if error.code == codes::UNREACHABLE => {
-            let state = v1::CheckState::Failed;
-            (vec![check("daemon", state, &error.message, &error.hint)], error.exit)
-        }
-        Err(other) => return Err(other),
-    };
-    print_checks(&here.out, &rows)?;
-    Ok(exit)
-}
-
-/// `taskd doctor --hermetic`: nothing of the person's is looked at, so there is no [`Here`].
-pub(crate) async fn hermetic(out: &Out) -> Done {
-    let rows = crate::demo::hermetic::run().await;
-    print_checks(out, &rows)?;
-    let failed = rows.iter().any(|it| it.state() == v1::CheckState::Failed);
-    Ok(if failed { taskd_api::exit::FAILED } else { 0 })
-}
-
-fn print_checks(out: &Out, rows: &[v1::CheckRow]) -> Result<(), Failure> {
-    if out.json {
-        return rows.iter().try_for_each(|it| out.object(&json::check(it)));
-    }
-    out.print(&render::daemon::checks(rows, &scene(out)))
-}
-
-fn check(name: &str, state: v1::CheckState, detail: &str, hint: &str) -> v1::CheckRow {
-    let (name, detail, hint) = (name.to_owned(), detail.to_owned(), hint.to_owned());
-    v1::CheckRow { name, state: state.into(), detail, hint }
-}
-
 /// `taskd projects ls`.
 pub(crate) async fn projects(here: &Here) -> Done {
     project_list(here, v1::projects_request::What::List(v1::ListProjects {}), None).await

@@ -19,7 +19,7 @@ macro_rules! schemas {
 
 const SCHEMAS: &[(&str, &str)] = schemas! {
     "act" "agents" "agents-test" "blame" "budget" "checkpoints" "costs" "daemon" "diff" "doctor"
-    "error" "event" "flakes" "gc" "inbox" "install" "log" "ls" "models" "models-check" "path" "plan" "project"
+    "error" "event" "flakes" "gc" "inbox" "install" "log" "ls" "models" "models-check" "path" "paths" "plan" "project"
     "prompt" "queue" "receipt" "restore" "rewind" "salvage" "schema" "settings" "show" "submit" "types"
     "undo" "verify"
     "wait" "why"
@@ -98,6 +98,7 @@ const ANSWERS: &[(&str, &[&str])] = &[
     ("salvage ls", &["salvage"]),
     ("salvage restore", &["restore"]),
     ("path", &["path"]),
+    ("paths", &["paths"]),
     ("gc", &["gc"]),
     ("events", &["event"]),
     ("projects ls", &["project"]),

@@ -1,4 +1,4 @@
-//! The daemon about itself: `daemon status`, `doctor`, `projects ls`.
+//! The daemon about itself: `daemon status`, `projects ls`.
 
 use taskd_api::v1;
 use taskd_model::{Time, format_duration_ms};
@@ -37,24 +37,6 @@ pub(crate) fn status(it: &v1::StatusResponse, scene: &Scene) -> String {
         out.push(format!("health    {}", health(driver)));
     }
     out.join("\n") + "\n"
-}
-
-/// `taskd doctor`.
-pub(crate) fn checks(rows: &[v1::CheckRow], scene: &Scene) -> String {
-    let name = rows.iter().map(|it| it.name.chars().count()).max().unwrap_or(0);
-    let mut out = String::new();
-    for it in rows {
-        let word = match it.state() {
-            v1::CheckState::Ok => scene.paint("32", "ok     "),
-            v1::CheckState::Warning => scene.paint("33", "warning"),
-            v1::CheckState::Failed | v1::CheckState::Unspecified => scene.paint("31;1", "FAILED "),
-        };
-        out.push_str(&format!("{word}  {:<name$}  {}\n", clean(&it.name), clean(&it.detail)));
-        if !it.hint.is_empty() && it.state() != v1::CheckState::Ok {
-            out.push_str(&format!("         {:<name$}  {}\n", "", clean(&it.hint)));
-        }
-    }
-    out
 }
 
 /// `taskd projects ls`.

@@ -384,18 +384,6 @@ pub(crate) fn project(it: &v1::ProjectRow) -> Value {
     })
 }
 
-/// One line of `doctor --json`.
-pub(crate) fn check(it: &v1::CheckRow) -> Value {
-    let state = it.state().as_str_name().trim_start_matches("CHECK_STATE_").to_lowercase();
-    json!({
-        "schema_version": SCHEMA_VERSION,
-        "name": it.name,
-        "state": state,
-        "detail": it.detail,
-        "hint": it.hint,
-    })
-}
-
 /// What speaks against work.
 fn suspicion(it: &Suspicion) -> Value {
     let mut object = json!({ "text": it.to_string() });

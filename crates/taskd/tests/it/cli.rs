@@ -3,7 +3,9 @@
 mod codes;
 mod completion;
 mod contract;
+mod doctor;
 mod ends;
+mod keys;
 mod nonsense;
 mod pictures;
 mod settings;

@@ -8,6 +8,7 @@ mod lifecycle;
 mod logs;
 mod network;
 mod parked;
+mod places;
 mod python;
 mod refusal;
 mod reload;

@@ -4,7 +4,7 @@ use std::{fs, path::PathBuf};
 
 use crate::support::World;
 
-fn own_file(world: &World) -> PathBuf {
+pub(super) fn own_file(world: &World) -> PathBuf {
     let dir = world.dir.path().join("home/.config/taskd");
     fs::create_dir_all(&dir).expect("writable");
     dir.join("config.toml")
@@ -48,7 +48,7 @@ fn what_is_in_effect_says_where_it_comes_from() {
     );
 }
 
-/// Proves CF-1: a key is set in a file that else stays as it is, comments too; what is wrong changes
+/// Proves CF-1, S-3.2.1: a key is set in a file that else stays as it is, comments too; what is wrong changes
 /// nothing; what a stronger file overrules is said.
 #[test]
 fn a_key_is_set_or_nothing_is() {
@@ -77,6 +77,14 @@ fn a_key_is_set_or_nothing_is() {
     assert!(said.contains(all_the_same), "{said}");
     world.taskd(&["config", "unset", "--project", "run.iterations"]).ok();
     assert_eq!(world.taskd(&["config", "get", "run.iterations"]).ok(), "8\n");
+    world.taskd(&["config", "set", "--local", "run.iterations", "3"]).ok();
+    assert_eq!(world.git(&["status", "--porcelain", ".taskd/local.toml"]), "", "not to be committed");
+    world.taskd(&["config", "unset", "--local", "run.iterations"]).ok();
+    // What is no file to be set in is left alone.
+    fs::write(&own, format!("#{}\n", " ".repeat(300_000))).expect("ours");
+    let long = world.taskd(&["config", "set", "run.iterations", "5"]).fails(78);
+    assert!(long.contains("config.toml: the file has 300"), "{long}");
+    fs::remove_file(&own).expect("ours");
     let paths = world.taskd(&["config", "path"]).ok();
     let third = paths.lines().nth(2).expect("the project's");
     assert!(third.starts_with("project") && third.ends_with(".taskd/config.toml"), "{paths}");

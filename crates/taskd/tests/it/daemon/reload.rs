@@ -213,3 +213,48 @@ fn a_project_says_what_is_its_own_business() {
     assert!(said.contains("limits.calls"), "{said}");
     world.taskd(&["stop", "p1"]).ok();
 }
+
+/// Proves AY-6.5: read again a hundred times while a dozen loops work, each time as another one,
+/// configuration is in the log whole each time, in order, and each loop keeps what its plan began
+/// with.
+#[test]
+fn a_storm_of_reloads_tears_nothing() {
+    let world = World::new();
+    let whole = |n: u32| {
+        let limits = format!("loops = 20\nagents = 20\ncalls = {n}\nturns = {n}\nburst = {n}");
+        let file = world.dir.path().join("home/.config/taskd/config.toml");
+        let next = file.with_extension("next");
+        fs::write(&next, format!("[limits]\n{limits}\n[run]\niterations = {n}\n")).expect("ours");
+        fs::rename(next, file).expect("ours");
+    };
+    configure(&world, "");
+    whole(7);
+    let door = Door::new(&world, "all");
+    let agent = script(&world, "a.sh", &format!("{}\necho x > $TASKD_LOOP.txt", door.sh()));
+    world.taskd(&["daemon", "start"]).ok();
+    let names: Vec<String> = (0..12).map(|it| format!("s{it}")).collect();
+    let specs: Vec<_> =
+        names.iter().map(|it| (it.as_str(), format!("agent: {agent}"))).collect();
+    world.submit(&plan("Storm", "", &specs));
+    names.iter().for_each(|_| door.reached());
+    let client = world.client();
+    for n in 1..=100 {
+        whole(n);
+        let read = client.reload(taskd_api::v1::ReloadRequest {});
+        world.runtime.block_on(read).expect("it is right");
+        if n % 8 == 0 {
+            door.open();
+        }
+    }
+    let view = world.until("all to be over", |it| it.plans.values().all(|it| it.ended_at.is_some()));
+    for row in view.loops.values() {
+        assert_eq!((row.status, row.limits.iterations), (Status::Complete, 7), "{}", row.name);
+    }
+    let limits = |it: &taskd_model::Record| {
+        let Event::LimitsSet { limits } = &it.event else { return None };
+        assert_eq!([limits.calls, limits.turns], [limits.request_burst; 2], "torn at {}", it.seq);
+        Some(limits.calls)
+    };
+    let set: Vec<u32> = world.events().iter().filter_map(limits).collect();
+    assert_eq!(set, std::iter::once(7).chain(1..=100).collect::<Vec<_>>());
+}

@@ -250,7 +250,7 @@ fn an_edit_counts_for_the_next_plan_and_what_runs_keeps_its_own() {
     assert_eq!(left(&world, "told-p3.a-1"), "AFTER 1");
 }
 
-/// Proves T4.2a: an edited type counts for the next loop of it after a hangup, after `config reload`
+/// Proves T4.2a, AY-6.9: an edited type counts for the next loop of it after a hangup, after `config reload`
 /// and without either; the loop that runs keeps what it began with; one that was deleted is gone from
 /// the list and refused by name, and the loop of it goes on.
 #[test]

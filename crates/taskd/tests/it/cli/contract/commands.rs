@@ -42,7 +42,7 @@ fn busy(world: &mut World, door: &Door) {
 }
 
 fn reading(judge: &mut Judge, world: &World) {
-    let reading: [&[&str]; 51] = [
+    let reading: [&[&str]; 52] = [
         &[],
         &["ls", "-a", "-A"],
         &["show", "p1.ready"],
@@ -57,6 +57,7 @@ fn reading(judge: &mut Judge, world: &World) {
         &["logs", "p1.ready"],
         &["diff", "p1.ready"],
         &["path", "p1.ready"],
+        &["paths"],
         &["checkpoints", "p1.ready"],
         &["rewind", "p1.ready", "--to", "1", "--dry-run"],
         &["undo", "p1.ready", "--iteration", "1", "--dry-run"],
