@@ -3,7 +3,7 @@
 //! Defaults < system < user < project < project-local < environment < flags. All or nothing: every
 //! problem is told at once, and no value is guessed. Keeps no globals and watches no files.
 
-use std::{collections::BTreeMap, net::SocketAddr};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
 use taskd_model::{AgentDoc, Billing, GateSettings, LandMode, LandPolicy, Limits, LoopLimits};
 
@@ -145,6 +145,9 @@ pub(crate) struct Config {
     pub(crate) api_cert_key: Option<String>,
     /// `[notify] command`: told when a plan ends or needs a person. Default: none.
     pub(crate) notify_command: Option<String>,
+    /// `[projects] trusted`: directories whose projects may run commands of their own unasked.
+    /// Default: none.
+    pub(crate) trusted: Vec<PathBuf>,
     /// `[log] level`: `error`, `warn`, `info`, `debug` or `trace`. Default `info`.
     pub(crate) log_level: String,
     settings: BTreeMap<&'static str, Setting>,
@@ -188,6 +191,12 @@ impl Config {
     #[must_use]
     pub(crate) fn origin(&self, key: &str) -> Option<&str> {
         self.settings.get(key).map(|it| it.origin.as_str())
+    }
+
+    /// The commands a key says, each as it is run; none if it is not set.
+    #[must_use]
+    pub(crate) fn commands(&self, key: &str) -> Vec<String> {
+        self.settings.get(key).map(Setting::texts).unwrap_or_default()
     }
 
     /// Every key as it is in effect, in the order of [`keys()`].
@@ -269,6 +278,10 @@ impl Config {
             api_cert: from.text("api.cert"),
             api_cert_key: from.text("api.cert_key"),
             notify_command: from.text("notify.command"),
+            trusted: {
+                let all = from.texts("projects.trusted").unwrap_or_default();
+                all.into_iter().map(PathBuf::from).collect()
+            },
             log_level: from.text("log.level").unwrap_or_default(),
             settings: from.clone().into_map(),
         }

@@ -30,6 +30,7 @@ pub mod settings;
 mod submit;
 mod systemd;
 mod telling;
+mod trust;
 pub mod types;
 mod watcher;
 mod yaml;

@@ -83,6 +83,13 @@ impl Paths {
         self.state.join("run")
     }
 
+    /// What a person has agreed to that a repository's files have run: a file for each command.
+    #[must_use]
+    pub fn trusted_dir(&self, git_dir: &Path) -> PathBuf {
+        let digest = taskd_model::Digest::of(git_dir.as_os_str().as_encoded_bytes()).to_string();
+        self.state.join("trusted").join(&digest[..16])
+    }
+
     /// Directories for temporary files of programs, one for each worktree.
     #[must_use]
     pub fn tmp_dir(&self) -> PathBuf {

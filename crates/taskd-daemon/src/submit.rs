@@ -13,6 +13,7 @@ mod gate;
 mod mode;
 mod remote;
 mod render;
+mod trust;
 mod types;
 mod worker;
 
@@ -169,6 +170,11 @@ struct Look<'a> {
     agents: Presets,
     /// Who works where nobody else says so: whoever wrote the document that names it.
     last_resort: Option<AgentDoc>,
+    /// Nothing of it will run, so nobody is asked whether it may.
+    only_told: bool,
+    /// Commands of the project's that nobody agreed to, and the branch whose files name them.
+    wishes: Vec<v1::Wish>,
+    target: String,
 }
 
 /// A draft, or an answer that names the problems.
@@ -178,7 +184,17 @@ impl<'a> Look<'a> {
     fn new(ctx: &'a Context, request: v1::SubmitRequest) -> Self {
         let options = request.options.clone().unwrap_or_default();
         let (problems, agents) = (Vec::new(), Presets::default());
-        Self { ctx, request, options, problems, agents, last_resort: None }
+        Self {
+            ctx,
+            request,
+            options,
+            problems,
+            agents,
+            last_resort: None,
+            only_told: false,
+            wishes: Vec::new(),
+            target: String::new(),
+        }
     }
 
     fn problem(&mut self, message: impl Into<String>, hint: impl Into<String>) {
@@ -187,8 +203,7 @@ impl<'a> Look<'a> {
     }
 
     fn answer(self) -> Result<Looked, ApiError> {
-        let problems = self.problems;
-        Ok(Err(v1::SubmitResponse { problems, ..v1::SubmitResponse::default() }))
+        Ok(Err(self.refusal()))
     }
 
     fn draft(mut self) -> Result<Looked, ApiError> {
@@ -228,8 +243,14 @@ impl<'a> Look<'a> {
         let of_types = self.gates_of_types(&plan, &types, &config);
         let at = Base { repo: &repo, root: &probe.root, target: &target, commit: base };
         let at_base = self.config_of_base(&config, &at);
-        let gate = at_base.and_then(|it| self.gate(&plan.head, of_types, &it, &repo, base));
+        let gate = at_base.as_ref();
+        let gate = gate.and_then(|it| self.gate(&plan.head, of_types, it, &repo, base));
         let specs = self.specs(&plan, &types, &config, gate.as_ref());
+        if let (Some(of_base), Some(gate), false) = (&at_base, &gate, self.only_told) {
+            let config = [&*config, &**of_base];
+            let (plan, types, specs) = (&plan, &types, specs.as_slice());
+            self.ask_trust(&trust::Said { plan, types, config, gate, specs }, &at);
+        }
         let (Some(gate), true) = (gate, self.problems.iter().all(|it| it.warning)) else {
             return self.answer();
         };

@@ -115,6 +115,7 @@ async fn projects(here: &Here, command: ProjectsCommand) -> Done {
     match command {
         ProjectsCommand::Ls => look::projects(here).await,
         ProjectsCommand::Add { path } => look::project_add(here, path).await,
+        ProjectsCommand::Trust { path } => look::project_trust(here, path).await,
         ProjectsCommand::Forget { path } => look::project_forget(here, path).await,
     }
 }

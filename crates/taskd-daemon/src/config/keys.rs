@@ -122,7 +122,7 @@ const MONEY: Kind = Kind::Money { min_micros: CENT, max_micros: 100_000 * DOLLAR
 
 use Scope::{Daemon, Tighten};
 
-static KEYS: [KeyDoc; 60] = [
+static KEYS: [KeyDoc; 61] = [
     by(Daemon, key("limits.loops", count(1, 1_000), "50", "Loops at work at once.")),
     by(
         Daemon,
@@ -418,6 +418,14 @@ static KEYS: [KeyDoc; 60] = [
             "notify.command",
             Kind::Command,
             "Is given one JSON object on stdin when a plan ends or something needs a person.",
+        ),
+    ),
+    by(
+        Daemon,
+        unset(
+            "projects.trusted",
+            Kind::Directories,
+            "Directories whose projects may run the commands their own files name, without asking.",
         ),
     ),
     by(Daemon, key("log.level", Kind::Word(&LEVELS), "info", "What the daemon's log holds.")),

@@ -23,6 +23,22 @@ pub(super) struct Setting {
     at: Option<Pos>,
 }
 
+impl Setting {
+    /// Its texts; none if it is of another type.
+    pub(super) fn texts(&self) -> Vec<String> {
+        match &self.value {
+            Value::Text(it) => vec![it.clone()],
+            Value::Texts(all) => all.clone(),
+            Value::Count(_)
+            | Value::Amount(_)
+            | Value::Tokens(_)
+            | Value::Flag(_)
+            | Value::Conflict(_)
+            | Value::Address(_) => Vec::new(),
+        }
+    }
+}
+
 /// Values by key: those of one layer, or all merged.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Settings(BTreeMap<&'static str, Setting>);

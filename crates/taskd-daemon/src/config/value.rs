@@ -48,6 +48,8 @@ pub(crate) enum Kind {
     Commands,
     /// A list of globs below the repository's root.
     Globs,
+    /// A list of absolute directories.
+    Directories,
     /// A name as loop types have it.
     Name,
     /// `loop(n)` or `block`.
@@ -118,6 +120,9 @@ impl Kind {
             Self::Globs => {
                 "a list of globs below the repository's root, as [\"tests/**\"]".to_owned()
             }
+            Self::Directories => {
+                "a list of absolute directories, as [\"/home/me/src\"]".to_owned()
+            }
             Self::Name => {
                 "a name: a-z, 0-9, - and _, at most 40 characters, a letter or digit first"
                     .to_owned()
@@ -162,7 +167,9 @@ impl Kind {
                     { "type": "array", "minItems": 1, "items": { "type": "string" } },
                 ]
             }),
-            Self::Globs => json!({ "type": "array", "items": { "type": "string" } }),
+            Self::Globs | Self::Directories => {
+                json!({ "type": "array", "items": { "type": "string" } })
+            }
             Self::Duration { .. }
             | Self::Money { .. }
             | Self::Bytes
@@ -185,10 +192,12 @@ impl Kind {
                     Raw::Text(text.to_owned())
                 }
             },
-            Self::Commands | Self::Globs if text.trim_start().starts_with('[') => {
+            Self::Commands | Self::Globs | Self::Directories
+                if text.trim_start().starts_with('[') =>
+            {
                 as_file().unwrap_or_else(|_| Raw::Text(text.to_owned()))
             }
-            Self::Globs => Raw::List(vec![Raw::Text(text.to_owned())]),
+            Self::Globs | Self::Directories => Raw::List(vec![Raw::Text(text.to_owned())]),
             Self::Commands
             | Self::Duration { .. }
             | Self::Money { .. }
@@ -212,7 +221,9 @@ impl Kind {
             }
             (Self::Tokens, Raw::Integer(Some(it), _)) => u64::try_from(*it).ok().map(Value::Tokens),
             (Self::Flag, Raw::Flag(it)) => Some(Value::Flag(*it)),
-            (Self::Commands | Self::Globs, Raw::List(items)) => self.read_list(items),
+            (Self::Commands | Self::Globs | Self::Directories, Raw::List(items)) => {
+                self.read_list(items)
+            }
             (Self::Commands, Raw::Text(it)) => Some(Value::Texts(vec![command(it)?])),
             (_, Raw::Text(it)) => self.read_text(it),
             (_, Raw::Integer(..) | Raw::Flag(_) | Raw::List(_) | Raw::Other(_)) => None,
@@ -226,7 +237,11 @@ impl Kind {
         }
         let item = |it: &Raw| {
             let Raw::Text(text) = it else { return None };
-            if self == Self::Commands { command(text) } else { glob(text) }
+            match self {
+                Self::Commands => command(text),
+                Self::Directories => line(text).filter(|it| it.starts_with('/')),
+                _ => glob(text),
+            }
         };
         items.iter().map(item).collect::<Option<_>>().map(Value::Texts)
     }
@@ -249,7 +264,11 @@ impl Kind {
                 .filter(|it| it.is_none_or(|it| it.ip().is_loopback()))
                 .map(Value::Address),
             Self::Address => address(word).map(Value::Address),
-            Self::Count { .. } | Self::Flag | Self::Commands | Self::Globs => None,
+            Self::Count { .. }
+            | Self::Flag
+            | Self::Commands
+            | Self::Globs
+            | Self::Directories => None,
         }
     }
 }

@@ -221,11 +221,15 @@ impl Job {
     fn preset(&self) -> Result<Preset, Trouble> {
         match self.spec_doc()?.agent {
             AgentDoc::Agent { run } => {
-                let (_, root) = self.ctx.repo(self.order.project)?;
-                self.ctx
-                    .agents(Some(&root))
-                    .resolve(&run)
-                    .map_err(|it| Trouble::of(Code::AgentPreset, &it))
+                let (repo, root) = self.ctx.repo(self.order.project)?;
+                let agents = self.ctx.agents(Some(&root));
+                let wish = agents.get(&run).and_then(trust::of_preset);
+                let open = self.ctx.untrusted(&root, repo.git_dir(), wish.into_iter().collect());
+                // It was agreed to when the plan came, and is another one now.
+                if let Some(it) = open.first() {
+                    return Err(trust::refused(it));
+                }
+                agents.resolve(&run).map_err(|it| Trouble::of(Code::AgentPreset, &it))
             }
             AgentDoc::Model { name } => {
                 let what = format!("{name} is a model, not an agent program");

@@ -124,6 +124,7 @@ impl Job {
             (text("TASKD_PR_BODY"), file.into_os_string()),
             (text("TASKD_PR_URL"), text(&known.unwrap_or_default())),
         ]);
+        self.ctx.allowed((&at.repo, &at.root), config, "land.pr_command")?;
         let command = Command::shell(&config.pr_command, at.root.clone(), env, COMMAND_LIMIT);
         let finished = self.run(command, self.lines_as_noise()).await;
         not_started(&finished)?;

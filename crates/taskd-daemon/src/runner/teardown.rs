@@ -66,8 +66,14 @@ impl Context {
             marked.then_some((project, id, dir))
         };
         let command = |(project, id, dir)| {
-            let (_, root) = self.repo(project).ok()?;
-            Some(Teardown { id, dir, command: self.config_of(&root).ok()?.teardown.clone()? })
+            let (repo, root) = self.repo(project).ok()?;
+            let config = self.config_of(&root).ok()?;
+            let command = config.teardown.clone()?;
+            if let Err(why) = self.allowed((&repo, &root), &config, "work.teardown") {
+                warn!(%id, "not torn down: {}", why.message);
+                return None;
+            }
+            Some(Teardown { id, dir, command })
         };
         over.into_iter().filter_map(there).filter_map(command).collect()
     }

@@ -7,17 +7,20 @@ use std::{
 };
 
 use taskd_api::{ApiError, codes, v1};
+use taskd_git::Repo;
 use taskd_model::{
     Actor, GateDoc, PlanDoc, SpecDoc, Target, Time, format_bytes, format_duration_ms,
 };
 
 use super::{Service, in_scope};
 use crate::{
-    daemon,
+    config, daemon,
     disk::free_at,
     models,
-    runner::{Trouble, chain, lock, worktree_name},
-    submit, watcher,
+    runner::{Context, Trouble, chain, lock, worktree_name},
+    submit,
+    trust::Wish,
+    watcher,
 };
 
 impl Service {
@@ -111,6 +114,7 @@ impl Service {
         actor: Actor,
         request: v1::ProjectsRequest,
     ) -> Result<v1::ProjectsResponse, ApiError> {
+        let mut trusted = Vec::new();
         match request.what {
             Some(v1::projects_request::What::Add(path)) => {
                 let probe = super::blocking(move || {
@@ -122,10 +126,19 @@ impl Service {
             Some(v1::projects_request::What::Forget(path)) => {
                 let request = v1::ActRequest {
                     verb: v1::Verb::Forget.into(),
-                    ids: vec![path],
+                    ids: vec![path.clone()],
                     ..v1::ActRequest::default()
                 };
                 self.do_act(actor, request).await?;
+                // A repository that is gone has nothing to run.
+                if let Ok(probe) = taskd_git::probe(Path::new(&path)) {
+                    let ctx = self.ctx();
+                    ctx.distrust(&probe.git_dir).map_err(|it| ApiError::of(codes::INTERNAL, &it))?;
+                }
+            }
+            Some(v1::projects_request::What::Trust(it)) => {
+                let ctx = Arc::clone(self.ctx());
+                trusted = super::blocking(move || trust(&ctx, &it)).await?;
             }
             Some(v1::projects_request::What::List(_)) | None => {}
         }
@@ -142,7 +155,7 @@ impl Service {
                 targets: v1::Project::from(it).targets,
             }
         });
-        Ok(v1::ProjectsResponse { projects: projects.collect() })
+        Ok(v1::ProjectsResponse { projects: projects.collect(), trusted })
     }
 
     pub(super) async fn do_status(&self) -> Result<v1::StatusResponse, ApiError> {
@@ -287,6 +300,31 @@ impl Service {
         let row = row("clock", ahead < CLOCK_BEHIND_MS, &detail, "set the machine's clock");
         if ahead < CLOCK_BEHIND_MS { row } else { warned(row) }
     }
+}
+
+/// Agrees to what the files of a project would have run, or to a part of that.
+fn trust(ctx: &Context, request: &v1::TrustProject) -> Result<Vec<v1::Wish>, ApiError> {
+    let of_git = |it: taskd_git::GitError| ApiError::of(it.code(), &it);
+    let probe = taskd_git::probe(Path::new(&request.path)).map_err(of_git)?;
+    let repo = Repo::new(&probe.git_dir, &ctx.tag, "/nonexistent").map_err(of_git)?;
+    let named = Some(&request.target).filter(|it| !it.is_empty());
+    let tip = repo.tip(named.unwrap_or(&probe.default_target)).map_err(of_git)?;
+    let file = |it| repo.file_at(it, config::PROJECT_FILE.as_ref());
+    let committed = tip.map(file).transpose().map_err(of_git)?.flatten().unwrap_or_default();
+    let committed = String::from_utf8_lossy(&committed).into_owned();
+    let mut wishes = ctx.wishes(&probe.root, committed).map_err(ApiError::from)?;
+    for digest in &request.digests {
+        if wishes.iter().all(|it| it.digest.to_string() != *digest) {
+            let what = "what was shown is not what the project's files say now; nothing is trusted";
+            return Err(ApiError::new(codes::REFUSED, what).hint("submit again to see it"));
+        }
+    }
+    if !request.digests.is_empty() {
+        wishes.retain(|it| request.digests.contains(&it.digest.to_string()));
+    }
+    let open = ctx.untrusted(&probe.root, &probe.git_dir, wishes);
+    ctx.trust(&probe.git_dir, &open).map_err(|it| ApiError::new(codes::INTERNAL, format!("{it:#}")))?;
+    Ok(open.iter().map(Wish::told).collect())
 }
 
 /// So far behind the log a clock is wrong and was not merely corrected.

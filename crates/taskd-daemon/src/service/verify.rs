@@ -224,7 +224,10 @@ impl Service {
                 gate: known.plan.gate.clone(),
             },
             (None, Some(commands)) => {
-                let config = self.ctx().config_of(&claim.root).ok();
+                let config = self.ctx().config_of(&claim.root).ok().filter(|it| {
+                    let at = (&claim.repo, claim.root.as_path());
+                    self.ctx().allowed(at, it, "work.setup").is_ok()
+                });
                 Again {
                     commands,
                     setup: config.and_then(|it| it.setup.clone()).into_iter().collect(),

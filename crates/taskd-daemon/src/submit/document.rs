@@ -3,7 +3,11 @@
 //! A document may say what is to be done. Who works on it, what decides about it, what it may cost and
 //! whether it lands is for people to say, so a document that tries to is refused.
 
-use std::{collections::BTreeSet, path::Path, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use taskd_api::v1;
 use taskd_core::MAX_CHILDREN;
@@ -18,6 +22,7 @@ use crate::{
     plan_file::{self, Document, PlanFile, PlanKeys},
     problem::{At, Pos, Problem},
     runner::Context,
+    trust,
 };
 
 /// Largest document, in bytes.
@@ -55,7 +60,13 @@ pub(crate) fn take_apart(
     }
     let top = Pos::new(1, 1);
     file.head.loop_type = Some(At::new(artifact.children.clone(), top));
-    let named = resolved(ctx, plan, spec, &file).map_err(bounded)?;
+    let git_dir = {
+        let view = ctx.hub.view();
+        let plan = view.plans.get(&id.plan());
+        let project = plan.and_then(|it| view.projects.get(&it.project));
+        project.map(|it| PathBuf::from(&it.git_dir)).unwrap_or_default()
+    };
+    let named = resolved(ctx, (plan, &git_dir), spec, &file).map_err(bounded)?;
     let above =
         AboveDoc { name: spec.name.clone(), title: spec.title.clone(), text: file.context.clone() };
     let below = |(mut head, mut doc): (SpecHead, SpecDoc)| {
@@ -194,7 +205,7 @@ fn full_name(artifact: &ArtifactDoc, spec: &SpecDoc, id: &str) -> String {
 /// The specs with types, workers and limits, as a submission would have them.
 fn resolved(
     ctx: &Arc<Context>,
-    plan: &PlanDoc,
+    (plan, git_dir): (&PlanDoc, &Path),
     spec: &SpecDoc,
     file: &PlanFile,
 ) -> Result<Named, Vec<String>> {
@@ -220,7 +231,12 @@ fn resolved(
             }
         })
         .collect();
-    if wrong.is_empty() { Ok(specs) } else { Err(wrong) }
+    if !wrong.is_empty() {
+        return Err(wrong);
+    }
+    // What they run was agreed to when the plan came, unless the files are others now.
+    let open = ctx.untrusted(root, git_dir, look.of_specs(&types, &specs));
+    if open.is_empty() { Ok(specs) } else { Err(open.iter().map(trust::unsaid).collect()) }
 }
 
 fn line(problem: &Problem) -> String {

@@ -21,7 +21,8 @@ pub(crate) async fn render(
     let ctx = Arc::clone(ctx);
     let looked = tokio::task::spawn_blocking(move || {
         let submission = request.submission.unwrap_or_default();
-        match Look::new(&ctx, submission).draft()? {
+        let look = Look { only_told: true, ..Look::new(&ctx, submission) };
+        match look.draft()? {
             Ok(draft) => first_prompt(&ctx, &draft, &request.spec),
             Err(v1::SubmitResponse { problems, .. }) => {
                 Ok(v1::RenderPromptResponse { problems, ..v1::RenderPromptResponse::default() })

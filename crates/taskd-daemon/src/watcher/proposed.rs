@@ -1,7 +1,7 @@
 //! What became of pull requests: whether the remote's branch has what was proposed, and what its
 //! checks found. Looked at after each fetch; the core decides what follows.
 
-use std::{ffi::OsString, time::Duration};
+use std::{ffi::OsString, path::Path, time::Duration};
 
 use taskd_git::{GitError, Repo};
 use taskd_model::{Actor, Command, Input, LoopId, Oid, PlanDoc};
@@ -28,7 +28,7 @@ const PENDING: i32 = 8;
 pub(super) async fn look(
     ctx: &Context,
     target: &Target,
-    repo: &Repo,
+    (repo, root): (&Repo, &Path),
     config: &Config,
 ) -> Option<String> {
     let open = match landed(ctx, target, repo).await {
@@ -36,6 +36,9 @@ pub(super) async fn look(
         Err(why) => return Some(why),
     };
     if let Some(command) = &config.pr_checks {
+        if let Err(why) = ctx.allowed((repo, root), config, "land.pr_checks") {
+            return Some(why.message);
+        }
         for (id, commit) in open {
             check(ctx, id, commit, command).await;
         }

@@ -137,7 +137,7 @@ async fn round(ctx: Arc<Context>, target: Target) -> Duration {
     };
     match fetched {
         Ok(()) if theirs.is_some() => {
-            let apart = proposed::look(&ctx, &target, &repo, &config).await;
+            let apart = proposed::look(&ctx, &target, (&repo, &root), &config).await;
             succeeded(&ctx, &target, remote, apart);
             every
         }

@@ -357,7 +357,12 @@ pub(crate) enum ProjectsCommand {
         /// A path in it; the current directory otherwise
         path: Option<OsString>,
     },
-    /// Serve a repository no longer; nothing in it is touched
+    /// Agree to the commands that a repository's .taskd/ has run; others ask again
+    Trust {
+        /// A path in it; the current directory otherwise
+        path: Option<OsString>,
+    },
+    /// Serve a repository no longer; nothing in it is touched, and nothing it has run is agreed to
     Forget {
         /// A path in it; the current directory otherwise
         path: Option<OsString>,

@@ -256,6 +256,23 @@ pub(crate) async fn project_add(here: &Here, path: Option<OsString>) -> Done {
     project_list(here, v1::projects_request::What::Add(path), Some("added")).await
 }
 
+/// `taskd projects trust`.
+pub(crate) async fn project_trust(here: &Here, path: Option<OsString>) -> Done {
+    let path = utf8(absolute(here, path).into_os_string())?;
+    let trust = v1::TrustProject { path: path.clone(), ..v1::TrustProject::default() };
+    let what = Some(v1::projects_request::What::Trust(trust));
+    let client = here.client_or_start().await?;
+    let answer = client.projects(v1::ProjectsRequest { what }).await?;
+    if here.out.json {
+        here.out.object(&json::trusted(&path, &answer.trusted))?;
+    } else if answer.trusted.is_empty() {
+        here.out.print("there is no command of its files that was not agreed to before\n")?;
+    } else {
+        here.out.print(&format!("trusted\n{}", render::submit::wishes(&answer.trusted)))?;
+    }
+    Ok(0)
+}
+
 /// `taskd projects forget`.
 pub(crate) async fn project_forget(here: &Here, path: Option<OsString>) -> Done {
     let path = utf8(absolute(here, path).into_os_string())?;

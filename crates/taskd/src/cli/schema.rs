@@ -20,7 +20,7 @@ macro_rules! schemas {
 const SCHEMAS: &[(&str, &str)] = schemas! {
     "act" "agents" "agents-test" "blame" "budget" "checkpoints" "costs" "daemon" "diff" "doctor"
     "error" "event" "flakes" "gc" "inbox" "install" "log" "ls" "models" "models-check" "path" "paths" "plan" "project"
-    "prompt" "queue" "receipt" "restore" "rewind" "salvage" "schema" "settings" "show" "submit" "types"
+    "prompt" "queue" "receipt" "restore" "rewind" "salvage" "schema" "settings" "show" "submit" "trust" "types"
     "undo" "verify"
     "wait" "why"
 };
@@ -104,6 +104,7 @@ const ANSWERS: &[(&str, &[&str])] = &[
     ("projects ls", &["project"]),
     ("projects add", &["project"]),
     ("projects forget", &["project"]),
+    ("projects trust", &["trust"]),
     ("help", &["schema"]),
 ];
 

@@ -195,6 +195,9 @@ async fn check(
         client.submit(v1::SubmitRequest { check_only: true, ..request.clone() })
     };
     let mut answer = ask(request).await?;
+    if here.out.can_ask && agree(here, client, request, &answer).await? {
+        answer = ask(request).await?;
+    }
     if let Some(gate) = proposed_gate(&answer).filter(|_| here.out.can_ask) {
         let why = answer.problems.iter().find(|it| !it.warning).map(|it| it.message.as_str());
         here.out.complain(&crate::render::text::clean(why.unwrap_or_default()));
@@ -212,6 +215,34 @@ async fn check(
         return Ok(answer);
     }
     refuse(here, &answer, file).and(Err(Failure::Said(taskd_api::exit::USAGE)))
+}
+
+/// Shows what the project's files would have run, if that is all that is in the way, and asks whether
+/// it may; says whether it may now.
+async fn agree(
+    here: &Here,
+    client: &Client,
+    request: &v1::SubmitRequest,
+    answer: &v1::SubmitResponse,
+) -> Result<bool, Failure> {
+    let errors = answer.problems.iter().filter(|it| !it.warning).count();
+    if answer.wishes.is_empty() || errors != answer.wishes.len() {
+        return Ok(false);
+    }
+    here.out.complain("this project's own files would have these run on your machine, as you:");
+    here.out.complain_block(&picture::wishes(&answer.wishes));
+    let said = here.out.ask("may they, here, from now on? [y/N] ")?;
+    if !matches!(said.as_str(), "y" | "Y" | "yes") {
+        return Ok(false);
+    }
+    let trust = v1::TrustProject {
+        path: request.repository.clone(),
+        digests: answer.wishes.iter().map(|it| it.digest.clone()).collect(),
+        target: answer.target.clone(),
+    };
+    let what = Some(v1::projects_request::What::Trust(trust));
+    client.projects(v1::ProjectsRequest { what }).await?;
+    Ok(true)
 }
 
 /// How to land is asked once, on a terminal, when no flag says so and the gate may decide.

@@ -384,6 +384,16 @@ pub(crate) fn project(it: &v1::ProjectRow) -> Value {
     })
 }
 
+/// `projects trust --json`.
+pub(crate) fn trusted(path: &str, wishes: &[v1::Wish]) -> Value {
+    let one = |it: &v1::Wish| json!({ "place": it.place, "command": it.command });
+    json!({
+        "schema_version": SCHEMA_VERSION,
+        "path": path,
+        "trusted": wishes.iter().map(one).collect::<Vec<_>>(),
+    })
+}
+
 /// What speaks against work.
 fn suspicion(it: &Suspicion) -> Value {
     let mut object = json!({ "text": it.to_string() });

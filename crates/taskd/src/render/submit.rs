@@ -116,6 +116,15 @@ pub(crate) fn problem_lines(problems: &[v1::Problem], file: &str) -> String {
     out
 }
 
+/// Commands that a project's files have run: where each stands, and the whole of it.
+pub(crate) fn wishes(wishes: &[v1::Wish]) -> String {
+    let lines = |it: &v1::Wish| {
+        let lines = it.command.lines().map(|it| format!("    {}\n", clean(it)));
+        format!("  {}\n{}", clean(&it.place), lines.collect::<String>())
+    };
+    wishes.iter().map(lines).collect()
+}
+
 /// How work lands, in words.
 pub(crate) fn landing(policy: v1::LandPolicy) -> &'static str {
     match policy {

@@ -17,6 +17,7 @@ mod service;
 pub(crate) mod serving;
 mod state;
 mod tidy;
+mod trust;
 mod waits;
 
 use std::{

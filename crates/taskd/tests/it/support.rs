@@ -79,6 +79,8 @@ impl World {
             ("TASKD_STATE_DIR".to_owned(), text(&dir.path().join("state"))),
             ("GIT_CONFIG_NOSYSTEM".to_owned(), "1".to_owned()),
             ("LANG".to_owned(), "C.UTF-8".to_owned()),
+            // What repositories of this world have run was written by its person.
+            ("TASKD_PROJECTS__TRUSTED".to_owned(), text(dir.path())),
         ]);
         let runtime = Runtime::new().expect("a runtime");
         let world = Self { dir, repo, env, daemon: None, said: String::new(), runtime };

@@ -156,6 +156,21 @@ fn the_daemon_becomes_a_service_and_none_again() {
     assert_eq!(fs::read_to_string(&unit).expect("there").lines().count(), 2);
 }
 
+/// The file for containers is of this toolchain, begins the daemon and gives it no rights. Whether it
+/// builds is for who has an engine and a network.
+#[test]
+fn the_container_has_no_rights() {
+    let file = include_str!("../../../../../deploy/Containerfile");
+    let manifest = include_str!("../../../../../Cargo.toml");
+    let rust = manifest.lines().find_map(|it| it.strip_prefix("rust-version = ")).expect("it says");
+    assert!(file.contains(&format!("rust:{}-", rust.trim_matches('"'))), "built by {rust}");
+    let last = file.rsplit("\nFROM ").next().expect("a stage");
+    let user = last.lines().find_map(|it| it.strip_prefix("USER ")).expect("a user");
+    assert!(user != "root" && last.contains(&format!("useradd --create-home --uid 1000 {user}")));
+    assert!(last.contains("ENTRYPOINT [\"taskd\"]\nCMD [\"daemon\", \"run\"]"), "{last}");
+    is_here("podman");
+}
+
 /// Proves SV-2: without a service an upgrade is a restart with this program, and work is kept.
 #[test]
 fn an_upgrade_without_a_service_is_a_restart() {

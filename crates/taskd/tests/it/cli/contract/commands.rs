@@ -177,6 +177,7 @@ fn acting(judge: &mut Judge, world: &World, door: &Door) {
     let other = other.to_str().expect("UTF-8");
     world.git(&["clone", "-q", ".", other]);
     judge.well(world, &["projects", "add", other]);
+    judge.well(world, &["projects", "trust", other]);
     judge.well(world, &["projects", "forget", other]);
 }
 
