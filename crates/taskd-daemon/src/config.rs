@@ -24,9 +24,17 @@ pub(crate) use load::{FILE, LOCAL_FILE, PROJECT_FILE, PlacedText, Places, load_h
 
 use layers::{Setting, Settings};
 
-/// All that is wrong, a line each.
+/// Most problems in one error: it travels in the headers of an answer, which have a limit.
+const MOST_TOLD: usize = 8;
+
+/// What is wrong, a line each; of many the first, and how to see the rest.
 pub(crate) fn told(wrong: &[ConfigError]) -> String {
-    wrong.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    let mut lines: Vec<String> = wrong.iter().take(MOST_TOLD).map(ToString::to_string).collect();
+    let more = wrong.len() - lines.len();
+    if 0 < more {
+        lines.push(format!("and {more} more: taskd config check"));
+    }
+    lines.join("\n")
 }
 
 /// One file, weakest first in [`Sources::layers`].

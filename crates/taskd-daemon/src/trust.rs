@@ -104,7 +104,8 @@ fn of_type(doc: &TypeDoc, agents: &Presets) -> Vec<Wish> {
     };
     let agent = agent.map(|it| Wish::new(place("agent"), it));
     let servers = doc.mcp.iter();
-    let servers = servers.map(|(name, it)| Wish::new(place(&format!("mcp.{name}")), it.command.join(" ")));
+    let servers =
+        servers.map(|(name, it)| Wish::new(place(&format!("mcp.{name}")), it.command.join(" ")));
     gate.chain(setup).chain(agent).chain(servers).collect()
 }
 

@@ -182,7 +182,7 @@ fn every_key_can_be_set_and_is_seen() {
     let pem = (config.api_cert.as_deref(), config.api_cert_key.as_deref());
     assert_eq!(pem, (Some("cert.pem"), Some("key.pem")));
     assert_eq!((config.notify_command.as_deref(), limits.notify), (Some("tell"), true));
-    assert_eq!(config.trusted, [std::path::PathBuf::from("/home/me/src")]);
+    assert_eq!(config.trusted, [PathBuf::from("/home/me/src")]);
     assert_eq!(config.log_level, "debug");
     let unset = |it: Entry<'_>| it.origin != Some("user.toml");
     let unset: Vec<_> = config.entries().filter(|it| unset(*it)).map(|it| it.doc.key).collect();
@@ -253,8 +253,7 @@ follow = \"yes\"
         ("TASKD_LOG_LEVEL", "not one of ours"),
         ("HOME", "/root"),
     ]);
-    let sections =
-        "limits, retry, run, plan, gate, land, work, git, disk, gc, agent, http, api, notify, projects, log";
+    let sections = "limits, retry, run, plan, gate, land, work, git, disk, gc, agent, http, api, notify, projects, log";
     let expected = [
         &format!("user.toml:1:1: unknown section [é]; known: {sections}"),
         "user.toml:2:1: `git` is a section, not a key; write [git] and its keys below",

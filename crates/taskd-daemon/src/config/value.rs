@@ -120,9 +120,7 @@ impl Kind {
             Self::Globs => {
                 "a list of globs below the repository's root, as [\"tests/**\"]".to_owned()
             }
-            Self::Directories => {
-                "a list of absolute directories, as [\"/home/me/src\"]".to_owned()
-            }
+            Self::Directories => "a list of absolute directories, as [\"/home/me/src\"]".to_owned(),
             Self::Name => {
                 "a name: a-z, 0-9, - and _, at most 40 characters, a letter or digit first"
                     .to_owned()
@@ -264,11 +262,9 @@ impl Kind {
                 .filter(|it| it.is_none_or(|it| it.ip().is_loopback()))
                 .map(Value::Address),
             Self::Address => address(word).map(Value::Address),
-            Self::Count { .. }
-            | Self::Flag
-            | Self::Commands
-            | Self::Globs
-            | Self::Directories => None,
+            Self::Count { .. } | Self::Flag | Self::Commands | Self::Globs | Self::Directories => {
+                None
+            }
         }
     }
 }

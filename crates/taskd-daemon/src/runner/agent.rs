@@ -39,7 +39,7 @@ use super::{
     Job, Trouble,
     programs::{Command, ending},
 };
-use crate::gateway::Registered;
+use crate::{gateway::Registered, trust};
 
 /// How often the tree is saved while an agent works.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(20);

@@ -133,7 +133,8 @@ impl Service {
                 // A repository that is gone has nothing to run.
                 if let Ok(probe) = taskd_git::probe(Path::new(&path)) {
                     let ctx = self.ctx();
-                    ctx.distrust(&probe.git_dir).map_err(|it| ApiError::of(codes::INTERNAL, &it))?;
+                    ctx.distrust(&probe.git_dir)
+                        .map_err(|it| ApiError::of(codes::INTERNAL, &it))?;
                 }
             }
             Some(v1::projects_request::What::Trust(it)) => {
@@ -323,7 +324,8 @@ fn trust(ctx: &Context, request: &v1::TrustProject) -> Result<Vec<v1::Wish>, Api
         wishes.retain(|it| request.digests.contains(&it.digest.to_string()));
     }
     let open = ctx.untrusted(&probe.root, &probe.git_dir, wishes);
-    ctx.trust(&probe.git_dir, &open).map_err(|it| ApiError::new(codes::INTERNAL, format!("{it:#}")))?;
+    ctx.trust(&probe.git_dir, &open)
+        .map_err(|it| ApiError::new(codes::INTERNAL, format!("{it:#}")))?;
     Ok(open.iter().map(Wish::told).collect())
 }
 
@@ -347,7 +349,9 @@ fn leads_to(name: &str) -> &'static str {
     match name {
         "store" => "what is damaged cannot be replayed, and a daemon may not start with it",
         "disk" => "no loop starts, and with less still everything rests",
-        "git" => "worktrees and checkouts need it, and filters are kept from running by its settings",
+        "git" => {
+            "worktrees and checkouts need it, and filters are kept from running by its settings"
+        }
         "clock" => "times in the log stand still until the clock has caught up",
         "open files" => "loops, clients and programs each need some; without one, work fails",
         "found on start" => "what is named was left out, or mended, when the daemon started",

@@ -92,8 +92,7 @@ pub(crate) async fn doctor(here: &Here, fix: bool) -> Done {
 /// `taskd doctor --hermetic`: nothing of the person's is looked at, so there is no [`Here`].
 pub(crate) async fn hermetic(out: &Out) -> Done {
     let rows = crate::demo::hermetic::run().await;
-    let rows: Vec<Row> =
-        rows.into_iter().map(|check| Row { check, fixed: false }).collect();
+    let rows: Vec<Row> = rows.into_iter().map(|check| Row { check, fixed: false }).collect();
     print(out, &rows)?;
     let failed = rows.iter().any(|it| it.check.state() == v1::CheckState::Failed);
     Ok(if failed { taskd_api::exit::FAILED } else { 0 })

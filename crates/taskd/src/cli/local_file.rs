@@ -30,7 +30,11 @@ pub(super) fn leave_alone(root: &Path) -> std::io::Result<PathBuf> {
     let before = fs::read(&file).unwrap_or_default();
     let gap = if before.is_empty() || before.ends_with(b"\n") { "" } else { "\n" };
     let mut options = fs::File::options();
-    options.append(true).create(true).open(&file)?.write_all(format!("{gap}/{LOCAL_FILE}\n").as_bytes())?;
+    options
+        .append(true)
+        .create(true)
+        .open(&file)?
+        .write_all(format!("{gap}/{LOCAL_FILE}\n").as_bytes())?;
     Ok(file)
 }
 

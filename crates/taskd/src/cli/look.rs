@@ -2,14 +2,13 @@
 
 use std::{ffi::OsString, path::PathBuf};
 
-use taskd_api::{ApiError, codes, handed_over, v1};
+use taskd_api::{ApiError, handed_over, v1};
 use taskd_model::{LoopId, LoopView, PlanId, Target};
 
 use super::{
     args::{DiffArgs, LsArgs, ModelsArgs, ScopeArgs},
     failure::{Done, Failure},
-    here::{Here, scene, variable},
-    out::Out,
+    here::{Here, variable},
     utf8,
 };
 use crate::render::{self, json, ls::Show, text};

@@ -112,8 +112,8 @@ fn dead_socket(here: &Here) -> Option<Finding> {
     let (socket, lock) = (here.paths.socket.clone(), here.paths.state.join("taskd.lock"));
     let found = fs::symlink_metadata(&socket).ok()?;
     let ours = found.file_type().is_socket() && found.uid() == nix::unistd::geteuid().as_raw();
-    let refused = UnixStream::connect(&socket)
-        .is_err_and(|it| it.kind() == ErrorKind::ConnectionRefused);
+    let refused =
+        UnixStream::connect(&socket).is_err_and(|it| it.kind() == ErrorKind::ConnectionRefused);
     if !ours || !refused || free(&lock).is_none() {
         return None;
     }
@@ -169,7 +169,8 @@ fn configuration(here: &Here) -> Finding {
 fn service() -> Result<Option<Finding>, Failure> {
     let Some(other) = install::other_program()? else { return Ok(None) };
     let gone = !other.program.exists();
-    let (state, is) = if gone { (CheckState::Failed, ", which is gone") } else { (CheckState::Warning, "") };
+    let (state, is) =
+        if gone { (CheckState::Failed, ", which is gone") } else { (CheckState::Warning, "") };
     let (file, program) = (other.file.display(), other.program.display());
     let detail = format!("{file} starts {program}{is}; this is {}", other.this.display());
     let why = "the next start of the service is not of this program";
@@ -208,7 +209,7 @@ fn variables() -> Vec<Finding> {
         let hint = format!("export {name}=/an/absolute/path, or unset it");
         check("variables", "variables", CheckState::Warning, &detail, (why, &hint)).into()
     };
-    names.iter().filter(relative).map(|it| told(it)).collect()
+    names.into_iter().filter(relative).map(told).collect()
 }
 
 /// Said so that nobody believes in one that is not there.

@@ -10,11 +10,14 @@ use crate::support::{Ran, World};
 /// What was looked at, by its code; of several of one code the worst.
 fn rows(ran: &Ran) -> BTreeMap<String, Value> {
     let mut all: BTreeMap<String, Value> = BTreeMap::new();
-    let badness = |it: &Value| ["ok", "warning", "failed"].iter().position(|word| it["state"] == *word);
+    let badness =
+        |it: &Value| ["ok", "warning", "failed"].iter().position(|word| it["state"] == *word);
     for line in ran.out.lines() {
         let row: Value = serde_json::from_str(line).expect("an object a line");
         let code = row["code"].as_str().expect("text").to_owned();
-        let told = [&row["why"], &row["hint"]].iter().all(|it| it.as_str().is_some_and(|it| !it.is_empty()));
+        let told = [&row["why"], &row["hint"]]
+            .iter()
+            .all(|it| it.as_str().is_some_and(|it| !it.is_empty()));
         assert!(row["state"] == "ok" || told, "{row}");
         if all.get(&code).is_none_or(|it| badness(it) < badness(&row)) {
             all.insert(code, row);
@@ -68,7 +71,10 @@ fn what_is_safe_to_mend_is_mended() {
     assert_eq!(found["daemon"]["state"], "failed");
     for code in broken {
         assert_ne!(found[code]["state"], "ok", "{code}: {}", ran.out);
-        assert_eq!((&found[code]["hint"], &found[code]["fixed"]), (&"taskd doctor --fix".into(), &false.into()));
+        assert_eq!(
+            (&found[code]["hint"], &found[code]["fixed"]),
+            (&"taskd doctor --fix".into(), &false.into())
+        );
     }
     let untouched = world.socket().exists() && facts.exists() && mode(&state) == 0o755;
     assert!(untouched, "looking changes nothing");
@@ -99,8 +105,13 @@ fn what_is_safe_to_mend_is_mended() {
     let ran = world.taskd(&["doctor", "--json"]);
     assert_eq!(ran.code, 0, "{ran:?}");
     let well = rows(&ran);
-    for code in ["daemon", "store", "disk", "git", "clock", "open_files", "directories", "sandbox"] {
-        assert!(["ok", "warning"].iter().any(|it| well[code]["state"] == *it), "{code}: {}", ran.out);
+    for code in ["daemon", "store", "disk", "git", "clock", "open_files", "directories", "sandbox"]
+    {
+        assert!(
+            ["ok", "warning"].iter().any(|it| well[code]["state"] == *it),
+            "{code}: {}",
+            ran.out
+        );
     }
     assert!(well["git"]["detail"].as_str().expect("text").starts_with("git version 2."));
 }

@@ -149,13 +149,14 @@ fn every_key_keeps_to_its_range() {
         }
         fs::write(&own, &text).expect("ours");
         let said = world.taskd(&["config", "reload"]).fails(78);
-        assert!(said.contains("config.toml:2:"), "{said}");
+        assert!(said.contains("config.toml:2:") && said.contains("taskd config check"), "{said}");
         assert_eq!(calls(), 7, "all or nothing");
     }
     // Each by itself is right, and both together are not.
     fs::write(&own, "[retry]\nfirst = \"2m\"\nlongest = \"30s\"\n").expect("ours");
     let said = world.taskd(&["config", "reload"]).fails(78);
-    let wrong = "config.toml:2:9: `retry.first` is \"2m\", more than `retry.longest`, which is \"30s\"";
+    let wrong =
+        "config.toml:2:9: `retry.first` is \"2m\", more than `retry.longest`, which is \"30s\"";
     assert!(said.contains(wrong), "{said}");
     world.stop();
     let said = world.taskd(&["daemon", "run"]).fails(78);
@@ -257,7 +258,6 @@ fn every_key_is_in_the_published_schema() {
         assert!(typed, "{key}: {of}");
     }
     let settings = published["properties"].as_object().expect("sections").values();
-    let count: usize =
-        settings.map(|it| it["properties"].as_object().expect("keys").len()).sum();
+    let count: usize = settings.map(|it| it["properties"].as_object().expect("keys").len()).sum();
     assert_eq!(count, keys(&world).len(), "no key that is not one");
 }

@@ -48,7 +48,7 @@ fn what_is_in_effect_says_where_it_comes_from() {
     );
 }
 
-/// Proves CF-1, S-3.2.1: a key is set in a file that else stays as it is, comments too; what is wrong changes
+/// Proves CF-1, S-3.2.1, S-3.2.6: a key is set in a file that else stays as it is, comments too; what is wrong changes
 /// nothing; what a stronger file overrules is said.
 #[test]
 fn a_key_is_set_or_nothing_is() {
@@ -78,7 +78,11 @@ fn a_key_is_set_or_nothing_is() {
     world.taskd(&["config", "unset", "--project", "run.iterations"]).ok();
     assert_eq!(world.taskd(&["config", "get", "run.iterations"]).ok(), "8\n");
     world.taskd(&["config", "set", "--local", "run.iterations", "3"]).ok();
-    assert_eq!(world.git(&["status", "--porcelain", ".taskd/local.toml"]), "", "not to be committed");
+    assert_eq!(
+        world.git(&["status", "--porcelain", ".taskd/local.toml"]),
+        "",
+        "not to be committed"
+    );
     world.taskd(&["config", "unset", "--local", "run.iterations"]).ok();
     // What is no file to be set in is left alone.
     fs::write(&own, format!("#{}\n", " ".repeat(300_000))).expect("ours");

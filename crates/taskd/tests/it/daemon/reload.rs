@@ -233,8 +233,7 @@ fn a_storm_of_reloads_tears_nothing() {
     let agent = script(&world, "a.sh", &format!("{}\necho x > $TASKD_LOOP.txt", door.sh()));
     world.taskd(&["daemon", "start"]).ok();
     let names: Vec<String> = (0..12).map(|it| format!("s{it}")).collect();
-    let specs: Vec<_> =
-        names.iter().map(|it| (it.as_str(), format!("agent: {agent}"))).collect();
+    let specs: Vec<_> = names.iter().map(|it| (it.as_str(), format!("agent: {agent}"))).collect();
     world.submit(&plan("Storm", "", &specs));
     names.iter().for_each(|_| door.reached());
     let client = world.client();
@@ -246,7 +245,8 @@ fn a_storm_of_reloads_tears_nothing() {
             door.open();
         }
     }
-    let view = world.until("all to be over", |it| it.plans.values().all(|it| it.ended_at.is_some()));
+    let view =
+        world.until("all to be over", |it| it.plans.values().all(|it| it.ended_at.is_some()));
     for row in view.loops.values() {
         assert_eq!((row.status, row.limits.iterations), (Status::Complete, 7), "{}", row.name);
     }

@@ -42,7 +42,7 @@ fn what_a_repository_has_run_is_agreed_to_first() {
     };
     world.write(".taskd/config.toml", &config(&touch(&setup)));
     world.write(".taskd/types/ralph.yaml", "extends: ralph\nsetup: 'true # of the type'\n");
-    let preset = "name = \"own\"\nargv = [\"sh\", \"-c\", \"echo b > b.txt\"]\nprompt = \"stdin\"\nformat = \"text\"\n";
+    let preset = "name = \"own\"\nargv = [\"sh\", \"-c\", \"echo b > $TASKD_LOOP.txt\"]\nprompt = \"stdin\"\nformat = \"text\"\n";
     world.write(".taskd/agents/own.toml", preset);
     commit(&world);
     world.start();
@@ -53,7 +53,7 @@ fn what_a_repository_has_run_is_agreed_to_first() {
         &format!(".taskd/config.toml: work.setup is `{}`", touch(&setup)),
         &format!(".taskd/config.toml: work.teardown is `{}`", touch(&teardown)),
         ".taskd/types/ralph.yaml: setup is `true # of the type`",
-        ".taskd/agents/own.toml: argv is `sh -c echo b > b.txt`",
+        ".taskd/agents/own.toml: argv is `sh -c echo b > $TASKD_LOOP.txt`",
     ];
     for wish in wishes {
         assert!(said.contains(wish), "{wish}\n{said}");
@@ -79,7 +79,7 @@ fn what_a_repository_has_run_is_agreed_to_first() {
     // What the person says themselves is not asked about.
     let own = "Own\nsetup: 'true'";
     world.submit(&text.replace("Theirs", own));
-    world.until_status("p2.a", &[Status::Complete, Status::Failed, Status::Blocked]);
+    world.until_status("p2.a", &[Status::Complete]);
     let root = world.repo.to_str().expect("UTF-8");
     world.taskd(&["projects", "forget", root]).ok();
     let said = refused(&world, &text.replace("Theirs", "Again"));
@@ -93,16 +93,17 @@ fn what_a_repository_has_run_is_agreed_to_first() {
 fn what_changes_later_is_not_run() {
     let mut world = wary();
     let door = Door::new(&world, "own");
+    let evil = world.dir.path().join("evil");
     let body = format!(
-        "mkdir -p .taskd; echo '[work]' > .taskd/local.toml; {}; echo > bad.txt",
+        "echo '[work]\nteardown = \"touch {}\"' > .taskd/local.toml; {}; echo > bad.txt",
+        evil.display(),
         door.sh()
     );
     let first = script(&world, "first.sh", &body);
-    let second = script(&world, "second.sh", "rm -f bad.txt; echo b > b.txt");
+    let second = script(&world, "second.sh", "rm -f bad.txt .taskd/local.toml; echo b > b.txt");
     let preset = |run: &str| {
         format!("name = \"own\"\nargv = [\"{run}\"]\nprompt = \"stdin\"\nformat = \"text\"\n")
     };
-    let evil = world.dir.path().join("evil");
     let config = |teardown: &str| format!("[work]\nsetup = \"true\"\nteardown = \"{teardown}\"\n");
     world.write(".taskd/agents/own.toml", &preset(&first));
     world.write(".taskd/config.toml", &config("true"));
@@ -135,7 +136,10 @@ fn what_changes_later_is_not_run() {
 #[test]
 fn a_directory_of_the_persons_own_is_trusted() {
     let mut world = wary();
-    world.write(".taskd/config.toml", "[gate]\ncommand = \"sh test.sh\"\n[projects]\ntrusted = [\"/\"]\n");
+    world.write(
+        ".taskd/config.toml",
+        "[gate]\ncommand = \"sh test.sh\"\n[projects]\ntrusted = [\"/\"]\n",
+    );
     commit(&world);
     world.start();
     let agent = script(&world, "a.sh", "echo b > b.txt");
