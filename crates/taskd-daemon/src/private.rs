@@ -27,12 +27,12 @@ pub(crate) fn directory(dir: &Path) -> anyhow::Result<()> {
         if owner != us {
             let what = format!("{name} belongs to another user, whose number is {owner}");
             let hint = "choose a place of your own with TASKD_STATE_DIR";
-            return Err(ApiError::new(codes::CONFIG, what).hint(hint).into());
+            return Err(ApiError::new(codes::REFUSED, what).hint(hint).into());
         }
     }
     if found.mode() & OTHERS_WRITE != 0 {
         let what = format!("others may write to {name}: its mode is {:o}", found.mode() & 0o7777);
-        return Err(ApiError::new(codes::CONFIG, what).hint(format!("chmod 700 {name}")).into());
+        return Err(ApiError::new(codes::REFUSED, what).hint(format!("chmod 700 {name}")).into());
     }
     Ok(())
 }

@@ -46,7 +46,7 @@ fn what_a_repository_has_run_is_agreed_to_first() {
     world.write(".taskd/agents/own.toml", preset);
     commit(&world);
     world.start();
-    let text = "---\nplan: Theirs\nagent: own\nland: on-gate\n---\n\n## spec a: A\n";
+    let text = "---\nplan: Theirs\nagent: own\nland: never\n---\n\n## spec a: A\n";
     let said = refused(&world, text);
     let wishes = [
         ".taskd/config.toml: gate.command is `sh test.sh`, and nobody has said that it may run here",
@@ -110,7 +110,9 @@ fn what_changes_later_is_not_run() {
     commit(&world);
     world.start();
     world.taskd(&["projects", "trust"]).ok();
-    world.submit(&plan("Later", "", &[("a", "agent: own".to_owned())]));
+    let text = plan("Later", "", &[("a", "agent: own".to_owned())]);
+    // A checkout with changes would hold what lands.
+    world.submit(&text.replace("on-gate", "never"));
     door.reached();
     world.write(".taskd/agents/own.toml", &preset(&second));
     world.write(".taskd/config.toml", &config(&format!("touch {}", evil.display())));
