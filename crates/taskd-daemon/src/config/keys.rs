@@ -367,6 +367,15 @@ static KEYS: [KeyDoc; 61] = [
             "How long clean worktrees of landed work stay, and what else `taskd gc` takes away.",
         ),
     ),
+    by(
+        Daemon,
+        key(
+            "gc.history",
+            time(0, 3_650 * DAY),
+            "90d",
+            "How long the log keeps the events of what ended, and texts that only they name.",
+        ),
+    ),
     key(
         "agent.idle",
         time(SECOND, DAY),

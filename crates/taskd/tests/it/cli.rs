@@ -7,6 +7,7 @@ mod doctor;
 mod ends;
 mod keys;
 mod nonsense;
+mod pages;
 mod pictures;
 mod settings;
 
