@@ -232,7 +232,7 @@ pub(crate) enum Command {
         #[arg(value_name = "DIR")]
         pages: Option<PathBuf>,
     },
-    /// List, add or forget repositories
+    /// List, add, trust or forget repositories
     #[command(hide = true, subcommand)]
     Projects(ProjectsCommand),
     /// Explain a command or a topic
