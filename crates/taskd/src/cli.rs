@@ -30,6 +30,7 @@ mod submit;
 mod types;
 mod verify;
 mod wait;
+mod web;
 
 use std::{ffi::OsString, process::ExitCode};
 
@@ -165,6 +166,7 @@ async fn dispatch(here: &Here, command: Option<Command>) -> Done {
             Some(QueueCommand::Move { id, before, .. }) => act::turn(here, id, before).await,
         },
         Command::Tui(it) => look::tui(here, it).await,
+        Command::Web(it) => web::web(here, it).await,
         Command::Mcp(it) => mcp::mcp(here, it).await,
         Command::Doctor { .. } => look::doctor(here).await,
         Command::Daemon(it) => daemon::dispatch(here, it).await,

@@ -19,6 +19,7 @@ pub(crate) mod json;
 pub(crate) mod lines;
 pub(crate) mod ls;
 pub(crate) mod models;
+pub(crate) mod page;
 pub(crate) mod queue;
 pub(crate) mod receipt;
 pub(crate) mod show;

@@ -160,6 +160,8 @@ pub(crate) enum Command {
     Queue(QueueArgs),
     /// Watch everything, full screen
     Tui(ScopeArgs),
+    /// Watch everything and answer in a browser: prints an address that opens once
+    Web(WebArgs),
     /// Be an MCP server, so that an interactive agent can drive the fleet; read-only by itself
     #[command(hide = true)]
     Mcp(McpArgs),
@@ -367,6 +369,19 @@ pub(crate) struct McpArgs {
     /// Serve streamable HTTP on this loopback address; prints where, and the token
     #[arg(long, value_name = "127.0.0.1:0")]
     pub(crate) http: Option<SocketAddr>,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "From another machine: ssh -L 7000:127.0.0.1:7000 HOST taskd web --port 7000"
+)]
+pub(crate) struct WebArgs {
+    /// Port of 127.0.0.1; otherwise one that is free
+    #[arg(long, default_value_t = 0)]
+    pub(crate) port: u16,
+    /// Hand the address to your browser, too
+    #[arg(long)]
+    pub(crate) open: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

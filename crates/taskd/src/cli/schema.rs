@@ -109,6 +109,7 @@ const ANSWERS: &[(&str, &[&str])] = &[
 /// Commands that have nothing to say in JSON, and why.
 const SILENT: &[(&str, &str)] = &[
     ("tui", "it needs a terminal"),
+    ("web", "it is for a browser"),
     ("demo", "it is told to people"),
     ("open", "it becomes the agent"),
     ("config edit", "it needs a terminal"),
