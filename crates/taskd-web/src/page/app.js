@@ -62,6 +62,7 @@ function draw() {
   document.getElementById("waiting").textContent = store.item.size || "";
   document.getElementById("seq").textContent = head.seq ? `taskd ${head.version}  event ${head.seq}` : "";
   document.title = store.item.size ? `(${store.item.size}) taskd` : "taskd";
+  if (head.seq === undefined) return;
   screen?.update?.();
   // For whoever measures: from now on it can be used.
   document.documentElement.dataset.ready = "yes";
@@ -93,7 +94,7 @@ async function route() {
     if (here) it.setAttribute("aria-current", "page");
     else it.removeAttribute("aria-current");
   }
-  if (store.head.seq) screen.update?.();
+  if (store.head.seq !== undefined) screen.update?.();
   screen.opened?.();
   listen(id);
 }

@@ -60,7 +60,8 @@ export function home({ store }) {
 
   function update() {
     const groups = new Map(GROUPS.map(([name]) => [name, []]));
-    for (const it of store.loop.values()) if (holds(it)) groups.get(it.group)?.push(it);
+    const inOrder = [...store.loop.values()].filter(holds).sort((a, b) => a.place - b.place);
+    for (const it of inOrder) groups.get(it.group)?.push(it);
     const rows = [];
     for (const [name, title] of GROUPS) {
       let loops = groups.get(name);

@@ -17,7 +17,7 @@ export function plan({ store, id }) {
   let again = false;
 
   function loops() {
-    return [...store.loop.values()].filter((it) => it.plan === id);
+    return [...store.loop.values()].filter((it) => it.plan === id).sort((a, b) => a.place - b.place);
   }
 
   function update() {

@@ -35,12 +35,17 @@ export class Rows {
     const first = Math.max(0, Math.floor(this.box.scrollTop / this.tall) - 5);
     const last = Math.min(this.rows.length, first + Math.ceil(this.box.clientHeight / this.tall) + 10);
     const wanted = new Set();
-    for (let at = first; at < last; at++) {
+    // From the end on, so that they stand in the document in their order.
+    let next = null;
+    for (let at = last - 1; at >= first; at--) {
       const row = this.rows[at];
       const name = this.key(row, at);
       wanted.add(name);
       const was = this.shown.get(name);
-      if (was && was.row === row && was.at === at) continue;
+      if (was && was.row === row && was.at === at) {
+        next = was.it;
+        continue;
+      }
       const it = was?.row === row ? was.it : this.draw(row, at);
       it.style.transform = `translateY(${at * this.tall}px)`;
       it.setAttribute("aria-setsize", this.rows.length);
@@ -50,8 +55,9 @@ export class Rows {
         was.it.replaceWith(it);
         if (held) it.querySelector("a,button")?.focus({ preventScroll: true });
       } else if (!was) {
-        this.inner.append(it);
+        this.inner.insertBefore(it, next);
       }
+      next = it;
       this.shown.set(name, { it, row, at });
     }
     for (const [name, { it }] of this.shown) {

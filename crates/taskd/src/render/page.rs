@@ -8,7 +8,8 @@ use taskd_model::{Time, View};
 
 use super::{inbox, json};
 
-/// Everything that is shown at once. What stands under `head` is about the whole.
+/// Everything that is shown at once, each with its place among its kind. What stands under `head` is
+/// about the whole.
 pub(crate) fn picture(view: &View, now: Time) -> BTreeMap<String, Value> {
     let mut rows = BTreeMap::new();
     let mut head = json::ls(view, now);
@@ -22,7 +23,8 @@ pub(crate) fn picture(view: &View, now: Time) -> BTreeMap<String, Value> {
     ];
     for (kind, list, name) in lists {
         let Value::Array(list) = list else { continue };
-        for it in list {
+        for (n, mut it) in list.into_iter().enumerate() {
+            it["place"] = n.into();
             let key = format!("{kind}/{}", it[name].as_str().unwrap_or_default());
             rows.insert(key, it);
         }

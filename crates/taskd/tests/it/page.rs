@@ -4,6 +4,7 @@ mod answers;
 mod browser;
 mod crowd;
 mod guard;
+mod pictures;
 mod seen;
 
 use std::{
