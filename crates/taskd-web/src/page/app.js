@@ -2,7 +2,7 @@
 // nothing is decided here.
 
 import { enter, follow, Refusal } from "./wire.js";
-import { age, h, setClock } from "./text.js";
+import { age, h } from "./text.js";
 import { home, inbox } from "./home.js";
 import { one } from "./loop.js";
 import { plan } from "./plan.js";
@@ -44,7 +44,6 @@ function take({ set, gone }) {
     const at = key.indexOf("/");
     store[key.slice(0, at)].delete(key.slice(at + 1));
   }
-  if (store.head.now) setClock(store.head.now);
 }
 
 function banner(text) {

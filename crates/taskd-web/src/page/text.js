@@ -36,13 +36,6 @@ export function clean(text) {
   return text.replace(OBEYED, (it) => `\\u{${it.codePointAt(0).toString(16)}}`);
 }
 
-// Of the daemon's clock and ours, how far they are apart.
-let apart = 0;
-
-export function setClock(daemon) {
-  apart = Date.now() - daemon;
-}
-
 export function ms(time) {
   return typeof time === "number" ? time : Date.parse(time);
 }
@@ -50,7 +43,7 @@ export function ms(time) {
 // How long ago, in one word.
 export function age(time) {
   if (!time) return "";
-  return duration(Math.max(0, Date.now() - apart - ms(time)));
+  return duration(Math.max(0, Date.now() - ms(time)));
 }
 
 export function duration(span) {

@@ -8,12 +8,11 @@ use taskd_model::{Time, View};
 
 use super::{inbox, json};
 
-/// Everything that is shown at once, each with its place among its kind. What stands under `head` is
+/// Everything that is shown at once, plans and loops with their place. What stands under `head` is
 /// about the whole.
 pub(crate) fn picture(view: &View, now: Time) -> BTreeMap<String, Value> {
     let mut rows = BTreeMap::new();
     let mut head = json::ls(view, now);
-    head["now"] = now.0.into();
     head["version"] = view.daemon_version.as_str().into();
     let mut items = inbox::json(view, view.inbox.waiting().into_iter());
     let lists = [
@@ -24,7 +23,9 @@ pub(crate) fn picture(view: &View, now: Time) -> BTreeMap<String, Value> {
     for (kind, list, name) in lists {
         let Value::Array(list) = list else { continue };
         for (n, mut it) in list.into_iter().enumerate() {
-            it["place"] = n.into();
+            if kind != "item" {
+                it["place"] = n.into();
+            }
             let key = format!("{kind}/{}", it[name].as_str().unwrap_or_default());
             rows.insert(key, it);
         }

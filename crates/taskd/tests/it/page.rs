@@ -8,7 +8,7 @@ mod pictures;
 mod seen;
 
 use std::{
-    io::{BufRead as _, BufReader, Read as _, Write as _},
+    io::{BufRead as _, BufReader, Read as _},
     net::TcpStream,
     process::{Child, Stdio},
     time::Duration,

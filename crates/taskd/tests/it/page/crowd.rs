@@ -1,11 +1,9 @@
 //! Many loops, and a browser that does not read.
 
-use std::{io::Read as _, net::TcpStream, os::fd::AsRawFd as _};
+use std::{io::Read as _, net::TcpStream};
 
-use nix::sys::socket::{
-    AddressFamily, SockFlag, SockType, SockaddrIn, connect, setsockopt, socket, sockopt::RcvBuf,
-};
 use serde_json::json;
+use tokio::net::TcpSocket;
 
 use super::{PATIENCE, Served, Stream, write_request};
 use crate::{
@@ -23,13 +21,14 @@ fn memory_kb(pid: &str) -> u64 {
 }
 
 /// A stream whose reader takes next to nothing: its kernel keeps a few kilobytes for it.
-fn slow(served: &Served, about: &str) -> TcpStream {
-    let it =
-        socket(AddressFamily::Inet, SockType::Stream, SockFlag::empty(), None).expect("a socket");
-    setsockopt(&it, RcvBuf, &4096).expect("a size");
-    let address: std::net::SocketAddrV4 = served.address.parse().expect("an address");
-    connect(it.as_raw_fd(), &SockaddrIn::from(address)).expect("it listens");
-    let mut it = TcpStream::from(it);
+fn slow(world: &World, served: &Served, about: &str) -> TcpStream {
+    let it = world.runtime.block_on(async {
+        let it = TcpSocket::new_v4().expect("a socket");
+        it.set_recv_buffer_size(4096).expect("a size");
+        it.connect(served.address.parse().expect("an address")).await.expect("it listens")
+    });
+    let mut it = it.into_std().expect("a socket");
+    it.set_nonblocking(false).expect("it may wait");
     it.set_read_timeout(Some(PATIENCE)).expect("a time");
     let (own, bearer) = (served.own(), format!("Bearer {}", served.key));
     let headers = [("Host", served.address.as_str()), ("Origin", &own), ("Authorization", &bearer)];
@@ -62,7 +61,7 @@ fn a_browser_that_does_not_read_misses_and_asks() {
     world.submit(&plan(&format!("agent: {run}\nland: ask"), &specs));
     names.iter().for_each(|_| door.reached());
     let served = Served::open(&world);
-    let mut socket = slow(&served, "p1.l0");
+    let mut socket = slow(&world, &served, "p1.l0");
     let mut first = [0; 1];
     socket.read_exact(&mut first).expect("it begins");
     let daemon = world.daemon.as_ref().expect("it runs").id().to_string();

@@ -87,7 +87,8 @@ fn pictures_are_made_of_the_program() {
     fs::create_dir_all(&to).expect("writable");
     fs::write(to.join("ls.svg"), list).expect("writable");
     let mut monitor = Monitor::attach(&world, 88, 24);
-    let text = monitor.until("what is said", |it| it.contains("docs") && it.contains("NEEDS YOU (1)"));
+    let text =
+        monitor.until("what is said", |it| it.contains("docs") && it.contains("NEEDS YOU (1)"));
     fs::write(to.join("tui.svg"), drawn(&text)).expect("writable");
     monitor.detach();
     let served = Served::closed(&world);
@@ -101,7 +102,11 @@ fn pictures_are_made_of_the_program() {
             browser.eval(&format!("location.hash = '{hash}'"));
             browser.until("document.querySelector('.stint, .card')");
             let picture = bytes(&browser.picture());
-            assert!(picture.starts_with(b"\x89PNG") && picture.len() < 200 << 10, "{}", picture.len());
+            assert!(
+                picture.starts_with(b"\x89PNG") && picture.len() < 200 << 10,
+                "{}",
+                picture.len()
+            );
             fs::write(to.join(format!("{name}.png")), picture).expect("writable");
         }
     }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use taskd_model::Status;
 
-use super::{Served, asking, browser::Browser};
+use super::{Served, browser::Browser};
 use crate::{
     landing::{agent, plan, until_ready},
     support::{Door, World},
