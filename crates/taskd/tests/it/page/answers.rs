@@ -47,7 +47,7 @@ fn an_act_of_the_page_is_done_once() {
         assert_eq!(served.post("/act", &tell).json()["results"][0]["done"], true);
     }
     let (_, told) = stream.next(&["told"]);
-    assert!(told["text"].as_str().expect("text").contains("four lines"), "{told}");
+    assert!(told["text"].as_str().expect("text").contains("note taken"), "{told}");
     let notes = |it: &&taskd_model::Record| matches!(it.event, Event::NoteAdded { .. });
     assert_eq!(world.events().iter().filter(notes).count(), 1);
     served.post("/act", &json!({ "verb": "land", "id": id, "key": "yes" })).json();

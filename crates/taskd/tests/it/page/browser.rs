@@ -224,6 +224,14 @@ impl Browser {
         }
     }
 
+    /// What the page's own thread has computed, in milliseconds.
+    pub(crate) fn computed_ms(&mut self) -> f64 {
+        let answer = self.call("Performance.getMetrics", &json!({}));
+        let metrics = answer["metrics"].as_array().expect("a list");
+        let found = metrics.iter().find(|it| it["name"] == "TaskDuration").expect("a figure");
+        found["value"].as_f64().expect("seconds") * 1_000.0
+    }
+
     /// What is seen, as PNG in base64.
     pub(crate) fn picture(&mut self) -> String {
         let it = self.call("Page.captureScreenshot", &json!({ "format": "png" }));

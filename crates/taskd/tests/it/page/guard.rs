@@ -26,7 +26,7 @@ fn the_address_opens_the_page_once() {
     served.key = answer.json()["key"].as_str().expect("a key").to_owned();
     assert_ne!(served.key, served.token);
     assert!(served.enter(&served.token).refusal(403).contains("used already"));
-    assert_eq!(served.ask(&ask)["name"], "p1");
+    assert_eq!(served.ask(&ask)["name"], "p1.poem");
     // Another one has other keys, and the address is in no log.
     let mut other = Served::closed(&world);
     other.key.clone_from(&served.key);

@@ -13,7 +13,7 @@ const PLAN: &str = "---\nplan: Rate limits for the public API\nagent: AGENT\ngat
     ## spec limiter: Token bucket per API key\n\nBurst 20, refill 100 a minute.\n\n\
     ## spec headers: Tell clients what is left\nneeds: limiter\n\nSend RateLimit headers.\n\n\
     ## spec docs: Describe the limits\n\nA page about them.\n\n\
-    ## spec metrics: Count refusals\nneeds: limiter, headers\n\nOne counter.\n";
+    ## spec metrics: Count refusals\nneeds: headers, docs\n\nOne counter.\n";
 
 /// Where `cargo xtask pictures` wants them; nowhere for a mere test.
 const WANTED: &str = "TASKD_PICTURES";
