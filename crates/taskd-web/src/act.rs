@@ -68,7 +68,7 @@ async fn perform<F: Faces>(page: &Page<F>, it: Act) -> Result<Value, ApiError> {
     if it.id.is_empty() || it.key.is_empty() || KEY_BYTES < it.key.len() {
         return Err(invalid("an act names one thing, and has a key of its own".to_owned()));
     }
-    let client = page.client().await?;
+    let client = page.client().await?.once(&it.key)?;
     // What goes on may have waited for what our environment holds.
     let goes_on = matches!(verb, Verb::Resume | Verb::Reject | Verb::Retry);
     let credentials =
@@ -79,7 +79,6 @@ async fn perform<F: Faces>(page: &Page<F>, it: Act) -> Result<Value, ApiError> {
             ids: vec![it.id],
             text: it.text,
             micros: it.micros,
-            idempotency_key: it.key,
             credentials,
             ..ActRequest::default()
         })
