@@ -14,7 +14,10 @@ use taskd_api::v1;
 use taskd_daemon::private::token;
 use taskd_model::{LoopView, Target, Time, View};
 use taskd_web::{Answer, By, Faces, Keys};
-use tokio::{net::TcpListener, signal::ctrl_c};
+use tokio::{
+    net::{TcpListener, TcpSocket},
+    signal::ctrl_c,
+};
 
 use super::{
     args::WebArgs,
@@ -23,13 +26,19 @@ use super::{
 };
 use crate::render::{costs, json, page, queue};
 
+/// Bytes that wait in the kernel for one browser.
+const SEND_BYTES: u32 = 64 << 10;
+
+/// Connections that wait to be taken.
+const WAITING: u32 = 64;
+
 /// Serves until a person ends it.
 pub(crate) async fn web(here: &Here, args: WebArgs) -> Done {
     // Who has no daemon is told so here, and not in the browser.
     let client = here.client().await?;
     let place = client.place().clone();
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, args.port));
-    let listener = TcpListener::bind(address).await.map_err(|it| {
+    let listener = listen(address).map_err(|it| {
         Failure::failed(format!("{address} cannot be listened on: {it}"), "taskd web")
     })?;
     let keys = Keys { once: token()?, session: token()? };
@@ -46,6 +55,15 @@ pub(crate) async fn web(here: &Here, args: WebArgs) -> Done {
         }
         _ = ctrl_c() => Ok(0),
     }
+}
+
+/// Listens; what waits in the kernel for a browser that does not read is bounded, too.
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = TcpSocket::new_v4()?;
+    socket.set_reuseaddr(true)?;
+    socket.set_send_buffer_size(SEND_BYTES)?;
+    socket.bind(address)?;
+    socket.listen(WAITING)
 }
 
 /// Hands the address to the person's browser. Without one they have it in front of them.

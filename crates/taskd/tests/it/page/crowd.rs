@@ -49,7 +49,7 @@ fn a_browser_that_does_not_read_misses_and_asks() {
     let line = "x".repeat(1_000);
     let body = format!(
         "{}\nn=0\nwhile [ $n -lt 400 ]; do echo \"$n {line}\"; n=$((n + 1)); done\n\
-         case $TASKD_LOOP in *.l0) n=0; while [ $n -lt 8000 ]; do echo \"$n {line}\"; n=$((n + 1)); done ;; esac\n\
+         case $TASKD_LOOP in *.l0) n=0; while [ $n -lt 12000 ]; do echo \"$n {line}\"; n=$((n + 1)); done ;; esac\n\
          {}",
         door.sh(),
         door.sh()
