@@ -10,7 +10,7 @@ use std::{
     collections::VecDeque,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
@@ -19,12 +19,12 @@ use std::{
 use anyhow::{Context as _, anyhow};
 use serde::{Deserialize, Serialize};
 use taskd_core::{Coordinator, Decided, Rejected, Snapshot};
-use taskd_model::{EffectId, Event, Input, LoopId, Order, Record, Seq, Time, View};
+use taskd_model::{EffectId, Event, Input, LoopId, Order, Record, Seq, Spread, Tally, Time, View};
 use taskd_store::Store;
 use tokio::sync::{mpsc, oneshot};
 use tracing::{debug, error, info};
 
-use crate::hub::Hub;
+use crate::{hub::Hub, metrics::millis, runner::lock};
 
 /// A loop with inputs waiting that has not turned for so long is not healthy, in milliseconds.
 const STUCK_MS: u64 = 5_000;
@@ -75,6 +75,8 @@ pub(crate) struct Pulse {
     /// When the loop last turned, in milliseconds since the process began.
     turned_ms: AtomicU64,
     undurable: AtomicU64,
+    /// How long it took until events were durable.
+    commits: Mutex<Spread>,
 }
 
 impl std::fmt::Debug for Handle {
@@ -141,6 +143,11 @@ impl Handle {
         let waiting = self.inbox.max_capacity() - self.inbox.capacity();
         (ago, self.pulse.undurable.load(Ordering::Relaxed), waiting)
     }
+
+    /// How long it took in this life until events were durable.
+    pub(crate) fn commits(&self) -> Spread {
+        *lock(&self.pulse.commits)
+    }
 }
 
 fn process_ms() -> u64 {
@@ -189,17 +196,19 @@ struct Undurable {
     end: Vec<EffectId>,
 }
 
-/// Core and view at one place in the log, as stored.
+/// Core, view and what is counted at one place in the log, as stored.
 #[derive(Serialize, Deserialize)]
 struct StoredSnapshot {
     core: Snapshot,
     view: View,
+    tally: Tally,
 }
 
 /// What was rebuilt from the store.
 pub(crate) struct Replayed {
     pub(crate) core: Coordinator,
     pub(crate) view: View,
+    pub(crate) tally: Tally,
     last: Time,
     snapshot_at: Seq,
 }
@@ -219,17 +228,18 @@ pub(crate) fn replay(snapshot: Option<(Seq, &[u8])>, tail: &[Record]) -> anyhow:
         }
         None => None,
     };
-    let (snapshot_at, mut core, mut view) = match stored {
-        Some((seq, it)) => (seq, Coordinator::restore(it.core), it.view),
-        None => (Seq(0), Coordinator::default(), View::default()),
+    let (snapshot_at, mut core, mut view, mut tally) = match stored {
+        Some((seq, it)) => (seq, Coordinator::restore(it.core), it.view, it.tally),
+        None => (Seq(0), Coordinator::default(), View::default(), Tally::default()),
     };
     let mut last = view.at;
     for record in tail {
         core.apply(record);
+        tally.apply(&view, record);
         view.apply(record);
         last = record.at;
     }
-    Ok(Replayed { core, view, last, snapshot_at })
+    Ok(Replayed { core, view, tally, last, snapshot_at })
 }
 
 /// The loop and everything it owns.
@@ -377,8 +387,10 @@ impl<W: Wanted> Driver<W> {
             self.release(self.store.head());
             return Ok(());
         }
-        let durable = self.durable_tx.clone();
+        let (durable, pulse) = (self.durable_tx.clone(), Arc::clone(&self.pulse));
+        let began = Instant::now();
         self.store.append(decided.records, move |result| {
+            lock(&pulse.commits).note(millis(began.elapsed()));
             durable.send(result.map_err(|it| it.to_string())).ok();
         });
         Ok(())
@@ -413,7 +425,9 @@ impl<W: Wanted> Driver<W> {
         if seq <= self.snapshot_at {
             return;
         }
-        let stored = StoredSnapshot { core: self.core.snapshot(), view: self.hub.view().clone() };
+        let view = self.hub.view().clone();
+        let tally = self.hub.tally().clone();
+        let stored = StoredSnapshot { core: self.core.snapshot(), view, tally };
         let payload = serde_json::to_vec(&stored).expect("a snapshot is plain data");
         match self.store.snapshot(seq, &payload) {
             Ok(()) => debug!(seq = seq.0, bytes = payload.len(), "snapshot"),

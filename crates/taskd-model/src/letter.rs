@@ -194,4 +194,7 @@ pub struct LetterCounts {
     /// Those that nobody answered in time.
     #[serde(default)]
     pub timeouts: u64,
+    /// Messages that their receivers were told.
+    #[serde(default)]
+    pub told: u64,
 }

@@ -42,7 +42,7 @@ fn busy(world: &mut World, door: &Door) {
 }
 
 fn reading(judge: &mut Judge, world: &World) {
-    let reading: [&[&str]; 51] = [
+    let reading: [&[&str]; 53] = [
         &[],
         &["ls", "-a", "-A"],
         &["show", "p1.ready"],
@@ -88,6 +88,8 @@ fn reading(judge: &mut Judge, world: &World) {
         &["config", "reload"],
         &["models"],
         &["queue"],
+        &["metrics"],
+        &["metrics", "--type", "ralph"],
         &["daemon", "status"],
         &["daemon", "install", "--dry-run"],
         &["daemon", "upgrade", "--dry-run"],
