@@ -115,6 +115,7 @@ mod tests {
             kind: kind.into(),
             help: "A\nhelp.".to_owned(),
             samples,
+            since: v1::MetricSince::Log.into(),
         };
         let upto = [(50, 1), (60_000, 2)].map(|(ms, count)| v1::MetricBound { ms, count });
         let spread = v1::MetricSpread { count: 3, sum_ms: 61_005, upto: upto.to_vec() };

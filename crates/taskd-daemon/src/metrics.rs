@@ -104,7 +104,7 @@ fn of_log(sheet: &mut Sheet, tally: &Tally) {
         sheet.row("taskd_failures_total", &[code], *n);
     }
     for (name, it) in &tally.types {
-        sheet.row("taskd_loops_total", &[name], it.added);
+        sheet.row("taskd_loops_added_total", &[name], it.added);
         for (status, n) in &it.ends {
             sheet.row("taskd_loop_ends_total", &[name, &status.to_string()], *n);
         }

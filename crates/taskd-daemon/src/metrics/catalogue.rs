@@ -1,17 +1,6 @@
 //! Every metric there is, in the order in which they are told. `docs/metrics.md` is this table.
 
-use taskd_api::v1::MetricKind;
-
-/// What a figure holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Since {
-    /// What happened since the log began: a restart changes nothing.
-    Log,
-    /// What happened since this daemon started.
-    Start,
-    /// How it is now.
-    Now,
-}
+use taskd_api::v1::{MetricKind, MetricSince};
 
 /// One metric.
 #[derive(Debug, Clone, Copy)]
@@ -20,7 +9,7 @@ pub(super) struct Metric {
     pub(super) name: &'static str,
     pub(super) kind: MetricKind,
     pub(super) labels: &'static [&'static str],
-    pub(super) since: Since,
+    pub(super) since: MetricSince,
     pub(super) help: &'static str,
 }
 
@@ -28,14 +17,14 @@ const fn of(
     name: &'static str,
     kind: MetricKind,
     labels: &'static [&'static str],
-    since: Since,
+    since: MetricSince,
     help: &'static str,
 ) -> Metric {
     Metric { name, kind, labels, since, help }
 }
 
 use MetricKind::{Counter, Gauge, Histogram, Summary};
-use Since::{Log, Now, Start};
+use MetricSince::{Log, Now, Start};
 
 /// All of them.
 #[rustfmt::skip]
@@ -44,7 +33,7 @@ pub(super) const METRICS: &[Metric] = &[
     of("taskd_loops", Gauge, &["status"], Now, "Loops by status."),
     of("taskd_type_loops", Gauge, &["type", "status"], Now, "Loops by type and status."),
     of("taskd_plans_total", Counter, &[], Log, "Plans that were submitted."),
-    of("taskd_loops_total", Counter, &["type"], Log, "Loops that were added."),
+    of("taskd_loops_added_total", Counter, &["type"], Log, "Loops that were added."),
     of("taskd_loop_ends_total", Counter, &["type", "status"], Log, "Times a loop was over, by how it ended."),
     of("taskd_iterations_total", Counter, &["type", "verdict"], Log, "Iterations that ended."),
     of("taskd_tools_total", Counter, &["type", "outcome"], Log, "Tools of native loops that ran."),

@@ -16,6 +16,7 @@ impl Default for Sheet {
             kind: it.kind.into(),
             help: it.help.to_owned(),
             samples: Vec::new(),
+            since: it.since.into(),
         };
         Self(METRICS.iter().map(family).collect())
     }

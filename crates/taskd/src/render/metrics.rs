@@ -86,8 +86,15 @@ fn family(it: &v1::MetricFamily) -> Value {
         v1::MetricKind::Histogram => "histogram",
         v1::MetricKind::Summary => "summary",
     };
+    let since = match it.since() {
+        v1::MetricSince::Log => "log",
+        v1::MetricSince::Start => "start",
+        v1::MetricSince::Now | v1::MetricSince::Unspecified => "now",
+    };
     let samples: Vec<Value> = it.samples.iter().map(sample).collect();
-    json!({ "name": it.name, "kind": kind, "help": it.help, "samples": samples })
+    json!({
+        "name": it.name, "kind": kind, "since": since, "help": it.help, "samples": samples,
+    })
 }
 
 fn sample(it: &v1::MetricSample) -> Value {
