@@ -127,6 +127,8 @@ pub(crate) struct Config {
     pub(crate) disk_quota_bytes: u64,
     /// `[gc] keep`: how long clean worktrees of landed work stay, in milliseconds. Default 7 d.
     pub(crate) gc_keep_ms: u64,
+    /// `[gc] history`: how long events of what ended stay, in milliseconds. Default 90 d.
+    pub(crate) gc_history_ms: u64,
     /// `[agent] idle`: silence, without a file changed, after which an external agent is stopped,
     /// in milliseconds. Default 15 min.
     pub(crate) agent_idle_ms: u64,
@@ -257,6 +259,7 @@ impl Config {
             disk_floor_bytes: from.amount("disk.floor"),
             disk_quota_bytes: from.amount("disk.quota"),
             gc_keep_ms: from.amount("gc.keep"),
+            gc_history_ms: from.amount("gc.history"),
             agent_idle_ms: from.amount("agent.idle"),
             agent_processes: from.count("agent.processes"),
             agent_billing: match from.text("agent.billing").as_deref() {

@@ -13,8 +13,8 @@ use std::{
 
 use anyhow::{Context as _, anyhow};
 use taskd_api::{ApiError, codes};
-use taskd_model::{Actor, Code, Command, Input, LoopId, LoopView, Record, Seq, Status};
-use taskd_store::{Filter, Options as StoreOptions, Recovered, SnapshotKind, Store, StoreError};
+use taskd_model::{Actor, Code, Command, Input, LoopId, LoopView, Status};
+use taskd_store::{Options as StoreOptions, Recovered, Store, StoreError};
 use taskd_tools::supervise::{Launcher, identity_of};
 use tokio::{
     net::TcpListener,
@@ -28,13 +28,15 @@ use crate::{
     config::{self, Config},
     disk,
     door::Doors,
-    driver::{Driver, Inbox, Replayed, replay},
+    driver::{Driver, Inbox},
     gateway, gc, health,
     hub::Hub,
     log::{self, Levels},
     models,
     paths::Paths,
     private, reload,
+    replay::Replayed,
+    retention,
     runner::{
         Context, Runner, Settings, Trouble, chain, lock,
         place::{self, private_dir},
@@ -167,7 +169,7 @@ async fn serve(
     let address = options.http.or(settings.config.http_listen).unwrap_or(ANY_LOOPBACK);
     let http = health::bind(address).await.context("binding http.listen")?;
     let gateway = gateway::bind().await.context("binding a port for agents' calls")?;
-    let replayed = rebuild(&store, &recovered)?;
+    let replayed = Replayed::open(&store, &recovered)?;
     info!(events = recovered.tail.len(), "replayed");
     let ctx = make_context(options, settings, &store, &recovered, &replayed)?;
     let left_over = ctx.context.launcher.end_previous_life().await;
@@ -189,30 +191,6 @@ async fn serve(
     let served = welcome(options, &alive, doors, &mut signals).await;
     end(options, alive, &store, signals).await;
     served
-}
-
-/// Core and view from snapshot and log. A snapshot that cannot be read costs time, nothing else.
-fn rebuild(store: &Store, recovered: &Recovered) -> anyhow::Result<Replayed> {
-    let cache = recovered.snapshot.as_ref().filter(|it| it.kind == SnapshotKind::Cache);
-    let snapshot = cache.map(|it| (it.seq, it.payload.as_slice()));
-    match replay(snapshot, &recovered.tail) {
-        Ok(replayed) => Ok(replayed),
-        Err(why) if cache.is_some() => {
-            warn!("replaying the whole log: {why:#}");
-            let mut all = Vec::new();
-            let mut from = Seq(1);
-            loop {
-                let rows = store.read(from, 1_000, Filter::default())?;
-                let Some(last) = rows.last() else { break };
-                from = Seq(last.seq.0 + 1);
-                for row in &rows {
-                    all.push(Record::decode(&row.json)?);
-                }
-            }
-            replay(None, &all)
-        }
-        Err(why) => Err(why),
-    }
 }
 
 struct Made {
@@ -304,6 +282,7 @@ fn start(
             () = watcher::watch(Arc::clone(&watching), poll) => {}
             () = watcher::remote::follow(Arc::clone(&watching)) => {}
             () = gc::now_and_then(Arc::clone(&watching)) => {}
+            () = retention::now_and_then(Arc::clone(&watching)) => {}
             () = disk::watch(Arc::clone(&watching)) => {}
             () = reload::watch(Arc::clone(&watching)) => {}
             () = place::keep(Arc::clone(&watching)) => {}

@@ -16,15 +16,19 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use anyhow::{Context as _, anyhow};
-use serde::{Deserialize, Serialize};
-use taskd_core::{Coordinator, Decided, Rejected, Snapshot};
-use taskd_model::{EffectId, Event, Input, LoopId, Order, Record, Seq, Spread, Tally, Time, View};
+use anyhow::anyhow;
+use taskd_core::{Coordinator, Decided, Rejected};
+use taskd_model::{EffectId, Event, Input, LoopId, Order, Record, Seq, Spread, Time};
 use taskd_store::Store;
 use tokio::sync::{mpsc, oneshot};
 use tracing::{debug, error, info};
 
-use crate::{hub::Hub, metrics::millis, runner::lock};
+use crate::{
+    hub::Hub,
+    metrics::millis,
+    replay::{self, Replayed},
+    runner::lock,
+};
 
 /// A loop with inputs waiting that has not turned for so long is not healthy, in milliseconds.
 const STUCK_MS: u64 = 5_000;
@@ -194,52 +198,6 @@ struct Undurable {
     reply: Option<(oneshot::Sender<Reply>, Reply)>,
     start: Vec<Order>,
     end: Vec<EffectId>,
-}
-
-/// Core, view and what is counted at one place in the log, as stored.
-#[derive(Serialize, Deserialize)]
-struct StoredSnapshot {
-    core: Snapshot,
-    view: View,
-    tally: Tally,
-}
-
-/// What was rebuilt from the store.
-pub(crate) struct Replayed {
-    pub(crate) core: Coordinator,
-    pub(crate) view: View,
-    pub(crate) tally: Tally,
-    last: Time,
-    snapshot_at: Seq,
-}
-
-/// Rebuilds core and view from a snapshot, if there is one this build can read, and the rest of
-/// the log.
-///
-/// # Errors
-///
-/// The log holds what this build does not know.
-pub(crate) fn replay(snapshot: Option<(Seq, &[u8])>, tail: &[Record]) -> anyhow::Result<Replayed> {
-    let stored = match snapshot {
-        Some((seq, payload)) => {
-            let stored: StoredSnapshot =
-                serde_json::from_slice(payload).context("reading the snapshot")?;
-            Some((seq, stored))
-        }
-        None => None,
-    };
-    let (snapshot_at, mut core, mut view, mut tally) = match stored {
-        Some((seq, it)) => (seq, Coordinator::restore(it.core), it.view, it.tally),
-        None => (Seq(0), Coordinator::default(), View::default(), Tally::default()),
-    };
-    let mut last = view.at;
-    for record in tail {
-        core.apply(record);
-        tally.apply(&view, record);
-        view.apply(record);
-        last = record.at;
-    }
-    Ok(Replayed { core, view, tally, last, snapshot_at })
 }
 
 /// The loop and everything it owns.
@@ -425,10 +383,7 @@ impl<W: Wanted> Driver<W> {
         if seq <= self.snapshot_at {
             return;
         }
-        let view = self.hub.view().clone();
-        let tally = self.hub.tally().clone();
-        let stored = StoredSnapshot { core: self.core.snapshot(), view, tally };
-        let payload = serde_json::to_vec(&stored).expect("a snapshot is plain data");
+        let payload = replay::payload(&self.core, &self.hub.view(), &self.hub.tally());
         match self.store.snapshot(seq, &payload) {
             Ok(()) => debug!(seq = seq.0, bytes = payload.len(), "snapshot"),
             Err(why) => error!("no snapshot: {why}"),
@@ -445,17 +400,9 @@ impl<W: Wanted> Driver<W> {
             let upto = self.durable.recv().await.expect("the driver keeps a sender");
             self.release(upto.map_err(|why| anyhow!("the log cannot be written: {why}"))?);
         }
-        let mut core = Coordinator::default();
-        let mut from = Seq(1);
-        while from <= before {
-            let rows = self.store.read(from, 1_000, taskd_store::Filter::default())?;
-            anyhow::ensure!(!rows.is_empty(), "the log ends at {from} and not at {before}");
-            for row in rows.iter().filter(|it| it.seq <= before) {
-                core.apply(&Record::decode(&row.json)?);
-                from = Seq(row.seq.0 + 1);
-            }
-        }
-        self.core = core;
+        let mut replayed = Replayed::base(&self.store)?;
+        replayed.go_on(&self.store, before)?;
+        self.core = replayed.core;
         let id = concerned(input, &self.core)
             .ok_or_else(|| anyhow!("the core failed on {input:?}: {why}"))?;
         Ok(Input::Panicked { id, message: why.chars().take(400).collect() })

@@ -19,7 +19,7 @@ use std::{
 use taskd_model::{Digest, LoopId, Oid, PlanId, ProjectId, Status, Time};
 use tracing::{info, warn};
 
-use crate::runner::{Context, epoch_s, lock};
+use crate::runner::{Context, epoch_ms, lock};
 
 /// How often the daemon looks by itself, at most and at least.
 const LOOK_EVERY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60 * 60));
@@ -171,7 +171,7 @@ pub(crate) fn bytes_of(dir: &Path) -> u64 {
 /// Milliseconds since then.
 fn age_ms(then: SystemTime) -> u64 {
     let then = then.duration_since(UNIX_EPOCH).unwrap_or_default();
-    (epoch_s() * 1_000).saturating_sub(u64::try_from(then.as_millis()).unwrap_or(u64::MAX))
+    epoch_ms().saturating_sub(u64::try_from(then.as_millis()).unwrap_or(u64::MAX))
 }
 
 /// Every project there ever was: what was forgotten left worktrees too.

@@ -25,6 +25,8 @@ mod problem;
 mod prompt;
 mod protect;
 mod reload;
+mod replay;
+mod retention;
 mod runner;
 mod service;
 pub mod settings;

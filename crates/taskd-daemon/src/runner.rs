@@ -531,5 +531,11 @@ pub(crate) fn identity(repo: &Repo) -> Result<Identity, GitError> {
 
 /// Seconds since the epoch, now.
 pub(crate) fn epoch_s() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+    epoch_ms() / 1_000
+}
+
+/// Milliseconds since the epoch, now.
+pub(crate) fn epoch_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

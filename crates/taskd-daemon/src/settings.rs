@@ -202,7 +202,8 @@ pub fn schema() -> Value {
 
 fn of_key(doc: &KeyDoc) -> Value {
     let mut schema = doc.kind.schema();
-    let default = doc.default.map_or_else(String::new, |it| format!(" Default: {it}."));
+    let default = doc.default.filter(|it| !it.is_empty());
+    let default = default.map_or_else(String::new, |it| format!(" Default: {it}."));
     schema["description"] = format!("{}{default}", doc.doc).into();
     schema
 }

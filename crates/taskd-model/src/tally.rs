@@ -23,6 +23,7 @@ pub type Counts = BTreeMap<String, u64>;
 
 /// Everything that is counted. It grows with types, models and words, not with events.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Tally {
     /// Daemons that opened the log.
     pub starts: u64,
@@ -46,6 +47,7 @@ pub struct Tally {
 
 /// What loops of one type did.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct TypeTally {
     /// Loops that were added.
     pub added: u64,
@@ -65,6 +67,7 @@ pub struct TypeTally {
 
 /// Gates of one kind.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct GateTally {
     /// Those that were green.
     pub green: u64,
@@ -76,6 +79,7 @@ pub struct GateTally {
 
 /// Entries of landing queues of one kind.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct LandingTally {
     /// How they ended.
     pub ends: Counts,

@@ -1,7 +1,7 @@
 //! Prose by digest: large blobs as files, small ones in the database.
 //!
 //! A blob is durable before anybody is given its name, is never written twice, and never returned
-//! when its bytes no longer have the digest that names it. Nothing is deleted here.
+//! when its bytes no longer have the digest that names it.
 
 use std::{
     fs, io,
@@ -67,6 +67,17 @@ impl Files {
         }
         let bytes = fs::read(&path).map_err(fail)?;
         verify(digest, bytes, path).map(Some)
+    }
+
+    /// Removes the file, if there is one. After a crash it may be there again.
+    pub(crate) fn delete(&self, digest: &Digest) -> Result<(), StoreError> {
+        let path = self.path(digest);
+        match fs::remove_file(&path) {
+            Err(it) if it.kind() != io::ErrorKind::NotFound => {
+                Err(StoreError::io("deleting a blob", &path, it))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Every file that should be a blob, by shelf.

@@ -21,7 +21,8 @@ pub(crate) fn from_sql_int(n: i64) -> u64 {
     u64::try_from(n).unwrap_or(0)
 }
 
-/// Opens an existing database for the one writer: write-ahead log, every commit synced.
+/// Opens an existing database for the one writer: write-ahead log, every commit synced, and what is
+/// deleted is overwritten.
 pub(crate) fn writer(path: &Path, max_pages: Option<u32>) -> Result<Connection, StoreError> {
     let doing = "opening the log for writing";
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -31,7 +32,8 @@ pub(crate) fn writer(path: &Path, max_pages: Option<u32>) -> Result<Connection, 
         conn.execute_batch(&format!(
             "PRAGMA trusted_schema = OFF; PRAGMA foreign_keys = ON; PRAGMA cell_size_check = ON;
              PRAGMA fullfsync = ON; PRAGMA checkpoint_fullfsync = ON; PRAGMA temp_store = MEMORY;
-             PRAGMA synchronous = FULL; PRAGMA cache_size = -{CACHE_KIB};"
+             PRAGMA synchronous = FULL; PRAGMA cache_size = -{CACHE_KIB};
+             PRAGMA secure_delete = ON;"
         ))?;
         set(&conn, "journal_mode", "WAL")?;
         set(&conn, "wal_autocheckpoint", &WAL_PAGES.to_string())?;
@@ -96,6 +98,7 @@ mod tests {
         assert_eq!(ask("journal_mode"), "Text(\"wal\")");
         assert_eq!(ask("synchronous"), "2", "FULL");
         assert_eq!(ask("foreign_keys"), "1");
+        assert_eq!(ask("secure_delete"), "1");
         assert_eq!(ask("trusted_schema"), "0");
         assert_eq!(ask("wal_autocheckpoint"), WAL_PAGES.to_string());
         assert_eq!(ask("journal_size_limit"), WAL_FILE_BYTES.to_string());

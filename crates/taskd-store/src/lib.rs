@@ -15,6 +15,7 @@ mod blobs;
 mod chain;
 mod check;
 mod conn;
+mod cut;
 mod error;
 mod home;
 pub mod limits;

@@ -60,5 +60,8 @@ pub const CACHE_KIB: u32 = 16 << 10;
 /// Problems one [`check_all`](crate::Store::check_all) reports before it stops counting.
 pub const MAX_FINDINGS: usize = 100;
 
-/// Events one step of [`prune`](crate::Store::prune) deletes, so that appends come between.
-pub const PRUNE_EVENTS: u64 = 1_000;
+/// Events one step of a [`cut`](crate::Store::cut) reads or deletes, so that appends come between.
+pub const CUT_EVENTS: u64 = 1_000;
+
+/// Blobs one step of a cut deletes; whoever stores one waits so long.
+pub const CUT_BLOBS: usize = 100;

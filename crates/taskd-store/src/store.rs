@@ -20,9 +20,10 @@ use crate::{
     chain::{Tip, chain_at},
     check::{self, Report},
     conn,
+    cut::Fresh,
     error::{AppendError, StoreError},
     home::{self, Lock, Paths},
-    limits::{INLINE_BLOB_BYTES, MAX_BLOB_BYTES, MAX_SNAPSHOT_BYTES, PRUNE_EVENTS},
+    limits::{INLINE_BLOB_BYTES, MAX_BLOB_BYTES, MAX_SNAPSHOT_BYTES},
     readers::{self, Filter, Pool, StoredEvent},
     recover::{self, Recovered},
     reserve::Reserve,
@@ -48,17 +49,18 @@ pub struct Options {
 /// [`close`](Self::close) writes what is queued and counts as an unclean end.
 #[derive(Debug)]
 pub struct Store {
-    paths: Paths,
+    pub(crate) paths: Paths,
     tag: String,
     stamp: String,
     reserve: Reserve,
     queue: Arc<Queue>,
-    readers: Pool,
-    files: Files,
+    pub(crate) readers: Pool,
+    pub(crate) files: Files,
+    pub(crate) fresh: Fresh,
     /// The last event a base snapshot stands for.
     base: AtomicU64,
     /// One snapshot is written at a time.
-    snapshots: Mutex<()>,
+    pub(crate) snapshots: Mutex<()>,
     writer: Mutex<Option<Running>>,
 }
 
@@ -108,6 +110,7 @@ impl Store {
         let store = Self {
             readers: Pool::new(paths.db.clone()),
             files: Files::new(&paths),
+            fresh: Fresh::default(),
             tag: recovered.tag.clone(),
             stamp: options.stamp,
             reserve,
@@ -197,6 +200,7 @@ impl Store {
             return self.put_file(bytes);
         }
         let digest = Digest::of(bytes);
+        self.fresh.put(digest);
         self.wait(|done| Job::blob(digest, bytes.to_vec(), done))?;
         Ok(digest)
     }
@@ -215,6 +219,7 @@ impl Store {
             return self.put_file(&bytes);
         }
         let digest = Digest::of(&bytes);
+        self.fresh.put(digest);
         self.queue.push(Job::blob(digest, bytes, Box::new(drop)));
         Ok(digest)
     }
@@ -249,7 +254,7 @@ impl Store {
 
     /// Keeps `payload` as what stands for every event up to `seq` for good, with the chain value
     /// there and the digest of the events it replaces. `format` is the caller's version of it. The
-    /// events can then be deleted with [`prune`](Self::prune). Blocks for two syncs.
+    /// events can then be deleted with [`cut`](Self::cut). Blocks for two syncs.
     ///
     /// # Errors
     ///
@@ -266,31 +271,6 @@ impl Store {
         self.wait(|done| Job::base(tip, format, replaced, digest, done))?;
         self.base.store(seq.0, Ordering::Release);
         self.sweep()
-    }
-
-    /// Deletes the events the newest base snapshot stands for, a few at a time so that appends go
-    /// on. A kill in between is no harm: call it again. Blocks.
-    ///
-    /// # Errors
-    ///
-    /// The base snapshot cannot be read back, or the disk failed.
-    pub fn prune(&self) -> Result<(), StoreError> {
-        let _one = self.snapshots.lock().unwrap_or_else(PoisonError::into_inner);
-        let doing = "deleting replaced events";
-        let Some(base) = self.readers.ask(doing, snapshots::newest_base)? else { return Ok(()) };
-        base.load(&self.paths)
-            .map_err(|problem| StoreError::damaged(&base.path(&self.paths), problem))?;
-        loop {
-            let first = self.readers.ask(doing, |conn| {
-                let sql = "SELECT coalesce(min(seq), 0) FROM event";
-                conn.query_row(sql, [], |row| row.get(0)).map(conn::from_sql_int)
-            })?;
-            if first == 0 || first > base.seq.0 {
-                return Ok(());
-            }
-            let up_to = Seq(base.seq.0.min(first.saturating_add(PRUNE_EVENTS - 1)));
-            self.wait(|done| Job::prune(up_to, done))?;
-        }
     }
 
     /// Copies the whole store, as it is now, into a directory that does not exist yet. The copy can
@@ -366,12 +346,13 @@ impl Store {
             return Err(StoreError::TooLarge { bytes: bytes.len() });
         }
         let digest = Digest::of(bytes);
+        self.fresh.put(digest);
         self.files.put(&digest, bytes)?;
         Ok(digest)
     }
 
     /// Queues a job and waits until it is durable.
-    fn wait(&self, job: impl FnOnce(writer::Done) -> Job) -> Result<(), StoreError> {
+    pub(crate) fn wait(&self, job: impl FnOnce(writer::Done) -> Job) -> Result<(), StoreError> {
         if self.queue.is_own_thread() {
             return Err(StoreError::FromWriter);
         }

@@ -44,6 +44,7 @@ enum Op {
     Snapshot { seq: Seq, stamp: String, chain: Chain, digest: Digest },
     Base { seq: Seq, format: u32, chain: Chain, replaced: [u8; 32], digest: Digest },
     Prune { up_to: Seq },
+    Forget(Vec<Digest>),
 }
 
 /// An event, ready to be stored.
@@ -86,6 +87,11 @@ impl Job {
 
     pub(crate) fn prune(up_to: Seq, done: Done) -> Self {
         Self { op: Op::Prune { up_to }, bytes: 0, done }
+    }
+
+    /// Deletes small blobs.
+    pub(crate) fn forget(digests: Vec<Digest>, done: Done) -> Self {
+        Self { op: Op::Forget(digests), bytes: 0, done }
     }
 }
 
@@ -373,6 +379,7 @@ struct Statements<'a> {
     trim: Statement<'a>,
     base: Statement<'a>,
     prune: Statement<'a>,
+    forget: Statement<'a>,
 }
 
 impl<'a> Statements<'a> {
@@ -401,6 +408,7 @@ impl<'a> Statements<'a> {
                  VALUES (?1, ?2, ?3, ?4, ?5)",
             )?,
             prune: conn.prepare("DELETE FROM event WHERE seq <= ?1")?,
+            forget: conn.prepare("DELETE FROM blob WHERE digest = ?1")?,
         })
     }
 
@@ -464,6 +472,11 @@ impl<'a> Statements<'a> {
             }
             Op::Prune { up_to } => {
                 self.prune.execute([sql_int(up_to.0)])?;
+            }
+            Op::Forget(digests) => {
+                for digest in digests {
+                    self.forget.execute([digest.as_bytes()])?;
+                }
             }
         }
         Ok(Ok(tip.seq))

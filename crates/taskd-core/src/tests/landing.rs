@@ -391,6 +391,32 @@ fn a_red_base_is_checked_again_where_the_target_is_now() {
 }
 
 #[test]
+fn a_plan_that_is_tried_again_after_its_end_checks_its_base_again() {
+    insta::assert_snapshot!(
+        story_from(
+            "0 start | 0 project | 0 plan a",
+            "10 p1 base-red | 20 stop a | 30 retry a | 40 p1 base-green"
+        ),
+        @"
+6       10  e5 base red
+7       10  p1/0/1 draft -> blocked: the base does not pass its own gate
+8       20  p1/0/1 asked to stop
+9       20  p1/0/1 blocked -> stopped: by a person
+10      20  p1 ended
+11      30  p1/0/1 tried again
+12      30  p1/0/1 stopped -> pending: by a person
+13      30  p1 check base ba5e000 started
+14      40  e13 base green
+15      40  p1 released, base green
+16      40  p1/0/1 pending -> running: started
+17      40  p1/0/1 prepare worktree started
+    open: prepare worktree
+    a is running
+"
+    );
+}
+
+#[test]
 fn a_base_that_may_be_red_for_one_plan_may_not_for_another() {
     insta::assert_snapshot!(
         story_from(

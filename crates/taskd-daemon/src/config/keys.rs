@@ -122,7 +122,7 @@ const MONEY: Kind = Kind::Money { min_micros: CENT, max_micros: 100_000 * DOLLAR
 
 use Scope::{Daemon, Tighten};
 
-static KEYS: [KeyDoc; 60] = [
+static KEYS: [KeyDoc; 61] = [
     by(Daemon, key("limits.loops", count(1, 1_000), "50", "Loops at work at once.")),
     by(
         Daemon,
@@ -365,6 +365,15 @@ static KEYS: [KeyDoc; 60] = [
             time(SECOND, 3_650 * DAY),
             "7d",
             "How long clean worktrees of landed work stay, and what else `taskd gc` takes away.",
+        ),
+    ),
+    by(
+        Daemon,
+        key(
+            "gc.history",
+            time(0, 3_650 * DAY),
+            "90d",
+            "How long the log keeps the events of what ended, and texts that only they name.",
         ),
     ),
     key(

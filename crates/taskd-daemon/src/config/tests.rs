@@ -53,7 +53,7 @@ fn without_any_file_the_defaults_of_the_model_are_in_effect() {
     assert_eq!((config.loop_type.as_str(), config.log_level.as_str()), ("ralph", "info"));
     assert_eq!((config.git_poll_ms, config.agent_idle_ms), (5_000, 900_000));
     assert_eq!((config.git_remote.as_deref(), config.git_fetch_ms), (None, 60_000));
-    assert_eq!(config.gc_keep_ms, 604_800_000);
+    assert_eq!((config.gc_keep_ms, config.gc_history_ms), (604_800_000, 7_776_000_000));
     assert_eq!((config.disk_floor_bytes, config.disk_quota_bytes), (2 << 30, 0));
     assert_eq!((config.agent_processes, config.work_port, config.work_pool), (500, 20_000, 2));
     assert_eq!(config.http_listen, None);
@@ -125,6 +125,7 @@ fn every_key_can_be_set_and_is_seen() {
         quota = "1.5GB"
         [gc]
         keep = "30d"
+        history = "365d"
         [agent]
         idle = "1m"
         processes = 99
@@ -171,7 +172,7 @@ fn every_key_can_be_set_and_is_seen() {
     assert_eq!(config.teardown.as_deref(), Some("npm run drop"));
     assert_eq!((config.git_poll_ms, config.agent_idle_ms), (100, 60_000));
     assert_eq!((config.git_remote.as_deref(), config.git_fetch_ms), (Some("upstream"), 2_000));
-    assert_eq!(config.gc_keep_ms, 2_592_000_000);
+    assert_eq!((config.gc_keep_ms, config.gc_history_ms), (2_592_000_000, 31_536_000_000));
     assert_eq!((config.disk_floor_bytes, config.disk_quota_bytes), (500 << 20, 1_536 << 20));
     assert_eq!((config.agent_processes, config.work_port, config.work_pool), (99, 30_000, 4));
     assert_eq!(config.agent_billing, Some(Billing::Login));

@@ -2,9 +2,10 @@
 
 use std::{collections::VecDeque, fmt::Write as _};
 
-use taskd_api::{ApiError, v1};
+use taskd_api::{ApiError, codes, v1};
 use taskd_model::{
-    Delta, Digest, Event, LoopId, Oid, Outcome, Part, Record, Reply, ToolResultDoc, decode_doc,
+    Delta, Digest, Event, LoopId, Oid, Outcome, Part, PlanState, Record, Reply, ToolResultDoc,
+    View, decode_doc,
 };
 use tokio::sync::{broadcast::error::RecvError, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
@@ -112,6 +113,13 @@ impl Service {
                 iteration = n;
             }
             sections.extend(self.section(&record, iteration)?);
+        }
+        let ended = |view: &View| view.plans[&id.plan()].state == PlanState::Ended;
+        let is_cut = sections.is_empty() && ended(&self.ctx().hub.view());
+        if is_cut && self.ctx().events_of(id).next().is_none() {
+            let name = self.ctx().hub.view().loop_name(id);
+            let what = format!("{name} is older than what the log keeps (gc.history)");
+            return Err(ApiError::new(codes::NOT_FOUND, what).hint(format!("taskd show {name}")));
         }
         Ok(sections)
     }

@@ -283,6 +283,10 @@ impl Service {
     /// The gate's report an event holds.
     fn report_at(&self, evidence: Evidence) -> Result<GateReport, String> {
         let seq = evidence.seq;
+        if seq < self.ctx().store.first() {
+            let what = "it is older than what the log keeps (gc.history)";
+            return Err(format!("{what}; the commit's receipt says it: taskd verify COMMIT"));
+        }
         let rows = self.ctx().store.read(seq, 1, Filter::default()).map_err(|it| chain(&it))?;
         let row = rows.first().filter(|it| it.seq == seq);
         let row = row.ok_or_else(|| format!("event {seq} is not in the log"))?;

@@ -95,7 +95,9 @@ impl Service {
         request: &v1::WatchRequest,
     ) -> Result<Items<v1::WatchItem>, ApiError> {
         let interest = self.interest(&request.ids)?;
-        let from = parse_cursor(&request.cursor)?;
+        // Who was away for longer than the log goes back begins afresh.
+        let first = self.ctx().store.first();
+        let from = parse_cursor(&request.cursor)?.filter(|it| first.0 <= it.0 + 1);
         let (items, stream) = mpsc::channel(STREAM_ITEMS);
         let this = self.clone();
         let follow = Follow { this, interest, items, deltas: request.deltas };
@@ -116,7 +118,7 @@ impl Service {
         let max = if request.max == 0 { MAX_EVENTS } else { request.max.min(MAX_EVENTS) };
         let head = store.head();
         self.0.spawn_blocking(move || {
-            let mut from = Seq(request.from.max(1));
+            let mut from = Seq(request.from).max(store.first());
             let mut sent = 0;
             while from <= head && sent < max {
                 let rows = match store.read(from, PAGE, taskd_store::Filter::default()) {

@@ -66,7 +66,7 @@ proptest! {
                 Step::Base(part) if head > base => {
                     base += 1 + part % (head - base);
                     store.base_snapshot(Seq(base), 1, &vec![b'b'; base as usize]).expect("a base");
-                    store.prune().expect("deleted");
+                    store.cut().expect("deleted");
                 }
                 Step::Snapshot(_) | Step::Base(_) => {}
                 Step::Reopen { clean } => {

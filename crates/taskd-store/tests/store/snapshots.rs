@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use taskd_model::Seq;
+use taskd_model::{Digest, Event, Record, Seq};
 use taskd_store::{Filter, Options, SnapshotKind, Store, StoreError};
 
 use crate::help::{all, append, dir, events, flip, open, options, refused};
@@ -106,8 +106,8 @@ fn with_base(dir: &Path) {
     store.base_snapshot(Seq(10), 1, b"base 10").expect("a base");
     store.snapshot(Seq(15), b"state 15").expect("a snapshot");
     store.base_snapshot(Seq(20), 2, b"base 20").expect("a later base");
-    store.prune().expect("deleted");
-    store.prune().expect("nothing left to delete");
+    store.cut().expect("deleted");
+    store.cut().expect("nothing left to delete");
     assert_eq!(store.first(), Seq(21));
     assert_eq!(all(&store), events(21, 10));
     let error = store.read(Seq(20), 1, Filter::default()).expect_err("gone");
@@ -141,7 +141,7 @@ fn the_head_survives_when_every_event_was_replaced() {
     let (store, _) = open(dir.path());
     append(&store, events(1, 3_000)).expect("taken");
     store.base_snapshot(Seq(3_000), 1, b"all").expect("a base");
-    store.prune().expect("deleted");
+    store.cut().expect("deleted");
     store.close(true).expect("closed");
     let (store, found) = open(dir.path());
     assert_eq!((store.head(), found.tail.len()), (Seq(3_000), 0));
@@ -157,7 +157,7 @@ fn a_base_digests_what_it_replaces_as_lines() {
     for (seq, from) in [(10, 1), (20, 11)] {
         let stored: Vec<u8> = db.query_row(sql, [seq], |row| row.get(0)).expect("a digest");
         let lines: String = events(from, 10).iter().map(|it| it.encode() + "\n").collect();
-        assert_eq!(stored, taskd_model::Digest::of(lines.as_bytes()).as_bytes());
+        assert_eq!(stored, Digest::of(lines.as_bytes()).as_bytes());
     }
 }
 
@@ -172,13 +172,78 @@ fn a_damaged_base_is_fatal_only_when_its_events_are_gone() {
     let (store, found) = open(dir.path());
     assert_eq!((found.snapshot, found.tail), (None, events(1, 30)));
     assert_eq!(found.findings.len(), 1);
-    assert!(store.prune().is_err(), "nothing is deleted for a base that cannot be read");
+    assert!(store.cut().is_err(), "nothing is deleted for a base that cannot be read");
     assert_eq!(store.check_all().expect("a report").findings.len(), 1);
     store.base_snapshot(Seq(21), 1, b"base 21").expect("a better base");
-    store.prune().expect("deleted");
+    store.cut().expect("deleted");
     store.close(true).expect("closed");
     flip(&files(dir.path(), "base")[0], 2);
     let error = refused(dir.path());
     assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
     assert!(error.to_string().contains(".base"), "{error}");
+}
+
+/// An event that names a blob.
+fn naming(seq: u64, blob: Digest) -> Vec<Record> {
+    let event = Event::NoteAdded { note: blob, now: false };
+    vec![Record { event, ..events(seq, 1).remove(0) }]
+}
+
+#[test]
+fn a_cut_deletes_the_texts_that_only_it_named() {
+    let dir = dir();
+    let texts: Vec<Vec<u8>> =
+        [b'a', b'b', b'c'].iter().flat_map(|it| [vec![*it; 10], vec![*it; 50_000]]).collect();
+    let (store, _) = open(dir.path());
+    let names: Vec<Digest> = texts.iter().map(|it| store.put_blob(it).expect("put")).collect();
+    for (seq, name) in (1..).zip(&names) {
+        append(&store, naming(seq, *name)).expect("taken");
+    }
+    // The middle two are named again later, the last two by the snapshot.
+    append(&store, naming(7, names[2])).expect("taken");
+    append(&store, naming(8, names[3])).expect("taken");
+    store.close(false).expect("closed");
+    let (store, _) = open(dir.path());
+    let payload = format!("{{\"a\":\"{}\",\"b\":[\"{}\"]}}", names[4], names[5]);
+    store.base_snapshot(Seq(6), 1, payload.as_bytes()).expect("a base");
+    assert_eq!(store.cut().expect("deleted"), 6);
+    let is_there = |it: &Digest| store.get_blob(it).is_ok();
+    let there: Vec<bool> = names.iter().map(is_there).collect();
+    assert_eq!(there, [false, false, true, true, true, true]);
+    assert!(store.check_all().expect("a report").is_ok());
+    for (text, name) in texts.iter().zip(&names) {
+        assert_eq!(store.put_blob(text).expect("again"), *name);
+        assert_eq!(&store.get_blob(name).expect("there"), text);
+    }
+}
+
+#[test]
+fn a_text_that_was_put_of_late_outlives_the_next_cut() {
+    let dir = dir();
+    let (store, _) = open(dir.path());
+    let [small, large] = [&b"small"[..], &[7; 50_000]].map(|it| store.put_blob(it).expect("put"));
+    for (seq, there) in [(2, true), (4, true), (6, false)] {
+        append(&store, naming(seq - 1, small)).expect("taken");
+        append(&store, naming(seq, large)).expect("taken");
+        store.base_snapshot(Seq(seq), 1, b"{}").expect("a base");
+        store.cut().expect("deleted");
+        let found = [small, large].map(|it| store.get_blob(&it).is_ok());
+        assert_eq!(found, [there; 2], "after {seq}");
+    }
+}
+
+#[test]
+fn a_cut_that_was_killed_is_taken_up() {
+    let dir = dir();
+    let (store, _) = open(dir.path());
+    let name = store.put_blob(b"a text").expect("put");
+    append(&store, naming(1, name)).expect("taken");
+    append(&store, events(2, 3)).expect("taken");
+    store.base_snapshot(Seq(3), 1, b"{}").expect("a base");
+    drop(store);
+    let (store, found) = open(dir.path());
+    assert_eq!((store.first(), found.tail), (Seq(4), events(4, 1)));
+    assert_eq!(store.cut().expect("deleted"), 3);
+    assert!(store.get_blob(&name).is_err());
+    assert_eq!(store.base().expect("readable").expect("there").seq, Seq(3));
 }

@@ -27,29 +27,15 @@ pub(crate) struct Costs {
 
 impl Costs {
     pub(crate) fn command(&mut self, turn: Move) {
-        let page = self.list.page();
-        match turn {
-            Move::Down => self.list.step(1, self.rows),
-            Move::Up => self.list.step(-1, self.rows),
-            Move::Top => self.list.at = 0,
-            Move::Bottom => self.list.at = self.rows.saturating_sub(1),
-            Move::PageDown => self.list.step(page, self.rows),
-            Move::PageUp => self.list.step(-page, self.rows),
-            Move::Right => {
-                self.by = match self.by {
-                    By::Plan => By::Model,
-                    By::Model => By::Day,
-                    By::Day => By::Plan,
-                };
-                self.list.at = 0;
-            }
-            Move::End
-            | Move::Left
-            | Move::Next
-            | Move::Previous
-            | Move::Mark
-            | Move::Fold
-            | Move::More => {}
+        if turn == Move::Right {
+            self.by = match self.by {
+                By::Plan => By::Model,
+                By::Model => By::Day,
+                By::Day => By::Plan,
+            };
+            self.list.at = 0;
+        } else {
+            self.list.turn(turn, self.rows);
         }
     }
 

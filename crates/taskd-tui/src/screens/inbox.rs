@@ -53,22 +53,10 @@ impl Inbox {
 
     pub(crate) fn command(&mut self, world: &World, turn: Move) {
         let len = self.items(world).len();
-        let page = self.list.page();
-        match turn {
-            Move::Down => self.list.step(1, len),
-            Move::Up => self.list.step(-1, len),
-            Move::Top => self.list.at = 0,
-            Move::Bottom => self.list.at = len.saturating_sub(1),
-            Move::PageDown => self.list.step(page, len),
-            Move::PageUp => self.list.step(-page, len),
-            Move::More => self.answered = !self.answered,
-            Move::End
-            | Move::Left
-            | Move::Right
-            | Move::Next
-            | Move::Previous
-            | Move::Mark
-            | Move::Fold => return,
+        if turn == Move::More {
+            self.answered = !self.answered;
+        } else if !self.list.turn(turn, len) {
+            return;
         }
         self.selected = self.items(world).get(self.list.at).map(|it| it.id);
         self.arrange(world);

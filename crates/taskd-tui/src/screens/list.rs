@@ -4,6 +4,8 @@
 
 use ratatui::layout::Rect;
 
+use crate::keys::Move;
+
 /// Where in a list somebody is.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct List {
@@ -15,9 +17,27 @@ pub(crate) struct List {
 }
 
 impl List {
-    /// Moves by so many rows of `len`.
-    pub(crate) fn step(&mut self, by: isize, len: usize) {
-        self.at = self.at.saturating_add_signed(by).min(len.saturating_sub(1));
+    /// Moves within `len` rows; says whether that is what was asked.
+    pub(crate) fn turn(&mut self, turn: Move, len: usize) -> bool {
+        let last = len.saturating_sub(1);
+        let by = match turn {
+            Move::Down => 1,
+            Move::Up => -1,
+            Move::PageDown => self.page(),
+            Move::PageUp => -self.page(),
+            Move::Top => isize::MIN,
+            Move::Bottom => isize::MAX,
+            Move::End
+            | Move::Left
+            | Move::Right
+            | Move::Next
+            | Move::Previous
+            | Move::Mark
+            | Move::Fold
+            | Move::More => return false,
+        };
+        self.at = self.at.saturating_add_signed(by).min(last);
+        true
     }
 
     /// The rows in a picture: the selected one is among them.
@@ -30,7 +50,7 @@ impl List {
     }
 
     /// Rows of a picture, at least one.
-    pub(crate) fn page(&self) -> isize {
+    fn page(&self) -> isize {
         isize::try_from(self.area.height.saturating_sub(1).max(1)).unwrap_or(isize::MAX)
     }
 

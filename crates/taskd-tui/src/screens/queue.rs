@@ -70,22 +70,8 @@ impl Queue {
 
     pub(crate) fn command(&mut self, world: &World, turn: Move) {
         let len = self.entries(world).len();
-        let page = self.list.page();
-        match turn {
-            Move::Down => self.list.step(1, len),
-            Move::Up => self.list.step(-1, len),
-            Move::Top => self.list.at = 0,
-            Move::Bottom => self.list.at = len.saturating_sub(1),
-            Move::PageDown => self.list.step(page, len),
-            Move::PageUp => self.list.step(-page, len),
-            Move::End
-            | Move::Left
-            | Move::Right
-            | Move::Next
-            | Move::Previous
-            | Move::Mark
-            | Move::Fold
-            | Move::More => return,
+        if !self.list.turn(turn, len) {
+            return;
         }
         self.selected = self.entries(world).get(self.list.at).map(|it| it.1.entry);
     }

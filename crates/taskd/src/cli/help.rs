@@ -83,11 +83,11 @@ fn all(cli: &clap::Command) -> String {
     let mut text = String::new();
     for it in cli.get_subcommands() {
         let about = it.get_about().map(ToString::to_string).unwrap_or_default();
-        text.push_str(&format!("{:<18} {about}\n", it.get_name()));
+        text.push_str(&format!("{:<19} {about}\n", it.get_name()));
         for below in it.get_subcommands() {
             let about = below.get_about().map(ToString::to_string).unwrap_or_default();
             let name = format!("{} {}", it.get_name(), below.get_name());
-            text.push_str(&format!("  {name:<16} {about}\n"));
+            text.push_str(&format!("  {name:<17} {about}\n"));
         }
     }
     let topics = TOPICS.iter().map(|(name, _)| *name).chain([ERRORS, SCHEMA]).collect::<Vec<_>>();

@@ -38,17 +38,42 @@ struct Service {
     again: Vec<String>,
 }
 
+/// This program's path as one word of `ExecStart=`.
+fn in_unit(program: &str) -> String {
+    let escaped =
+        program.replace('\\', r"\\").replace('"', "\\\"").replace('%', "%%").replace('$', "$$");
+    if escaped.contains(|it: char| it.is_whitespace() || "\"'\\".contains(it)) {
+        return format!("\"{escaped}\"");
+    }
+    escaped
+}
+
+/// The same as text of XML.
+fn in_xml(program: &str) -> String {
+    program.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+/// A file that an installation wrote.
+fn is_ours(path: &Path) -> bool {
+    let text = fs::read_to_string(path).unwrap_or_default();
+    text.lines().take(4).any(|it| it.contains(OURS))
+}
+
 fn words(line: &str) -> Vec<String> {
     line.split(' ').map(str::to_owned).collect()
 }
 
 impl Service {
     fn new(args: &InstallArgs) -> Result<Self, Failure> {
-        let program = env::current_exe()?;
-        let with = |text: &str| text.replace(PROGRAM, &program.display().to_string());
+        let program = env::current_exe()?.display().to_string();
         if cfg!(target_os = "macos") {
-            return Ok(Self::of_launchd(&home()?, with(AGENT)));
+            if args.system || args.socket {
+                let what = "--system and --socket are of systemd, and this machine has launchd";
+                return Err(Failure::usage(what, "taskd daemon install"));
+            }
+            return Ok(Self::of_launchd(&home()?, AGENT.replace(PROGRAM, &in_xml(&program))));
         }
+        let with = |text: &str| text.replace(PROGRAM, &in_unit(&program));
         if args.system {
             let user = args.user.as_deref().expect("clap asks for it");
             let file = PathBuf::from("/etc/systemd/system/taskd@.service");
@@ -63,8 +88,10 @@ impl Service {
         let dir = dir.join("systemd/user");
         let mut files = vec![(dir.join("taskd.service"), with(SERVICE))];
         let mut unit = "taskd.service".to_owned();
-        if args.socket {
-            files.push((dir.join("taskd.socket"), SOCKET.to_owned()));
+        let socket = dir.join("taskd.socket");
+        // One that is there goes where its service goes.
+        if args.socket || is_ours(&socket) {
+            files.push((socket, SOCKET.to_owned()));
             unit.push_str(" taskd.socket");
         }
         Ok(Self::of_systemd("systemctl --user", &unit, files))
@@ -76,7 +103,8 @@ impl Service {
             files,
             takes: vec![reload.clone(), words(&format!("{ctl} enable --now {units}"))],
             lets_go: vec![words(&format!("{ctl} disable --now {units}")), reload],
-            again: words(&format!("{ctl} restart {units}")),
+            // A socket goes on listening meanwhile.
+            again: words(&format!("{ctl} restart {}", units.split(' ').next().unwrap_or(units))),
         }
     }
 
@@ -97,11 +125,8 @@ impl Service {
 
     /// Files that are there and not ours.
     fn foreign(&self) -> Option<&Path> {
-        let foreign = |path: &&PathBuf| match fs::read_to_string(path) {
-            Ok(text) => !text.lines().take(4).any(|it| it.contains(OURS)),
-            Err(why) => why.kind() != ErrorKind::NotFound,
-        };
-        self.files.iter().map(|it| &it.0).find(foreign).map(PathBuf::as_path)
+        let foreign = |path: &&Path| path.symlink_metadata().is_ok() && !is_ours(path);
+        self.files.iter().map(|it| it.0.as_path()).find(foreign)
     }
 
     /// Nothing of it is in place.
@@ -241,4 +266,17 @@ pub(crate) async fn upgrade(here: &Here, args: InstallArgs) -> Done {
         again.iter().try_for_each(|it| ask(it))?;
     }
     say(here, &written, &again, args.dry_run)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_stays_one_word_whatever_is_in_it() {
+        assert_eq!(in_unit("/opt/taskd"), "/opt/taskd");
+        assert_eq!(in_unit("/opt/100% mine/taskd"), "\"/opt/100%% mine/taskd\"");
+        assert_eq!(in_unit(r#"/a"b\c$d"#), r#""/a\"b\\c$$d""#);
+        assert_eq!(in_xml("/a&b/<taskd>"), "/a&amp;b/&lt;taskd&gt;");
+    }
 }

@@ -5,6 +5,7 @@ mod completion;
 mod contract;
 mod ends;
 mod nonsense;
+mod pages;
 mod pictures;
 mod settings;
 

@@ -12,6 +12,7 @@ mod python;
 mod refusal;
 mod reload;
 mod remote;
+mod retention;
 mod service;
 pub(crate) mod serving;
 mod state;

@@ -244,7 +244,7 @@ fn errors_hold_no_secret_and_no_end() {
     }
 }
 
-/// Proves AY-2.1: of each code `taskd help` says what the documentation says: what happened, what
+/// Proves AY-2.1, MC-CLI-6: of each code `taskd help` says what the documentation says: what happened, what
 /// taskd does, what you do, kind, status and exit code.
 #[test]
 fn help_and_documentation_say_the_same_of_each_code() {

@@ -8,12 +8,19 @@ mod screen;
 use std::{
     fs::File,
     io::{Read as _, Write as _},
+    os::{
+        fd::{AsFd as _, OwnedFd},
+        unix::fs::OpenOptionsExt as _,
+    },
     process::{Child, Command, Stdio},
     sync::mpsc,
     time::Duration,
 };
 
-use nix::pty::{Winsize, openpty};
+use nix::{
+    fcntl::OFlag,
+    pty::{PtyMaster, grantpt, posix_openpt, ptsname_r, unlockpt},
+};
 use taskd_model::Status;
 
 use crate::support::World;
@@ -27,9 +34,32 @@ pub(crate) struct Monitor {
     child: Child,
     keys: File,
     /// The terminal's other side, by which its size is set.
-    side: std::os::fd::OwnedFd,
+    side: OwnedFd,
     told: mpsc::Receiver<Vec<u8>>,
     pub(crate) screen: Screen,
+}
+
+/// Both sides of a pseudo-terminal. No program that another test starts meanwhile has them open: it
+/// would hold the terminal open after the monitor is gone.
+fn terminal() -> (PtyMaster, OwnedFd) {
+    let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+    let master = posix_openpt(flags).expect("a pseudo-terminal");
+    grantpt(&master).expect("ours");
+    unlockpt(&master).expect("ours");
+    let name = ptsname_r(&master).expect("a name");
+    // A file of the standard library is closed in what is started.
+    let mut slave = File::options();
+    slave.read(true).write(true).custom_flags(OFlag::O_NOCTTY.bits());
+    (master, slave.open(name).expect("the other side").into())
+}
+
+fn set_size(side: &OwnedFd, columns: u16, rows: u16) {
+    let side = Stdio::from(side.try_clone().expect("a handle"));
+    let (columns, rows) = (columns.to_string(), rows.to_string());
+    #[expect(clippy::disallowed_methods, reason = "tests start real programs")]
+    let mut stty = Command::new("stty");
+    let set = stty.args(["rows", &rows, "cols", &columns]).stdin(side).status();
+    assert!(set.expect("stty is installed").success());
 }
 
 impl Monitor {
@@ -40,15 +70,15 @@ impl Monitor {
 
     /// The same by another command line.
     pub(crate) fn with(world: &World, columns: u16, rows: u16, args: &[&str]) -> Self {
-        let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
-        let terminal = openpty(&size, None).expect("a pseudo-terminal");
-        let side = || Stdio::from(terminal.slave.try_clone().expect("a handle"));
+        let (master, slave) = terminal();
+        set_size(&slave, columns, rows);
+        let side = || Stdio::from(slave.try_clone().expect("a handle"));
         let mut command = world.command(args);
         command.env("TERM", "xterm-256color");
         command.stdin(side()).stdout(side()).stderr(side());
         let child = command.spawn().expect("taskd runs");
-        let keys = File::from(terminal.master.try_clone().expect("a handle"));
-        let mut master = File::from(terminal.master);
+        let mut master = File::from(master.as_fd().try_clone_to_owned().expect("a handle"));
+        let keys = master.try_clone().expect("a handle");
         let (tell, told) = mpsc::sync_channel(1024);
         std::thread::spawn(move || {
             let mut bytes = [0; 16 << 10];
@@ -59,7 +89,7 @@ impl Monitor {
             }
         });
         let screen = Screen::new(usize::from(columns), usize::from(rows));
-        Self { child, keys, side: terminal.slave, told, screen }
+        Self { child, keys, side: slave, told, screen }
     }
 
     /// Presses keys.
@@ -91,12 +121,7 @@ impl Monitor {
     /// Another size of the terminal.
     pub(crate) fn resize(&mut self, columns: u16, rows: u16) {
         self.screen = Screen::new(usize::from(columns), usize::from(rows));
-        let side = Stdio::from(self.side.try_clone().expect("a handle"));
-        let (columns, rows) = (columns.to_string(), rows.to_string());
-        #[expect(clippy::disallowed_methods, reason = "tests start real programs")]
-        let mut stty = Command::new("stty");
-        let set = stty.args(["rows", &rows, "cols", &columns]).stdin(side).status();
-        assert!(set.expect("stty is installed").success());
+        set_size(&self.side, columns, rows);
         let pid = nix::unistd::Pid::from_raw(i32::try_from(self.child.id()).expect("a pid"));
         nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGWINCH).expect("our child");
     }

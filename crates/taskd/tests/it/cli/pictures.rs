@@ -176,8 +176,8 @@ fn the_other_reading_commands_say_what_they_promise() {
     door.open();
 }
 
-/// A followed run tells who works, what decides and what lands, then each step, then what to do;
-/// not on a terminal it ends with 4 when it asks.
+/// Proves PR-16: a followed run tells who works, what decides, what it may spend and what lands, then
+/// each step, then what to do; not on a terminal it ends with 4 when it asks. What it spent is told.
 #[test]
 fn a_run_tells_its_story() {
     let mut world = World::new();
@@ -209,6 +209,7 @@ fn a_run_tells_its_story() {
     has(line(&ls, "DONE (1)"), &["HOW", "ENDED"]);
     has(line(&ls, "p1"), &["landed "]);
     has(&ls, &["landed 1 today"]);
+    has(line(&world.taskd(&["costs"]).ok(), "p1"), &["$"]);
 }
 
 /// What people steer with is heard in the next prompt, and `show` says what was told.

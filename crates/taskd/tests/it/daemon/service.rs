@@ -143,9 +143,9 @@ fn the_daemon_becomes_a_service_and_none_again() {
     fs::remove_file(&log).expect("ours");
     world.taskd(&["daemon", "upgrade"]).ok();
     assert_eq!(asked(), "--user daemon-reload\n--user restart taskd.service\n");
-    world.taskd(&["daemon", "uninstall", "--socket"]).ok();
+    world.taskd(&["daemon", "uninstall"]).ok();
     assert!(asked().ends_with("disable --now taskd.service taskd.socket\n--user daemon-reload\n"));
-    assert!(!unit.exists());
+    assert!(!unit.exists() && !unit.with_file_name("taskd.socket").exists());
     world.taskd(&["daemon", "uninstall"]).fails(1);
     // What somebody else wrote is theirs.
     fs::write(&unit, "[Service]\nExecStart=/usr/bin/true\n").expect("ours");

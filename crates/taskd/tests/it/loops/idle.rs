@@ -44,7 +44,7 @@ fn used(pid: u32) -> (u64, u64) {
     (n(11) + n(12), n(8) + n(10))
 }
 
-/// Proves A-13: a hundred loops that wait for a person take, in ten seconds, less than a hundredth of a
+/// Proves A-13, P-18: a hundred loops that wait for a person take, in ten seconds, less than a hundredth of a
 /// processor, start no program and write no event, and so call no model.
 #[test]
 fn a_hundred_loops_that_wait_take_nothing() {

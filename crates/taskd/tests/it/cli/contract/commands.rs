@@ -181,7 +181,7 @@ fn acting(judge: &mut Judge, world: &World, door: &Door) {
     judge.well(world, &["projects", "forget", other]);
 }
 
-/// Proves P-30: every command with `--json` answers with what its published schema says, objects
+/// Proves P-30, MC-CLI-3: every command with `--json` answers with what its published schema says, objects
 /// one a line with a version, events with their place in the log; what is not published is not
 /// printed, and no schema passes an answer that lacks a field or has another type in its place.
 #[test]
