@@ -99,13 +99,52 @@ fn told(world: &World, args: &[&str]) -> Samples {
     parsed(&world.taskd(&[&["metrics", "--openmetrics"], args].concat()).ok())
 }
 
-/// Proves T4.3a, T4.3b: two loops that tell and ask one another, by a script, with a `kill -9` in the
-/// middle: every counter of the coordinator, the scheduler, the loops and the landing queue is what
-/// the script says, as text, as JSON and by type, and again in the next life.
-#[test]
-fn figures_are_those_of_the_script_over_a_kill() {
-    let mut world = talkative();
-    let (first, second) = (Door::new(&world, "first"), Door::new(&world, "second"));
+/// What the script below comes to.
+const FIGURES: [(&str, u32); 26] = [
+    // The coordinator of messages: one share, one alert, one query.
+    ("taskd_loops_open", 0),
+    ("taskd_alert_hearers", 0),
+    ("taskd_messages_total", 2),
+    ("taskd_messages_told_total", 2),
+    ("taskd_messages_waiting", 0),
+    ("taskd_messages_refused_total", 0),
+    ("taskd_queries_total", 1),
+    ("taskd_queries_open", 0),
+    ("taskd_query_timeouts_total", 0),
+    // Loops: what the script runs, but for the command that the kill interrupted.
+    ("taskd_starts_total", 2),
+    ("taskd_plans_total", 1),
+    ("taskd_loops_added_total{type=\"ralph\"}", 2),
+    ("taskd_loop_ends_total{type=\"ralph\",status=\"complete\"}", 2),
+    ("taskd_iterations_total{type=\"ralph\",verdict=\"green\"}", 2),
+    ("taskd_tools_total{type=\"ralph\",outcome=\"ok\"}", 6),
+    ("taskd_tools_total{type=\"ralph\",outcome=\"error\"}", 0),
+    ("taskd_rebases_total{type=\"ralph\",outcome=\"clean\"}", 1),
+    ("taskd_loop_cost_microdollars_total{type=\"ralph\"}", 700),
+    ("taskd_loop_tokens_total{type=\"ralph\",class=\"input\"}", 70),
+    ("taskd_loop_tokens_total{type=\"ralph\",class=\"output\"}", 7),
+    ("taskd_spent_micros", 700),
+    ("taskd_gates_total{of=\"base\",verdict=\"green\"}", 1),
+    ("taskd_gates_total{of=\"loop\",verdict=\"green\"}", 2),
+    ("taskd_gate_seconds_count{of=\"loop\"}", 2),
+    ("taskd_landings_total{op=\"land\",end=\"done\"}", 2),
+    ("taskd_landing_seconds_count{op=\"land\"}", 2),
+];
+
+/// And its calls of one model.
+const OF_CALLS: [(&str, u32); 8] = [
+    ("taskd_calls_admitted_total", 7),
+    ("taskd_calls_refused_total", 0),
+    ("taskd_calls_failed_total", 0),
+    ("taskd_call_seconds_count", 7),
+    ("taskd_call_wait_seconds_count", 7),
+    ("taskd_call_cost_microdollars_total", 700),
+    ("taskd_calls_in_flight", 0),
+    ("taskd_calls_waiting", 0),
+];
+
+/// One shares, alerts and asks; the other stands in a command meanwhile, and answers.
+fn talk(first: &Door, second: &Door) -> String {
     let turn =
         |tools: &str| format!("{{tools: [{tools}], usage: {{input: 10, output: 1, micros: 100}}}}");
     let waits = |it: &Door| turn(&format!("{{run: {{command: '{}'}}}}", it.sh()));
@@ -113,17 +152,26 @@ fn figures_are_those_of_the_script_over_a_kill() {
         turn(&format!("{{write: {{path: {file}, content: x}}}}, {{finish: {{summary: x}}}}"))
     };
     let says = "{share: {to: b, text: One.}}, {alert: {topic: api, text: Two.}}";
-    let script = format!(
+    format!(
         "loops:\n  a: [{{turns: [{}, {}, {}, {}]}}]\n  b: [{{turns: [{}, {}]}}]\n  \
          b.asked: [{{turns: [{{say: That., usage: {{input: 10, output: 1, micros: 100}}}}]}}]\n",
-        waits(&first),
+        waits(first),
         turn(says),
         turn("{query: {to: b, question: What?}}"),
         ends("one.txt"),
-        waits(&second),
+        waits(second),
         ends("two.txt"),
-    );
-    let model = replies(&world, "m.yaml", &script);
+    )
+}
+
+/// Proves T4.3a, T4.3b: two loops that tell and ask one another, by a script, with a `kill -9` in the
+/// middle: every counter of the coordinator, the scheduler, the loops and the landing queue is what
+/// the script says, as text, as JSON and by type, and again in the next life.
+#[test]
+fn figures_are_those_of_the_script_over_a_kill() {
+    let mut world = talkative();
+    let (first, second) = (Door::new(&world, "first"), Door::new(&world, "second"));
+    let model = replies(&world, "m.yaml", &talk(&first, &second));
     world.start();
     let head = format!("model: {model}\nland: on-gate");
     world.submit(&crate::landing::plan(&head, &[("a", ""), ("b", "")]));
@@ -142,49 +190,11 @@ fn figures_are_those_of_the_script_over_a_kill() {
 
     let found = told(&world, &[]);
     let value = |series: &str| found.get(series).copied().unwrap_or_default();
-    for (series, wanted) in [
-        // The coordinator of messages: one share, one alert, one query.
-        ("taskd_loops_open", 0),
-        ("taskd_alert_hearers", 0),
-        ("taskd_messages_total", 2),
-        ("taskd_messages_told_total", 2),
-        ("taskd_messages_waiting", 0),
-        ("taskd_messages_refused_total", 0),
-        ("taskd_queries_total", 1),
-        ("taskd_queries_open", 0),
-        ("taskd_query_timeouts_total", 0),
-        // Loops: what the script runs, but for the command that the kill interrupted.
-        ("taskd_starts_total", 2),
-        ("taskd_plans_total", 1),
-        ("taskd_loops_added_total{type=\"ralph\"}", 2),
-        ("taskd_loop_ends_total{type=\"ralph\",status=\"complete\"}", 2),
-        ("taskd_iterations_total{type=\"ralph\",verdict=\"green\"}", 2),
-        ("taskd_tools_total{type=\"ralph\",outcome=\"ok\"}", 6),
-        ("taskd_tools_total{type=\"ralph\",outcome=\"error\"}", 0),
-        ("taskd_rebases_total{type=\"ralph\",outcome=\"clean\"}", 1),
-        ("taskd_loop_cost_microdollars_total{type=\"ralph\"}", 700),
-        ("taskd_loop_tokens_total{type=\"ralph\",class=\"input\"}", 70),
-        ("taskd_loop_tokens_total{type=\"ralph\",class=\"output\"}", 7),
-        ("taskd_spent_micros", 700),
-        ("taskd_gates_total{of=\"base\",verdict=\"green\"}", 1),
-        ("taskd_gates_total{of=\"loop\",verdict=\"green\"}", 2),
-        ("taskd_gate_seconds_count{of=\"loop\"}", 2),
-        ("taskd_landings_total{op=\"land\",end=\"done\"}", 2),
-        ("taskd_landing_seconds_count{op=\"land\"}", 2),
-    ] {
+    for (series, wanted) in FIGURES {
         assert_eq!(value(series), f64::from(wanted), "{series}\n{}", world.transcript());
     }
     // The scheduler: seven calls of one model, of which one answers the query.
-    for (name, wanted) in [
-        ("taskd_calls_admitted_total", 7),
-        ("taskd_calls_refused_total", 0),
-        ("taskd_calls_failed_total", 0),
-        ("taskd_call_seconds_count", 7),
-        ("taskd_call_wait_seconds_count", 7),
-        ("taskd_call_cost_microdollars_total", 700),
-        ("taskd_calls_in_flight", 0),
-        ("taskd_calls_waiting", 0),
-    ] {
+    for (name, wanted) in OF_CALLS {
         let series = format!("{name}{{bucket=\"{model}\"}}");
         assert_eq!(found.get(&series), Some(&f64::from(wanted)), "{series}");
     }
@@ -321,7 +331,7 @@ fn promtool_agrees(text: &str) {
     let mut tool = Command::new("promtool");
     tool.args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped());
     let Ok(mut child) = tool.stderr(Stdio::piped()).spawn() else {
-        println!("NOT RUN promtool");
+        writeln!(std::io::stderr(), "NOT RUN promtool").ok();
         return;
     };
     let mut stdin = child.stdin.take().expect("piped");
