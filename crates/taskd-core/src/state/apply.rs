@@ -35,6 +35,7 @@ impl State {
         if let Some(id) = record.loop_id
             && self.apply_to_loop(id, record)
         {
+            self.engine_mut(id).last = record.seq;
             self.note_call_wait(id);
             self.touch_loop(id);
             self.touch_plan(id.plan());
