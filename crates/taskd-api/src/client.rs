@@ -133,6 +133,8 @@ impl Client {
         why: WhyRequest => WhyResponse;
         /// Who waits for what.
         queue: QueueRequest => QueueResponse;
+        /// Figures of the daemon.
+        metrics: MetricsRequest => MetricsResponse;
         /// The work of a loop as a patch.
         diff: DiffRequest => DiffResponse;
         /// The saved states of a loop's work.

@@ -241,6 +241,16 @@ pub enum Rejected {
         /// How long, in seconds.
         seconds: u64,
     },
+    /// It is not any more what whoever asks has seen.
+    #[error("{name} has changed: its last event is {last}, and {since} is the last you know")]
+    Changed {
+        /// The loop's name.
+        name: String,
+        /// Its last event.
+        last: Seq,
+        /// The last that whoever asks knows of.
+        since: Seq,
+    },
     /// A project with open plans stays.
     #[error("project {} has open plans; stop them first", .0.0)]
     ProjectBusy(ProjectId),
@@ -286,6 +296,7 @@ impl Rejected {
             | Self::AnswersNot { .. } => Code::NobodyHears,
             Self::MailboxFull { .. } => Code::MailboxFull,
             Self::TooManyMessages | Self::Muted { .. } => Code::Muted,
+            Self::Changed { .. } => Code::Changed,
             Self::ProjectBusy(_) => Code::ProjectBusy,
         }
     }
@@ -342,6 +353,16 @@ impl Coordinator {
                 self.release_queue(now, actor, ids, projects)?;
             }
             Command::MoveQueue { id, before } => self.move_queue(now, actor, *id, *before)?,
+            Command::IfUnchanged { ids, since, then } => {
+                for id in ids {
+                    let last = self.state().engine(*id).ok_or(Rejected::NoLoop(*id))?.last;
+                    if *since < last {
+                        let (name, since) = (self.name_of(*id), *since);
+                        return Err(Rejected::Changed { name, last, since });
+                    }
+                }
+                self.command(now, actor, then)?;
+            }
             Command::Park if !self.state().is_parked() => {
                 self.emit(now, actor, None, Event::WorkParked);
             }

@@ -36,6 +36,9 @@ pub(crate) struct LoopEngine {
     pub(crate) next: Next,
     /// When `next` was set: the place in whatever queue it waits in.
     pub(crate) since: (Time, Seq),
+    /// Its last event.
+    #[serde(default)]
+    pub(crate) last: Seq,
     /// The worktree must be made so first.
     pub(crate) prepare: Option<PrepareMode>,
     /// A person sent it back to this state of its work; its files become that first.
@@ -246,6 +249,7 @@ impl LoopEngine {
             status: Status::Draft,
             next: if accept { Next::Accept } else { Next::Iterate },
             since,
+            last: since.1,
             prepare: Some(PrepareMode::Fresh),
             rewind: None,
             gate_first: false,

@@ -146,6 +146,15 @@ pub enum Command {
         /// The loop before whose entry it goes; nothing for the first place.
         before: Option<LoopId>,
     },
+    /// Do this to loops if none of them has an event after that one; else nothing.
+    IfUnchanged {
+        /// The loops.
+        ids: Vec<LoopId>,
+        /// The last event that whoever asks knows of.
+        since: Seq,
+        /// What to do.
+        then: Box<Self>,
+    },
     /// Start nothing new until [`Command::Unpark`].
     Park,
     /// Go on with everything.

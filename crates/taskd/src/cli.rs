@@ -20,6 +20,7 @@ mod inbox;
 mod install;
 mod look;
 mod mcp;
+mod metrics;
 mod money;
 mod open;
 mod out;
@@ -165,6 +166,7 @@ async fn dispatch(here: &Here, command: Option<Command>) -> Done {
             Some(QueueCommand::Release(it)) => act::verb(here, Verb::Release, it).await,
             Some(QueueCommand::Move { id, before, .. }) => act::turn(here, id, before).await,
         },
+        Command::Metrics(it) => metrics::metrics(here, it).await,
         Command::Tui(it) => look::tui(here, it).await,
         Command::Web(it) => web::web(here, it).await,
         Command::Mcp(it) => mcp::mcp(here, it).await,

@@ -18,6 +18,7 @@ pub(crate) mod inbox;
 pub(crate) mod json;
 pub(crate) mod lines;
 pub(crate) mod ls;
+pub(crate) mod metrics;
 pub(crate) mod models;
 pub(crate) mod page;
 pub(crate) mod queue;

@@ -3,7 +3,8 @@
 use taskd_api::{ApiError, codes, v1};
 use taskd_core::{BucketRow, BucketState, Rejected};
 use taskd_model::{
-    Actor, Command, Input, LoopId, LoopView, PlanId, Reason, Status, Target, View, inbox_number,
+    Actor, Command, Input, LoopId, LoopView, PlanId, Reason, Seq, Status, Target, View,
+    inbox_number,
 };
 
 use super::{Service, in_scope, internal, queue::is_of, unresolved};
@@ -16,6 +17,11 @@ impl Service {
         mut request: v1::ActRequest,
     ) -> Result<v1::ActResponse, ApiError> {
         let verb = request.verb();
+        let to_loops = of_loops(verb, &request) && !self.plans_again(&request);
+        if request.unchanged_since.is_some() && !to_loops {
+            let what = "`unchanged_since` is for what is done to loops by their names";
+            return Err(ApiError::new(codes::INVALID, what));
+        }
         let credentials = std::mem::take(&mut request.credentials);
         if !request.dry_run {
             self.ctx().take_credentials(credentials);
@@ -109,7 +115,15 @@ impl Service {
             self.tell_edits(actor, &ids).await;
         }
         let mut seq = self.ctx().hub.head().0;
-        for command in self.commands(verb, ids, &request)? {
+        // The first of several commands to the same loops changes them.
+        let mut since = request.unchanged_since.map(Seq);
+        for command in self.commands(verb, ids.clone(), &request)? {
+            let command = match since.take() {
+                Some(since) => {
+                    Command::IfUnchanged { ids: ids.clone(), since, then: Box::new(command) }
+                }
+                None => command,
+            };
             seq = self.command(actor, command).await?;
         }
         Ok(v1::ActResponse { results: results(true), seq })
@@ -371,6 +385,23 @@ fn done_word(verb: v1::Verb) -> &'static str {
 fn names_items(request: &v1::ActRequest) -> bool {
     let is_item = |id: &String| id.starts_with('i') && inbox_number(id).is_some();
     !request.ids.is_empty() && request.ids.iter().all(is_item)
+}
+
+/// The verb goes to loops that are named, and to nothing else.
+fn of_loops(verb: v1::Verb, request: &v1::ActRequest) -> bool {
+    !request.all
+        && !names_items(request)
+        && matches!(
+            verb,
+            v1::Verb::Pause
+                | v1::Verb::Resume
+                | v1::Verb::Stop
+                | v1::Verb::Land
+                | v1::Verb::Reject
+                | v1::Verb::Hold
+                | v1::Verb::Release
+                | v1::Verb::Note
+        )
 }
 
 pub(super) fn refused(rejected: &Rejected) -> ApiError {

@@ -398,6 +398,9 @@ catalogue! {
     AlreadyOver "already_over" UserFixable Refuses FailedPrecondition 1
         "The loop or plan has ended"
         "submit the task again"
+    Changed "changed" UserFixable Refuses Aborted 1
+        "Something happened to the loop since the state that the request names"
+        "look at it again, then decide again"
     NotWaiting "not_waiting" UserFixable Refuses FailedPrecondition 1
         "There is nothing to resume"
         "`taskd why ID`"

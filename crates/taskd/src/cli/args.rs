@@ -158,6 +158,9 @@ pub(crate) enum Command {
     /// Say who waits for what: model calls by model, and landing queues
     #[command(hide = true)]
     Queue(QueueArgs),
+    /// Print what the daemon counts and measures
+    #[command(hide = true)]
+    Metrics(MetricsArgs),
     /// Watch everything, full screen
     Tui(ScopeArgs),
     /// Watch everything and answer in a browser: prints an address that opens once
@@ -286,6 +289,16 @@ pub(crate) enum ModelsCommand {
 pub(crate) struct QueueArgs {
     #[command(subcommand)]
     pub(crate) command: Option<QueueCommand>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MetricsArgs {
+    /// Only what loops of this type did
+    #[arg(long = "type", value_name = "NAME")]
+    pub(crate) loop_type: Option<String>,
+    /// As OpenMetrics text, for scrapers
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) openmetrics: bool,
 }
 
 #[derive(Debug, Subcommand)]

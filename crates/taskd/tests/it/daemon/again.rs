@@ -5,7 +5,10 @@ use taskd_model::Event;
 use tonic::Request;
 
 use super::{held, serving::channel};
-use crate::support::{Door, World};
+use crate::{
+    landing::{agent, plan, until_landed, until_ready},
+    support::{Door, World},
+};
 
 fn steer(text: &str, key: Option<&str>) -> Request<v1::ActRequest> {
     let mut request = Request::new(v1::ActRequest {
@@ -69,4 +72,46 @@ fn what_is_asked_again_under_its_key_is_done_once() {
     assert_eq!(told(), 4);
     door.open();
     door.open();
+}
+
+/// Proves API-5: what is asked for a state that was seen is done only as long as nothing has happened to
+/// the loop since, of two who saw the same the first counts, and what cannot be held to that is refused.
+#[test]
+fn what_has_changed_since_it_was_seen_is_not_done() {
+    let mut world = World::new();
+    world.start();
+    let run = agent(&world, "agent.sh", "echo x > $TASKD_LOOP.txt");
+    let head = format!("agent: {run}\nland: ask");
+    for (spec, name) in [("a", "p1.a"), ("b", "p2.b")] {
+        world.submit(&plan(&head, &[(spec, "")]));
+        until_ready(&world, name);
+    }
+    let client = world.client();
+    let act = |verb: v1::Verb, ids: &[&str], since: u64| {
+        world.runtime.block_on(client.act(v1::ActRequest {
+            verb: verb.into(),
+            ids: ids.iter().map(|it| (*it).to_owned()).collect(),
+            text: "too long".to_owned(),
+            unchanged_since: Some(since),
+            ..v1::ActRequest::default()
+        }))
+    };
+    let seen = world.view().seq.0;
+    act(v1::Verb::Reject, &["p1.a"], seen).expect("nothing has happened since");
+    let refused = act(v1::Verb::Land, &["p1.a"], seen).expect_err("somebody was first");
+    assert_eq!(refused.code, "changed", "{refused}");
+    assert!(refused.message.starts_with("p1.a has changed: its last event is "), "{refused}");
+    let both = act(v1::Verb::Land, &["p2.b", "p1.a"], seen).expect_err("one of them has changed");
+    assert_eq!(both.code, "changed", "{both}");
+    assert_eq!(world.row("p2.b").landed, None, "all of them or none");
+    act(v1::Verb::Land, &["p2.b"], seen).expect("this one has not");
+    until_landed(&world, "p2.b");
+    let all = v1::ActRequest {
+        verb: v1::Verb::Stop.into(),
+        all: true,
+        unchanged_since: Some(seen),
+        ..v1::ActRequest::default()
+    };
+    let refused = world.runtime.block_on(client.act(all)).expect_err("of no loop in particular");
+    assert_eq!(refused.code, "invalid", "{refused}");
 }
