@@ -33,10 +33,19 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("taskd-tui", &["taskd-api", "taskd-model"]),
+    ("taskd-web", &["taskd-api", "taskd-model"]),
     // taskd-tools: the supervisor is this binary, entered by another door.
     (
         "taskd",
-        &["taskd-api", "taskd-daemon", "taskd-mcp", "taskd-model", "taskd-tools", "taskd-tui"],
+        &[
+            "taskd-api",
+            "taskd-daemon",
+            "taskd-mcp",
+            "taskd-model",
+            "taskd-tools",
+            "taskd-tui",
+            "taskd-web",
+        ],
     ),
     ("taskd-testkit", &["taskd-core", "taskd-model"]),
     ("xtask", &["taskd-model", "taskd-testkit"]),

@@ -10,6 +10,7 @@ mod errors;
 mod features;
 mod layers;
 mod people;
+mod pictures;
 mod process;
 mod repo;
 mod sim;
@@ -35,6 +36,7 @@ cargo xtask <command>
                               simulated worlds, of more than fifty loops with --fleet; --seed runs
                               one of them again
   bench                       docs/benchmarks.md: how fast and how large, on this machine
+  pictures                    docs/pictures: the list, the monitor and the page, from this tree
   demo [ARGS…]                `taskd demo` from this tree: no key, no network
 ";
 
@@ -60,6 +62,7 @@ fn run(args: &[String]) -> Result<()> {
         ("features", _) => features::run(flag(rest, "--check")?),
         ("errors", _) => errors::run(flag(rest, "--check")?),
         ("people", _) => people::run(rest),
+        ("pictures", []) => pictures::run(),
         ("sim", _) => sim::run(&sim::Seeds::parse(rest)?),
         ("bench", _) => bench::run(rest),
         ("demo", _) => demo::run(rest),

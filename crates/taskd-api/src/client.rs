@@ -11,6 +11,7 @@ use std::{
 use taskd_model::{DecodeError, Record, Via, View};
 use tonic::{
     Request, Response, Status, Streaming,
+    metadata::{Ascii, MetadataValue},
     transport::{Channel, Endpoint},
 };
 
@@ -43,6 +44,7 @@ pub struct Client {
     place: Place,
     version: Arc<OnceLock<String>>,
     via: Option<Via>,
+    key: Option<MetadataValue<Ascii>>,
 }
 
 /// Declares one method for each call with one answer.
@@ -83,7 +85,7 @@ impl Client {
         let inner = TaskdClient::new(channel)
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES);
-        Ok(Self { inner, place, version: Arc::default(), via: None })
+        Ok(Self { inner, place, version: Arc::default(), via: None, key: None })
     }
 
     /// The same client, which says where it is used: who answers something is told with it.
@@ -92,11 +94,25 @@ impl Client {
         Self { via: Some(via), ..self }
     }
 
+    /// The same client for one call that changes something: made again under the same key it is not
+    /// done again, and answered as before, as long as the daemon runs.
+    ///
+    /// # Errors
+    ///
+    /// The key is no line of ASCII.
+    pub fn once(self, key: &str) -> Result<Self, ApiError> {
+        let wrong = |_| ApiError::new(codes::INVALID, "a key of a call is a line of ASCII");
+        Ok(Self { key: Some(key.parse().map_err(wrong)?), ..self })
+    }
+
     fn asked<T>(&self, request: T) -> Request<T> {
         let mut request = Request::new(request);
         if let Some(via) = self.via {
             let word = via.word().parse().expect("a word is ASCII");
             request.metadata_mut().insert(VIA_HEADER, word);
+        }
+        if let Some(key) = &self.key {
+            request.metadata_mut().insert(IDEMPOTENCY_HEADER, key.clone());
         }
         if let Some(token) = self.place.token() {
             request.metadata_mut().insert("authorization", token.clone());
@@ -117,6 +133,8 @@ impl Client {
         why: WhyRequest => WhyResponse;
         /// Who waits for what.
         queue: QueueRequest => QueueResponse;
+        /// Figures of the daemon.
+        metrics: MetricsRequest => MetricsResponse;
         /// The work of a loop as a patch.
         diff: DiffRequest => DiffResponse;
         /// The saved states of a loop's work.

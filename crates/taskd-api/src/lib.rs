@@ -7,6 +7,7 @@
 mod client;
 mod convert;
 mod error;
+mod metrics;
 mod place;
 #[cfg(test)]
 mod tests;
@@ -15,6 +16,7 @@ mod watch;
 pub use client::{Client, IDEMPOTENCY_HEADER, Items, VERSION_HEADER, VIA_HEADER, handed_over};
 pub use convert::WireError;
 pub use error::{ApiError, ERROR_TRAILER, codes, exit};
+pub use metrics::MetricsText;
 pub use place::Place;
 pub use v1::taskd_server::{Taskd, TaskdServer};
 pub use watch::{Watch, Watched};

@@ -156,6 +156,7 @@ service! {
     act: ActRequest => ActResponse;
     why: WhyRequest => WhyResponse;
     queue: QueueRequest => QueueResponse;
+    metrics: MetricsRequest => MetricsResponse;
     diff: DiffRequest => DiffResponse;
     blame: BlameRequest => BlameResponse;
     path: PathRequest => PathResponse;

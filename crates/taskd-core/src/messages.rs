@@ -115,8 +115,9 @@ impl Mailbox {
         self.waiting.push_back(Heard { letter, merged, after: 0 });
     }
 
-    /// What fits is told after so many turns of this iteration; the rest waits.
-    pub(crate) fn tell(&mut self, turns: usize) {
+    /// What fits is told after so many turns of this iteration; the rest waits. How many that were.
+    pub(crate) fn tell(&mut self, turns: usize) -> u64 {
+        let before = self.told.len();
         let after = u32::try_from(turns).unwrap_or(u32::MAX);
         let mut bytes: u64 = self.told.iter().map(bytes).sum();
         while let Some(next) = self.waiting.front() {
@@ -126,6 +127,7 @@ impl Mailbox {
             }
             self.told.extend(self.waiting.pop_front().map(|it| Heard { after, ..it }));
         }
+        (self.told.len() - before) as u64
     }
 
     /// A fresh context begins: the last of what was told is in its prompt.
@@ -326,6 +328,13 @@ impl Coordinator {
     #[must_use]
     pub fn letters_waiting(&self) -> usize {
         self.state().loops().values().map(|it| it.talk.mail.waiting()).sum()
+    }
+
+    /// Loops that hear alerts of others: they have begun and are not over.
+    #[must_use]
+    pub fn alert_hearers(&self) -> usize {
+        let hears = |it: &&LoopEngine| it.started_at.is_some() && !it.is_over();
+        self.state().loops().values().filter(hears).count()
     }
 
     /// Senders that are muted now.

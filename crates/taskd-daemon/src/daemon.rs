@@ -210,7 +210,7 @@ fn make_context(
         prefix: vec!["supervise".into()],
         run_dir: options.paths.run_dir(),
     };
-    let hub = Arc::new(Hub::new(replayed.view.clone()));
+    let hub = Arc::new(Hub::new(replayed.view.clone(), replayed.tally.clone()));
     let inbox = Inbox::new();
     let context = Context::new(
         Arc::clone(store),

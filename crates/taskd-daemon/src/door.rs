@@ -6,10 +6,12 @@ use std::{
     net::SocketAddr,
     os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _},
     path::Path,
+    sync::Arc,
     time::Duration,
 };
 
 use anyhow::Context as _;
+use axum::middleware::from_fn_with_state;
 use taskd_api::{ApiError, TaskdServer, codes};
 use taskd_model::Digest;
 use tokio::net::{TcpListener, UnixListener, UnixStream};
@@ -24,7 +26,7 @@ use tonic::{
 };
 use tracing::{info, warn};
 
-use crate::{config::Config, paths::Paths, private, service::Service, systemd};
+use crate::{config::Config, metrics, paths::Paths, private, service::Service, systemd};
 
 /// How long a client may take to agree on keys.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -157,8 +159,10 @@ async fn routes(service: Service) -> anyhow::Result<Routes> {
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .build_v1()
         .context("describing the API")?;
+    let life = Arc::clone(&service.0.ctx.life);
     let routes = Routes::new(TaskdServer::new(service)).add_service(health_service);
-    Ok(routes.add_service(reflection))
+    let counted = from_fn_with_state(life, metrics::count);
+    Ok(routes.add_service(reflection).into_axum_router().layer(counted).into())
 }
 
 /// Connections of our own user; others are closed without a word.

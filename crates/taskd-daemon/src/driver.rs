@@ -10,7 +10,7 @@ use std::{
     collections::VecDeque,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
@@ -18,14 +18,16 @@ use std::{
 
 use anyhow::anyhow;
 use taskd_core::{Coordinator, Decided, Rejected};
-use taskd_model::{EffectId, Event, Input, LoopId, Order, Record, Seq, Time};
+use taskd_model::{EffectId, Event, Input, LoopId, Order, Record, Seq, Spread, Time};
 use taskd_store::Store;
 use tokio::sync::{mpsc, oneshot};
 use tracing::{debug, error, info};
 
 use crate::{
     hub::Hub,
+    metrics::millis,
     replay::{self, Replayed},
+    runner::lock,
 };
 
 /// A loop with inputs waiting that has not turned for so long is not healthy, in milliseconds.
@@ -77,6 +79,8 @@ pub(crate) struct Pulse {
     /// When the loop last turned, in milliseconds since the process began.
     turned_ms: AtomicU64,
     undurable: AtomicU64,
+    /// How long it took until events were durable.
+    commits: Mutex<Spread>,
 }
 
 impl std::fmt::Debug for Handle {
@@ -142,6 +146,11 @@ impl Handle {
         let ago = now.saturating_sub(self.pulse.turned_ms.load(Ordering::Relaxed));
         let waiting = self.inbox.max_capacity() - self.inbox.capacity();
         (ago, self.pulse.undurable.load(Ordering::Relaxed), waiting)
+    }
+
+    /// How long it took in this life until events were durable.
+    pub(crate) fn commits(&self) -> Spread {
+        *lock(&self.pulse.commits)
     }
 }
 
@@ -336,8 +345,10 @@ impl<W: Wanted> Driver<W> {
             self.release(self.store.head());
             return Ok(());
         }
-        let durable = self.durable_tx.clone();
+        let (durable, pulse) = (self.durable_tx.clone(), Arc::clone(&self.pulse));
+        let began = Instant::now();
         self.store.append(decided.records, move |result| {
+            lock(&pulse.commits).note(millis(began.elapsed()));
             durable.send(result.map_err(|it| it.to_string())).ok();
         });
         Ok(())
@@ -372,7 +383,7 @@ impl<W: Wanted> Driver<W> {
         if seq <= self.snapshot_at {
             return;
         }
-        let payload = replay::payload(&self.core, &self.hub.view());
+        let payload = replay::payload(&self.core, &self.hub.view(), &self.hub.tally());
         match self.store.snapshot(seq, &payload) {
             Ok(()) => debug!(seq = seq.0, bytes = payload.len(), "snapshot"),
             Err(why) => error!("no snapshot: {why}"),

@@ -8,7 +8,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use taskd_model::{Delta, EffectId, LoopId, Record, Seq, View};
+use taskd_model::{Delta, EffectId, LoopId, Record, Seq, Tally, View};
 use tokio::sync::broadcast;
 
 /// Events a follower may be behind before it must read from the store.
@@ -30,15 +30,18 @@ pub(crate) struct Noise {
 #[derive(Debug)]
 pub(crate) struct Hub {
     view: Mutex<View>,
+    /// What is counted beside it; whoever holds this never asks for the view.
+    tally: Mutex<Tally>,
     events: broadcast::Sender<Arc<Record>>,
     noise: broadcast::Sender<Arc<Noise>>,
     tails: Mutex<BTreeMap<EffectId, VecDeque<String>>>,
 }
 
 impl Hub {
-    pub(crate) fn new(view: View) -> Self {
+    pub(crate) fn new(view: View, tally: Tally) -> Self {
         Self {
             view: Mutex::new(view),
+            tally: Mutex::new(tally),
             events: broadcast::channel(EVENT_BACKLOG).0,
             noise: broadcast::channel(DELTA_BACKLOG).0,
             tails: Mutex::default(),
@@ -49,6 +52,7 @@ impl Hub {
     pub(crate) fn publish(&self, records: &[Record]) {
         let mut view = self.view();
         for record in records {
+            lock(&self.tally).apply(&view, record);
             view.apply(record);
             // Nobody may be following; that is fine.
             self.events.send(Arc::new(record.clone())).ok();
@@ -64,6 +68,11 @@ impl Hub {
     /// The view as of the last published event.
     pub(crate) fn view(&self) -> MutexGuard<'_, View> {
         lock(&self.view)
+    }
+
+    /// What was counted up to the last published event.
+    pub(crate) fn tally(&self) -> MutexGuard<'_, Tally> {
+        lock(&self.tally)
     }
 
     pub(crate) fn head(&self) -> Seq {

@@ -16,6 +16,7 @@ mod health;
 mod hub;
 mod log;
 mod loop_type;
+mod metrics;
 mod models;
 pub mod paths;
 mod plan_file;

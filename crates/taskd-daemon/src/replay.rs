@@ -1,10 +1,10 @@
-//! Core and view at one place in the log: rebuilt from a snapshot and the events after it, and
+//! Core, view and what is counted at one place in the log: rebuilt from a snapshot and the events after it, and
 //! stored as one.
 
 use anyhow::{Context as _, ensure};
 use serde::{Deserialize, Serialize};
 use taskd_core::{Coordinator, Snapshot};
-use taskd_model::{Record, Seq, Time, View};
+use taskd_model::{Record, Seq, Tally, Time, View};
 use taskd_store::{Filter, Recovered, SnapshotKind, Store};
 use tracing::warn;
 
@@ -19,11 +19,18 @@ const PAGE: usize = 1_000;
 struct Stored {
     core: Snapshot,
     view: View,
+    /// Bases of before it was counted have none.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    tally: Tally,
+}
+
+fn is_nothing(tally: &Tally) -> bool {
+    *tally == Tally::default()
 }
 
 /// Core and view as a snapshot's payload.
-pub(crate) fn payload(core: &Coordinator, view: &View) -> Vec<u8> {
-    let stored = Stored { core: core.snapshot(), view: view.clone() };
+pub(crate) fn payload(core: &Coordinator, view: &View, tally: &Tally) -> Vec<u8> {
+    let stored = Stored { core: core.snapshot(), view: view.clone(), tally: tally.clone() };
     serde_json::to_vec(&stored).expect("a snapshot is plain data")
 }
 
@@ -32,6 +39,7 @@ pub(crate) fn payload(core: &Coordinator, view: &View) -> Vec<u8> {
 pub(crate) struct Replayed {
     pub(crate) core: Coordinator,
     pub(crate) view: View,
+    pub(crate) tally: Tally,
     /// When the last event was decided.
     pub(crate) last: Time,
     /// The last event of the snapshot it began with.
@@ -80,8 +88,9 @@ impl Replayed {
         }
         let stored: Stored =
             serde_json::from_slice(&snapshot.payload).context("reading the snapshot")?;
-        let (core, view) = (Coordinator::restore(stored.core), stored.view);
-        Ok(Self { core, last: view.at, view, snapshot_at: snapshot.seq })
+        let Stored { core, view, tally } = stored;
+        let core = Coordinator::restore(core);
+        Ok(Self { core, last: view.at, view, tally, snapshot_at: snapshot.seq })
     }
 
     /// Applies what the store has up to `head`.
@@ -124,6 +133,7 @@ impl Replayed {
 
     fn apply(&mut self, record: &Record) {
         self.core.apply(record);
+        self.tally.apply(&self.view, record);
         self.view.apply(record);
         self.last = record.at;
     }
@@ -159,7 +169,7 @@ mod tests {
             .map(|it| it.name.as_str())
             .collect();
         assert_eq!(landed, ["p1.one", "p1.two"]);
-        let again = payload(&it.core, &it.view);
+        let again = payload(&it.core, &it.view, &it.tally);
         let plain = |it: &[u8]| serde_json::from_slice::<Value>(it).expect("JSON");
         assert_holds(&plain(&again), &plain(BASE_1), "it");
     }

@@ -47,7 +47,7 @@ fn cut(ctx: &Context) -> anyhow::Result<Option<(Seq, u64)>> {
     at.go_on_while(store, |it| it.at < before && it.seq <= head)?;
     let upto = at.core.head();
     if begun < upto {
-        store.base_snapshot(upto, BASE_FORMAT, &replay::payload(&at.core, &at.view))?;
+        store.base_snapshot(upto, BASE_FORMAT, &replay::payload(&at.core, &at.view, &at.tally))?;
     }
     // Also what a cut that was killed has left.
     let events = store.cut()?;

@@ -82,6 +82,7 @@ use crate::{
     gateway::{Gateway, Told},
     hub::{Hub, Noise},
     log::{Levels, Secrets},
+    metrics::Life,
     models,
     paths::Paths,
     watcher::{self, remote::Remotes},
@@ -143,6 +144,8 @@ pub(crate) struct Context {
     running: Mutex<BTreeMap<EffectId, watch::Sender<bool>>>,
     /// How targets that follow a remote are doing.
     pub(crate) remotes: Remotes,
+    /// What is measured of this life.
+    pub(crate) life: Arc<Life>,
     /// How much room there is.
     pub(crate) disk: disk::Watched,
     /// Who is in loops' worktrees.
@@ -203,6 +206,7 @@ impl Context {
             pool: pool::Pool::default(),
             remotes: Remotes::default(),
             turns: Mutex::default(),
+            life: Arc::default(),
             disk: disk::Watched::default(),
             tenancies: tenancy::Tenancies::default(),
             running: Mutex::default(),

@@ -196,6 +196,11 @@ impl Taskd for Service {
         answer(self.do_queue().await)
     }
 
+    async fn metrics(&self, request: Request<v1::MetricsRequest>) -> Answer<v1::MetricsResponse> {
+        let loop_type = request.into_inner().loop_type;
+        answer(crate::metrics::told(self.ctx(), &loop_type).await)
+    }
+
     type LogsStream = Items<v1::LogChunk>;
 
     async fn logs(&self, request: Request<v1::LogsRequest>) -> Answer<Self::LogsStream> {

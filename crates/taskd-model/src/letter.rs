@@ -7,7 +7,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Digest, LoopId, Query, QueryEnd, Seq, SideCall, Time};
+use crate::{Digest, LoopId, Query, QueryEnd, Seq, SideCall, Time, usage::is_zero};
 
 /// Longest text of a message, in bytes.
 pub const MAX_LETTER_BYTES: usize = 8 << 10;
@@ -194,4 +194,7 @@ pub struct LetterCounts {
     /// Those that nobody answered in time.
     #[serde(default)]
     pub timeouts: u64,
+    /// Messages that their receivers were told.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub told: u64,
 }

@@ -17,6 +17,7 @@ mod params;
 mod purse;
 mod query;
 mod status;
+mod tally;
 pub mod touches;
 mod units;
 mod usage;
@@ -53,6 +54,7 @@ pub use params::{Billing, Param, Params, Thinking, Unsupported};
 pub use purse::{Amount, Purse, Unit, day_of, next_midnight};
 pub use query::{Answer, Query, QueryEnd, SideCall};
 pub use status::{InvalidTransition, Limit, Reason, Status};
+pub use tally::{BOUNDS_MS, Counts, GateTally, LandingTally, Spread, Tally, TypeTally};
 pub use units::{
     ParseUnitError, format_age_ms, format_bytes, format_clock_ms, format_duration_ms,
     format_micros, format_tokens, parse_bytes, parse_duration_ms, parse_micros, parse_tokens,

@@ -22,6 +22,7 @@ mod install;
 mod local_file;
 mod look;
 mod mcp;
+mod metrics;
 mod money;
 mod open;
 mod out;
@@ -33,6 +34,7 @@ mod submit;
 mod types;
 mod verify;
 mod wait;
+mod web;
 
 use std::{ffi::OsString, process::ExitCode};
 
@@ -168,7 +170,9 @@ async fn dispatch(here: &Here, command: Option<Command>) -> Done {
             Some(QueueCommand::Release(it)) => act::verb(here, Verb::Release, it).await,
             Some(QueueCommand::Move { id, before, .. }) => act::turn(here, id, before).await,
         },
+        Command::Metrics(it) => metrics::metrics(here, it).await,
         Command::Tui(it) => look::tui(here, it).await,
+        Command::Web(it) => web::web(here, it).await,
         Command::Mcp(it) => mcp::mcp(here, it).await,
         Command::Doctor { fix, .. } => doctor::doctor(here, fix).await,
         Command::Daemon(it) => daemon::dispatch(here, it).await,

@@ -108,5 +108,5 @@ fn the_descriptors_name_the_service() {
     let set = prost_types::FileDescriptorSet::decode(crate::FILE_DESCRIPTOR_SET).unwrap();
     let services = set.file.iter().flat_map(|it| &it.service);
     let methods: Vec<&str> = services.flat_map(|it| &it.method).map(|it| it.name()).collect();
-    assert_eq!(methods.len(), 26, "{methods:?}");
+    assert_eq!(methods.len(), 27, "{methods:?}");
 }

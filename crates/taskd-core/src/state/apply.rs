@@ -339,7 +339,10 @@ impl State {
         match owner {
             // What answers runs beside everything else.
             Owner::Loop(_) if matches!(work, Work::Answer(_)) => {}
-            Owner::Loop(loop_id) => self.engine_mut(loop_id).effect_started(id, &work),
+            Owner::Loop(loop_id) => {
+                let told = self.engine_mut(loop_id).effect_started(id, &work);
+                self.letters.told += told;
+            }
             Owner::Queue(_) => self.lane_effect_started(id, &work),
             Owner::Plan(plan) => self.plan_mut(plan).checking = Some(id),
         }
@@ -662,7 +665,8 @@ impl LoopEngine {
         }
     }
 
-    fn effect_started(&mut self, id: EffectId, work: &Work) {
+    /// How many messages of others it is told with that.
+    fn effect_started(&mut self, id: EffectId, work: &Work) -> u64 {
         self.open.insert(id);
         match work {
             Work::Call { .. } => {
@@ -673,7 +677,7 @@ impl LoopEngine {
                 self.turn.tools[usize::from(*index)].state = ToolState::Running(id);
             }
             Work::Save { .. } => self.saving(id),
-            Work::Compose => self.talk.mail.tell(self.turns.len()),
+            Work::Compose => return self.talk.mail.tell(self.turns.len()),
             Work::CheckBase { .. }
             | Work::Prepare { .. }
             | Work::AcceptBefore
@@ -687,5 +691,6 @@ impl LoopEngine {
             | Work::GateCandidate { .. }
             | Work::Publish { .. } => {}
         }
+        0
     }
 }

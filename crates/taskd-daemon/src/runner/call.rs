@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use futures::StreamExt as _;
+use futures::{StreamExt as _, stream::BoxStream};
 use taskd_git::Repo;
 use taskd_llm::{Call, CallLimits, LlmError, Resolved, StreamEvent, at_most, is_same_model};
 use taskd_model::{
@@ -297,7 +297,7 @@ impl Job {
                 ..CallLimits::with_cap_micros(cap_micros)
             },
         };
-        let mut events = llm.stream(call);
+        let mut events = self.timed(model, llm.stream(call));
         let noise = self.noise();
         let end = self.call_ends();
         let mut calls = Vec::new();
@@ -348,6 +348,32 @@ impl Job {
                 }
             }
         }
+    }
+
+    /// The same events; when the first piece of the reply comes, that is noted.
+    fn timed(
+        &self,
+        model: &str,
+        events: BoxStream<'static, Result<StreamEvent, LlmError>>,
+    ) -> BoxStream<'static, Result<StreamEvent, LlmError>> {
+        let (life, sent) = (Arc::clone(&self.ctx.life), Instant::now());
+        let mut bucket = Some(model.to_owned());
+        let noted = events.inspect(move |event| {
+            let is_piece = match event {
+                Ok(
+                    StreamEvent::Thinking(_)
+                    | StreamEvent::Text(_)
+                    | StreamEvent::ToolCall { .. }
+                    | StreamEvent::Done(_),
+                ) => true,
+                Ok(StreamEvent::Accepted | StreamEvent::Levels(_) | StreamEvent::Usage(_))
+                | Err(_) => false,
+            };
+            if let Some(bucket) = bucket.take_if(|_| is_piece) {
+                life.first_byte(&bucket, sent.elapsed());
+            }
+        });
+        noted.boxed()
     }
 
     /// When this call ends at the latest. One that failed before has what is left of the time for

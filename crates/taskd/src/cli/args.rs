@@ -158,8 +158,13 @@ pub(crate) enum Command {
     /// Say who waits for what: model calls by model, and landing queues
     #[command(hide = true)]
     Queue(QueueArgs),
+    /// Print what the daemon counts and measures
+    #[command(hide = true)]
+    Metrics(MetricsArgs),
     /// Watch everything, full screen
     Tui(ScopeArgs),
+    /// Watch everything and answer in a browser: prints an address that opens once
+    Web(WebArgs),
     /// Be an MCP server, so that an interactive agent can drive the fleet; read-only by itself
     #[command(hide = true)]
     Mcp(McpArgs),
@@ -292,6 +297,16 @@ pub(crate) struct QueueArgs {
     pub(crate) command: Option<QueueCommand>,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct MetricsArgs {
+    /// Only what loops of this type did
+    #[arg(long = "type", value_name = "NAME")]
+    pub(crate) loop_type: Option<String>,
+    /// As OpenMetrics text, for scrapers
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) openmetrics: bool,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum QueueCommand {
     /// Bring nothing of these loops until they are released; others go on
@@ -378,6 +393,19 @@ pub(crate) struct McpArgs {
     /// Serve streamable HTTP on this loopback address; prints where, and the token
     #[arg(long, value_name = "127.0.0.1:0")]
     pub(crate) http: Option<SocketAddr>,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "From another machine: ssh -L 7000:127.0.0.1:7000 HOST taskd web --port 7000"
+)]
+pub(crate) struct WebArgs {
+    /// Port of 127.0.0.1; otherwise one that is free
+    #[arg(long, default_value_t = 0)]
+    pub(crate) port: u16,
+    /// Hand the address to your browser, too
+    #[arg(long)]
+    pub(crate) open: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -214,6 +214,8 @@ queue   buckets[]: name, in_flight, limit, waiting, state (open, refused, left_a
         until, seq, slots, faults, looked_at, rooms[]: kind, left, per_minute, of_provider;
         next[]: name, priority, since; landing[]: root, entries[]: name, target, refresh, phase,
         since, entry, held: uid, event
+metrics at, type, families[]: name, kind (counter, gauge, histogram, summary), since (log,
+        start, now), help, samples[]: labels, value; of durations count, sum_ms, upto[]: ms, count
 run     plan, names[], title, target, base, gate, worker, payers[]: worker, kind (variable,
         login, free, nobody), variable, place; land, ...; then the stored events, then
         id, verdict, exit

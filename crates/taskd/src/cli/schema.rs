@@ -19,7 +19,8 @@ macro_rules! schemas {
 
 const SCHEMAS: &[(&str, &str)] = schemas! {
     "act" "agents" "agents-test" "blame" "budget" "checkpoints" "costs" "daemon" "diff" "doctor"
-    "error" "event" "flakes" "gc" "inbox" "install" "log" "ls" "models" "models-check" "path" "paths" "plan" "project"
+    "error" "event" "flakes" "gc" "inbox" "install" "log" "ls" "metrics" "models" "models-check" "path"
+    "paths" "plan" "project"
     "prompt" "queue" "receipt" "restore" "rewind" "salvage" "schema" "settings" "show" "submit" "trust" "types"
     "undo" "verify"
     "wait" "why"
@@ -81,6 +82,7 @@ const ANSWERS: &[(&str, &[&str])] = &[
     ("models", &["models", "models-check"]),
     ("models reset", &["act"]),
     ("queue", &["queue"]),
+    ("metrics", &["metrics"]),
     ("queue hold", &["act"]),
     ("queue release", &["act"]),
     ("queue move", &["act"]),
@@ -111,6 +113,7 @@ const ANSWERS: &[(&str, &[&str])] = &[
 /// Commands that have nothing to say in JSON, and why.
 const SILENT: &[(&str, &str)] = &[
     ("tui", "it needs a terminal"),
+    ("web", "it is for a browser"),
     ("demo", "it is told to people"),
     ("open", "it becomes the agent"),
     ("config edit", "it needs a terminal"),

@@ -59,7 +59,9 @@ pub(crate) struct LoopRow {
     /// How what its agent uses is counted: `by_time`, `by_report` or `by_call`.
     #[serde(skip_serializing_if = "Option::is_none")]
     counted: Option<Depth>,
-    /// Names of the loops it waits for.
+    /// Names of the loops it needs.
+    needs: Vec<String>,
+    /// Those of them it waits for.
     waits_for: Vec<String>,
     /// Since when it is in this state.
     since: String,
@@ -141,6 +143,7 @@ pub(crate) fn show(view: &View, loops: &[&LoopView], more: &v1::ShowResponse, no
         let iterations = it.iterations.iter().map(|it| {
             json!({
                 "n": it.n,
+                "started": time(it.started_at),
                 "verdict": it.verdict,
                 "summary": it.summary,
                 "files": it.change.files,
@@ -457,6 +460,7 @@ fn row(view: &View, it: &LoopView, now: Time) -> LoopRow {
         cost_micros: it.spent.micros,
         uncounted: it.uncounted,
         counted: it.counted,
+        needs: view.needs(it).map(|it| it.name.clone()).collect(),
         waits_for: view.waits_for(it).map(|it| it.name.clone()).collect(),
         since: time(words::since(it)),
         last_sign: time(it.last_sign),

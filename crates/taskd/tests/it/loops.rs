@@ -7,6 +7,7 @@ mod fleet;
 pub(crate) mod idle;
 mod layers;
 mod messages;
+mod metrics;
 mod money;
 mod outcomes;
 mod progress;

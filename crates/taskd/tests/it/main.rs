@@ -14,6 +14,7 @@ mod mcp;
 mod models;
 mod notify;
 mod online;
+mod page;
 mod people;
 #[path = "../provider/mod.rs"]
 mod provider;

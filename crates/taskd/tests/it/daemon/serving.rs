@@ -24,15 +24,24 @@ use crate::support::{Door, World};
 /// One HTTP request; status and everything after the head.
 #[track_caller]
 pub(crate) fn get(address: &str, path: &str) -> (u16, String) {
+    let (code, _, body) = get_as(address, path, "*/*");
+    (code, body)
+}
+
+/// The same for who accepts this; the head too.
+#[track_caller]
+pub(crate) fn get_as(address: &str, path: &str, accept: &str) -> (u16, String, String) {
     let mut stream = TcpStream::connect(address).expect("somebody listens");
     stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
-    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    let request = format!(
+        "GET {path} HTTP/1.1\r\nHost: {address}\r\nAccept: {accept}\r\nConnection: close\r\n\r\n"
+    );
     stream.write_all(request.as_bytes()).expect("taken");
     let mut answer = String::new();
     stream.read_to_string(&mut answer).expect("an answer");
     let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
     let code = head.split(' ').nth(1).and_then(|it| it.parse().ok()).expect("a status line");
-    (code, body.to_owned())
+    (code, head.to_owned(), body.to_owned())
 }
 
 /// Where `/metrics` is.

@@ -42,7 +42,7 @@ fn busy(world: &mut World, door: &Door) {
 }
 
 fn reading(judge: &mut Judge, world: &World) {
-    let reading: [&[&str]; 52] = [
+    let reading: [&[&str]; 53] = [
         &[],
         &["ls", "-a", "-A"],
         &["show", "p1.ready"],
@@ -89,6 +89,7 @@ fn reading(judge: &mut Judge, world: &World) {
         &["config", "reload"],
         &["models"],
         &["queue"],
+        &["metrics"],
         &["daemon", "status"],
         &["daemon", "install", "--dry-run"],
         &["daemon", "upgrade", "--dry-run"],
@@ -123,6 +124,7 @@ fn submitting(judge: &mut Judge, world: &World) {
     judge.ends(world, 2, &["plan", "check", &wrong]);
     judge.well(world, &["plan", "submit", &file]);
     until_landed(world, "p3.one");
+    judge.well(world, &["metrics", "--type", "ralph"]);
     judge.well(world, &["flakes", "-A", "-a"]);
     judge.well(world, &["verify", "p3.one"]);
     judge.well(world, &["why", "p3.one.txt:1"]);
