@@ -279,24 +279,29 @@ impl Config {
             gc_history_ms: from.amount("gc.history"),
             agent_idle_ms: from.amount("agent.idle"),
             agent_processes: from.count("agent.processes"),
-            agent_billing: match from.text("agent.billing").as_deref() {
-                Some("login") => Some(Billing::Login),
-                Some("key") => Some(Billing::Key),
-                Some(_) | None => None,
-            },
+            agent_billing: billing(from),
             http_listen: from.address("http.listen"),
             api_listen: from.address("api.listen"),
             api_cert: from.text("api.cert"),
             api_cert_key: from.text("api.cert_key"),
             notify_command: from.text("notify.command"),
-            trusted: {
-                let all = from.texts("projects.trusted").unwrap_or_default();
-                all.into_iter().map(PathBuf::from).collect()
-            },
+            trusted: directories(from, "projects.trusted"),
             log_level: from.text("log.level").unwrap_or_default(),
             settings: from.clone().into_map(),
         }
     }
+}
+
+fn billing(from: &Settings) -> Option<Billing> {
+    match from.text("agent.billing").as_deref() {
+        Some("login") => Some(Billing::Login),
+        Some("key") => Some(Billing::Key),
+        Some(_) | None => None,
+    }
+}
+
+fn directories(from: &Settings, key: &str) -> Vec<PathBuf> {
+    from.texts(key).unwrap_or_default().into_iter().map(PathBuf::from).collect()
 }
 
 /// Limits of one loop, unless its plan or its type say otherwise.

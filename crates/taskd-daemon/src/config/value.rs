@@ -235,10 +235,12 @@ impl Kind {
         }
         let item = |it: &Raw| {
             let Raw::Text(text) = it else { return None };
-            match self {
-                Self::Commands => command(text),
-                Self::Directories => line(text).filter(|it| it.starts_with('/')),
-                _ => glob(text),
+            if self == Self::Commands {
+                command(text)
+            } else if self == Self::Directories {
+                line(text).filter(|it| it.starts_with('/'))
+            } else {
+                glob(text)
             }
         };
         items.iter().map(item).collect::<Option<_>>().map(Value::Texts)

@@ -149,8 +149,10 @@ fn failed(name: &str, why: &anyhow::Error, hint: &str) -> v1::CheckRow {
 fn row(name: &str, state: v1::CheckState, detail: &str, hint: &str) -> v1::CheckRow {
     let (name, detail, hint) = (name.to_owned(), detail.to_owned(), hint.to_owned());
     let why = match state {
-        v1::CheckState::Ok => "",
-        _ => "what is installed here does not do its work",
+        v1::CheckState::Ok | v1::CheckState::Unspecified => "",
+        v1::CheckState::Warning | v1::CheckState::Failed => {
+            "what is installed here does not do its work"
+        }
     };
     let (code, why) = ("hermetic".to_owned(), why.to_owned());
     v1::CheckRow { name, state: state.into(), detail, hint, code, why }

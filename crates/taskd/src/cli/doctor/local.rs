@@ -99,12 +99,10 @@ fn directory(dir: &Path) -> Option<Finding> {
     row(state, &detail, why, FIX).map(|it| Finding::from(it).mended_by(closed))
 }
 
-/// The store's lock, as a daemon that runs or starts has it; nothing if one does.
-fn free(lock: &Path) -> Option<Option<File>> {
-    match File::options().write(true).open(lock) {
-        Ok(file) => file.try_lock().is_ok().then_some(Some(file)),
-        Err(why) => (why.kind() == ErrorKind::NotFound).then_some(None),
-    }
+/// The store's lock, which a daemon has that runs or starts; nothing if one does, or none ever did.
+fn free(lock: &Path) -> Option<File> {
+    let file = File::options().write(true).open(lock).ok()?;
+    file.try_lock().is_ok().then_some(file)
 }
 
 /// The socket of a daemon that is gone.

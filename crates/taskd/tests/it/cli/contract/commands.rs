@@ -42,7 +42,7 @@ fn busy(world: &mut World, door: &Door) {
 }
 
 fn reading(judge: &mut Judge, world: &World) {
-    let reading: [&[&str]; 53] = [
+    let reading: [&[&str]; 52] = [
         &[],
         &["ls", "-a", "-A"],
         &["show", "p1.ready"],
@@ -57,7 +57,6 @@ fn reading(judge: &mut Judge, world: &World) {
         &["logs", "p1.ready"],
         &["diff", "p1.ready"],
         &["path", "p1.ready"],
-        &["paths"],
         &["checkpoints", "p1.ready"],
         &["rewind", "p1.ready", "--to", "1", "--dry-run"],
         &["undo", "p1.ready", "--iteration", "1", "--dry-run"],
@@ -125,6 +124,7 @@ fn submitting(judge: &mut Judge, world: &World) {
     judge.well(world, &["plan", "submit", &file]);
     until_landed(world, "p3.one");
     judge.well(world, &["metrics", "--type", "ralph"]);
+    judge.well(world, &["paths"]);
     judge.well(world, &["flakes", "-A", "-a"]);
     judge.well(world, &["verify", "p3.one"]);
     judge.well(world, &["why", "p3.one.txt:1"]);
