@@ -122,6 +122,15 @@ async fn projects(here: &Here, command: ProjectsCommand) -> Done {
     }
 }
 
+async fn queue(here: &Here, command: Option<QueueCommand>) -> Done {
+    match command {
+        None => look::queue(here).await,
+        Some(QueueCommand::Hold(it)) => act::verb(here, Verb::Hold, it).await,
+        Some(QueueCommand::Release(it)) => act::verb(here, Verb::Release, it).await,
+        Some(QueueCommand::Move { id, before, .. }) => act::turn(here, id, before).await,
+    }
+}
+
 async fn dispatch(here: &Here, command: Option<Command>) -> Done {
     let Some(command) = command else { return look::overview(here).await };
     match command {
@@ -164,12 +173,7 @@ async fn dispatch(here: &Here, command: Option<Command>) -> Done {
             ..
         }) => act::reset(here, names, refusals).await,
         Command::Models(it) => look::models(here, it).await,
-        Command::Queue(QueueArgs { command }) => match command {
-            None => look::queue(here).await,
-            Some(QueueCommand::Hold(it)) => act::verb(here, Verb::Hold, it).await,
-            Some(QueueCommand::Release(it)) => act::verb(here, Verb::Release, it).await,
-            Some(QueueCommand::Move { id, before, .. }) => act::turn(here, id, before).await,
-        },
+        Command::Queue(QueueArgs { command }) => queue(here, command).await,
         Command::Metrics(it) => metrics::metrics(here, it).await,
         Command::Tui(it) => look::tui(here, it).await,
         Command::Web(it) => web::web(here, it).await,
