@@ -139,7 +139,7 @@ fn every_key_can_be_set_and_is_seen() {
         [notify]
         command = "tell"
         [projects]
-        trusted = ["/home/me/src"]
+        trusted = ["/srv/src"]
         [log]
         level = "debug"
     "#;
@@ -183,7 +183,7 @@ fn every_key_can_be_set_and_is_seen() {
     let pem = (config.api_cert.as_deref(), config.api_cert_key.as_deref());
     assert_eq!(pem, (Some("cert.pem"), Some("key.pem")));
     assert_eq!((config.notify_command.as_deref(), limits.notify), (Some("tell"), true));
-    assert_eq!(config.trusted, [PathBuf::from("/home/me/src")]);
+    assert_eq!(config.trusted, [PathBuf::from("/srv/src")]);
     assert_eq!(config.log_level, "debug");
     let unset = |it: Entry<'_>| it.origin != Some("user.toml");
     let unset: Vec<_> = config.entries().filter(|it| unset(*it)).map(|it| it.doc.key).collect();

@@ -120,7 +120,7 @@ impl Kind {
             Self::Globs => {
                 "a list of globs below the repository's root, as [\"tests/**\"]".to_owned()
             }
-            Self::Directories => "a list of absolute directories, as [\"/home/me/src\"]".to_owned(),
+            Self::Directories => "a list of absolute directories, as [\"/srv/src\"]".to_owned(),
             Self::Name => {
                 "a name: a-z, 0-9, - and _, at most 40 characters, a letter or digit first"
                     .to_owned()

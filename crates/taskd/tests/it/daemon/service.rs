@@ -166,7 +166,12 @@ fn the_container_has_no_rights() {
     assert!(file.contains(&format!("rust:{}-", rust.trim_matches('"'))), "built by {rust}");
     let last = file.rsplit("\nFROM ").next().expect("a stage");
     let user = last.lines().find_map(|it| it.strip_prefix("USER ")).expect("a user");
-    assert!(user != "root" && last.contains(&format!("useradd --create-home --uid 1000 {user}")));
+    assert!(
+        user != "root"
+            && last.contains(&format!(
+                "useradd --create-home --home-dir /srv/{user} --uid 1000 {user}"
+            ))
+    );
     assert!(last.contains("ENTRYPOINT [\"taskd\"]\nCMD [\"daemon\", \"run\"]"), "{last}");
     is_here("podman");
 }
