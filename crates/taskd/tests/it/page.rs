@@ -11,7 +11,7 @@ use std::{
     io::{BufRead as _, BufReader, Read as _},
     net::TcpStream,
     process::{Child, Stdio},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use serde_json::{Value, json};
@@ -170,7 +170,11 @@ fn unchunked(body: &str) -> String {
 }
 
 /// What a stream says, one event after the other.
-pub(crate) struct Stream(BufReader<TcpStream>);
+pub(crate) struct Stream {
+    lines: BufReader<TcpStream>,
+    /// A heartbeat is not what is waited for.
+    until: Instant,
+}
 
 impl Stream {
     /// Follows what is said about one loop or plan.
@@ -184,7 +188,7 @@ impl Stream {
 
     /// Reads what comes over a socket.
     pub(crate) fn over(socket: TcpStream) -> Self {
-        Self(BufReader::new(socket))
+        Self { lines: BufReader::new(socket), until: Instant::now() + 2 * PATIENCE }
     }
 
     /// The next event of one of these kinds.
@@ -193,7 +197,8 @@ impl Stream {
         let mut kind = String::new();
         loop {
             let mut line = String::new();
-            let n = self.0.read_line(&mut line).expect("readable");
+            let n = self.lines.read_line(&mut line).expect("readable");
+            assert!(Instant::now() < self.until, "waited too long for {kinds:?}");
             assert_ne!(n, 0, "the stream ended before {kinds:?}");
             let line = line.trim_end();
             if let Some(it) = line.strip_prefix("event: ") {

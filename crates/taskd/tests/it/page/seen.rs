@@ -11,9 +11,9 @@ use crate::{
 
 /// What is wider than the window, and is not meant to be scrolled by itself.
 const OVERFLOWS: &str = "[...document.querySelectorAll('body *')].filter(it => \
-    !it.closest('.scroll, dialog:not([open]), .skip') && it.getBoundingClientRect().right > innerWidth + 1)\
+    !it.closest('.scroll, dialog:not([open]), .skip') && it.getBoundingClientRect().right > screen.width + 1)\
     .map(it => it.outerHTML.slice(0, 120)).concat(\
-    document.documentElement.scrollWidth > innerWidth ? ['the page itself'] : [])";
+    document.documentElement.scrollWidth > screen.width ? ['the page itself'] : [])";
 
 #[track_caller]
 fn none(browser: &mut Browser, what: &str, expression: &str) {
