@@ -17,6 +17,7 @@ mod service;
 pub(crate) mod serving;
 mod state;
 mod tidy;
+mod traces;
 mod waits;
 
 use std::{
