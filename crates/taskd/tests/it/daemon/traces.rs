@@ -125,7 +125,7 @@ fn named<'a>(spans: &'a [Span], name: &str) -> &'a Span {
     spans.iter().find(|it| it.name == name).unwrap_or_else(|| panic!("no {name} in {names:?}"))
 }
 
-/// Proves MC-OBS-1: one trace goes from who runs the command over the plan, its loop, iteration and
+/// Proves MC-OBS-1, MC-OBS-2: one trace goes from who runs the command over the plan, its loop, iteration and
 /// turn to the call of the provider, which is told the same; it is in the log's first event of the
 /// plan, and `taskd logs --trace` finds that by it. The conventions for models are kept, and what
 /// people wrote, the key and paths are in no span.
