@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use taskd_model::{DecodeError, Record, Via, View};
+use taskd_model::{DecodeError, Record, Trace, Via, View};
 use tonic::{
     Request, Response, Status, Streaming,
     metadata::{Ascii, MetadataValue},
@@ -31,6 +31,10 @@ pub const IDEMPOTENCY_HEADER: &str = "taskd-idempotency-key";
 /// Header in which a client says where it is used: a [`Via`].
 pub const VIA_HEADER: &str = "taskd-via";
 
+/// Header with the span that led to a call, as W3C Trace Context has it: what is submitted belongs to
+/// that trace.
+pub const TRACE_HEADER: &str = "traceparent";
+
 /// How long a daemon may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -45,6 +49,7 @@ pub struct Client {
     version: Arc<OnceLock<String>>,
     via: Option<Via>,
     key: Option<MetadataValue<Ascii>>,
+    trace: Option<String>,
 }
 
 /// Declares one method for each call with one answer.
@@ -85,7 +90,7 @@ impl Client {
         let inner = TaskdClient::new(channel)
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES);
-        Ok(Self { inner, place, version: Arc::default(), via: None, key: None })
+        Ok(Self { inner, place, version: Arc::default(), via: None, key: None, trace: None })
     }
 
     /// The same client, which says where it is used: who answers something is told with it.
@@ -105,8 +110,17 @@ impl Client {
         Ok(Self { key: Some(key.parse().map_err(wrong)?), ..self })
     }
 
+    /// The same client, whose calls belong to this trace; what is no `traceparent` is not sent.
+    #[must_use]
+    pub fn traced(self, parent: Option<String>) -> Self {
+        Self { trace: parent.filter(|it| Trace::of_parent(it).is_some()), ..self }
+    }
+
     fn asked<T>(&self, request: T) -> Request<T> {
         let mut request = Request::new(request);
+        if let Some(trace) = self.trace.as_ref().and_then(|it| it.trim().parse().ok()) {
+            request.metadata_mut().insert(TRACE_HEADER, trace);
+        }
         if let Some(via) = self.via {
             let word = via.word().parse().expect("a word is ASCII");
             request.metadata_mut().insert(VIA_HEADER, word);

@@ -13,7 +13,9 @@ mod place;
 mod tests;
 mod watch;
 
-pub use client::{Client, IDEMPOTENCY_HEADER, Items, VERSION_HEADER, VIA_HEADER, handed_over};
+pub use client::{
+    Client, IDEMPOTENCY_HEADER, Items, TRACE_HEADER, VERSION_HEADER, VIA_HEADER, handed_over,
+};
 pub use convert::WireError;
 pub use error::{ApiError, ERROR_TRAILER, codes, exit};
 pub use metrics::MetricsText;

@@ -387,6 +387,7 @@ impl Play {
             time_ms: number("plan-time").unwrap_or(21_600_000),
             specs: specs.len() as u16,
             single: false,
+            trace: None,
         };
         Command::SubmitPlan { head: Box::new(head), specs }
     }

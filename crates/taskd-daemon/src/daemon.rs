@@ -32,7 +32,7 @@ use crate::{
     gateway, gc, health,
     hub::Hub,
     log::{self, Levels},
-    models,
+    models, otel,
     paths::Paths,
     private, reload,
     replay::Replayed,
@@ -154,6 +154,8 @@ struct Alive {
     facts: Arc<Facts>,
     stop: CancellationToken,
     driver: std::thread::JoinHandle<()>,
+    /// Who makes and sends spans, if somebody does.
+    exporter: Option<otel::Exporter>,
     /// The socket is not ours to remove.
     handed: bool,
 }
@@ -268,6 +270,7 @@ fn start(
         .name("taskd-driver".to_owned())
         .spawn(move || turn(driver))
         .context("starting the driver")?;
+    let exporter = otel::Exporter::start(&ctx);
     let stop = CancellationToken::new();
     let tasks = TaskTracker::new();
     let address = http.local_addr().ok();
@@ -302,7 +305,7 @@ fn start(
         findings: findings.iter().map(ToString::to_string).collect(),
         tasks,
     };
-    Ok(Alive { facts: Arc::new(facts), stop, driver, handed })
+    Ok(Alive { facts: Arc::new(facts), stop, driver, exporter, handed })
 }
 
 /// The loop, on a thread of its own. If it fails the process ends: a daemon that cannot decide or
@@ -445,6 +448,9 @@ async fn end(options: &Options, alive: Alive, store: &Store, signals: Signals) {
     ctx.handle.close().await;
     // The thread has nothing left to do; joining it proves so.
     tokio::task::spawn_blocking(move || alive.driver.join().ok()).await.ok();
+    if let Some(exporter) = alive.exporter {
+        exporter.end().await;
+    }
     tokio::task::block_in_place(|| ctx.end_moves());
     if let Err(why) = store.close(true) {
         error!("closing the log: {}", chain(&why));

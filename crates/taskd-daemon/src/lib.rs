@@ -18,6 +18,7 @@ mod log;
 mod loop_type;
 mod metrics;
 mod models;
+mod otel;
 pub mod paths;
 mod plan_file;
 pub mod private;

@@ -234,6 +234,9 @@ fn of_daemon(sheet: &mut Sheet, ctx: &Context) {
         sheet.row("taskd_api_calls_total", &[&method, "refused"], it.refused);
         sheet.spread("taskd_api_seconds", &[&method], &it.took);
     }
+    let (sent, dropped) = ctx.life.spans.get();
+    sheet.one("taskd_spans_sent_total", sent);
+    sheet.one("taskd_spans_dropped_total", dropped);
     let rows = ctx.remotes.all();
     let labels = |it: &Target| [it.0.0.to_string(), it.1.clone()];
     let apart = |it: &Health| u64::from(it.failures == 0 && it.trouble.is_some());

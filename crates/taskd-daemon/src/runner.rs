@@ -83,7 +83,7 @@ use crate::{
     hub::{Hub, Noise},
     log::{Levels, Secrets},
     metrics::Life,
-    models,
+    models, otel,
     paths::Paths,
     watcher::{self, remote::Remotes},
 };
@@ -144,6 +144,8 @@ pub(crate) struct Context {
     running: Mutex<BTreeMap<EffectId, watch::Sender<bool>>>,
     /// How targets that follow a remote are doing.
     pub(crate) remotes: Remotes,
+    /// Where traces go, if anywhere.
+    pub(crate) otel: Option<otel::Settings>,
     /// What is measured of this life.
     pub(crate) life: Arc<Life>,
     /// How much room there is.
@@ -186,6 +188,7 @@ impl Context {
         settings: Settings,
     ) -> Self {
         let Settings { config, models, secrets, levels } = settings;
+        let otel = otel::Settings::from_env(&secrets);
         Self {
             store,
             hub,
@@ -206,6 +209,7 @@ impl Context {
             pool: pool::Pool::default(),
             remotes: Remotes::default(),
             turns: Mutex::default(),
+            otel,
             life: Arc::default(),
             disk: disk::Watched::default(),
             tenancies: tenancy::Tenancies::default(),

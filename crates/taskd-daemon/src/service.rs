@@ -26,8 +26,8 @@ use std::{
     sync::Arc,
 };
 
-use taskd_api::{ApiError, Taskd, VERSION_HEADER, VIA_HEADER, codes, v1};
-use taskd_model::{Actor, LoopId, PlanId, ResolveError, Target, Via, View};
+use taskd_api::{ApiError, TRACE_HEADER, Taskd, VERSION_HEADER, VIA_HEADER, codes, v1};
+use taskd_model::{Actor, LoopId, PlanId, ResolveError, Target, Trace, Via, View};
 use tokio::sync::watch as signal;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::task::TaskTracker;
@@ -151,7 +151,9 @@ fn in_scope(view: &View, scope: &str) -> Result<Vec<PlanId>, ApiError> {
 impl Taskd for Service {
     async fn submit(&self, request: Request<v1::SubmitRequest>) -> Answer<v1::SubmitResponse> {
         let actor = Self::actor(&request);
-        answer(submit::submit(self.ctx(), actor, request.into_inner()).await)
+        let said = request.metadata().get(TRACE_HEADER).and_then(|it| it.to_str().ok());
+        let trace = said.and_then(Trace::of_parent);
+        answer(submit::submit(self.ctx(), (actor, trace), request.into_inner()).await)
     }
 
     async fn render_prompt(

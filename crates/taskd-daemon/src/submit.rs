@@ -23,7 +23,7 @@ use taskd_api::{ApiError, codes, v1};
 use taskd_git::{Probe, Repo, probe};
 use taskd_model::{
     Actor, AgentDoc, ArtifactDoc, Command, Digest, DocumentHead, GateDoc, Input, LandPolicy, Oid,
-    PlanDoc, PlanHead, Priority, ProjectId, SpecDoc, SpecHead, TypeDoc, Worker, encode_doc,
+    PlanDoc, PlanHead, Priority, ProjectId, SpecDoc, SpecHead, Trace, TypeDoc, Worker, encode_doc,
 };
 use taskd_tools::agents::Presets;
 
@@ -63,13 +63,15 @@ struct Draft {
 /// Takes a plan or says what is wrong with it.
 pub(crate) async fn submit(
     ctx: &Arc<Context>,
-    actor: Actor,
+    (actor, trace): (Actor, Option<Trace>),
     request: v1::SubmitRequest,
 ) -> Result<v1::SubmitResponse, ApiError> {
     let (check_only, try_accept) = (request.check_only, request.try_accept);
     let credentials = request.credentials.clone();
     let looker = Arc::clone(ctx);
-    let looked = tokio::task::spawn_blocking(move || Look::new(&looker, request).draft()).await;
+    let looked =
+        tokio::task::spawn_blocking(move || Look { trace, ..Look::new(&looker, request) }.draft())
+            .await;
     let mut draft = match looked.map_err(|it| internal(&it))?? {
         Ok(draft) => draft,
         Err(response) => return Ok(response),
@@ -140,6 +142,8 @@ async fn store(
     if let Some(plan) = plan {
         let view = ctx.hub.view();
         response.names = view.loops_of(plan).map(|it| it.name.clone()).collect();
+        let trace = view.plans.get(&plan).and_then(|it| it.trace);
+        response.trace = trace.map(|it| it.name()).unwrap_or_default();
     }
     Ok(response)
 }
@@ -175,6 +179,8 @@ struct Look<'a> {
     /// Commands of the project's that nobody agreed to, and the branch whose files name them.
     wishes: Vec<v1::Wish>,
     target: String,
+    /// The trace that the client named.
+    trace: Option<Trace>,
 }
 
 /// A draft, or an answer that names the problems.
@@ -194,6 +200,7 @@ impl<'a> Look<'a> {
             only_told: false,
             wishes: Vec::new(),
             target: String::new(),
+            trace: None,
         }
     }
 
@@ -422,6 +429,7 @@ impl<'a> Look<'a> {
             time_ms: self.options.time_ms.or(time).unwrap_or(default_time),
             specs: small(specs.len()),
             single,
+            trace: self.trace(&probe),
         };
         let mode = self.mode(&plan.head, &config);
         let response = self.response(&probe, &head, &gate, &specs);
@@ -437,6 +445,15 @@ impl<'a> Look<'a> {
             mode,
         };
         Draft { probe, head, doc, specs, response }
+    }
+
+    /// The client's trace, or one that belongs to the plan alone.
+    fn trace(&self, probe: &Probe) -> Option<Trace> {
+        self.trace.or_else(|| {
+            let key = self.key(probe);
+            let all = Digest::of_parts(&[self.ctx.tag.as_bytes(), key.as_bytes()]);
+            Trace::new(*all.as_bytes().first_chunk().expect("a digest is longer"))
+        })
     }
 
     /// Same key, same plan: the client's, or else everything that makes the plan what it is.

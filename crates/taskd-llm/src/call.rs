@@ -50,6 +50,8 @@ pub struct Call {
     pub attempt: u32,
     /// Where the adapter ends the call by itself.
     pub limits: CallLimits,
+    /// The span of this call, as a `traceparent` that the provider is told; none where nobody traces.
+    pub trace: Option<String>,
 }
 
 /// Caps of one call.

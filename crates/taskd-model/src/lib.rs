@@ -19,6 +19,7 @@ mod query;
 mod status;
 mod tally;
 pub mod touches;
+mod trace;
 mod units;
 mod usage;
 mod view;
@@ -55,6 +56,7 @@ pub use purse::{Amount, Purse, Unit, day_of, next_midnight};
 pub use query::{Answer, Query, QueryEnd, SideCall};
 pub use status::{InvalidTransition, Limit, Reason, Status};
 pub use tally::{BOUNDS_MS, Counts, GateTally, LandingTally, Spread, Tally, TypeTally};
+pub use trace::{ParseTraceError, Trace};
 pub use units::{
     ParseUnitError, format_age_ms, format_bytes, format_clock_ms, format_duration_ms,
     format_micros, format_tokens, parse_bytes, parse_duration_ms, parse_micros, parse_tokens,

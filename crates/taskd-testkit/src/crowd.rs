@@ -138,6 +138,7 @@ fn plan(n: u32, land: LandPolicy, needs: Vec<Vec<u16>>) -> Input {
         time_ms: 1_000_000_000,
         specs: u16::try_from(needs.len()).expect("few"),
         single: false,
+        trace: None,
     };
     let spec = |(at, needs): (usize, Vec<u16>)| SpecHead {
         name: format!("s{at}"),

@@ -80,6 +80,7 @@ impl World {
             time_ms: self.rng.between(200_000, 20_000_000) * means,
             specs: count,
             single: count == 1,
+            trace: None,
         };
         let specs = (0..count).map(|at| self.spec(at, gate)).collect();
         (head, specs)

@@ -29,6 +29,7 @@ const SEAMS: &[Seam] = &[
             "crates/taskd-daemon/src/gateway/run.rs",
             "crates/taskd-daemon/src/metrics/life.rs",
             "crates/taskd-daemon/src/models/check.rs",
+            "crates/taskd-daemon/src/otel/send.rs",
             "crates/taskd-daemon/src/runner.rs",
             "crates/taskd-daemon/src/runner/agent/acp.rs",
             "crates/taskd-daemon/src/runner/agent/signs.rs",
@@ -65,6 +66,7 @@ const SEAMS: &[Seam] = &[
         places: &[
             "crates/taskd-daemon/src/config/load.rs",
             "crates/taskd-daemon/src/models.rs",
+            "crates/taskd-daemon/src/otel/settings.rs",
             "crates/taskd-daemon/src/paths.rs",
             "crates/taskd-daemon/src/runner/fault.rs",
             "crates/taskd-daemon/src/service/look.rs",
@@ -95,6 +97,7 @@ const SEAMS: &[Seam] = &[
             "crates/taskd-daemon/src/systemd.rs",
             "crates/taskd-daemon/src/gateway.rs",
             "crates/taskd-daemon/src/health.rs",
+            "crates/taskd-daemon/src/otel/send.rs",
             "crates/taskd-daemon/src/runner/place.rs",
             "crates/taskd-llm/src/http/",
             "crates/taskd-mcp/src/http.rs",

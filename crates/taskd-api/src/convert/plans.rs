@@ -101,6 +101,7 @@ impl From<&model::PlanView> for v1::Plan {
             doc: it.doc.to_string(),
             gate: it.gate.to_string(),
             ledger: write_ledger(&it.ledger),
+            trace: it.trace.map(|it| it.to_string()).unwrap_or_default(),
         }
     }
 }
@@ -162,6 +163,10 @@ impl TryFrom<v1::Plan> for model::PlanView {
             doc: parse(&it.doc, "Plan.doc")?,
             gate: parse(&it.gate, "Plan.gate")?,
             ledger: ledger(it.ledger)?,
+            trace: match it.trace.as_str() {
+                "" => None,
+                trace => Some(parse(trace, "Plan.trace")?),
+            },
         })
     }
 }

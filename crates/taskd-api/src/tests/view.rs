@@ -110,6 +110,7 @@ fn plan(n: u32, land: LandPolicy, state: PlanState, priority: Priority) -> PlanV
         released_at: full.then_some(Time(2)),
         ended_at: full.then_some(Time(3)),
         single: full,
+        trace: full.then(|| "4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7".parse().unwrap()),
         specs: 17,
         landed: 1,
         totals: Totals([(Status::Running, 17), (Status::Draft, 0)].into()),

@@ -92,5 +92,7 @@ pub(super) const METRICS: &[Metric] = &[
     of("taskd_inputs_waiting", Gauge, &[], Now, "Inputs that wait for the driver."),
     of("taskd_watchers", Gauge, &[], Now, "Clients that follow."),
     of("taskd_api_calls_total", Counter, &["method", "outcome"], Start, "Calls of the API."),
+    of("taskd_spans_sent_total", Counter, &[], Start, "Spans that a collector of traces took."),
+    of("taskd_spans_dropped_total", Counter, &[], Start, "Spans that no collector took, and that were dropped."),
     of("taskd_api_seconds", Histogram, &["method"], Start, "From a call of the API to the head of its answer."),
 ];

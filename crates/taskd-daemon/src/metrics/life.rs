@@ -13,7 +13,7 @@ use axum::{
 };
 use taskd_model::Spread;
 
-use crate::runner::lock;
+use crate::{otel, runner::lock};
 
 /// What the methods of the API begin with.
 const SERVICE: &str = "/taskd.v1.Taskd/";
@@ -27,6 +27,8 @@ const UNIMPLEMENTED: &str = "12";
 pub(crate) struct Life {
     first_bytes: Mutex<BTreeMap<String, Spread>>,
     api: Mutex<BTreeMap<String, Calls>>,
+    /// Spans for a collector.
+    pub(crate) spans: otel::Counts,
 }
 
 /// Calls of one method.

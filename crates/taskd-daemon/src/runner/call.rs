@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::{Context, Job, Trouble, lock};
 use crate::{
-    findings, models,
+    findings, models, otel,
     prompt::{
         self, Composed, Conversation, GateSaid, Left, MAX_NEEDS, Note, Prompt, Scene, Turn,
         estimate_tokens,
@@ -290,6 +290,7 @@ impl Job {
         let call = Call {
             request,
             attempt: self.subject()?.attempt,
+            trace: self.trace_parent(),
             limits: CallLimits {
                 max_tool_calls: MAX_TOOL_CALLS,
                 cap_tokens,
@@ -348,6 +349,14 @@ impl Job {
                 }
             }
         }
+    }
+
+    /// The span of this call, for the provider: only where traces are sent.
+    fn trace_parent(&self) -> Option<String> {
+        self.ctx.otel.as_ref()?;
+        let view = self.ctx.hub.view();
+        let trace = view.plans.get(&self.order.plan)?.trace?;
+        Some(otel::parent_of(&trace, &self.ctx.tag, self.order.effect))
     }
 
     /// The same events; when the first piece of the reply comes, that is noted.

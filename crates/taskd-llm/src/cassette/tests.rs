@@ -66,7 +66,12 @@ fn call(loop_name: &str, iteration: u32, turn: u32, attempt: u32, text: &str) ->
         iteration,
         turn,
     };
-    Call { request: Arc::new(request), attempt, limits: CallLimits::with_cap_micros(1_000) }
+    Call {
+        request: Arc::new(request),
+        attempt,
+        limits: CallLimits::with_cap_micros(1_000),
+        trace: None,
+    }
 }
 
 /// What a stream gives, each with the seconds since the call.

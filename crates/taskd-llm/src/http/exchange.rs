@@ -97,7 +97,10 @@ impl Exchange {
     }
 
     async fn send(&mut self) -> Result<(), LlmError> {
-        let request = self.link.request(&self.call.request)?;
+        let mut request = self.link.request(&self.call.request)?;
+        if let Some(trace) = self.call.trace.as_ref().and_then(|it| it.parse().ok()) {
+            request.headers_mut().insert("traceparent", trace);
+        }
         let sent = self.clock.within(Wait::FirstEvent, self.link.client.execute(request)).await?;
         let response = sent.map_err(|it| not_sent(&it, self.clock.limits))?;
         let status = response.status().as_u16();

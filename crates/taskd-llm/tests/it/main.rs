@@ -52,6 +52,7 @@ fn call_of(loop_name: &str, iteration: u32, turn: u32, attempt: u32) -> Call {
     Call {
         request: Arc::new(request(loop_name, iteration, turn)),
         attempt,
+        trace: None,
         limits: CallLimits::with_cap_micros(1000),
     }
 }

@@ -4,7 +4,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Digest, LoopLimits, Oid, Param, ProjectId, ReviewHead, Seq, Time, usage::is_zero};
+use crate::{
+    Digest, LoopLimits, Oid, Param, ProjectId, ReviewHead, Seq, Time, Trace, usage::is_zero,
+};
 
 /// How passed work may land.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,6 +94,9 @@ pub struct PlanHead {
     pub specs: u16,
     /// It came as one sentence (`taskd run`), so its one loop is called by the plan's name.
     pub single: bool,
+    /// The trace that everything done for it belongs to; older logs have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<Trace>,
 }
 
 /// What a submitted spec says about itself.

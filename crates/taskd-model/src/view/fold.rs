@@ -244,6 +244,7 @@ impl View {
             released_at: None,
             ended_at: None,
             single: head.single,
+            trace: head.trace,
             specs: head.specs,
             landed: 0,
             totals: Totals::default(),

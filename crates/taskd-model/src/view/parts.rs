@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     AgentRun, Change, ContextUse, Depth, Digest, EffectId, Evidence, Fault, Format, Found,
     GateProof, LandPolicy, LoopId, LoopLimits, Oid, Owner, PlanId, Priority, ProjectId, QueueOp,
-    Reason, ReviewHead, Seq, Status, Suspicion, Time, Usage, Verdict, Worker,
+    Reason, ReviewHead, Seq, Status, Suspicion, Time, Trace, Usage, Verdict, Worker,
 };
 
 use super::{DayView, Ledger, QuestionView, Spans};
@@ -102,6 +102,9 @@ pub struct PlanView {
     pub ended_at: Option<Time>,
     /// It came as one sentence: its loop is called by the plan's name.
     pub single: bool,
+    /// The trace that everything done for it belongs to; plans of older logs have none.
+    #[serde(default)]
+    pub trace: Option<Trace>,
     /// Specs it has.
     pub specs: u16,
     /// Loops whose work is on the target.

@@ -64,6 +64,7 @@ impl Story {
             time_ms: 1_000,
             specs: u16::try_from(specs.len()).unwrap(),
             single,
+            trace: None,
         };
         self.say(Event::PlanSubmitted { plan, head: Box::new(head) });
         for (index, (name, needs)) in (0..).zip(specs) {

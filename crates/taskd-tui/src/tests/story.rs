@@ -228,6 +228,7 @@ fn plan_head(title: &str, specs: u16, single: bool) -> PlanHead {
         time_ms: 1_000,
         specs,
         single,
+        trace: None,
     }
 }
 

@@ -524,8 +524,11 @@ pub(crate) enum By {
 #[derive(Debug, Args)]
 pub(crate) struct LogsArgs {
     /// A loop
-    #[arg(add = complete::anything())]
-    pub(crate) id: String,
+    #[arg(add = complete::anything(), required_unless_present = "trace")]
+    pub(crate) id: Option<String>,
+    /// Instead the events of what belongs to this trace
+    #[arg(long, value_name = "TRACE_ID", conflicts_with_all = ["id", "follow", "iteration", "kind"])]
+    pub(crate) trace: Option<String>,
     /// Go on with what is written from now on
     #[arg(short, long)]
     pub(crate) follow: bool,

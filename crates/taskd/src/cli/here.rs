@@ -37,6 +37,11 @@ pub(crate) struct Here {
     pub(crate) via: Via,
 }
 
+/// The span that whoever runs this names, as W3C Trace Context has it.
+fn trace_parent() -> Option<String> {
+    env::var("TRACEPARENT").ok()
+}
+
 impl Here {
     pub(crate) fn new(args: &Cli) -> Result<Self, Failure> {
         let paths = Paths::from_env()
@@ -61,7 +66,7 @@ impl Here {
     /// The daemon, if it runs. Reading never starts it.
     pub(crate) async fn client(&self) -> Result<Client, Failure> {
         match Client::connect(self.place.clone()).await {
-            Ok(client) => Ok(client.via(self.via)),
+            Ok(client) => Ok(client.via(self.via).traced(trace_parent())),
             Err(error) if error.is_unreachable() => Err(self.unreachable(&error).into()),
             Err(error) => Err(error.into()),
         }
@@ -74,7 +79,7 @@ impl Here {
         }
         let started = start::start(self, &start::How::default()).await?;
         daemon::offer_to_resume(self, &started, false).await?;
-        Ok(started.client.via(self.via))
+        Ok(started.client.via(self.via).traced(trace_parent()))
     }
 
     /// What to say when nobody answers.

@@ -46,7 +46,7 @@ const ANSWERS: &[(&str, &[&str])] = &[
     ("why", &["why", "blame"]),
     ("verify", &["verify"]),
     ("flakes", &["flakes"]),
-    ("logs", &["log"]),
+    ("logs", &["log", "event"]),
     ("diff", &["diff"]),
     ("steer", &["act"]),
     ("inbox", &["inbox"]),

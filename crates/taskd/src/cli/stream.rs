@@ -1,6 +1,6 @@
 //! What streams: logs of loops, and events.
 
-use taskd_api::{Watched, v1};
+use taskd_api::{ApiError, Watched, codes, v1};
 use taskd_model::Seq;
 
 use super::{
@@ -12,6 +12,10 @@ use crate::render::{json, lines, text::clean_lines};
 
 /// `taskd logs`.
 pub(crate) async fn logs(here: &Here, args: LogsArgs) -> Done {
+    if let Some(trace) = &args.trace {
+        return traced(here, trace).await;
+    }
+    let id = args.id.unwrap_or_default();
     let kind = match (args.gate, args.agent, args.tools) {
         (true, ..) => v1::LogKind::Gate,
         (_, true, _) => v1::LogKind::Agent,
@@ -19,7 +23,7 @@ pub(crate) async fn logs(here: &Here, args: LogsArgs) -> Done {
         (false, false, false) => v1::LogKind::Unspecified,
     };
     let request = v1::LogsRequest {
-        id: args.id.clone(),
+        id: id.clone(),
         iteration: args.iteration.unwrap_or(0),
         kind: kind.into(),
         tail_bytes: 0,
@@ -37,7 +41,26 @@ pub(crate) async fn logs(here: &Here, args: LogsArgs) -> Done {
         print(here, &chunk)?;
     }
     if !any {
-        here.out.remark(&format!("{} has printed nothing yet", args.id));
+        here.out.remark(&format!("{id} has printed nothing yet"));
+    }
+    Ok(0)
+}
+
+/// The events of the plans of a trace.
+async fn traced(here: &Here, trace: &str) -> Done {
+    let client = here.client().await?;
+    let view = client.view("").await?;
+    let named = trace.to_lowercase();
+    let of_trace = view.plans.values().filter(|it| it.trace.is_some_and(|it| it.name() == named));
+    let ids: Vec<String> = of_trace.map(|it| it.id.to_string()).collect();
+    if ids.is_empty() {
+        let what = format!("no plan belongs to the trace {trace}");
+        return Err(ApiError::new(codes::NOT_FOUND, what).hint("taskd show p1 --json").into());
+    }
+    let kinds = Vec::new();
+    let mut past = client.events(v1::EventsRequest { from: 1, max: 0, ids, kinds }).await?;
+    while let Some(event) = past.next().await? {
+        show(here, &event)?;
     }
     Ok(0)
 }

@@ -210,6 +210,7 @@ impl Log {
             time_ms: 1,
             specs: 2,
             single: false,
+            trace: None,
         };
         log.add(0, None, Event::PlanSubmitted { plan: PlanId(1), head: Box::new(head) });
         for (index, name) in [(0, "parse"), (1, "top")] {

@@ -295,6 +295,7 @@ pub(crate) fn submitted(answer: &v1::SubmitResponse) -> Value {
         "budget_micros": answer.plan_budget_micros,
         "time_ms": answer.plan_time_ms,
         "already_known": answer.already_known,
+        "trace": (!answer.trace.is_empty()).then_some(&answer.trace),
         "seq": answer.seq,
         "graph": graph.collect::<Vec<_>>(),
         "problems": problems.collect::<Vec<_>>(),

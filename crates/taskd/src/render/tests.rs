@@ -128,6 +128,7 @@ impl Story {
             time_ms: 21_600_000,
             specs: u16::try_from(specs.len()).unwrap(),
             single,
+            trace: None,
         };
         self.say(Event::PlanSubmitted { plan, head: Box::new(head) });
         for (index, (name, title, needs)) in (0..).zip(specs) {

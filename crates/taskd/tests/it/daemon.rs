@@ -18,6 +18,7 @@ mod service;
 pub(crate) mod serving;
 mod state;
 mod tidy;
+mod traces;
 mod trust;
 mod waits;
 

@@ -124,7 +124,7 @@ fn call_saying(text: &str) -> Call {
     let price = Price { input: 1_000_000, output: 1_000_000, ..Price::default() };
     let price = Price { cache_read: 1_000_000, cache_write: 1_000_000, ..price };
     let limits = CallLimits { price: Some(price), ..CallLimits::with_cap_micros(1_000_000) };
-    Call { request: Arc::new(request), attempt: 0, limits }
+    Call { request: Arc::new(request), attempt: 0, limits, trace: None }
 }
 
 /// What a stream gives, one line an item; pieces of text that follow each other are one line.
