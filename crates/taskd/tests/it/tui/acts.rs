@@ -33,6 +33,8 @@ fn keys_pause_resume_and_stop_what_runs() {
     monitor.shows("paused");
     monitor.keys("r");
     world.until_status("p1.poem", &[Status::Running]);
+    // Its answer comes before what is said of the next key.
+    monitor.shows("p1.poem: resumed");
     monitor.keys("s");
     monitor.shows("Stop p1.poem?");
     monitor.keys("n");
