@@ -338,7 +338,6 @@ impl Play {
         for (index, name) in (0u16..).zip(&names) {
             let needs =
                 name.split_once('<').map(|it| it.1).into_iter().flat_map(|it| it.split(','));
-            let limits = loop_limits(words);
             let worker = setting("model").unwrap_or("fast").to_owned();
             specs.push(SpecHead {
                 name: places[usize::from(index)].to_owned(),
@@ -354,7 +353,7 @@ impl Play {
                 type_name: "ralph".to_owned(),
                 left_out: Vec::new(),
                 touches: setting("touches").map(str::to_owned).into_iter().collect(),
-                limits,
+                limits: loop_limits(words),
                 writes: (flag("document") && index == 0).then(|| document(words)),
                 parent: None,
                 review: None,

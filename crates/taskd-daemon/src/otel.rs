@@ -71,6 +71,7 @@ impl Exporter {
         };
         info!(collector = settings.place(), "traces are sent");
         let stop = CancellationToken::new();
+        #[expect(clippy::disallowed_methods, reason = "it outlives the task list, and is joined")]
         let task = tokio::spawn(follow(Arc::clone(ctx), sender, stop.clone()));
         Some(Self { stop, task })
     }

@@ -89,7 +89,6 @@ impl Spans {
     }
 
     /// What ended with an event; `view` has it already.
-    #[expect(clippy::wildcard_enum_match_arm, reason = "named is what begins or ends a span")]
     pub(super) fn take(&mut self, view: &View, record: &Record) -> Vec<Span> {
         let at = record.at;
         let mut done = Vec::new();
@@ -99,7 +98,7 @@ impl Spans {
                 self.turns.clear();
             }
             (Event::PlanSubmitted { plan, .. }, _) => {
-                done.extend(self.submitted(view, *plan, record))
+                done.extend(self.submitted(view, *plan, record));
             }
             (Event::PlanEnded { plan }, _) => done.extend(self.plan(view, *plan, at)),
             (Event::IterationStarted { n }, Some(id)) => {
@@ -307,6 +306,7 @@ impl Spans {
         })
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "most say nothing of their own")]
     fn ended(&mut self, view: &View, id: EffectId, outcome: &Outcome, at: Time) -> Option<Span> {
         let effect = self.effects.remove(&id)?;
         let (plan, is_call) = (effect.plan, effect.kind == Kind::Client);
@@ -375,6 +375,7 @@ fn op_of(work: &Work) -> Option<QueueOp> {
 }
 
 /// What an effect is called, and what is said of it.
+#[expect(clippy::wildcard_enum_match_arm, reason = "most say nothing of their own")]
 fn told(view: &View, owner: Owner, work: &Work) -> (String, Kind, Attributes) {
     let name = if let Owner::Loop(id) = owner { view.loop_name(id) } else { String::new() };
     let of_loop = || text("gen_ai.conversation.id", &name);

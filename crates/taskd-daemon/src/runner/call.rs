@@ -312,12 +312,7 @@ impl Job {
                 }
             };
             match event {
-                None => {
-                    return Err(Trouble::new(
-                        Code::StreamBroken,
-                        "the stream ended without an end",
-                    ));
-                }
+                None => return Err(Trouble::new(Code::StreamBroken, "the stream has no end")),
                 Some(Err(error)) => return Err(self.refusal(model, error)),
                 Some(Ok(StreamEvent::Accepted | StreamEvent::Thinking(_))) => {}
                 Some(Ok(StreamEvent::Levels(levels))) => {

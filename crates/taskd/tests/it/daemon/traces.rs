@@ -110,11 +110,11 @@ fn hex(bytes: &[u8]) -> String {
 fn attributes(it: &Span) -> BTreeMap<&str, String> {
     let pair = |it: &'_ KeyValue| {
         let value = it.value.as_ref()?.value.as_ref()?;
-        Some(match value {
-            Value::StringValue(text) => text.clone(),
-            Value::IntValue(n) => n.to_string(),
-            other => panic!("{other:?}"),
-        })
+        if let Value::IntValue(n) = value {
+            return Some(n.to_string());
+        }
+        let Value::StringValue(text) = value else { panic!("{value:?}") };
+        Some(text.clone())
     };
     it.attributes.iter().filter_map(|it| Some((it.key.as_str(), pair(it)?))).collect()
 }
@@ -123,6 +123,19 @@ fn attributes(it: &Span) -> BTreeMap<&str, String> {
 fn named<'a>(spans: &'a [Span], name: &str) -> &'a Span {
     let names: Vec<&str> = spans.iter().map(|it| it.name.as_str()).collect();
     spans.iter().find(|it| it.name == name).unwrap_or_else(|| panic!("no {name} in {names:?}"))
+}
+
+/// Asserts that every span is of the one trace, and below another one or below who ran the command.
+#[track_caller]
+fn assert_hang_together(spans: &[Span]) {
+    let ids: Vec<&[u8]> = spans.iter().map(|it| it.span_id.as_slice()).collect();
+    for it in spans {
+        assert_eq!(hex(&it.trace_id), TRACE, "{}", it.name);
+        let parent = it.parent_span_id.as_slice();
+        let outside = it.name == "plan" && hex(parent) == PARENT;
+        assert!(outside || ids.contains(&parent), "{} hangs in the air", it.name);
+        assert!(it.start_time_unix_nano <= it.end_time_unix_nano, "{}", it.name);
+    }
 }
 
 /// Proves MC-OBS-1, MC-OBS-2: one trace goes from who runs the command over the plan, its loop, iteration and
@@ -156,15 +169,7 @@ fn one_trace_from_the_command_to_the_provider() {
     until_landed(&world, "p1.a");
     let spans = collector.until("the plan", |it| it.name == "plan");
 
-    // Every span is of the one trace, and below another one or below who ran the command.
-    let ids: Vec<&[u8]> = spans.iter().map(|it| it.span_id.as_slice()).collect();
-    for it in &spans {
-        assert_eq!(hex(&it.trace_id), TRACE, "{}", it.name);
-        let parent = it.parent_span_id.as_slice();
-        let outside = it.name == "plan" && hex(parent) == PARENT;
-        assert!(outside || ids.contains(&parent), "{} hangs in the air", it.name);
-        assert!(it.start_time_unix_nano <= it.end_time_unix_nano, "{}", it.name);
-    }
+    assert_hang_together(&spans);
     let chat = named(&spans, "chat claude-sonnet-4-5");
     let above = |it: &Span| spans.iter().find(|other| other.span_id == it.parent_span_id).cloned();
     let line: Vec<String> =
