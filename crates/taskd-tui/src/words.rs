@@ -126,7 +126,7 @@ fn needs_you(it: &LoopView) -> String {
 }
 
 fn working(it: &LoopView, now: Time) -> String {
-    let worker = &it.worker;
+    let worker = it.worker.called();
     let silent = now.ms_since(it.last_sign) >= SILENT_MS;
     match &it.doing {
         Doing::Preparing => "making its worktree".to_owned(),
@@ -137,7 +137,7 @@ fn working(it: &LoopView, now: Time) -> String {
         Doing::Tool(name) => format!("tool {name}"),
         Doing::Agent(_) if silent => format!("{worker}, silent"),
         Doing::Agent(Some(activity)) => format!("{worker}: {activity}"),
-        Doing::Agent(None) => worker.to_string(),
+        Doing::Agent(None) => worker.to_owned(),
         Doing::Gate { since, estimate_ms } => {
             let past = format_duration_ms(now.ms_since(*since) / 1_000 * 1_000);
             match estimate_ms {
@@ -189,8 +189,8 @@ fn waiting(view: &View, it: &LoopView, now: Time) -> String {
             format!("{why}, {} more", format_duration_ms(until.ms_since(now) / 1_000 * 1_000))
         }
         Doing::Deferred { why, .. } => why.clone(),
-        Doing::QueuedForModel => format!("for a call of {}", it.worker),
-        Doing::QueuedForAgent => format!("for a slot for {}", it.worker),
+        Doing::QueuedForModel => format!("for a call of {}", it.worker.called()),
+        Doing::QueuedForAgent => format!("for a slot for {}", it.worker.called()),
         Doing::QueuedForGate => "for a slot for its gate".to_owned(),
         Doing::InQueue { .. } => match view.queue_place(it) {
             Some((place, of)) => format!("in the landing queue, {place} of {of}"),

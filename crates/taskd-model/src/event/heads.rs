@@ -162,6 +162,20 @@ pub enum Worker {
     Agent(String),
 }
 
+impl Worker {
+    /// What people call it: a model by its name, an agent by its program, without folder and arguments.
+    #[must_use]
+    pub fn called(&self) -> &str {
+        match self {
+            Self::Model(name) => name,
+            Self::Agent(line) => {
+                let word = line.split_whitespace().next().unwrap_or(line);
+                word.rsplit('/').next().unwrap_or(word)
+            }
+        }
+    }
+}
+
 impl fmt::Display for Worker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -18,15 +18,9 @@ const SILENT_MS: u64 = 60_000;
 /// Needs that are named before the rest is counted.
 const NEEDS_NAMED: usize = 3;
 
-/// What works: the first word of a command line, without its folder.
+/// What works.
 pub(crate) fn worker(it: &Worker) -> String {
-    match it {
-        Worker::Model(name) => clean(name),
-        Worker::Agent(line) => {
-            let word = line.split_whitespace().next().unwrap_or(line);
-            clean(word.rsplit('/').next().unwrap_or(word))
-        }
-    }
+    clean(it.called())
 }
 
 /// What a loop is doing.
