@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
+use std::sync::LazyLock;
 
 use serde::Deserialize;
 
@@ -293,9 +294,13 @@ impl Preset {
     }
 
     fn compiled_in(name: &str) -> Self {
-        let (_, text) =
-            BUILTIN.iter().find(|it| it.0 == name).expect("only names of the list are asked for");
-        toml::from_str(text).expect("a test parses every preset of the list")
+        // Asked for with every spec of a plan, and always the same.
+        static PARSED: LazyLock<BTreeMap<&str, Preset>> = LazyLock::new(|| {
+            let parse =
+                |text| toml::from_str(text).expect("a test parses every preset of the list");
+            BUILTIN.iter().map(|(name, text)| (*name, parse(text))).collect()
+        });
+        PARSED.get(name).expect("only names of the list are asked for").clone()
     }
 
     fn contradiction(&self) -> Option<String> {
