@@ -42,7 +42,7 @@ fn busy(world: &mut World, door: &Door) {
 }
 
 fn reading(judge: &mut Judge, world: &World) {
-    let reading: [&[&str]; 52] = [
+    let reading: [&[&str]; 53] = [
         &[],
         &["ls", "-a", "-A"],
         &["show", "p1.ready"],
@@ -95,6 +95,7 @@ fn reading(judge: &mut Judge, world: &World) {
         &["daemon", "uninstall", "--dry-run"],
         &["daemon", "start"],
         &["projects", "ls"],
+        &["init", "--dry-run"],
     ];
     for args in reading {
         judge.well(world, args);
