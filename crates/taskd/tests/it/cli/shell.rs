@@ -150,7 +150,8 @@ fn a_program_on_the_path_is_a_command() {
     assert!(help.contains("\nhello               your program taskd-hello\n"), "{help}");
     assert!(!help.contains("taskd-paths") && !help.contains("taskd-plain"), "{help}");
     assert!(world.taskd(&["help", "hello"]).ok().ends_with("/bin/taskd-hello\n"));
-    for (typed, meant) in [("hellow", "taskd hello"), ("shwo", "taskd show"), ("plain", "taskd plan")]
+    for (typed, meant) in
+        [("hellow", "taskd hello"), ("shwo", "taskd show"), ("plain", "taskd plan")]
     {
         let said = world.taskd(&[typed]).fails(2);
         assert!(said.contains(&format!("no command `{typed}`")), "{said}");
