@@ -22,6 +22,7 @@ pub(crate) use self::{
 use super::{
     complete,
     history::{RewindArgs, SalvageCommand, UndoArgs},
+    prompt::PromptArgs,
 };
 use crate::demo::DemoArgs;
 
@@ -224,6 +225,9 @@ pub(crate) enum Command {
     /// Print stored events
     #[command(hide = true)]
     Events(EventsArgs),
+    /// Print one line for a shell's prompt, at once; nothing without a daemon
+    #[command(hide = true)]
+    Prompt(PromptArgs),
     /// Print what a shell reads to complete commands and ids: source <(taskd completions bash)
     #[command(hide = true)]
     Completions {
