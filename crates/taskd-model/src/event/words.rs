@@ -70,6 +70,7 @@ impl fmt::Display for Event {
             Self::DiskChanged { disk } => write!(f, "{disk}"),
             Self::LimitsSet { .. } => f.write_str("limits set"),
             Self::ProjectAdded { id, root, .. } => write!(f, "project {} is {root}", id.0),
+            Self::ProjectMoved { id, root, .. } => write!(f, "project {} moved to {root}", id.0),
             Self::ProjectForgotten { id } => write!(f, "project {} forgotten", id.0),
             Self::MainMoved { target, to, commits, rewritten, .. } => {
                 let how = if *rewritten { "rewritten" } else { "moved" };

@@ -43,7 +43,8 @@ impl View {
             Event::WorkUnparked => self.parked = false,
             Event::DiskChanged { disk } => self.disk = disk.clone(),
             Event::LimitsSet { limits } => self.limits_set(limits),
-            Event::ProjectAdded { id, git_dir, root } => {
+            Event::ProjectAdded { id, git_dir, root }
+            | Event::ProjectMoved { id, git_dir, root } => {
                 let it = self.projects.entry(*id).or_default();
                 (it.git_dir, it.root, it.forgotten) = (git_dir.clone(), root.clone(), false);
             }
@@ -159,6 +160,7 @@ impl View {
             | Event::DiskChanged { .. }
             | Event::LimitsSet { .. }
             | Event::ProjectAdded { .. }
+            | Event::ProjectMoved { .. }
             | Event::ProjectForgotten { .. }
             | Event::MainMoved { .. }
             | Event::PlanSubmitted { .. }

@@ -106,6 +106,7 @@ impl View {
             | Event::StopAsked) => self.loop_line(self.loops.get(&record.loop_id?)?, event),
             Event::LimitsSet { .. }
             | Event::ProjectAdded { .. }
+            | Event::ProjectMoved { .. }
             | Event::ProjectForgotten { .. }
             | Event::PlanSubmitted { .. }
             | Event::SpecAdded { .. }
@@ -409,6 +410,7 @@ impl View {
             | Event::DiskChanged { .. }
             | Event::LimitsSet { .. }
             | Event::ProjectAdded { .. }
+            | Event::ProjectMoved { .. }
             | Event::ProjectForgotten { .. }
             | Event::MainMoved { .. }
             | Event::PlanSubmitted { .. }

@@ -3,6 +3,7 @@
 mod amount;
 mod config;
 mod daemon;
+mod moment;
 mod types;
 mod work;
 
@@ -11,14 +12,15 @@ use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use taskd_model::parse_duration_ms;
 
-use self::amount::parse_amount;
 pub(crate) use self::{
     amount::Amount,
     config::{ConfigCommand, FileArgs},
     daemon::{DaemonCommand, DaemonRunArgs, InstallArgs, StartArgs, StopArgs},
+    moment::When,
     types::{RenderArgs, TypesCommand},
     work::{HowArgs, Land, PlanArgs, PlanNewArgs, RunArgs, WorkArgs},
 };
+use self::{amount::parse_amount, moment::parse_when};
 use super::{
     complete,
     history::{RewindArgs, SalvageCommand, UndoArgs},
@@ -63,11 +65,7 @@ pub(crate) enum Command {
     #[command(visible_alias = "list")]
     Ls(LsArgs),
     /// Show a loop or a plan
-    Show {
-        /// p7, p7.limiter, or what is unique of that
-        #[arg(add = complete::anything())]
-        id: String,
-    },
+    Show(ShowArgs),
     /// Say why something does not go on, or who wrote a line: taskd why src/main.rs:7
     Why {
         /// A loop or plan, or FILE:LINE
@@ -367,10 +365,17 @@ pub(crate) enum AgentsCommand {
 pub(crate) enum ProjectsCommand {
     /// List repositories
     Ls,
-    /// Add a repository
+    /// Add a repository; one that was moved is linked again, with its plans
     Add {
         /// A path in it; the current directory otherwise
         path: Option<OsString>,
+    },
+    /// Say that a repository was moved: its plans and worktrees are linked to where it is now
+    Move {
+        /// Where it was, as `taskd projects ls` says
+        old: OsString,
+        /// A path in it now; the current directory otherwise
+        new: Option<OsString>,
     },
     /// Agree to the commands that a repository's .taskd/ has run; others ask again
     Trust {
@@ -465,6 +470,19 @@ pub(crate) struct LsArgs {
     pub(crate) tree: bool,
     #[command(flatten)]
     pub(crate) scope: ScopeArgs,
+    /// As it was then: after event 57, 2h ago, at 14:30, at '2026-03-01 14:30'
+    #[arg(long, value_parser = parse_when, value_name = "SEQ|TIME")]
+    pub(crate) at: Option<When>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ShowArgs {
+    /// p7, p7.limiter, or what is unique of that
+    #[arg(add = complete::anything())]
+    pub(crate) id: String,
+    /// As it was then: after event 57, 2h ago, at 14:30, at '2026-03-01 14:30'
+    #[arg(long, value_parser = parse_when, value_name = "SEQ|TIME")]
+    pub(crate) at: Option<When>,
 }
 
 #[derive(Debug, Args)]

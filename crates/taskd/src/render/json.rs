@@ -195,6 +195,8 @@ pub(crate) fn show(view: &View, loops: &[&LoopView], more: &v1::ShowResponse, no
     });
     json!({
         "schema_version": SCHEMA_VERSION,
+        "seq": view.seq,
+        "at": time(view.at),
         "name": more.name,
         "text": more.text,
         "accept": more.accept,

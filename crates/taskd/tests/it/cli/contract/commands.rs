@@ -42,7 +42,7 @@ fn busy(world: &mut World, door: &Door) {
 }
 
 fn reading(judge: &mut Judge, world: &World) {
-    let reading: [&[&str]; 52] = [
+    let reading: [&[&str]; 53] = [
         &[],
         &["ls", "-a", "-A"],
         &["show", "p1.ready"],
@@ -95,6 +95,7 @@ fn reading(judge: &mut Judge, world: &World) {
         &["daemon", "uninstall", "--dry-run"],
         &["daemon", "start"],
         &["projects", "ls"],
+        &["ls", "--at", "1"],
     ];
     for args in reading {
         judge.well(world, args);
@@ -180,6 +181,8 @@ fn acting(judge: &mut Judge, world: &World, door: &Door) {
     world.git(&["clone", "-q", ".", other]);
     judge.well(world, &["projects", "add", other]);
     judge.well(world, &["projects", "trust", other]);
+    judge.ends(world, 5, &["projects", "move", "/nowhere", other]);
+    judge.ends(world, 1, &["projects", "move", other, other]);
     judge.well(world, &["projects", "forget", other]);
 }
 
