@@ -17,6 +17,7 @@ mod once;
 mod past;
 mod queue;
 mod retry;
+mod sent;
 mod sync;
 mod texts;
 mod verify;

@@ -35,9 +35,10 @@ pub(crate) async fn fetch(place: Place, query: &Query) -> Result<Found, ApiError
             let request = DiffRequest { id: name.clone(), ..DiffRequest::default() };
             Ok(Found::Diff(Box::new(client.diff(request).await?)))
         }
-        Query::Task(name) => Ok(Found::Task(Box::new(
-            client.show(ShowRequest { id: name.clone(), at: None }).await?,
-        ))),
+        Query::Task(name) => {
+            let task = client.show(ShowRequest { id: name.clone(), at: None }).await?;
+            Ok(Found::Task(Box::new(task), texts(&client, name, LogKind::Prompt).await?))
+        }
         Query::States(name) => {
             let request = CheckpointsRequest { id: name.clone() };
             Ok(Found::States(client.checkpoints(request).await?))

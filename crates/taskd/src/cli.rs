@@ -27,6 +27,7 @@ mod money;
 mod open;
 mod out;
 mod paths;
+mod prompt;
 mod schema;
 mod start;
 mod stream;
@@ -85,6 +86,11 @@ fn run(args: Cli) -> Result<ExitCode, Failure> {
         let out = Out::new(args.json, args.quiet, args.no_color);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         return runtime.block_on(Box::pin(doctor::hermetic(&out))).map(ExitCode::from);
+    }
+    // A shell waits for it at each prompt: what it needs is one file.
+    if let Some(Command::Prompt(it)) = &args.command {
+        let out = Out::new(args.json, args.quiet, args.no_color);
+        return Ok(prompt::prompt(&out, it)?.into());
     }
     let here = Here::new(&args)?;
     // The daemon makes a runtime of its own, after it has a session of its own.
@@ -194,7 +200,7 @@ async fn dispatch(here: &Here, command: Option<Command>) -> Done {
         Command::Completions { shell } => complete::completions(here, shell),
         Command::Man { pages } => complete::man(here, pages.as_deref()),
         Command::Projects(it) => projects(here, it).await,
-        Command::Demo(_) => Ok(0),
+        Command::Demo(_) | Command::Prompt(_) => Ok(0),
         Command::Help { topic, name } => help::help(here, topic.as_deref(), name.as_deref()),
     }
 }

@@ -24,6 +24,7 @@ use self::{amount::parse_amount, moment::parse_when};
 use super::{
     complete,
     history::{RewindArgs, SalvageCommand, UndoArgs},
+    prompt::PromptArgs,
 };
 use crate::demo::DemoArgs;
 
@@ -72,7 +73,7 @@ pub(crate) enum Command {
         #[arg(add = complete::anything())]
         id: String,
     },
-    /// Print what gates, agents and tools printed
+    /// Print what gates, agents and tools printed, or what a model was sent (--prompt)
     Logs(LogsArgs),
     /// Print the work of a loop as a patch
     Diff(DiffArgs),
@@ -222,6 +223,9 @@ pub(crate) enum Command {
     /// Print stored events
     #[command(hide = true)]
     Events(EventsArgs),
+    /// Print one line for a shell's prompt, at once; nothing without a daemon
+    #[command(hide = true)]
+    Prompt(PromptArgs),
     /// Print what a shell reads to complete commands and ids: source <(taskd completions bash)
     #[command(hide = true)]
     Completions {
@@ -562,6 +566,15 @@ pub(crate) struct LogsArgs {
     /// Only tools
     #[arg(long, group = "kind")]
     pub(crate) tools: bool,
+    /// Instead what was sent to the agent or model: the last call, or the one that is named
+    #[arg(long, group = "kind", conflicts_with = "follow")]
+    pub(crate) prompt: bool,
+    /// With --prompt: which call of the iteration, from 1
+    #[arg(long, value_name = "N", requires = "prompt")]
+    pub(crate) call: Option<u32>,
+    /// With --prompt: the very bytes of the request's body
+    #[arg(long, requires = "prompt")]
+    pub(crate) wire: bool,
 }
 
 #[derive(Debug, Args)]

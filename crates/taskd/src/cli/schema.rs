@@ -119,6 +119,7 @@ const SILENT: &[(&str, &str)] = &[
     ("open", "it becomes the agent"),
     ("config edit", "it needs a terminal"),
     ("config schema", "it is JSON anyway"),
+    ("prompt", "a shell shows it"),
     ("completions", "a shell reads it"),
     ("man", "man reads it"),
     ("mcp", "it speaks MCP, which is JSON anyway"),

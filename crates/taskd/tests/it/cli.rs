@@ -10,6 +10,7 @@ mod nonsense;
 mod pages;
 mod pictures;
 mod settings;
+mod shell;
 
 use serde_json::Value;
 

@@ -18,6 +18,7 @@ mod refusals;
 mod retry;
 mod review;
 mod saving;
+mod sent;
 mod stopping;
 mod types;
 
