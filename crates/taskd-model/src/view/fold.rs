@@ -136,8 +136,8 @@ impl View {
             Event::DeferralOver => it.doing(it.queued(), at),
             Event::LimitReached { limit } => it.ending = Some(Reason::Limit(*limit)),
             Event::InternalError { message } => it.ending = Some(Reason::Internal(message.clone())),
-            Event::Passed { checkpoint: work, evidence, tests } => {
-                it.pass(*work, *evidence, *tests, at)
+            Event::Passed { checkpoint: of, evidence, tests } => {
+                it.pass(*of, *evidence, *tests, at)
             }
             Event::GateTamperSuspected { suspicion } => it.is_suspect(suspicion, at),
             Event::GateFlaked { .. } => it.flaked = it.flaked.saturating_add(1),
