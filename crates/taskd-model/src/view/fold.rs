@@ -117,8 +117,7 @@ impl View {
         if matches!(record.event, Event::StatusChanged { .. } | Event::Superseded { .. }) {
             return self.stands(id, record);
         }
-        let at = record.at;
-        let Some(it) = self.loops.get_mut(&id) else { return };
+        let (Some(it), at) = (self.loops.get_mut(&id), record.at) else { return };
         match &record.event {
             Event::IterationStarted { n } => it.begin_iteration(*n, at),
             Event::ModelChanged { from, to, gives_up, .. } => {
@@ -136,8 +135,8 @@ impl View {
             Event::DeferralOver => it.doing(it.queued(), at),
             Event::LimitReached { limit } => it.ending = Some(Reason::Limit(*limit)),
             Event::InternalError { message } => it.ending = Some(Reason::Internal(message.clone())),
-            Event::Passed { checkpoint: of, evidence, tests } => {
-                it.pass(*of, *evidence, *tests, at)
+            Event::Passed { checkpoint, evidence, tests } => {
+                it.pass(*checkpoint, *evidence, *tests, at);
             }
             Event::GateTamperSuspected { suspicion } => it.is_suspect(suspicion, at),
             Event::GateFlaked { .. } => it.flaked = it.flaked.saturating_add(1),
