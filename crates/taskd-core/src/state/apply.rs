@@ -154,6 +154,7 @@ impl State {
     /// Events of one loop that concern nobody else at once. Says whether it was one of them.
     fn apply_to_loop(&mut self, id: LoopId, record: &Record) -> bool {
         let since = (record.at, record.seq);
+        let fail = |it: &mut Self, why| it.end_loop(id, Status::Failed, why);
         match &record.event {
             Event::StatusChanged { from, to, reason } => {
                 self.has_status(id, (*from, *to), reason, since);
@@ -167,12 +168,8 @@ impl State {
                 self.engine_mut(id).defer(Some((*until, record.seq, why)));
             }
             Event::DeferralOver => self.engine_mut(id).defer(None),
-            Event::LimitReached { limit } => {
-                self.end_loop(id, Status::Failed, Reason::Limit(*limit));
-            }
-            Event::InternalError { message } => {
-                self.end_loop(id, Status::Failed, Reason::Internal(message.clone()));
-            }
+            Event::LimitReached { limit } => fail(self, Reason::Limit(*limit)),
+            Event::InternalError { message } => fail(self, Reason::Internal(message.clone())),
             Event::StopAsked => self.end_loop(id, Status::Stopped, Reason::Person),
             Event::Passed { checkpoint, evidence, .. } => {
                 self.pass(id, *checkpoint, *evidence, since);

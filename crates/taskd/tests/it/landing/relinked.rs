@@ -57,7 +57,7 @@ fn a_moved_repository_is_linked_again_with_its_loops() {
     let added = world.taskd(&["projects", "add"]);
     let said = format!("this repository was at {}", old.display());
     assert!(added.err.contains(&said) && added.err.contains("going on: p1.one"), "{added:?}");
-    assert_eq!(roots(&world), [new.clone()]);
+    assert_eq!(roots(&world), std::slice::from_ref(&new));
     assert_eq!(
         git_in(&world, &place, &["rev-parse", "--git-common-dir"]),
         new.join(".git").display().to_string()
