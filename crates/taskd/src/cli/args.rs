@@ -24,6 +24,7 @@ use self::{amount::parse_amount, moment::parse_when};
 use super::{
     complete,
     history::{RewindArgs, SalvageCommand, UndoArgs},
+    init::InitArgs,
     prompt::PromptArgs,
 };
 use crate::demo::DemoArgs;
@@ -36,7 +37,7 @@ use crate::demo::DemoArgs;
     disable_help_subcommand = true,
     infer_subcommands = true,
     max_term_width = 100,
-    after_help = "All commands: taskd help all.  Topics: plan-file, ids, exit, json, schema, start, remote"
+    after_help = "All commands: taskd help all.  Topics: plan-file, ids, exit, json, schema, start, shell, remote"
 )]
 pub(crate) struct Cli {
     #[command(subcommand)]
@@ -53,12 +54,18 @@ pub(crate) struct Cli {
     /// Act as if started in this directory
     #[arg(short = 'C', global = true, value_name = "DIR")]
     pub(crate) directory: Option<PathBuf>,
+    /// What changes something is done once under this key (`taskd help json`)
+    #[arg(long, global = true, hide = true, value_name = "KEY")]
+    pub(crate) idempotency_key: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Have one task done: taskd run "fix the flaky test" --agent claude
     Run(RunArgs),
+    /// Write a first .taskd/config.toml from what is found here; asks nothing
+    #[command(hide = true)]
+    Init(InitArgs),
     /// Submit, check, show or list plans
     #[command(subcommand)]
     Plan(PlanCommand),
@@ -244,11 +251,14 @@ pub(crate) enum Command {
     Projects(ProjectsCommand),
     /// Explain a command or a topic
     Help {
-        /// A command, or: all, plan-file, ids, exit, json, schema, start, types, remote
+        /// A command, or: all, plan-file, ids, exit, json, schema, start, types, shell, remote
         topic: Option<String>,
         /// Behind `schema`: print that schema
         name: Option<String>,
     },
+    /// None of ours: an alias, or a program of the person's
+    #[command(external_subcommand)]
+    Own(Vec<OsString>),
 }
 
 #[derive(Debug, Subcommand)]

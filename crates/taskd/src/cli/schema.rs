@@ -36,6 +36,7 @@ const ERROR: &str = "error";
 const ANSWERS: &[(&str, &[&str])] = &[
     ("", &["ls"]),
     ("run", &["submit", "event", "wait"]),
+    ("init", &["settings"]),
     ("plan new", &["submit", "event", "wait"]),
     ("plan submit", &["submit", "event", "wait"]),
     ("plan check", &["submit"]),
