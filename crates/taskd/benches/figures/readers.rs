@@ -65,7 +65,7 @@ pub(crate) fn commands(sizes: &Sizes) {
         eprintln!("slowest: taskd {}", slowest.1);
         tell("reading.p50", stats::ms(stats::median(&mut all)));
         tell("reading.slowest", stats::ms(slowest.0));
-        let mut asked = |words: &[&str]| -> Vec<Duration> {
+        let asked = |words: &[&str]| -> Vec<Duration> {
             let ask = |_| {
                 let mut command = world.taskd(&["--", "taskd"]);
                 command.args(words).env("TASKD_COMPLETE", "fish");
