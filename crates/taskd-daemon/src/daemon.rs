@@ -4,7 +4,7 @@
 
 use std::{
     fs,
-    net::{IpAddr, Ipv4Addr, SocketAddr},
+    net::SocketAddr,
     os::unix::fs::MetadataExt as _,
     path::Path,
     sync::Arc,
@@ -54,10 +54,6 @@ const DEAD_LOCK: Duration = Duration::from_secs(2);
 const RESERVE_BYTES: u64 = 32 << 20;
 /// Exit code of a daemon that failed inside.
 const EXIT_SOFTWARE: i32 = 70;
-
-/// Health and metrics are served on a free port of loopback unless something else is said; the
-/// facts file and `daemon status` name it.
-const ANY_LOOPBACK: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 /// How to run a daemon.
 #[derive(Debug, Clone)]
@@ -168,8 +164,10 @@ async fn serve(
 ) -> anyhow::Result<()> {
     let paths = &options.paths;
     let doors = Doors::bind(paths, &settings.config).await?;
-    let address = options.http.or(settings.config.http_listen).unwrap_or(ANY_LOOPBACK);
-    let http = health::bind(address).await.context("binding http.listen")?;
+    let http = match options.http.or(settings.config.http_listen) {
+        Some(address) => Some(health::bind(address).await.context("binding http.listen")?),
+        None => None,
+    };
     let gateway = gateway::bind().await.context("binding a port for agents' calls")?;
     let replayed = Replayed::open(&store, &recovered)?;
     info!(events = recovered.tail.len(), "replayed");
@@ -245,7 +243,7 @@ fn clear_ref_locks(ctx: &Context) {
 
 /// Where it listens, besides the socket.
 struct Places {
-    http: TcpListener,
+    http: Option<TcpListener>,
     gateway: TcpListener,
     network: Option<SocketAddr>,
     /// The socket is the service manager's.
@@ -273,8 +271,10 @@ fn start(
     let exporter = otel::Exporter::start(&ctx);
     let stop = CancellationToken::new();
     let tasks = TaskTracker::new();
-    let address = http.local_addr().ok();
-    tasks.spawn(health::serve(http, Arc::clone(&ctx), stop.clone()));
+    let address = http.as_ref().and_then(|it| it.local_addr().ok());
+    if let Some(http) = http {
+        tasks.spawn(health::serve(http, Arc::clone(&ctx), stop.clone()));
+    }
     ctx.gateway.listens_at(&gateway).context("finding the port for agents' calls")?;
     tasks.spawn(gateway::serve(gateway, Arc::clone(&ctx), stop.clone()));
     let poll = Duration::from_millis(lock(&ctx.config).git_poll_ms);

@@ -407,7 +407,7 @@ static KEYS: [KeyDoc; 62] = [
             "http.listen",
             Kind::Loopback,
             "",
-            "Where the web pages are served; empty is nowhere.",
+            "Where `/metrics`, `/healthz` and `/readyz` are served, on loopback; empty is nowhere.",
         )),
     ),
     by(

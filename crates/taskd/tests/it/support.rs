@@ -156,6 +156,12 @@ impl World {
         self.start_with(&[]);
     }
 
+    /// The same with `/metrics` on a free port.
+    #[track_caller]
+    pub(crate) fn start_served(&mut self) {
+        self.start_with(&["--http", "127.0.0.1:0"]);
+    }
+
     /// The same with flags.
     #[track_caller]
     pub(crate) fn start_with(&mut self, flags: &[&str]) {

@@ -288,7 +288,7 @@ fn a_daemon_that_cannot_work_is_not_taken_for_one_that_can() {
     assert!(log.contains("the log cannot be written"), "{log}");
     assert!(world.taskd(&["daemon", "status"]).code == 69);
 
-    world.start_with(&["--resume"]);
+    world.start_with(&["--resume", "--http", "127.0.0.1:0"]);
     assert!(acknowledged <= whole_log(&world).len() as u64);
     let http = serving::http(&world);
     assert_eq!(serving::get(&http, "/healthz").0, 200);

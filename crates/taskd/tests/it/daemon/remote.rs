@@ -141,7 +141,7 @@ fn a_remote_that_is_away_is_told_of_and_comes_back() {
     let colleague = Colleague::new(&world, "origin");
     follow(&mut world, "origin", "100ms");
     let door = Door::new(&world, "a");
-    let daemon = Foreground::start(world.command(&["daemon", "run"]));
+    let daemon = Foreground::start(world.command(&["daemon", "run", "--http", "127.0.0.1:0"]));
     daemon.until("ready socket=");
     world.submit(&held(&world, &door));
     door.reached();
@@ -228,7 +228,7 @@ fn what_cannot_follow_is_told_and_left_alone() {
     let colleague = Colleague::new(&world, "origin");
     follow(&mut world, "origin", "100ms");
     let door = Door::new(&world, "a");
-    let daemon = Foreground::start(world.command(&["daemon", "run"]));
+    let daemon = Foreground::start(world.command(&["daemon", "run", "--http", "127.0.0.1:0"]));
     daemon.until("ready socket=");
     world.submit(&held(&world, &door));
     door.reached();

@@ -201,6 +201,10 @@ fn health_and_metrics_are_served_on_loopback_alone() {
     let mut world = World::new();
     let door = Door::new(&world, "a");
     world.start();
+    let sockets = status(&world)["sockets"].to_string();
+    assert!(!sockets.contains("http"), "nothing listens unasked: {sockets}");
+    world.stop();
+    world.start_served();
     let http = http(&world);
     assert!(http.starts_with("127.0.0.1:"), "{http}");
     let facts = fs::read_to_string(world.state().join("daemon.json")).expect("facts");

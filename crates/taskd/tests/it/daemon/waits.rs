@@ -16,7 +16,7 @@ fn a_refusal_is_told_with_its_event() {
     // Whichever calls first is refused, and the other waits because of it.
     let script = "default: {say: x, fail: [{status: 429, retry_after_ms: 300000}]}\n";
     let model = format!("scripted:{}", world.aside("script.yaml", script));
-    world.start();
+    world.start_served();
     world.submit(&format!(
         "---\nplan: Waits\nmodel: {model}\ngate: 'true'\nland: never\n---\n\
          ## spec s1: One\n\n## spec s2: Two\n"
@@ -61,6 +61,6 @@ fn a_refusal_is_told_with_its_event() {
         assert_eq!(metric(&text, &row("admitted_total")), 1);
         assert_eq!(metric(&text, &row("in_flight")), 0);
         world.kill();
-        world.start();
+        world.start_served();
     }
 }

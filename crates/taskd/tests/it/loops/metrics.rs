@@ -253,7 +253,7 @@ fn busy() -> World {
         door.sh()
     );
     let agent = crate::landing::agent(&world, "works.sh", &body);
-    world.start();
+    world.start_served();
     world.taskd(&["budget", "set", "all", "$90"]).ok();
     world.taskd(&["budget", "set", "all", "9Mtok"]).ok();
     let head = format!("agent: {agent}\nland: on-gate");

@@ -329,7 +329,7 @@ fn one_that_never_reads_holds_up_nobody() {
         finish("two.txt"),
     );
     let model = replies(&world, "m.yaml", &script);
-    world.start();
+    world.start_served();
     world.submit(&format!(
         "---\nplan: P\nmodel: {model}\ngate: sh test.sh\nland: never\n---\n\
          ## spec a: The one\ntype: lead\n\nIt leads.\n\n## spec b: Deaf\n\n## spec c: Another\n"
