@@ -5,6 +5,7 @@ mod completion;
 mod contract;
 mod doctor;
 mod ends;
+mod export;
 mod init;
 mod keys;
 mod nonsense;
