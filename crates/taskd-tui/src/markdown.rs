@@ -236,7 +236,37 @@ mod tests {
     /// not closed is code to the end.
     #[test]
     fn markdown_is_lines() {
-        assert_snapshot!(shown(&lines_of_markdown(TEXT)), @"");
+        assert_snapshot!(shown(&lines_of_markdown(TEXT)), @r#"
+        |The plan| HEADING
+        |First this, then that and `cargo test`.| Emphasis[this] Strong[that] Code[`cargo test`]
+        |As it was broken.|
+        ||
+        |- one|
+        |- two with a link (https://x.example/y)| Link[a link]
+        |  1. inner|
+        |  2. more|
+        |    ls *.rs| Code[  ls *.rs]
+        |    | Code[  ]
+        |    cd _a_| Code[  cd _a_]
+        |- [x] done|
+        ||
+        |│ quoted|
+        |│ twice|
+        ||
+        |file         lines| HEADING
+        |a.rs         12|
+        |`longer.rs`  3|
+        ||
+        |snake_case_name, 2 * 3 * 4, <b>html</b> & *plain*|
+        ||
+        |---|
+        |-> run {"command":"ls a*b*c"}|
+        |-> read {"path":"_x_"}|
+        |  fn main() {| Code[  fn main() {]
+        |      // *no* emphasis| Code[      // *no* emphasis]
+        |  | Code[  ]
+        |  }| Code[  }]
+        "#);
     }
 
     #[test]

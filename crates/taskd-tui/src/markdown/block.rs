@@ -211,7 +211,7 @@ impl Page {
 
     /// Lines of code within a block.
     fn code(&mut self, text: &str) {
-        for line in text.trim_end_matches('\n').split('\n') {
+        for line in text.strip_suffix('\n').unwrap_or(text).split('\n') {
             let mut it = code(line);
             self.margin();
             let margin = std::mem::take(&mut self.line);

@@ -35,6 +35,7 @@ pub(crate) struct Said {
 
 impl Story<'_> {
     /// The texts that an event tells of.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "few events tell of texts")]
     fn told_with(&self, event: &Event) -> &[Said] {
         let effect = match event {
             Event::EffectEnded { effect, .. } | Event::QuestionAnswered { effect, .. } => {

@@ -64,7 +64,7 @@ fn a_story_is_whole_wherever_it_is_taken() {
         "iteration 1/",
         "not ok 1 - bad",
         "iteration 2/",
-        "landed",
+        "gate GREEN",
     ];
     assert!(order.map(place).is_sorted(), "{text}");
     assert!(text.contains("\n````\nsaid ```once``` in fences"), "{text}");
