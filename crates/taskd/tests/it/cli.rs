@@ -12,6 +12,7 @@ mod pages;
 mod pictures;
 mod settings;
 mod shell;
+mod tasks;
 
 use serde_json::Value;
 
