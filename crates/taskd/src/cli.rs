@@ -6,6 +6,7 @@
 mod act;
 pub(crate) mod agents;
 mod args;
+mod choose;
 mod complete;
 mod config;
 mod daemon;
@@ -60,7 +61,11 @@ pub(crate) fn main() -> ExitCode {
     complete::answer();
     let args = match Cli::try_parse() {
         Ok(args) => args,
-        Err(error) => return usage(&error).into(),
+        Err(error) => match choose::instead(&error) {
+            Ok(Some(args)) => args,
+            Ok(None) => return usage(&error).into(),
+            Err(failure) => return failure.report(wants_json()).into(),
+        },
     };
     let json = args.json;
     match run(args) {
@@ -69,11 +74,15 @@ pub(crate) fn main() -> ExitCode {
     }
 }
 
+/// As far as one can tell from a command line that cannot be read.
+fn wants_json() -> bool {
+    std::env::args_os().take_while(|it| it != "--").any(|it| it == "--json")
+}
+
 /// Help is an answer; everything else clap says is an error of usage.
 fn usage(error: &clap::Error) -> u8 {
     let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
-    let mut typed = std::env::args_os().take_while(|it| it != "--");
-    if !asked && typed.any(|it| it == "--json") {
+    if !asked && wants_json() {
         let text = error.render().to_string();
         // What is wrong stands before the first empty line, how it is used behind it.
         let what: Vec<&str> = text.lines().take_while(|it| !it.is_empty()).map(str::trim).collect();

@@ -1,10 +1,15 @@
-//! Where a task is from, what is refused in it, and what is told while it is worked on.
+//! Where a task or an id is from, what is refused in it, and what is told while it is worked on.
 
-use std::{fs, io::Write as _, process::Stdio};
+use std::{
+    fs,
+    io::{Read as _, Write as _},
+    os::fd::OwnedFd,
+    process::Stdio,
+};
 
 use super::json;
 use crate::{
-    landing::agent,
+    landing::{agent, plan, until_ready},
     support::{Ran, World, files_that_say},
     tui::terminal,
 };
@@ -119,4 +124,59 @@ fn a_run_is_followed_in_lines_or_quiet() {
     let quiet = world.taskd(&[&args[..], &["-q"]].concat());
     assert_eq!((quiet.code, quiet.out.as_str(), quiet.err.as_str()), (0, "p2\n", ""));
     fs::remove_file(world.dir.path().join("agent.sh")).expect("ours");
+}
+
+/// Types `answer` on a terminal where a command asks; its exit code and all that the terminal showed.
+fn answered(world: &World, args: &[&str], answer: &str) -> (Option<i32>, String) {
+    let (master, side) = terminal();
+    let mut keys = fs::File::from(OwnedFd::from(master));
+    let end = || Stdio::from(side.try_clone().expect("a handle"));
+    let mut command = world.command(args);
+    command.stdin(end()).stdout(end()).stderr(end());
+    let mut child = command.spawn().expect("it runs");
+    drop((command, side));
+    keys.write_all(answer.as_bytes()).expect("it is read");
+    let (mut shown, mut bytes) = (Vec::new(), [0; 4096]);
+    // The end of a terminal whose other side is gone is an error.
+    while let Ok(n @ 1..) = keys.read(&mut bytes) {
+        shown.extend_from_slice(&bytes[..n]);
+    }
+    let code = child.wait().expect("it ends").code();
+    (code, String::from_utf8_lossy(&shown).into_owned())
+}
+
+/// Proves S-5.3.4: a command that lacks its id lists those it can be about on a terminal, numbered, and
+/// goes on with the one that is chosen; elsewhere that list is in its error, and nothing is done.
+#[test]
+fn an_id_that_is_missing_is_chosen() {
+    let mut world = World::new();
+    world.start();
+    let agent = agent(&world, "agent.sh", "echo x > $TASKD_LOOP.txt");
+    world.submit(&plan(&format!("agent: {agent}\nland: ask"), &[("one", ""), ("two", "")]));
+    until_ready(&world, "p1.one");
+    until_ready(&world, "p1.two");
+    let (code, shown) = answered(&world, &["show"], "2\n");
+    assert_eq!(code, Some(0), "{shown}");
+    assert!(shown.contains("  1  p1.two  Work on two: ready to land"), "{shown}");
+    assert!(shown.contains("  2  p1.one  ") && shown.contains("  3  p1      "), "{shown}");
+    assert!(shown.contains("taskd show: which [1-3, or an id] "), "{shown}");
+    assert!(shown.contains("p1.one  Work on one"), "{shown}");
+    let (code, shown) = answered(&world, &["why"], "p1.tw\n");
+    assert!(code == Some(0) && shown.contains("p1.two"), "{shown}");
+    let (code, shown) = answered(&world, &["reject", "-m", "no"], "\n");
+    assert!(code == Some(2) && shown.contains("nothing was chosen"), "{shown}");
+    let (code, shown) = answered(&world, &["diff"], "7\n");
+    assert!(code == Some(5) && shown.contains("\"7\""), "{shown}");
+    assert_eq!(json(&world, &["inbox"])[0]["items"].as_array().map(Vec::len), Some(2));
+
+    let said = world.taskd(&["land"]).fails(2);
+    assert!(said.contains("`taskd land` needs an id; there are: p1.two, p1.one, p1"), "{said}");
+    assert!(said.contains("hint: taskd land p1.two\n"), "{said}");
+    let said = world.taskd(&["show", "--json"]).fails(2);
+    let said: serde_json::Value = serde_json::from_str(&said).expect("one object");
+    assert!(said["error"]["message"].as_str().is_some_and(|it| it.contains("p1.one")), "{said}");
+    let (code, shown) = answered(&world, &["show", "-q"], "");
+    assert!(code == Some(2) && shown.contains("needs an id"), "{shown}");
+    world.stop();
+    assert!(world.taskd(&["show"]).fails(2).contains("<ID>"), "where nobody answers");
 }
