@@ -172,7 +172,7 @@ fn private_key(line: &str, below: &[&str]) -> Option<(&'static str, usize)> {
         let it = it.trim();
         KEY_LINE <= it.len() && it.chars().all(base64) && is_random(it)
     };
-    below.iter().take(KEY_LINES).any(|it| is_part(&it)).then_some(("a private key", at))
+    below.iter().take(KEY_LINES).any(is_part).then_some(("a private key", at))
 }
 
 #[cfg(test)]
