@@ -15,7 +15,7 @@ use self::amount::parse_amount;
 pub(crate) use self::{
     amount::Amount,
     config::{ConfigCommand, FileArgs},
-    daemon::{DaemonCommand, DaemonRunArgs, InstallArgs, StartArgs, StopArgs},
+    daemon::{DaemonCommand, DaemonRunArgs, DebugCommand, InstallArgs, StartArgs, StopArgs},
     types::{RenderArgs, TypesCommand},
     work::{HowArgs, Land, PlanArgs, PlanNewArgs, RunArgs, WorkArgs},
 };
@@ -178,6 +178,9 @@ pub(crate) enum Command {
         #[arg(long)]
         hermetic: bool,
     },
+    /// Gather what a report of a defect needs
+    #[command(hide = true, subcommand)]
+    Debug(DebugCommand),
     /// Start, stop or look at the daemon
     #[command(subcommand)]
     Daemon(DaemonCommand),
