@@ -389,7 +389,7 @@ fn every_key_refuses_every_other_type() {
     for doc in keys() {
         for value in ["1.5", "1979-05-27", "{}", "[[1]]", "-1", "true", "\"\\u0000\""] {
             let text = format!("{} = {value}", doc.key);
-            let allowed = doc.kind == value::Kind::Flag && value == "true";
+            let allowed = doc.kind == Kind::Flag && value == "true";
             let read = Config::resolve(&sources(vec![person(&text)]));
             assert_eq!(read.is_ok(), allowed, "{text}");
             let errors = read.err().unwrap_or_default();
