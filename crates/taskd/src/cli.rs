@@ -19,6 +19,7 @@ mod help;
 mod here;
 mod history;
 mod inbox;
+pub(crate) mod init;
 mod install;
 mod local_file;
 mod look;
@@ -27,6 +28,7 @@ mod metrics;
 mod money;
 mod open;
 mod out;
+mod own;
 mod paths;
 mod prompt;
 mod schema;
@@ -56,7 +58,7 @@ pub(crate) fn main() -> ExitCode {
     complete::answer();
     let args = match Cli::try_parse() {
         Ok(args) => args,
-        Err(error) => return usage(&error),
+        Err(error) => return usage(&error).into(),
     };
     let json = args.json;
     match run(args) {
@@ -66,7 +68,7 @@ pub(crate) fn main() -> ExitCode {
 }
 
 /// Help is an answer; everything else clap says is an error of usage.
-fn usage(error: &clap::Error) -> ExitCode {
+fn usage(error: &clap::Error) -> u8 {
     let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
     let mut typed = std::env::args_os().take_while(|it| it != "--");
     if !asked && typed.any(|it| it == "--json") {
@@ -75,14 +77,17 @@ fn usage(error: &clap::Error) -> ExitCode {
         let what: Vec<&str> = text.lines().take_while(|it| !it.is_empty()).map(str::trim).collect();
         let what = what.join(" ");
         let what = what.strip_prefix("error: ").unwrap_or(&what);
-        return ExitCode::from(Failure::usage(what, "taskd help all").report(true));
+        return Failure::usage(what, "taskd help all").report(true);
     }
     // A reader that went away is no error.
     error.print().ok();
-    ExitCode::from(if asked { 0 } else { taskd_api::exit::USAGE })
+    if asked { 0 } else { taskd_api::exit::USAGE }
 }
 
-fn run(args: Cli) -> Result<ExitCode, Failure> {
+fn run(mut args: Cli) -> Result<ExitCode, Failure> {
+    if let Some(Command::Own(words)) = &args.command {
+        args = own::find(&args, words)?;
+    }
     if let Some(Command::Doctor { hermetic: true, .. }) = &args.command {
         let out = Out::new(args.json, args.quiet, args.no_color);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -115,7 +120,7 @@ async fn plan(here: &Here, command: PlanCommand) -> Done {
         PlanCommand::New(it) => submit::plan_new(here, it).await,
         PlanCommand::Submit(it) => submit::plan_submit(here, it).await,
         PlanCommand::Check(it) => submit::plan_check(here, it).await,
-        PlanCommand::Show { id } => look::show(here, &id).await,
+        PlanCommand::Show { id } => look::show(here, &id, None).await,
         PlanCommand::Ls(it) => look::plans(here, it).await,
     }
 }
@@ -124,6 +129,7 @@ async fn projects(here: &Here, command: ProjectsCommand) -> Done {
     match command {
         ProjectsCommand::Ls => look::projects(here).await,
         ProjectsCommand::Add { path } => look::project_add(here, path).await,
+        ProjectsCommand::Move { old, new } => look::project_move(here, old, new).await,
         ProjectsCommand::Trust { path } => look::project_trust(here, path).await,
         ProjectsCommand::Forget { path } => look::project_forget(here, path).await,
     }
@@ -144,7 +150,7 @@ async fn dispatch(here: &Here, command: Option<Command>) -> Done {
         Command::Run(it) => submit::run(here, it).await,
         Command::Plan(it) => plan(here, it).await,
         Command::Ls(it) => look::ls(here, it).await,
-        Command::Show { id } => look::show(here, &id).await,
+        Command::Show(it) => look::show(here, &it.id, it.at).await,
         Command::Why { id } => look::why(here, &id).await,
         Command::Logs(it) => stream::logs(here, it).await,
         Command::Diff(it) => look::diff(here, it).await,
@@ -174,6 +180,7 @@ async fn dispatch(here: &Here, command: Option<Command>) -> Done {
         Command::Agents(AgentsCommand::Show { name }) => agents::show(here, &name).await,
         Command::Agents(AgentsCommand::Test { name }) => agents::test(here, &name).await,
         Command::Types(it) => types::dispatch(here, it).await,
+        Command::Init(it) => init::init(here, &it).await,
         Command::Config { command } => config::dispatch(here, command).await,
         Command::Models(ModelsArgs {
             command: Some(ModelsCommand::Reset { names, refusals }),
@@ -201,7 +208,7 @@ async fn dispatch(here: &Here, command: Option<Command>) -> Done {
         Command::Completions { shell } => complete::completions(here, shell),
         Command::Man { pages } => complete::man(here, pages.as_deref()),
         Command::Projects(it) => projects(here, it).await,
-        Command::Demo(_) | Command::Prompt(_) => Ok(0),
+        Command::Demo(_) | Command::Prompt(_) | Command::Own(_) => Ok(0),
         Command::Help { topic, name } => help::help(here, topic.as_deref(), name.as_deref()),
     }
 }

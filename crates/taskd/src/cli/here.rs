@@ -14,7 +14,7 @@ use taskd_model::{Time, Via, View};
 use taskd_tools::agents::Presets;
 
 use super::{
-    args::{Cli, ScopeArgs},
+    args::{Cli, ScopeArgs, When},
     daemon,
     failure::Failure,
     out::Out,
@@ -35,6 +35,8 @@ pub(crate) struct Here {
     pub(crate) there: Option<PathBuf>,
     /// Where people use it.
     pub(crate) via: Via,
+    /// What is changed is changed once under it.
+    pub(crate) key: Option<String>,
 }
 
 /// The span that whoever runs this names, as W3C Trace Context has it.
@@ -60,13 +62,20 @@ impl Here {
             Some(_) | None => current,
         };
         let out = Out::new(args.json, args.quiet, args.no_color);
-        Ok(Self { paths, place, out, directory, there, via: Via::Cli })
+        let key = args.idempotency_key.clone();
+        Ok(Self { paths, place, out, directory, there, via: Via::Cli, key })
     }
 
     /// The daemon, if it runs. Reading never starts it.
     pub(crate) async fn client(&self) -> Result<Client, Failure> {
         match Client::connect(self.place.clone()).await {
-            Ok(client) => Ok(client.via(self.via).traced(trace_parent())),
+            Ok(client) => {
+                let client = client.via(self.via).traced(trace_parent());
+                Ok(match &self.key {
+                    Some(key) => client.once(key)?,
+                    None => client,
+                })
+            }
             Err(error) if error.is_unreachable() => Err(self.unreachable(&error).into()),
             Err(error) => Err(error.into()),
         }
@@ -173,6 +182,30 @@ impl Here {
         Ok(view)
     }
 
+    /// The view of a scope as it was, and the scene of that moment.
+    pub(crate) async fn view_then(
+        &self,
+        client: &Client,
+        scope: &str,
+        when: When,
+    ) -> Result<(View, Scene), Failure> {
+        let scene = self.scene();
+        let moment = when.moment(scene.now, &scene.zone);
+        let view = client.view_at(scope, moment).await?;
+        self.skew(client);
+        let now = match moment.at {
+            Some(v1::moment::At::Time(time)) => Time(time),
+            Some(v1::moment::At::Seq(_)) | None => view.at,
+        };
+        Ok((view, Scene { now, is_past: true, ..scene }))
+    }
+
+    /// Says at the head of a picture that it shows what was.
+    pub(crate) fn as_of(&self, view: &View, then: &Scene) -> String {
+        let (at, age) = (then.stamp(then.now), self.scene().age(then.now));
+        format!("AS IT WAS at {at}, {age} ago, after event {}\n", view.seq)
+    }
+
     /// Where and when pictures are shown.
     pub(crate) fn scene(&self) -> Scene {
         scene(&self.out)
@@ -205,6 +238,7 @@ fn place(paths: &Paths) -> Result<Place, Failure> {
 pub(crate) fn scene(out: &Out) -> Scene {
     Scene {
         now: now(),
+        is_past: false,
         width: out.width(),
         colour: out.colour,
         zone: TimeZone::system(),

@@ -36,6 +36,7 @@ const ERROR: &str = "error";
 const ANSWERS: &[(&str, &[&str])] = &[
     ("", &["ls"]),
     ("run", &["submit", "event", "wait"]),
+    ("init", &["settings"]),
     ("plan new", &["submit", "event", "wait"]),
     ("plan submit", &["submit", "event", "wait"]),
     ("plan check", &["submit"]),
@@ -106,6 +107,7 @@ const ANSWERS: &[(&str, &[&str])] = &[
     ("events", &["event"]),
     ("projects ls", &["project"]),
     ("projects add", &["project"]),
+    ("projects move", &["project"]),
     ("projects forget", &["project"]),
     ("projects trust", &["trust"]),
     ("help", &["schema"]),

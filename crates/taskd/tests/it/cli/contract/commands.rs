@@ -181,6 +181,9 @@ fn acting(judge: &mut Judge, world: &World, door: &Door) {
     world.git(&["clone", "-q", ".", other]);
     judge.well(world, &["projects", "add", other]);
     judge.well(world, &["projects", "trust", other]);
+    judge.well(world, &["ls", "--at", "1"]);
+    judge.ends(world, 5, &["projects", "move", "/nowhere", other]);
+    judge.ends(world, 1, &["projects", "move", other, other]);
     judge.well(world, &["projects", "forget", other]);
 }
 
@@ -198,6 +201,7 @@ fn every_answer_keeps_to_its_published_schema() {
     acting(&mut judge, &world, &door);
     let run = agent(&world, "planner.sh", "echo x > taskd-plan.md");
     judge.well(&world, &["plan", "new", "a wish", "--agent", &run, "--gate", "true", "-d"]);
+    judge.well(&world, &["init", "--dry-run"]);
     // Restarting, it is in the background; it is ended as it would be by a person.
     judge.well(&world, &["daemon", "restart"]);
     let mut before = world.daemon.take().expect("it was there");
