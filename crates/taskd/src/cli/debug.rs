@@ -85,12 +85,12 @@ fn write(path: &PathBuf, text: &str) -> Result<(), Failure> {
     written.map_err(|it| {
         let shown = path.display();
         let hint = "taskd debug bundle FILE, with the name of a file that is not there";
-        match it.kind() {
-            ErrorKind::AlreadyExists => {
-                Failure::failed(format!("{shown} is there already; nothing was written"), hint)
-            }
-            _ => Failure::failed(format!("cannot write {shown}: {it}"), hint),
-        }
+        let what = if it.kind() == ErrorKind::AlreadyExists {
+            format!("{shown} is there already; nothing was written")
+        } else {
+            format!("cannot write {shown}: {it}")
+        };
+        Failure::failed(what, hint)
     })
 }
 
@@ -201,7 +201,7 @@ fn bare(event: &Value) -> String {
         let word = match &data[name] {
             Value::String(word) => Some(word.as_str()),
             Value::Object(it) => it.keys().next().map(String::as_str),
-            _ => None,
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => None,
         };
         if let Some(word) = word {
             _ = write!(line, " {name}={word}");
