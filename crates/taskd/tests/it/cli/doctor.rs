@@ -105,24 +105,9 @@ fn what_is_safe_to_mend_is_mended() {
     let ran = world.taskd(&["doctor", "--json"]);
     assert_eq!(ran.code, 0, "{ran:?}");
     let well = rows(&ran);
-    for code in [
-        "daemon",
-        "store",
-        "disk",
-        "git",
-        "clock",
-        "open_files",
-        "processes",
-        "watches",
-        "file_system",
-        "leaving",
-        "models",
-        "directories",
-        "configuration",
-        "types",
-        "locks",
-        "sandbox",
-    ] {
+    let codes = "daemon store disk git clock open_files processes watches file_system leaving models \
+                 directories configuration types locks sandbox";
+    for code in codes.split(' ') {
         assert!(
             ["ok", "warning"].iter().any(|it| well[code]["state"] == *it),
             "{code}: {}",
