@@ -10,6 +10,7 @@ mod choose;
 mod complete;
 mod config;
 mod daemon;
+mod debug;
 mod doctor;
 mod editor;
 mod failure;
@@ -204,6 +205,7 @@ async fn dispatch(here: &Here, command: Option<Command>) -> Done {
         Command::Web(it) => web::web(here, it).await,
         Command::Mcp(it) => mcp::mcp(here, it).await,
         Command::Doctor { fix, .. } => doctor::doctor(here, fix).await,
+        Command::Debug(it) => debug::dispatch(here, it).await,
         Command::Daemon(it) => daemon::dispatch(here, it).await,
         Command::Open { id } => open::open(here, &id).await,
         Command::Checkpoints { id } => history::checkpoints(here, id).await,

@@ -27,6 +27,7 @@ const SEAMS: &[Seam] = &[
             "crates/taskd-daemon/src/daemon.rs",
             "crates/taskd-daemon/src/driver.rs",
             "crates/taskd-daemon/src/gateway/run.rs",
+            "crates/taskd-daemon/src/log/form.rs",
             "crates/taskd-daemon/src/metrics/life.rs",
             "crates/taskd-daemon/src/models/check.rs",
             "crates/taskd-daemon/src/otel/send.rs",
