@@ -98,7 +98,9 @@ async fn texts(
         // The first call of an iteration says what it was told; each later one repeats it.
         match read(client, request(v1::LogKind::Prompt, iteration, 1)).await {
             Ok(found) => {
-                found.into_iter().for_each(|it| said.entry(it.effect).or_default().push(it))
+                for it in found {
+                    said.entry(it.effect).or_default().push(it);
+                }
             }
             Err(error) if error.code == codes::NOT_FOUND => {}
             Err(error) => return Err(error.into()),
