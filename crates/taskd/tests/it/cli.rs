@@ -1,17 +1,20 @@
 //! Commands as a person types them: what they print, how they end, and what they make of nonsense.
 
+mod bundle;
 mod codes;
 mod completion;
 mod contract;
 mod doctor;
 mod ends;
+mod export;
 mod init;
 mod keys;
 mod nonsense;
 mod pages;
 mod pictures;
-mod settings;
+pub(crate) mod settings;
 mod shell;
+mod tasks;
 
 use serde_json::Value;
 
