@@ -341,7 +341,7 @@ impl<'a> Look<'a> {
             self.problems.extend(agents::without_servers(&self.agents, &agent, &loop_type));
             let Some(fallback) = self.fallback(&agent, &loop_type) else { continue };
             let Some(left_out) = self.left_out(&agent, &fallback, &loop_type) else { continue };
-            let Some(review) = self.review(&loop_type) else { continue };
+            let Some(review) = self.review(&loop_type, config) else { continue };
             let inputs = match loop_type::bind_inputs(&loop_type, &self.options.inputs) {
                 Ok(inputs) => inputs,
                 Err(errors) => {
@@ -349,7 +349,9 @@ impl<'a> Look<'a> {
                     continue;
                 }
             };
-            let paid_by = self.paid_by(&agent, &loop_type, config);
+            let paid_by = self.paid_by(&agent.worker(), &loop_type, config);
+            let reader_paid_by =
+                review.as_ref().and_then(|it| self.paid_by(&it.by, &loop_type, config));
             let accept: Vec<String> = spec.accept.iter().map(|it| it.value.clone()).collect();
             let parts: Vec<&[u8]> = std::iter::once(gate_key.as_bytes().as_slice())
                 .chain(accept.iter().map(|it| it.as_bytes()))
@@ -388,6 +390,7 @@ impl<'a> Look<'a> {
                 agent,
                 session: self.options.session.clone(),
                 paid_by,
+                reader_paid_by,
             };
             specs.push((head, doc));
         }

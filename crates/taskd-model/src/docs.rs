@@ -160,6 +160,9 @@ pub struct SpecDoc {
     /// plan's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paid_by: Option<String>,
+    /// The same of the agent that is its second reader.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reader_paid_by: Option<String>,
 }
 
 /// What a document says of everything it names.
@@ -331,8 +334,9 @@ pub struct TypeDoc {
 /// A second reader of a loop's work, before that goes anywhere.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReviewDoc {
-    /// The model that reads, as people write it.
-    pub model: String,
+    /// The model or the agent that reads, as people write it.
+    #[serde(flatten)]
+    pub by: Worker,
     /// What it shall look for.
     pub prompt: String,
     /// What it finds goes into the next iteration, as what a gate finds.

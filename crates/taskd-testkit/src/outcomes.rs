@@ -56,6 +56,11 @@ pub(crate) fn of(world: &mut World, id: EffectId) -> Outcome {
 
 /// It was told to end, or gave up, and has ended.
 pub(crate) fn cancelled(world: &mut World, id: EffectId) -> Outcome {
+    let job = &world.running[&id];
+    if let Work::Agent { reader: Some(_), .. } = &job.order.work {
+        // What it wrote is undone with its end.
+        return Outcome::Cancelled { usage: part(job.usage), checkpoint: None };
+    }
     spoil(world, id);
     let job = &world.running[&id];
     let usage = part(job.usage);
@@ -126,6 +131,10 @@ fn done(world: &mut World, id: EffectId) -> Outcome {
         Work::Save { .. } => {
             let subject = order.subject.as_ref().expect("a loop's work");
             Outcome::Saved { checkpoint: world.save(subject.id, subject.base) }
+        }
+        Work::Agent { reader: Some(_), .. } => {
+            let (calls, found) = (Vec::new(), found(&order, id));
+            Outcome::Replied { reply: blob, calls, usage, by: None, found }
         }
         Work::Agent { .. } => {
             let subject = order.subject.as_ref().expect("a loop's work");

@@ -71,7 +71,7 @@ prompt: |
     assert!(doc.system.is_some());
 
     let review = doc.review.as_ref().unwrap();
-    assert_eq!((review.model.as_str(), review.blocks), ("openai/gpt-5", true));
+    assert_eq!((review.by.to_string().as_str(), review.blocks), ("openai/gpt-5", true));
     assert_eq!(review.prompt, "Find what the tests do not check.");
 }
 

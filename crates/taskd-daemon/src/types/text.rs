@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use taskd_model::{
     AgentDoc, ArtifactDoc, Billing, GateSettings, InputDoc, InputKind, InputValue, McpDoc,
-    OnConflict, ReviewDoc, TypeDoc, TypeLimits, Unsupported, format_duration_ms, format_micros,
-    parse_duration_ms, parse_micros,
+    OnConflict, ReviewDoc, TypeDoc, TypeLimits, Unsupported, Worker, format_duration_ms,
+    format_micros, parse_duration_ms, parse_micros,
 };
 
 /// The definition as YAML. Comments, and what came from which file, are not in it.
@@ -122,8 +122,10 @@ fn artifact(it: &ArtifactDoc) -> String {
 }
 
 fn review(it: &ReviewDoc) -> String {
-    let ReviewDoc { model, prompt, blocks } = it;
-    format!("{{model: {}, prompt: {}, blocks: {blocks}}}", quoted(model), quoted(prompt))
+    let ReviewDoc { by, prompt, blocks } = it;
+    let kind = if matches!(by, Worker::Agent(_)) { "agent" } else { "model" };
+    let (by, prompt) = (quoted(&by.to_string()), quoted(prompt));
+    format!("{{{kind}: {by}, prompt: {prompt}, blocks: {blocks}}}")
 }
 
 fn inputs(doc: &TypeDoc) -> Vec<String> {
