@@ -243,6 +243,9 @@ inputs: {module: {required: true}, n: {type: integer, default: -3}, deep: {type:
     fn what_is_written_down_is_read_as_the_same() {
         let doc = read(ALL);
         same(&doc, read(&written(&doc)));
+        let by_agent = read(&ALL.replace("review: {model: a/b", "review: {agent: sh x.sh"));
+        assert_ne!(by_agent.review, doc.review);
+        same(&by_agent, read(&written(&by_agent)));
         for name in ["ralph", "plan", "spec", "phase"] {
             let it = read(&format!("extends: {name}\n"));
             same(&it, read(&written(&it)));
