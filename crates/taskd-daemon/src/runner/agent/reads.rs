@@ -104,11 +104,11 @@ impl Job {
             }
         };
         let (None, Some(said)) = (&how, said) else {
-            let output = ran.finished.output.text();
+            let (output, agent) = (ran.finished.output.text(), &ran.preset.name);
+            let failed = how.is_some();
             let summary = agent_summary(how, said.unwrap_or(&output));
-            let agent = &ran.preset.name;
             let what = format!("the second reader {agent} did not say what it finds: {summary}");
-            let excuse = heard.excuse(agent, &ran.finished, true, &summary);
+            let excuse = heard.excuse(agent, &ran.finished, failed, &summary);
             return Err(excuse.unwrap_or_else(|| Trouble::new(Code::ReviewFailed, what)));
         };
         let found = Some(Box::new(self.found_in(said)?));
