@@ -29,7 +29,7 @@ use crate::{
     disk,
     door::Doors,
     driver::{Driver, Inbox},
-    gateway, gc, health,
+    figures, gateway, gc, health,
     hub::Hub,
     log::{self, Levels},
     models, otel,
@@ -290,6 +290,7 @@ fn start(
             () = reload::watch(Arc::clone(&watching)) => {}
             () = place::keep(Arc::clone(&watching)) => {}
             () = telling::follow(Arc::clone(&watching)) => {}
+            () = figures::keep(Arc::clone(&watching)) => {}
             () = systemd::watchdog(Arc::clone(&watching)) => {}
             () = pool::keep(watching) => {}
             () = stopped.cancelled() => {}
@@ -459,6 +460,7 @@ async fn end(options: &Options, alive: Alive, store: &Store, signals: Signals) {
         fs::remove_file(&options.paths.socket).ok();
     }
     fs::remove_file(options.paths.facts_file()).ok();
+    fs::remove_file(options.paths.figures_file()).ok();
     info!("stopped");
 }
 

@@ -9,6 +9,7 @@ mod detect;
 mod disk;
 mod door;
 mod driver;
+pub mod figures;
 mod findings;
 mod gateway;
 mod gc;

@@ -37,8 +37,8 @@ impl Secrets {
         lock(&self.0).extend(long);
     }
 
-    /// A line without any of them.
-    fn without<'a>(&self, line: &'a [u8]) -> Cow<'a, [u8]> {
+    /// A text without any of them.
+    pub(crate) fn without<'a>(&self, line: &'a [u8]) -> Cow<'a, [u8]> {
         let secrets = lock(&self.0);
         if secrets.is_empty() {
             return Cow::Borrowed(line);

@@ -114,6 +114,12 @@ impl Paths {
         self.state.join("daemon.json")
     }
 
+    /// What a shell shows beside its prompt.
+    #[must_use]
+    pub fn figures_file(&self) -> PathBuf {
+        self.state.join("figures.json")
+    }
+
     /// What opens the network's door to clients of this user.
     #[must_use]
     pub fn token_file(&self) -> PathBuf {

@@ -16,6 +16,7 @@ mod look;
 mod once;
 mod queue;
 mod retry;
+mod sent;
 mod sync;
 mod texts;
 mod verify;

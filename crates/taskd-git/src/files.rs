@@ -20,7 +20,7 @@ use crate::spot::{Spot, gone, remove_tree};
 use crate::tree::{Changed, changed};
 
 /// So few changes are not written into the private index.
-const MAX_UNWRITTEN: usize = 100;
+pub(crate) const MAX_UNWRITTEN: usize = 100;
 
 /// The worktree's files beside what the private index knows of them.
 pub(crate) struct Files<'r> {
@@ -33,8 +33,6 @@ pub(crate) struct Files<'r> {
     changed: bool,
     /// The one on disk says all that the one here does.
     on_disk: bool,
-    /// Where the files may differ from it, if they were looked at: anywhere where there is no list.
-    looked: Option<Option<Vec<RepoPath>>>,
     /// Little that is found need not be written.
     lazy: bool,
 }
@@ -76,24 +74,7 @@ impl<'r> Files<'r> {
         };
         repo.set_index(&mut index).map_err(git(doing, file.display()))?;
         let (unwritten, changed) = (fresh, fresh);
-        Ok(Self { repo, index, spot, unwritten, changed, on_disk, looked: None, lazy: false })
-    }
-
-    /// The same for a snapshot that is taken at once: the files are looked at while the index is read.
-    pub(crate) fn open_and_look(
-        repo: &'r Repository,
-        spot: &'r Spot,
-        seed: &Tree<'_>,
-    ) -> Result<Self, GitError> {
-        std::thread::scope(|scope| {
-            let look = scope.spawn(|| scan::places(&spot.dir, &spot.index()));
-            let opened = Self::open(repo, spot, seed);
-            let places = look.join().expect("a panic is passed on");
-            let mut files = opened?;
-            // What was read may have been thrown away since.
-            files.looked = files.on_disk.then_some(places);
-            Ok(files)
-        })
+        Ok(Self { repo, index, spot, unwritten, changed, on_disk, lazy: false })
     }
 
     /// Leaves the private index on disk as it is where little has changed: what looks next finds it
@@ -103,11 +84,21 @@ impl<'r> Files<'r> {
         self
     }
 
-    /// The files as a tree. Files of `base` that are there again though ignored count as well.
-    pub(crate) fn snapshot(&mut self, base: &Tree<'_>) -> Result<Snapshot, GitError> {
+    /// The files as a tree. Files of `tracked` that are there though ignored count as well.
+    pub(crate) fn snapshot(&mut self, tracked: &[&Tree<'_>]) -> Result<Snapshot, GitError> {
+        let places = if self.on_disk { places(self.repo, self.spot) } else { None };
+        self.snapshot_at(places.as_deref(), tracked)
+    }
+
+    /// The same where they may differ from the private index at these places only, or anywhere.
+    pub(crate) fn snapshot_at(
+        &mut self,
+        places: Option<&[RepoPath]>,
+        tracked: &[&Tree<'_>],
+    ) -> Result<Snapshot, GitError> {
         let mut left_out = Vec::new();
-        let mut changes = match self.places() {
-            Some(places) => self.changes_at(&places)?,
+        let mut changes = match places.filter(|_| self.on_disk) {
+            Some(places) => self.changes_at(places)?,
             None => self.changes()?,
         };
         let what = self.spot.dir.display();
@@ -117,10 +108,13 @@ impl<'r> Files<'r> {
         for _ in 0..2 {
             // Deletions first: a file may have become a directory.
             changes.sort_by_key(|(_, change)| *change != Change::Deleted);
-            self.take(std::mem::take(&mut changes), base, &mut left_out)?;
+            self.take(std::mem::take(&mut changes), tracked, &mut left_out)?;
             tree =
                 self.index.write_tree_to(self.repo).map_err(git("writing the tree of", &what))?;
-            changes = self.back_again(base, tree, &left_out)?;
+            changes = back_again(self.repo, self.spot, tracked, tree, &left_out)?
+                .into_iter()
+                .map(|path| (path, Change::Untracked))
+                .collect();
             if changes.is_empty() {
                 break;
             }
@@ -143,12 +137,12 @@ impl<'r> Files<'r> {
     fn take(
         &mut self,
         changes: Vec<(RepoPath, Change)>,
-        base: &Tree<'_>,
+        tracked: &[&Tree<'_>],
         left_out: &mut Vec<RepoPath>,
     ) -> Result<(), GitError> {
         self.changed |= !changes.is_empty();
         for (path, change) in changes {
-            if change == Change::Modified && self.is_pulled(&path, base)? {
+            if change == Change::Modified && self.is_pulled(&path, tracked)? {
                 continue;
             }
             if change == Change::Deleted || !self.add(&path, left_out)? {
@@ -232,16 +226,6 @@ impl<'r> Files<'r> {
         Err(GitError::Unsettled { name: self.spot.name.clone(), paths })
     }
 
-    /// Where the files may differ from the private index; nothing if that may be anywhere.
-    fn places(&mut self) -> Option<Vec<RepoPath>> {
-        let looked = self.looked.take();
-        let config = self.repo.config().ok()?;
-        if !self.on_disk || config.get_bool("core.ignorecase").unwrap_or(false) {
-            return None;
-        }
-        looked.unwrap_or_else(|| scan::places(&self.spot.dir, &self.spot.index()))
-    }
-
     /// How the files differ from the private index.
     fn changes(&self) -> Result<Vec<(RepoPath, Change)>, GitError> {
         self.compare(DiffOptions::new())
@@ -306,36 +290,13 @@ impl<'r> Files<'r> {
                 .is_ok_and(|id| id == entry.id))
     }
 
-    /// Files of `base` that are there again though ignored, and so not in the tree.
-    fn back_again(
-        &self,
-        base: &Tree<'_>,
-        tree: git2::Oid,
-        left_out: &[RepoPath],
-    ) -> Result<Vec<(RepoPath, Change)>, GitError> {
-        let tree = self.repo.find_tree(tree).map_err(git("reading the tree", tree))?;
-        let mut back = Vec::new();
-        for it in changed(self.repo, Some(base), &tree)? {
-            let was_file = it.old.is_some_and(|(mode, _)| mode != i32::from(FileMode::Commit));
-            let there = || {
-                on_disk(&self.spot.dir, it.path.as_path())
-                    .is_some_and(|kind| kind.is_file() || kind.is_symlink())
-            };
-            if was_file && it.new.is_none() && !left_out.contains(&it.path) && there() {
-                back.push((it.path, Change::Untracked));
-            }
-        }
-        Ok(back)
-    }
-
-    /// Whether the file is what a pointer names that is tracked, or that the base has: then the index
-    /// knows the file by its times, and the pointer stays, as with git's own filters.
-    fn is_pulled(&mut self, path: &RepoPath, base: &Tree<'_>) -> Result<bool, GitError> {
+    /// Whether the file is what a pointer names that is tracked: then the index knows the file by its
+    /// times, and the pointer stays, as with git's own filters.
+    fn is_pulled(&mut self, path: &RepoPath, tracked: &[&Tree<'_>]) -> Result<bool, GitError> {
         let full = self.spot.dir.join(path.as_path());
-        let tracked = self.index.get_path(path.as_path(), 0).map(|it| it.id);
-        let of_base = base.get_path(path.as_path()).ok().map(|it| it.id());
+        let here = self.index.get_path(path.as_path(), 0).map(|it| it.id);
         let named = |id: &git2::Oid| is_pulled(self.repo, *id, &full);
-        let pulled = tracked.into_iter().chain(of_base).find(named);
+        let pulled = here.into_iter().chain(blobs(tracked, path)).find(named);
         let (Some(id), Ok(found)) = (pulled, fs::symlink_metadata(&full)) else { return Ok(false) };
         let mode = if found.mode() & 0o100 == 0 { 0o100_644 } else { 0o100_755 };
         let entry = entry(path.as_bytes(), mode, id, Some(&found));
@@ -437,6 +398,48 @@ impl<'r> Files<'r> {
         self.index.read_tree(target).map_err(git("reading the tree for", &what))?;
         self.index.write().map_err(git("writing the snapshot index of", &what))
     }
+}
+
+/// Where the files may differ from the private index; nothing if that may be anywhere.
+pub(crate) fn places(repo: &Repository, spot: &Spot) -> Option<Vec<RepoPath>> {
+    let config = repo.config().ok()?;
+    let plain = !config.get_bool("core.ignorecase").unwrap_or(false)
+        && config.get_bool("core.filemode").unwrap_or(true)
+        && config.get_bool("core.symlinks").unwrap_or(true);
+    if !plain {
+        return None;
+    }
+    scan::places(&spot.dir, &spot.index())
+}
+
+/// Files of `tracked` that are there though ignored, and so not in the tree.
+pub(crate) fn back_again(
+    repo: &Repository,
+    spot: &Spot,
+    tracked: &[&Tree<'_>],
+    tree: git2::Oid,
+    left_out: &[RepoPath],
+) -> Result<Vec<RepoPath>, GitError> {
+    let tree = repo.find_tree(tree).map_err(git("reading the tree", tree))?;
+    let mut back = Vec::new();
+    for it in tracked {
+        for it in changed(repo, Some(it), &tree)? {
+            let was_file = it.old.is_some_and(|(mode, _)| mode != i32::from(FileMode::Commit));
+            let there = || {
+                on_disk(&spot.dir, it.path.as_path())
+                    .is_some_and(|kind| kind.is_file() || kind.is_symlink())
+            };
+            if was_file && it.new.is_none() && !left_out.contains(&it.path) && there() {
+                back.push(it.path);
+            }
+        }
+    }
+    Ok(back)
+}
+
+/// What the trees have at a path.
+pub(crate) fn blobs(trees: &[&Tree<'_>], path: &RepoPath) -> impl Iterator<Item = git2::Oid> {
+    trees.iter().filter_map(|it| Some(it.get_path(path.as_path()).ok()?.id()))
 }
 
 /// Makes the worktree's own index the tree of its base, reusing what is known of the files, so that

@@ -128,7 +128,7 @@ impl Repo {
         spot.existing()?;
         let stray = stray(&repo, &spot)?;
         let inside = spot.open()?;
-        let snapshot = Files::open(&inside, &spot, &saved)?.snapshot(&saved)?;
+        let snapshot = Files::open(&inside, &spot, &saved)?.snapshot(&[&saved])?;
         if !snapshot.left_out.is_empty() {
             return Err(GitError::CannotSave { name: spot.name, paths: snapshot.left_out });
         }

@@ -10,10 +10,11 @@
 //! - `taskd-filling`: what is in the directory was put there by us, and nobody has worked there yet.
 //! - `taskd-removing`: the worktree is proven to be removable and is being removed.
 //! - `taskd-index`: the stat cache of our snapshots; the worktree's own `index` is the agent's.
+//! - `taskd-index-tree`: the sum that this cache ends with, and the tree that it says.
 
 use std::ffi::OsStr;
-use std::fs;
-use std::io::ErrorKind;
+use std::fs::{self, File};
+use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
@@ -199,6 +200,21 @@ impl Spot {
         self.meta.join("taskd-index")
     }
 
+    /// The tree of the private index as it is on disk, if somebody has said it.
+    pub(crate) fn index_tree(&self) -> Option<git2::Oid> {
+        let said = fs::read_to_string(self.meta.join(INDEX_TREE)).ok()?;
+        let (sum, tree) = said.trim_end().split_once(' ')?;
+        let here = sum_of(&self.index()).ok()?;
+        (sum == here).then(|| tree.parse().ok()).flatten()
+    }
+
+    /// Says that the private index on disk is this tree.
+    pub(crate) fn set_index_tree(&self, tree: Oid) -> Result<(), GitError> {
+        let file = self.index();
+        let sum = sum_of(&file).map_err(io("reading", &file))?;
+        self.write(INDEX_TREE, format!("{sum} {tree}\n").as_bytes())
+    }
+
     pub(crate) fn flag(&self, file: &str) -> bool {
         self.meta.join(file).exists()
     }
@@ -278,6 +294,19 @@ impl Spot {
     fn not_ours(&self, path: &Path, why: String) -> GitError {
         GitError::NotOurs { path: path.to_owned(), why }
     }
+}
+
+const INDEX_TREE: &str = "taskd-index-tree";
+/// Bytes of the SHA-1 sum that an index ends with.
+const SUM_BYTES: i64 = 20;
+
+/// The sum that an index ends with: no other index has it.
+fn sum_of(index: &Path) -> std::io::Result<String> {
+    let mut file = File::open(index)?;
+    file.seek(SeekFrom::End(-SUM_BYTES))?;
+    let mut sum = Vec::new();
+    file.read_to_end(&mut sum)?;
+    Ok(sum.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// Writes a file whole or not at all.

@@ -142,7 +142,7 @@ impl Repo {
         let target = tree(&repo, commit_id)?;
         if !filled(&repo, &spot, &target, found)? {
             let mut files = Files::open(&repo, &spot, &target)?;
-            let now = files.snapshot(&target)?.tree;
+            let now = files.snapshot(&[&target])?.tree;
             files.become_tree(now, &target)?;
         }
         write_own_index(&repo, &spot, &target, Some(&target))?;
@@ -206,7 +206,7 @@ impl Repo {
             spot.reset_state(target)?;
             if !filled(&repo, spot, &target_tree, found)? {
                 let mut files = Files::open(&repo, spot, &target_tree)?;
-                let now = files.snapshot(&target_tree)?.tree;
+                let now = files.snapshot(&[&target_tree])?.tree;
                 files.become_tree(now, &target_tree)?;
             }
         }
@@ -238,7 +238,7 @@ impl Repo {
         let repo = spot.open()?;
         let parent = commit(&repo, base)?;
         let seed = self.seed(&repo, spot, base)?;
-        let snapshot = files.snapshot(&seed)?;
+        let snapshot = files.snapshot(&[&seed])?;
         if !snapshot.left_out.is_empty() {
             return Err(GitError::CannotSave { name: spot.name.clone(), paths: snapshot.left_out });
         }

@@ -11,11 +11,11 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use taskd_model::Digest;
+use taskd_model::{Digest, Request};
 
 use crate::{
-    Capabilities, Cassette, Catalog, Date, Http, HttpSettings, Llm, LlmError, ModelFacts, Player,
-    Price, Provider, Recorder, SCRIPTED, Scripted, Secret, Timeouts,
+    Api, Capabilities, Cassette, Catalog, Date, Http, HttpSettings, Llm, LlmError, ModelFacts,
+    Player, Price, Provider, Recorder, SCRIPTED, Scripted, Secret, Timeouts,
     catalog::base_url,
     http,
     scripted::{read_script, shortened},
@@ -125,6 +125,34 @@ impl Models {
                 |url| http::capabilities(it.api, &url, model, it.takes),
             ),
             Ok(Named::Script(_)) | Err(_) => Capabilities::default(),
+        }
+    }
+
+    /// The body of `request` as its provider gets it, written for where that is reached with these
+    /// `credentials`; `None` for scripts, which get the request itself.
+    ///
+    /// # Errors
+    /// No such provider, a place that is none or is not known although the body depends on it, or what
+    /// its interface cannot express.
+    pub fn body(
+        &self,
+        request: &Request,
+        credentials: &BTreeMap<String, String>,
+    ) -> Result<Option<Vec<u8>>, LlmError> {
+        match self.named(&request.model)? {
+            Named::Script(_) => Ok(None),
+            Named::Hosted(it, model) => {
+                let known = [&it.key_variable, &it.url_variable];
+                let known = known.iter().any(|it| given(it.as_ref(), credentials).is_some());
+                if it.api == Api::OpenAiChat && it.url_variable.is_some() && !known {
+                    let what = "its requests depend on where it is reached, which is not known since \
+                                the daemon started";
+                    let (provider, what) = (it.name.clone(), what.to_owned());
+                    return Err(LlmError::Settings { provider, what });
+                }
+                let request = Request { model: model.to_owned(), ..request.clone() };
+                http::body(it.api, &place(it, credentials)?, &request).map(Some)
+            }
         }
     }
 

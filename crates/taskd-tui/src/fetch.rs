@@ -36,7 +36,8 @@ pub(crate) async fn fetch(place: Place, query: &Query) -> Result<Found, ApiError
             Ok(Found::Diff(Box::new(client.diff(request).await?)))
         }
         Query::Task(name) => {
-            Ok(Found::Task(Box::new(client.show(ShowRequest { id: name.clone() }).await?)))
+            let task = client.show(ShowRequest { id: name.clone() }).await?;
+            Ok(Found::Task(Box::new(task), texts(&client, name, LogKind::Prompt).await?))
         }
         Query::States(name) => {
             let request = CheckpointsRequest { id: name.clone() };

@@ -16,7 +16,7 @@ pub enum Query {
     Gate(String),
     /// Its work as a patch.
     Diff(String),
-    /// Its task, and what else is not in the view.
+    /// Its task, what it was sent last, and what else is not in the view.
     Task(String),
     /// Its events between two of the log, both included.
     Events {
@@ -40,8 +40,8 @@ pub enum Found {
     Texts(Vec<Output>, Vec<String>),
     /// A patch.
     Diff(Box<DiffResponse>),
-    /// A task.
-    Task(Box<ShowResponse>),
+    /// A task, and what was sent last.
+    Task(Box<ShowResponse>, Vec<Output>),
     /// Events, oldest first.
     Events(Vec<Record>),
     /// Saved states.

@@ -18,6 +18,7 @@ mod help;
 mod here;
 mod history;
 mod inbox;
+pub(crate) mod init;
 mod install;
 mod local_file;
 mod look;
@@ -26,7 +27,9 @@ mod metrics;
 mod money;
 mod open;
 mod out;
+mod own;
 mod paths;
+mod prompt;
 mod schema;
 mod start;
 mod stream;
@@ -54,7 +57,7 @@ pub(crate) fn main() -> ExitCode {
     complete::answer();
     let args = match Cli::try_parse() {
         Ok(args) => args,
-        Err(error) => return usage(&error),
+        Err(error) => return usage(&error).into(),
     };
     let json = args.json;
     match run(args) {
@@ -64,7 +67,7 @@ pub(crate) fn main() -> ExitCode {
 }
 
 /// Help is an answer; everything else clap says is an error of usage.
-fn usage(error: &clap::Error) -> ExitCode {
+fn usage(error: &clap::Error) -> u8 {
     let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
     let mut typed = std::env::args_os().take_while(|it| it != "--");
     if !asked && typed.any(|it| it == "--json") {
@@ -73,18 +76,26 @@ fn usage(error: &clap::Error) -> ExitCode {
         let what: Vec<&str> = text.lines().take_while(|it| !it.is_empty()).map(str::trim).collect();
         let what = what.join(" ");
         let what = what.strip_prefix("error: ").unwrap_or(&what);
-        return ExitCode::from(Failure::usage(what, "taskd help all").report(true));
+        return Failure::usage(what, "taskd help all").report(true);
     }
     // A reader that went away is no error.
     error.print().ok();
-    ExitCode::from(if asked { 0 } else { taskd_api::exit::USAGE })
+    if asked { 0 } else { taskd_api::exit::USAGE }
 }
 
-fn run(args: Cli) -> Result<ExitCode, Failure> {
+fn run(mut args: Cli) -> Result<ExitCode, Failure> {
+    if let Some(Command::Own(words)) = &args.command {
+        args = own::find(&args, words)?;
+    }
     if let Some(Command::Doctor { hermetic: true, .. }) = &args.command {
         let out = Out::new(args.json, args.quiet, args.no_color);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         return runtime.block_on(Box::pin(doctor::hermetic(&out))).map(ExitCode::from);
+    }
+    // A shell waits for it at each prompt: what it needs is one file.
+    if let Some(Command::Prompt(it)) = &args.command {
+        let out = Out::new(args.json, args.quiet, args.no_color);
+        return Ok(prompt::prompt(&out, it)?.into());
     }
     let here = Here::new(&args)?;
     // The daemon makes a runtime of its own, after it has a session of its own.
@@ -167,6 +178,7 @@ async fn dispatch(here: &Here, command: Option<Command>) -> Done {
         Command::Agents(AgentsCommand::Show { name }) => agents::show(here, &name).await,
         Command::Agents(AgentsCommand::Test { name }) => agents::test(here, &name).await,
         Command::Types(it) => types::dispatch(here, it).await,
+        Command::Init(it) => init::init(here, &it).await,
         Command::Config { command } => config::dispatch(here, command).await,
         Command::Models(ModelsArgs {
             command: Some(ModelsCommand::Reset { names, refusals }),
@@ -193,7 +205,7 @@ async fn dispatch(here: &Here, command: Option<Command>) -> Done {
         Command::Completions { shell } => complete::completions(here, shell),
         Command::Man { pages } => complete::man(here, pages.as_deref()),
         Command::Projects(it) => projects(here, it).await,
-        Command::Demo(_) => Ok(0),
+        Command::Demo(_) | Command::Prompt(_) | Command::Own(_) => Ok(0),
         Command::Help { topic, name } => help::help(here, topic.as_deref(), name.as_deref()),
     }
 }

@@ -16,6 +16,7 @@ pub(crate) mod flakes;
 pub(crate) mod gc;
 pub(crate) mod history;
 pub(crate) mod inbox;
+pub(crate) mod init;
 pub(crate) mod json;
 pub(crate) mod lines;
 pub(crate) mod ls;

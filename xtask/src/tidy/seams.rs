@@ -114,6 +114,7 @@ const SEAMS: &[Seam] = &[
             "crates/taskd/src/cli/config.rs",
             "crates/taskd/src/cli/install.rs",
             "crates/taskd/src/cli/open.rs",
+            "crates/taskd/src/cli/own.rs",
             "crates/taskd/src/cli/start.rs",
             "crates/taskd/src/cli/web.rs",
             "crates/taskd/src/demo/",

@@ -18,13 +18,13 @@ const MAX_DIFF_BYTES: usize = 4 << 20;
 const CHUNK_BYTES: usize = 32 << 10;
 
 /// One log of one iteration.
-struct Section {
-    iteration: u32,
-    kind: v1::LogKind,
-    heading: String,
+pub(super) struct Section {
+    pub(super) iteration: u32,
+    pub(super) kind: v1::LogKind,
+    pub(super) heading: String,
     /// The effect it is the output of.
-    effect: u64,
-    text: String,
+    pub(super) effect: u64,
+    pub(super) text: String,
 }
 
 impl Service {
@@ -79,8 +79,14 @@ impl Service {
 
     /// The logs a request asks for, oldest first.
     fn sections(&self, id: LoopId, request: &v1::LogsRequest) -> Result<Vec<Section>, ApiError> {
-        let mut sections = self.all_sections(id)?;
         let wanted = request.kind();
+        let mut sections = match wanted {
+            v1::LogKind::Prompt => self.sent(id, request)?,
+            v1::LogKind::Unspecified
+            | v1::LogKind::Gate
+            | v1::LogKind::Agent
+            | v1::LogKind::Tools => self.all_sections(id)?,
+        };
         let is_kind = |it: &Section| wanted == v1::LogKind::Unspecified || it.kind == wanted;
         sections.retain(|it| {
             is_kind(it) && (request.iteration == 0 || it.iteration == request.iteration)
@@ -232,11 +238,12 @@ type Sender = mpsc::Sender<Result<v1::LogChunk, tonic::Status>>;
 
 async fn send_text(items: &Sender, section: Section) -> Result<(), ()> {
     let Section { mut heading, mut effect, text, .. } = section;
-    let mut rest = text.as_bytes();
+    let mut rest = text.as_str();
     loop {
-        let (now, later) = rest.split_at(rest.len().min(CHUNK_BYTES));
+        // Each piece is text of its own: no character is cut in two.
+        let (now, later) = rest.split_at(rest.floor_char_boundary(CHUNK_BYTES));
         let (heading, effect) = (std::mem::take(&mut heading), std::mem::take(&mut effect));
-        let chunk = v1::LogChunk { data: now.to_vec(), heading, effect };
+        let chunk = v1::LogChunk { data: now.as_bytes().to_vec(), heading, effect };
         items.send(Ok(chunk)).await.map_err(|_| ())?;
         if later.is_empty() {
             return Ok(());

@@ -136,6 +136,39 @@ fn line_endings_nobody_touched_do_not_count_as_work() {
 }
 
 #[test]
+fn little_that_changed_is_saved_without_the_cache() {
+    let stage = Stage::new(&[("a", "1\n"), ("b", "1\n"), (".gitignore", "out/\n")]);
+    let base = stage.head();
+    let path = stage.fresh("p1-a");
+    let index = stage.meta("p1-a").join("taskd-index");
+    // The first look says which tree the cache is.
+    let first = stage.save("p1-a", base, None);
+    let cache = fs::read(&index).expect("the cache");
+    write(&path, "a", "2\n");
+    write(&path, "new/deep/file", "new\n");
+    write(&path, "out/ignored", "no\n");
+    let second = stage.save("p1-a", base, Some(first.commit));
+    assert_eq!(stage.file(second.commit, "new/deep/file").as_deref(), Some("new\n"));
+    assert_eq!(stage.file(second.commit, "out/ignored"), None);
+    // What was new is known by the last checkpoint alone: it goes, and stays though ignored now.
+    fs::remove_dir_all(path.join("new")).expect("rm");
+    write(&path, "later", "later\n");
+    let third = stage.save("p1-a", base, Some(second.commit));
+    assert_eq!(stage.file(third.commit, "new/deep/file"), None);
+    write(&path, ".gitignore", "out/\nlater\n");
+    write(&path, "later", "changed\n");
+    let fourth = stage.save("p1-a", base, Some(third.commit));
+    assert_eq!(stage.file(fourth.commit, "later").as_deref(), Some("changed\n"));
+    assert_eq!(fs::read(&index).expect("the cache"), cache, "nobody wrote it");
+    // A cache that is made anew, and then another than that.
+    fs::remove_file(&index).expect("rm");
+    assert_eq!(stage.save("p1-a", base, Some(fourth.commit)).tree, fourth.tree);
+    stage.restore("p1-a", base, base);
+    let fifth = stage.save("p1-a", base, Some(fourth.commit));
+    assert!(!fifth.changed, "the files are those of the base again");
+}
+
+#[test]
 fn our_conflict_markers_are_found_in_changed_files_only() {
     let text = "<<<<<<< taskd main abc\n";
     let stage = Stage::new(&[("docs", text), ("a", "1\n")]);

@@ -16,17 +16,17 @@ enum Edit {
     Ignore(String),
 }
 
-fn path() -> impl Strategy<Value = String> {
+fn path(depth: usize) -> impl Strategy<Value = String> {
     let part = prop::sample::select(vec!["a", "b", "dir", "x.o"]);
-    prop::collection::vec(part, 1..4).prop_map(|parts| parts.join("/"))
+    prop::collection::vec(part, 1..=depth).prop_map(|parts| parts.join("/"))
 }
 
-fn edit() -> impl Strategy<Value = Edit> {
+fn edit(depth: usize) -> impl Strategy<Value = Edit> {
     prop_oneof![
-        5 => (path(), any::<u8>()).prop_map(|(path, byte)| Edit::Write(path, byte % 4)),
-        2 => path().prop_map(Edit::Remove),
-        1 => path().prop_map(Edit::Link),
-        1 => path().prop_map(Edit::Executable),
+        5 => (path(depth), any::<u8>()).prop_map(|(path, byte)| Edit::Write(path, byte % 4)),
+        2 => path(depth).prop_map(Edit::Remove),
+        1 => path(depth).prop_map(Edit::Link),
+        1 => path(depth).prop_map(Edit::Executable),
         1 => prop::sample::select(vec!["*.o", "dir/", "b", ""]).prop_map(|s| Edit::Ignore(s.into())),
     ]
 }
@@ -74,8 +74,8 @@ proptest! {
 
     #[test]
     fn restore_gives_exactly_the_checkpoint(
-        first in prop::collection::vec(edit(), 0..12),
-        second in prop::collection::vec(edit(), 0..12),
+        first in prop::collection::vec(edit(3), 0..12),
+        second in prop::collection::vec(edit(3), 0..12),
     ) {
         let stage = Stage::new(&[("a", "0\n"), ("dir/a", "1\n"), (".gitignore", "*.o\n")]);
         let base = stage.head();
@@ -99,5 +99,32 @@ proptest! {
         }
         stage.restore("p1-a", base, later.commit);
         prop_assert_eq!(stage.save("p1-a", base, Some(later.commit)).tree, later.tree);
+    }
+
+    #[test]
+    fn a_quick_look_finds_what_a_whole_one_does(
+        rounds in prop::collection::vec(prop::collection::vec(edit(2), 0..4), 1..9),
+    ) {
+        let stage = Stage::new(&[("a", "0\n"), ("dir/a", "1\n"), (".gitignore", "*.o\n")]);
+        let base = stage.head();
+        let path = stage.fresh("p1-a");
+        let cache = |name: &str| stage.meta("p1-a").join(name);
+        let (index, says) = (cache("taskd-index"), cache("taskd-index-tree"));
+        let mut last = stage.save("p1-a", base, None).commit;
+        for edits in &rounds {
+            for edit in edits {
+                apply(&path, edit);
+            }
+            let quick = stage.save("p1-a", base, Some(last));
+            for it in [&index, &says] {
+                fs::rename(it, it.with_extension("aside")).expect("set aside");
+            }
+            let whole = stage.save("p1-a", base, Some(last));
+            prop_assert_eq!(quick.tree, whole.tree);
+            for it in [&index, &says] {
+                fs::rename(it.with_extension("aside"), it).expect("back");
+            }
+            last = quick.commit;
+        }
     }
 }

@@ -91,6 +91,11 @@ pub(crate) fn capabilities(api: Api, base_url: &str, model: &str, takes: Takes) 
     wire_of(api, base_url).capabilities(model).corrected(takes)
 }
 
+/// The body of a request to a place, whose `model` is the provider's own name of it.
+pub(crate) fn body(api: Api, base_url: &str, request: &Request) -> Result<Vec<u8>, LlmError> {
+    Ok(wire_of(api, base_url).request(request)?.body)
+}
+
 impl Llm for Http {
     fn capabilities(&self) -> Capabilities {
         self.link.capabilities

@@ -364,7 +364,7 @@ fn patch(found: &Found) -> Vec<TextLine> {
 }
 
 fn task(found: &Found) -> Vec<TextLine> {
-    let Found::Task(it) = found else { return Vec::new() };
+    let Found::Task(it, sent) = found else { return Vec::new() };
     let ShowResponse { text, accept, gate, gate_origin, worker, worktree, .. } = &**it;
     let mut lines = lines_of(text, |_| Kind::Plain);
     let mut fact = |label: &str, text: &str| {
@@ -382,6 +382,11 @@ fn task(found: &Found) -> Vec<TextLine> {
     it.touches.iter().for_each(|it| fact("touches", it));
     it.notes.iter().for_each(|it| fact("told", it));
     it.warnings.iter().for_each(|it| fact("watch", it));
+    for Output { heading, text, .. } in sent {
+        lines.push(TextLine::default());
+        lines.push(TextLine::new(&format!("── sent last: {heading}"), Kind::Heading));
+        lines.extend(lines_of(text, |_| Kind::Plain));
+    }
     lines
 }
 

@@ -226,8 +226,13 @@ fn diff_task_and_search() {
     story.app.on_found(&query, Err(error));
     assert!(story.screen(80, 16).contains("gone; next: taskd daemon start"));
     let task = ShowResponse { text: "Limit it.".to_owned(), ..ShowResponse::default() };
-    story.app.on_found(&query, Ok(Found::Task(Box::new(task))));
-    assert!(story.screen(80, 16).contains("Limit it."));
+    let heading = "iteration 1, call 2 of 2, turn 2, to anthropic/claude-sonnet-4-5".to_owned();
+    let sent = Output { effect: 7, heading, text: "--- user ---\nDo it so.\n".to_owned() };
+    story.app.on_found(&query, Ok(Found::Task(Box::new(task), vec![sent])));
+    let screen = story.screen(80, 24);
+    for part in ["Limit it.", "── sent last: iteration 1, call 2 of 2, turn 2", "Do it so."] {
+        assert!(screen.contains(part), "{part}: {screen}");
+    }
 }
 
 #[test]

@@ -116,6 +116,23 @@ pub(crate) async fn checks(here: &Here) -> Result<Vec<v1::CheckRow>, Failure> {
     Ok(rows)
 }
 
+/// Agents that are here and that something pays for, with what does: first those of which that is
+/// sure. None of the project's own: nobody agreed to them by asking.
+pub(crate) async fn usable(here: &Here) -> Result<Vec<(String, String)>, Failure> {
+    let presets = load(here);
+    let eye = Eye::new()?;
+    let mut usable = Vec::new();
+    for found in presets.all().filter(|it| it.source != Source::Project) {
+        let it = eye.look(found).await;
+        if let (Some(_), Some(payer)) = (&it.program, it.billed()) {
+            let sure = it.key_set || it.login == Login::Yes;
+            usable.push((!sure, found.preset.name.clone(), payer));
+        }
+    }
+    usable.sort_by_key(|it| it.0);
+    Ok(usable.into_iter().map(|(_, name, payer)| (name, payer)).collect())
+}
+
 /// The preset of that name, or why there is none.
 fn found(here: &Here, name: &str) -> Result<Found, Failure> {
     let presets = load(here);

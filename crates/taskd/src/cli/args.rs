@@ -22,6 +22,8 @@ pub(crate) use self::{
 use super::{
     complete,
     history::{RewindArgs, SalvageCommand, UndoArgs},
+    init::InitArgs,
+    prompt::PromptArgs,
 };
 use crate::demo::DemoArgs;
 
@@ -33,7 +35,7 @@ use crate::demo::DemoArgs;
     disable_help_subcommand = true,
     infer_subcommands = true,
     max_term_width = 100,
-    after_help = "All commands: taskd help all.  Topics: plan-file, ids, exit, json, schema, start, remote"
+    after_help = "All commands: taskd help all.  Topics: plan-file, ids, exit, json, schema, start, shell, remote"
 )]
 pub(crate) struct Cli {
     #[command(subcommand)]
@@ -50,12 +52,18 @@ pub(crate) struct Cli {
     /// Act as if started in this directory
     #[arg(short = 'C', global = true, value_name = "DIR")]
     pub(crate) directory: Option<PathBuf>,
+    /// What changes something is done once under this key (`taskd help json`)
+    #[arg(long, global = true, hide = true, value_name = "KEY")]
+    pub(crate) idempotency_key: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Have one task done: taskd run "fix the flaky test" --agent claude
     Run(RunArgs),
+    /// Write a first .taskd/config.toml from what is found here; asks nothing
+    #[command(hide = true)]
+    Init(InitArgs),
     /// Submit, check, show or list plans
     #[command(subcommand)]
     Plan(PlanCommand),
@@ -74,7 +82,7 @@ pub(crate) enum Command {
         #[arg(add = complete::anything())]
         id: String,
     },
-    /// Print what gates, agents and tools printed
+    /// Print what gates, agents and tools printed, or what a model was sent (--prompt)
     Logs(LogsArgs),
     /// Print the work of a loop as a patch
     Diff(DiffArgs),
@@ -224,6 +232,9 @@ pub(crate) enum Command {
     /// Print stored events
     #[command(hide = true)]
     Events(EventsArgs),
+    /// Print one line for a shell's prompt, at once; nothing without a daemon
+    #[command(hide = true)]
+    Prompt(PromptArgs),
     /// Print what a shell reads to complete commands and ids: source <(taskd completions bash)
     #[command(hide = true)]
     Completions {
@@ -242,11 +253,14 @@ pub(crate) enum Command {
     Projects(ProjectsCommand),
     /// Explain a command or a topic
     Help {
-        /// A command, or: all, plan-file, ids, exit, json, schema, start, types, remote
+        /// A command, or: all, plan-file, ids, exit, json, schema, start, types, shell, remote
         topic: Option<String>,
         /// Behind `schema`: print that schema
         name: Option<String>,
     },
+    /// None of ours: an alias, or a program of the person's
+    #[command(external_subcommand)]
+    Own(Vec<OsString>),
 }
 
 #[derive(Debug, Subcommand)]
@@ -544,6 +558,15 @@ pub(crate) struct LogsArgs {
     /// Only tools
     #[arg(long, group = "kind")]
     pub(crate) tools: bool,
+    /// Instead what was sent to the agent or model: the last call, or the one that is named
+    #[arg(long, group = "kind", conflicts_with = "follow")]
+    pub(crate) prompt: bool,
+    /// With --prompt: which call of the iteration, from 1
+    #[arg(long, value_name = "N", requires = "prompt")]
+    pub(crate) call: Option<u32>,
+    /// With --prompt: the very bytes of the request's body
+    #[arg(long, requires = "prompt")]
+    pub(crate) wire: bool,
 }
 
 #[derive(Debug, Args)]

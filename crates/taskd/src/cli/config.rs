@@ -39,7 +39,7 @@ pub(crate) async fn dispatch(here: &Here, command: Option<ConfigCommand>) -> Don
     }
 }
 
-fn all(here: &Here) -> Result<Vec<Setting>, Failure> {
+pub(super) fn all(here: &Here) -> Result<Vec<Setting>, Failure> {
     settings::view(&here.paths.config, here.repository()).map_err(|it| wrong(&it))
 }
 
@@ -78,7 +78,7 @@ fn unknown(key: &str) -> Failure {
 }
 
 /// The file that is meant, by its place and by its name for people.
-fn file_of(here: &Here, file: FileArgs) -> Result<File, Failure> {
+pub(super) fn file_of(here: &Here, file: FileArgs) -> Result<File, Failure> {
     let whose = match file {
         FileArgs { project: true, .. } => Whose::Project,
         FileArgs { local: true, .. } => Whose::Local,
@@ -119,7 +119,7 @@ async fn set(here: &Here, key: &str, value: Option<&str>, file: FileArgs) -> Don
 }
 
 /// Every key as it would be with this text, if nothing is wrong with it.
-fn right(here: &Here, file: &Path, text: &str) -> Result<Vec<Setting>, Failure> {
+pub(super) fn right(here: &Here, file: &Path, text: &str) -> Result<Vec<Setting>, Failure> {
     settings::view_with(&here.paths.config, here.repository(), file, text).map_err(|it| wrong(&it))
 }
 
@@ -254,7 +254,7 @@ fn read(path: &Path) -> Result<String, Failure> {
 }
 
 /// Replaces the file as a whole; a link stays one.
-fn write(path: &Path, text: &str) -> Result<(), Failure> {
+pub(super) fn write(path: &Path, text: &str) -> Result<(), Failure> {
     let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let dir = path.parent().expect("a file is in a directory");
     fs::create_dir_all(dir)?;

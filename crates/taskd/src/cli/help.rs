@@ -7,7 +7,7 @@ use super::{
     args::Cli,
     failure::{Done, Failure},
     here::Here,
-    schema,
+    own, schema,
 };
 
 /// Prints the help of a command or the text of a topic; with a name one of its schemas.
@@ -43,12 +43,22 @@ pub(crate) fn help(here: &Here, topic: Option<&str>, name: Option<&str>) -> Done
         },
     };
     here.out.print(&text)?;
+    if matches!(topic, None | Some("all")) {
+        match own::listed() {
+            Ok(text) => here.out.print(&text)?,
+            // Help is there for whoever made a mistake, too.
+            Err(why) => here.out.complain(why.message()),
+        }
+    }
     Ok(0)
 }
 
 fn of_command(cli: &mut clap::Command, topic: &str) -> Result<String, Failure> {
     if let Some(command) = cli.find_subcommand_mut(topic) {
         return Ok(command.clone().bin_name(format!("taskd {topic}")).render_help().to_string());
+    }
+    if let Some(text) = own::told(topic)? {
+        return Ok(text);
     }
     let names = cli.get_subcommands().map(|it| it.get_name().to_owned());
     let topics = TOPICS.iter().map(|(name, _)| *name).chain([ERRORS, SCHEMA]);
@@ -108,6 +118,7 @@ const TOPICS: &[(&str, &str)] = &[
     ("json", JSON),
     ("start", START),
     ("types", TYPES),
+    ("shell", SHELL),
     ("remote", REMOTE),
 ];
 
@@ -130,6 +141,22 @@ taskd -C /srv/app run \"what to do\" --agent claude      a directory there
 
 Without TASKD_CA_FILE the certificate must be one that this machine trusts. Who removes `api-token`
 there and restarts has a new one, and the old one opens nothing.
+";
+
+const SHELL: &str = "\
+source <(taskd completions bash)          the Tab key; also zsh, fish, elvish, powershell
+taskd prompt                              a line for your prompt: taskd help prompt
+
+Names of your own for commands are in ~/.config/taskd/aliases.toml:
+
+mine = \"ls -A --tree\"
+fix = [\"run\", \"--agent\", \"claude\", \"--land\", \"on-gate\"]
+
+What is typed behind one comes behind what it stands for. It stands for a command of taskd, never for
+another alias, and has no name that taskd has. Any program `taskd-NAME` on your PATH is the command
+`taskd NAME`, too, if taskd has none: it gets the words behind its name as they are, and taskd's own
+flags before it as TASKD_JSON=1, TASKD_QUIET=1, NO_COLOR=1, and -C as its directory; TASKD_PROGRAM is
+the taskd that started it. Its exit code is the command's.
 ";
 
 const START: &str = "\
@@ -191,7 +218,9 @@ const JSON: &str = "\
 projects, doctor, gc). `taskd help schema` says which, and prints the JSON Schema of each. Every object
 but events and errors has `schema_version`. Times are RFC 3339 in UTC, durations `_ms`, money
 `_micros` (a millionth of a dollar), ids text. Fields are added, never changed; take what you do not
-know as not there. Errors go to stderr as {\"error\": {\"code\", \"message\", \"hint\", \"causes\"}};
+know as not there. `--idempotency-key KEY` before
+or behind a command that changes something: the same again under the same key is done once.
+Errors go to stderr as {\"error\": {\"code\", \"message\", \"hint\", \"causes\"}};
 `taskd help errors` lists the codes.
 
 ls      seq, at, parked, disk: room (enough, low, full), free_bytes, shortage;

@@ -35,6 +35,8 @@ pub(crate) struct Here {
     pub(crate) there: Option<PathBuf>,
     /// Where people use it.
     pub(crate) via: Via,
+    /// What is changed is changed once under it.
+    pub(crate) key: Option<String>,
 }
 
 /// The span that whoever runs this names, as W3C Trace Context has it.
@@ -60,13 +62,20 @@ impl Here {
             Some(_) | None => current,
         };
         let out = Out::new(args.json, args.quiet, args.no_color);
-        Ok(Self { paths, place, out, directory, there, via: Via::Cli })
+        let key = args.idempotency_key.clone();
+        Ok(Self { paths, place, out, directory, there, via: Via::Cli, key })
     }
 
     /// The daemon, if it runs. Reading never starts it.
     pub(crate) async fn client(&self) -> Result<Client, Failure> {
         match Client::connect(self.place.clone()).await {
-            Ok(client) => Ok(client.via(self.via).traced(trace_parent())),
+            Ok(client) => {
+                let client = client.via(self.via).traced(trace_parent());
+                Ok(match &self.key {
+                    Some(key) => client.once(key)?,
+                    None => client,
+                })
+            }
             Err(error) if error.is_unreachable() => Err(self.unreachable(&error).into()),
             Err(error) => Err(error.into()),
         }

@@ -11,10 +11,14 @@ use taskd_daemon::settings::LOCAL_FILE;
 
 /// It is there, and nothing in this repository says that git is to leave it alone.
 pub(super) fn is_shared(root: &Path) -> bool {
-    root.join(LOCAL_FILE).exists()
-        && !names_it(&root.join(".gitignore"))
-        && !names_it(&root.join(".taskd/.gitignore"))
-        && exclude(root).is_some_and(|it| !names_it(&it))
+    root.join(LOCAL_FILE).exists() && exclude(root).is_some() && !is_left_alone(root)
+}
+
+/// Something in this repository says that git is to leave it alone.
+pub(super) fn is_left_alone(root: &Path) -> bool {
+    let files =
+        [Some(root.join(".gitignore")), Some(root.join(".taskd/.gitignore")), exclude(root)];
+    files.iter().flatten().any(|it| names_it(it))
 }
 
 /// Adds the line; says to which file.

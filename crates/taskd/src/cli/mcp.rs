@@ -77,7 +77,7 @@ fn rights(allowed: &[Right], in_a_loop: Option<String>) -> Vec<Right> {
 /// The same place, where nothing is printed and nobody is asked: stdout is the protocol's.
 fn quiet(here: &Here) -> Here {
     let out = Out { json: true, quiet: true, terminal: false, can_ask: false, colour: false };
-    Here { out, via: Via::Mcp, ..here.clone() }
+    Here { out, via: Via::Mcp, key: None, ..here.clone() }
 }
 
 fn instructions(rights: &[Right]) -> String {

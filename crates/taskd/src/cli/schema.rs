@@ -36,6 +36,7 @@ const ERROR: &str = "error";
 const ANSWERS: &[(&str, &[&str])] = &[
     ("", &["ls"]),
     ("run", &["submit", "event", "wait"]),
+    ("init", &["settings"]),
     ("plan new", &["submit", "event", "wait"]),
     ("plan submit", &["submit", "event", "wait"]),
     ("plan check", &["submit"]),
@@ -118,6 +119,7 @@ const SILENT: &[(&str, &str)] = &[
     ("open", "it becomes the agent"),
     ("config edit", "it needs a terminal"),
     ("config schema", "it is JSON anyway"),
+    ("prompt", "a shell shows it"),
     ("completions", "a shell reads it"),
     ("man", "man reads it"),
     ("mcp", "it speaks MCP, which is JSON anyway"),

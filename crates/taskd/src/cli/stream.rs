@@ -16,11 +16,12 @@ pub(crate) async fn logs(here: &Here, args: LogsArgs) -> Done {
         return traced(here, trace).await;
     }
     let id = args.id.unwrap_or_default();
-    let kind = match (args.gate, args.agent, args.tools) {
+    let kind = match (args.gate, args.agent, args.tools, args.prompt) {
         (true, ..) => v1::LogKind::Gate,
-        (_, true, _) => v1::LogKind::Agent,
-        (_, _, true) => v1::LogKind::Tools,
-        (false, false, false) => v1::LogKind::Unspecified,
+        (_, true, ..) => v1::LogKind::Agent,
+        (_, _, true, _) => v1::LogKind::Tools,
+        (.., true) => v1::LogKind::Prompt,
+        (false, false, false, false) => v1::LogKind::Unspecified,
     };
     let request = v1::LogsRequest {
         id: id.clone(),
@@ -28,6 +29,8 @@ pub(crate) async fn logs(here: &Here, args: LogsArgs) -> Done {
         kind: kind.into(),
         tail_bytes: 0,
         follow: args.follow,
+        call: args.call.unwrap_or(0),
+        wire: args.wire,
     };
     let mut chunks = here.client().await?.logs(request).await?;
     let mut any = false;
@@ -38,10 +41,11 @@ pub(crate) async fn logs(here: &Here, args: LogsArgs) -> Done {
         };
         let Some(chunk) = chunk else { break };
         any = true;
-        print(here, &chunk)?;
+        print(here, &chunk, args.wire)?;
     }
     if !any {
-        here.out.remark(&format!("{id} has printed nothing yet"));
+        let what = if args.prompt { "sent" } else { "printed" };
+        here.out.remark(&format!("{id} has {what} nothing yet"));
     }
     Ok(0)
 }
@@ -65,7 +69,8 @@ async fn traced(here: &Here, trace: &str) -> Done {
     Ok(0)
 }
 
-fn print(here: &Here, chunk: &v1::LogChunk) -> Result<(), Failure> {
+/// A piece of a log. `bare`: its heading goes where remarks go, so that the rest is as it is.
+fn print(here: &Here, chunk: &v1::LogChunk, bare: bool) -> Result<(), Failure> {
     let text = String::from_utf8_lossy(&chunk.data);
     if here.out.json {
         let (version, heading) = (json::SCHEMA_VERSION, &chunk.heading);
@@ -73,9 +78,11 @@ fn print(here: &Here, chunk: &v1::LogChunk) -> Result<(), Failure> {
             { "schema_version": version, "heading": heading, "text": text });
         return here.out.object(&value);
     }
-    if !chunk.heading.is_empty() {
-        let heading = format!("=== {} ===", clean_lines(&chunk.heading));
-        here.out.print(&format!("{}\n", here.scene().bold(&heading)))?;
+    let heading = format!("=== {} ===", clean_lines(&chunk.heading));
+    match (chunk.heading.is_empty(), bare) {
+        (true, _) => {}
+        (false, true) => here.out.remark(&heading),
+        (false, false) => here.out.print(&format!("{}\n", here.scene().bold(&heading)))?,
     }
     // A terminal would obey what a program printed; a file may have it as it is.
     if here.out.terminal {

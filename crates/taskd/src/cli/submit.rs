@@ -50,7 +50,7 @@ async fn sentence(here: &Here, text: String, work: WorkArgs, session: Option<Str
     let mut request = request(here, &work)?;
     request.options.get_or_insert_default().session = session;
     request.source = Some(v1::submit_request::Source::Request(text));
-    request.idempotency_key = fresh_key();
+    request.idempotency_key = here.key.clone().unwrap_or_else(fresh_key);
     let client = here.client_or_start().await?;
     submit(here, &client, request, &work, "").await
 }
@@ -59,6 +59,7 @@ async fn sentence(here: &Here, text: String, work: WorkArgs, session: Option<Str
 pub(crate) async fn plan_submit(here: &Here, args: PlanArgs) -> Done {
     let (mut request, name) = plan_request(here, &args)?;
     request.file_name.clone_from(&name);
+    request.idempotency_key = here.key.clone().unwrap_or_default();
     let client = here.client_or_start().await?;
     submit(here, &client, request, &args.work, &name).await
 }
@@ -267,18 +268,18 @@ fn ask_landing(
 }
 
 /// A gate that may be taken as it is: the hint is nothing but the flag.
-fn proposed_gate(answer: &v1::SubmitResponse) -> Option<String> {
+pub(super) fn proposed_gate(answer: &v1::SubmitResponse) -> Option<String> {
     let mut errors = answer.problems.iter().filter(|it| !it.warning);
     let (only, None) = (errors.next()?, errors.next()) else { return None };
     let gate = only.hint.strip_prefix("--gate '")?.strip_suffix('\'')?;
     (!gate.contains('\'')).then(|| gate.to_owned())
 }
 
-fn is_right(answer: &v1::SubmitResponse) -> bool {
+pub(super) fn is_right(answer: &v1::SubmitResponse) -> bool {
     answer.problems.iter().all(|it| it.warning)
 }
 
-fn refuse(here: &Here, answer: &v1::SubmitResponse, file: &str) -> Done {
+pub(super) fn refuse(here: &Here, answer: &v1::SubmitResponse, file: &str) -> Done {
     if here.out.json {
         here.out.object(&json::submitted(answer))?;
     } else {

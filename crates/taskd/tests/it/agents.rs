@@ -16,7 +16,7 @@ use taskd_model::{Code, Event, Failure, Outcome, Status, Work};
 use crate::support::World;
 
 /// Puts a program on the world's `PATH`, before everything else.
-fn program(world: &mut World, name: &str, script: &str) {
+pub(crate) fn program(world: &mut World, name: &str, script: &str) {
     let bin = world.dir.path().join("bin");
     fs::create_dir_all(&bin).expect("writable");
     let path = bin.join(name);

@@ -5,11 +5,13 @@ mod completion;
 mod contract;
 mod doctor;
 mod ends;
+mod init;
 mod keys;
 mod nonsense;
 mod pages;
 mod pictures;
 mod settings;
+mod shell;
 
 use serde_json::Value;
 

@@ -19,6 +19,7 @@ mod refusals;
 mod retry;
 mod review;
 mod saving;
+mod sent;
 mod stopping;
 mod types;
 

@@ -115,3 +115,42 @@ fn what_has_changed_since_it_was_seen_is_not_done() {
     let refused = world.runtime.block_on(client.act(all)).expect_err("of no loop in particular");
     assert_eq!(refused.code, "invalid", "{refused}");
 }
+
+/// Proves S-5.1.3: a command that changes something is done once under its `--idempotency-key`, a task
+/// too; another one under the same key is refused.
+#[test]
+fn a_command_is_done_once_under_its_key() {
+    let mut world = World::new();
+    let door = Door::new(&world, "a");
+    let text = held(&world, &door);
+    world.start();
+    world.submit(&text);
+    door.reached();
+    let told = || {
+        let notes = |it: &&taskd_model::Record| matches!(it.event, Event::NoteAdded { .. });
+        world.events().iter().filter(notes).count()
+    };
+    let steer =
+        |text: &str, key: &str| world.taskd(&["--idempotency-key", key, "steer", "p1", text]);
+    assert_eq!(steer("hurry", "k1").ok(), steer("hurry", "k1").ok());
+    assert_eq!(told(), 1);
+    steer("stop that", "k1").fails(1);
+    steer("hurry", "k2").ok();
+    assert_eq!(told(), 2);
+    let run = || {
+        let args =
+            ["run", "a task", "--agent", "true", "--no-gate", "-q", "--idempotency-key", "r1"];
+        world.taskd(&args).ok()
+    };
+    assert_eq!((run(), run()), ("p2\n".to_owned(), "p2\n".to_owned()));
+    assert_eq!(world.view().plans.len(), 2);
+    let same = ["plan", "submit", "-q", "--idempotency-key", "k3"];
+    let file =
+        world.aside("other.md", "---\nplan: O\nagent: 'true'\ngate: 'true'\n---\n\n## spec a: A\n");
+    let other = world
+        .aside("other2.md", "---\nplan: P\nagent: 'true'\ngate: 'true'\n---\n\n## spec a: A\n");
+    for file in [&file, &other] {
+        assert_eq!(world.taskd(&[&same[..], &[file.as_str()]].concat()).ok(), "p3\n");
+    }
+    door.open();
+}

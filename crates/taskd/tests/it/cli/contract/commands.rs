@@ -197,6 +197,7 @@ fn every_answer_keeps_to_its_published_schema() {
     acting(&mut judge, &world, &door);
     let run = agent(&world, "planner.sh", "echo x > taskd-plan.md");
     judge.well(&world, &["plan", "new", "a wish", "--agent", &run, "--gate", "true", "-d"]);
+    judge.well(&world, &["init", "--dry-run"]);
     // Restarting, it is in the background; it is ended as it would be by a person.
     judge.well(&world, &["daemon", "restart"]);
     let mut before = world.daemon.take().expect("it was there");
