@@ -372,9 +372,7 @@ impl LoopEngine {
                 let worst = Amount { micros: *worst_micros, tokens: *worst_tokens };
                 self.composed(*request, *tokens, worst, since);
             }
-            (Work::Call { .. } | Work::Agent { .. }, Outcome::Replied { reply, found, .. })
-                if self.is_read() =>
-            {
+            (_, Outcome::Replied { reply, found, .. }) if self.is_read() => {
                 self.was_read(*reply, found.as_deref());
             }
             (Work::Call { .. }, Outcome::Replied { reply, calls, .. }) => {
