@@ -283,11 +283,7 @@ impl Ledger {
                 self.agents += 1;
                 check(self.agents <= self.limits.agents, || format!("{id}: too many agents"))?;
                 let Owner::Loop(of) = owner else { return Err(format!("{owner} runs an agent")) };
-                let row = &self.loops[&of];
-                let agent = row.run_by(work);
-                let wanted = row.may_call()?;
-                check(wanted == agent, || format!("{of} runs {agent}, not {wanted}"))?;
-                let until = self.recesses.get(agent).copied();
+                let until = self.recesses.get(self.loops[&of].may_run(work)?).copied();
                 check(until.is_none_or(|it| it <= at), || format!("{id}: its agent refused"))?;
             }
             Work::CheckBase { .. }

@@ -136,20 +136,7 @@ fn done(world: &mut World, id: EffectId) -> Outcome {
             let (calls, found) = (Vec::new(), found(&order, id));
             Outcome::Replied { reply: blob, calls, usage, by: None, found }
         }
-        Work::Agent { .. } => {
-            let subject = order.subject.as_ref().expect("a loop's work");
-            world.scribble(subject.id);
-            let checkpoint = world.save(subject.id, subject.base);
-            let exit = i32::from(world.rng.chance(12));
-            let usage = world.rng.chance(70).then_some(usage);
-            let summary = "it went away".to_owned();
-            let mut run =
-                AgentRun { processes: 2, judged: world.rng.chance(50), ..AgentRun::default() };
-            if world.rng.chance(4) {
-                run.remark(Code::AgentMovedRefs, "it moved a branch");
-            }
-            Outcome::AgentDone { exit, summary, usage, checkpoint, log: blob, run: Box::new(run) }
-        }
+        Work::Agent { .. } => agent_done(world, &order, usage, blob),
         Work::Gate => gate(world, id),
         Work::Decompose { .. } => {
             let gate = world.ledger.plans[&order.plan].gate;
@@ -163,6 +150,20 @@ fn done(world: &mut World, id: EffectId) -> Outcome {
         Work::GateCandidate { op, commit, with, .. } => gate_candidate(world, *op, *commit, with),
         Work::Publish { op, commit, expected } => publish(world, id, *op, *commit, *expected),
     }
+}
+
+fn agent_done(world: &mut World, order: &Order, usage: Usage, blob: Digest) -> Outcome {
+    let subject = order.subject.as_ref().expect("a loop's work");
+    world.scribble(subject.id);
+    let checkpoint = world.save(subject.id, subject.base);
+    let exit = i32::from(world.rng.chance(12));
+    let usage = world.rng.chance(70).then_some(usage);
+    let summary = "it went away".to_owned();
+    let mut run = AgentRun { processes: 2, judged: world.rng.chance(50), ..AgentRun::default() };
+    if world.rng.chance(4) {
+        run.remark(Code::AgentMovedRefs, "it moved a branch");
+    }
+    Outcome::AgentDone { exit, summary, usage, checkpoint, log: blob, run: Box::new(run) }
 }
 
 fn prepare(world: &mut World, id: EffectId, base: Oid, mode: PrepareMode) -> Outcome {

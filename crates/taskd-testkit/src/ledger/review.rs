@@ -56,6 +56,13 @@ impl LoopRow {
         }
     }
 
+    /// The agent that this work runs, if it is whose turn it is.
+    pub(super) fn may_run<'a>(&'a self, work: &'a Work) -> Result<&'a str, String> {
+        let (agent, wanted) = (self.run_by(work), self.may_call()?);
+        check(wanted == agent, || format!("{agent} runs, not {wanted}"))?;
+        Ok(agent)
+    }
+
     /// The agent that this work runs.
     pub(super) fn run_by<'a>(&'a self, work: &'a Work) -> &'a str {
         match work {
