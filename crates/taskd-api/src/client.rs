@@ -200,9 +200,31 @@ impl Client {
     ///
     /// The daemon refuses, does not answer, or says what this build cannot read.
     pub async fn view(&self, scope: &str) -> Result<View, ApiError> {
-        let request = v1::GetViewRequest { scope: scope.to_owned() };
+        let request = v1::GetViewRequest { scope: scope.to_owned(), at: None };
         let answer = self.inner.clone().get_view(self.asked(request)).await;
         Ok(self.taken(answer)?.try_into()?)
+    }
+
+    /// The view as it was at a moment.
+    ///
+    /// # Errors
+    ///
+    /// The log does not reach back so far, or is not so long; the daemon does not answer, is too old
+    /// to look back, or says what this build cannot read.
+    pub async fn view_at(&self, scope: &str, at: v1::Moment) -> Result<View, ApiError> {
+        let request = v1::GetViewRequest { scope: scope.to_owned(), at: Some(at) };
+        let answer = self.inner.clone().get_view(self.asked(request)).await;
+        let view: View = self.taken(answer)?.try_into()?;
+        let is_then = match at.at {
+            Some(v1::moment::At::Seq(seq)) => view.seq.0 == seq,
+            Some(v1::moment::At::Time(time)) => view.at.0 <= time,
+            None => false,
+        };
+        // One that does not know the field answers with what is.
+        is_then.then_some(view).ok_or_else(|| {
+            ApiError::new(codes::SKEW, "the daemon is too old to say what was")
+                .hint("taskd daemon restart")
+        })
     }
 
     /// Stored events, oldest first.

@@ -254,6 +254,17 @@ pub enum Rejected {
     /// A project with open plans stays.
     #[error("project {} has open plans; stop them first", .0.0)]
     ProjectBusy(ProjectId),
+    /// Another project is where a moved one is to be.
+    #[error(
+        "project {} cannot be linked to a repository that is served as project {} already; \
+         forget that one first: taskd projects forget", .moved.0, .there.0
+    )]
+    ProjectThere {
+        /// The one that moved.
+        moved: ProjectId,
+        /// The one that is there.
+        there: ProjectId,
+    },
 }
 
 impl Rejected {
@@ -298,6 +309,7 @@ impl Rejected {
             Self::TooManyMessages | Self::Muted { .. } => Code::Muted,
             Self::Changed { .. } => Code::Changed,
             Self::ProjectBusy(_) => Code::ProjectBusy,
+            Self::ProjectThere { .. } => Code::Refused,
         }
     }
 }
@@ -312,6 +324,9 @@ impl Coordinator {
     ) -> Result<(), Rejected> {
         match command {
             Command::AddProject { git_dir, root } => self.add_project(now, actor, git_dir, root),
+            Command::MoveProject { id, git_dir, root } => {
+                self.move_project(now, actor, *id, git_dir, root)?;
+            }
             Command::ForgetProject(id) => self.forget_project(now, actor, *id)?,
             Command::SubmitPlan { head, specs } => self.submit(now, actor, head, specs)?,
             Command::Pause(ids) => self.pause(now, actor, ids)?,
@@ -379,6 +394,29 @@ impl Coordinator {
             let id = self.state().next_project();
             let (git_dir, root) = (git_dir.to_owned(), root.to_owned());
             self.emit(now, actor, None, Event::ProjectAdded { id, git_dir, root });
+        }
+    }
+
+    fn move_project(
+        &mut self,
+        now: Time,
+        actor: Actor,
+        id: ProjectId,
+        git_dir: &str,
+        root: &str,
+    ) -> Result<(), Rejected> {
+        let project = self.state().project(id).ok_or(Rejected::NoProject(id))?;
+        if self.state().project_at(&project.git_dir) != Some(id) {
+            return Err(Rejected::NoProject(id));
+        }
+        match self.state().project_at(git_dir) {
+            Some(there) if there == id => Ok(()),
+            Some(there) => Err(Rejected::ProjectThere { moved: id, there }),
+            None => {
+                let (git_dir, root) = (git_dir.to_owned(), root.to_owned());
+                self.emit(now, actor, None, Event::ProjectMoved { id, git_dir, root });
+                Ok(())
+            }
         }
     }
 

@@ -157,6 +157,7 @@ impl Coordinator {
         }
         match event {
             Event::ProjectAdded { id, .. }
+            | Event::ProjectMoved { id, .. }
             | Event::ProjectForgotten { id }
             | Event::EffectStarted { owner: Owner::Queue(id), .. } => Some(*id),
             Event::PlanSubmitted { head, .. } => Some(head.project),

@@ -14,6 +14,7 @@ mod lost;
 mod messages;
 mod money;
 mod progress;
+mod projects;
 mod queries;
 mod relay;
 mod replan;

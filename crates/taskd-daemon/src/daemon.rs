@@ -42,7 +42,7 @@ use crate::{
         place::{self, private_dir},
         pool,
     },
-    service::{Facts, Once, Service},
+    service::{Facts, Once, Past, Service},
     systemd, telling, watcher,
 };
 
@@ -303,6 +303,7 @@ fn start(
         network,
         shutdown: watch::channel(None).0,
         once: Once::default(),
+        past: Past::default(),
         findings: findings.iter().map(ToString::to_string).collect(),
         tasks,
     };

@@ -24,6 +24,7 @@ pub mod paths;
 mod plan_file;
 pub mod private;
 mod problem;
+mod projects;
 mod prompt;
 mod protect;
 mod reload;

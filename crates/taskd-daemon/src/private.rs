@@ -15,7 +15,7 @@ use taskd_api::{ApiError, codes};
 /// # Errors
 ///
 /// It cannot be made; it, or a link to it, is another user's; or others may write to it.
-pub(crate) fn directory(dir: &Path) -> anyhow::Result<()> {
+pub fn directory(dir: &Path) -> anyhow::Result<()> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true).mode(0o700);
     builder.create(dir).with_context(|| {

@@ -24,6 +24,12 @@ struct Stored {
     tally: Tally,
 }
 
+/// What is read of a base for looking back.
+#[derive(Deserialize)]
+struct Seen {
+    view: View,
+}
+
 fn is_nothing(tally: &Tally) -> bool {
     *tally == Tally::default()
 }
@@ -32,6 +38,17 @@ fn is_nothing(tally: &Tally) -> bool {
 pub(crate) fn payload(core: &Coordinator, view: &View, tally: &Tally) -> Vec<u8> {
     let stored = Stored { core: core.snapshot(), view: view.clone(), tally: tally.clone() };
     serde_json::to_vec(&stored).expect("a snapshot is plain data")
+}
+
+/// What people saw where the log that is kept begins; nothing where it begins with its first event.
+///
+/// # Errors
+///
+/// The base snapshot cannot be read.
+pub(crate) fn view_at_base(store: &Store) -> anyhow::Result<View> {
+    let Some(base) = store.base()? else { return Ok(View::default()) };
+    let seen: Seen = serde_json::from_slice(&base.payload).context("reading the snapshot")?;
+    Ok(seen.view)
 }
 
 /// Core and view at one place in the log.

@@ -14,6 +14,7 @@ mod gc;
 mod history;
 mod look;
 mod once;
+mod past;
 mod queue;
 mod retry;
 mod sent;
@@ -34,8 +35,8 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::task::TaskTracker;
 use tonic::{Request, Response, Status};
 
-pub(crate) use self::once::Once;
-use crate::{runner::Context, submit};
+pub(crate) use self::{once::Once, past::Past};
+use crate::{projects, runner::Context, submit};
 
 /// Items that may wait for a slow client before its own stream waits.
 const STREAM_ITEMS: usize = 64;
@@ -53,6 +54,8 @@ pub(crate) struct Facts {
     pub(crate) findings: Vec<String>,
     /// Calls that must not be done twice.
     pub(crate) once: Once,
+    /// What was.
+    pub(crate) past: Past,
     /// Everything that runs beside the loop and the effects.
     pub(crate) tasks: TaskTracker,
 }
@@ -135,12 +138,21 @@ async fn blocking<T: Send + 'static>(
 }
 
 /// Plans of the projects a scope names; an empty scope names all.
-fn in_scope(view: &View, scope: &str) -> Result<Vec<PlanId>, ApiError> {
+fn in_scope(ctx: &Context, view: &View, scope: &str) -> Result<Vec<PlanId>, ApiError> {
     if scope.is_empty() {
         return Ok(view.plans.keys().copied().collect());
     }
     let git_dir =
         taskd_git::probe(Path::new(scope)).map_err(|it| ApiError::of(it.code(), &it))?.git_dir;
+    let is_known = view.projects.values().any(|it| Path::new(&it.git_dir) == git_dir);
+    if !is_known && let Some((_, from)) = projects::lost_at(ctx, view, &git_dir) {
+        let what = format!(
+            "this repository was at {from} when taskd worked in it, and is not linked to here"
+        );
+        return Err(
+            ApiError::new(taskd_model::Code::RepositoryGone, what).hint("taskd projects add")
+        );
+    }
     let git_dir = git_dir.to_string_lossy();
     let ours = |it: &&taskd_model::PlanView| {
         view.projects.get(&it.project).is_some_and(|it| it.git_dir == git_dir)
@@ -170,8 +182,7 @@ impl Taskd for Service {
     }
 
     async fn get_view(&self, request: Request<v1::GetViewRequest>) -> Answer<v1::View> {
-        let scope = request.into_inner().scope;
-        answer(self.scoped_view(&scope))
+        answer(self.do_view(request.into_inner()).await)
     }
 
     type WatchStream = Items<v1::WatchItem>;
@@ -187,8 +198,7 @@ impl Taskd for Service {
     }
 
     async fn show(&self, request: Request<v1::ShowRequest>) -> Answer<v1::ShowResponse> {
-        let this = self.clone();
-        answer(blocking(move || this.do_show(&request.into_inner().id)).await)
+        answer(self.do_show(request.into_inner()).await)
     }
 
     async fn why(&self, request: Request<v1::WhyRequest>) -> Answer<v1::WhyResponse> {

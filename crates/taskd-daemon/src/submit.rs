@@ -34,6 +34,7 @@ use crate::{
     models,
     plan_file::{self, Document, PlanFile, PlanKeys, PlanRequest, PlanSpec},
     problem::Problem,
+    projects::{self, Registered},
     runner::{Context, chain},
 };
 
@@ -112,8 +113,13 @@ async fn store(
     actor: Actor,
     draft: Draft,
 ) -> Result<v1::SubmitResponse, ApiError> {
-    let project = register(ctx, actor, &draft.probe).await?;
+    let Registered { id: project, moved } = projects::register(ctx, actor, &draft.probe).await?;
     let Draft { mut head, doc, specs, mut response, .. } = draft;
+    if let Some(it) = moved {
+        let message =
+            format!("this repository was at {}; it is linked to here, with its plans", it.from);
+        response.problems.push(v1::Problem { message, warning: true, ..v1::Problem::default() });
+    }
     let storing = Arc::clone(ctx);
     // The event that names them comes after them, and is waited for: one sync is enough.
     let stored = tokio::task::spawn_blocking(move || {
@@ -146,22 +152,6 @@ async fn store(
         response.trace = trace.map(|it| it.name()).unwrap_or_default();
     }
     Ok(response)
-}
-
-/// Makes sure the repository is a project.
-pub(crate) async fn register(
-    ctx: &Context,
-    actor: Actor,
-    probe: &Probe,
-) -> Result<ProjectId, ApiError> {
-    let git_dir = probe.git_dir.to_string_lossy().into_owned();
-    let root = probe.root.to_string_lossy().into_owned();
-    let command = Command::AddProject { git_dir: git_dir.clone(), root };
-    let reply = ctx.handle.input(Input::Command { actor, command }).await;
-    reply.map_err(|it| internal(&it))?.map_err(|it| ApiError::new(it.code(), it.to_string()))?;
-    let id = ctx.handle.ask(move |core, _| core.project_at(&git_dir)).await;
-    id.map_err(|it| internal(&it))?
-        .ok_or_else(|| ApiError::new(codes::INTERNAL, "the project was not registered"))
 }
 
 /// One look at a submission, with everything it needs.

@@ -33,7 +33,7 @@ pub(crate) async fn watch(ctx: Arc<Context>, poll: Duration) {
             () = wake.notified() => {}
             event = events.recv() => match event {
                 // A new plan may bring a new target.
-                Ok(record) if !is_submission(&record.event) => continue,
+                Ok(record) if !is_of_targets(&record.event) => continue,
                 Err(tokio::sync::broadcast::error::RecvError::Closed) => return,
                 Ok(_) | Err(_) => ctx.remotes.wake(),
             },
@@ -48,8 +48,9 @@ pub(crate) async fn watch(ctx: Arc<Context>, poll: Duration) {
     }
 }
 
-fn is_submission(event: &taskd_model::Event) -> bool {
-    matches!(event, taskd_model::Event::PlanSubmitted { .. })
+fn is_of_targets(event: &taskd_model::Event) -> bool {
+    use taskd_model::Event;
+    matches!(event, Event::PlanSubmitted { .. } | Event::ProjectMoved { .. })
 }
 
 /// Looks where one target is, and tells if that is new to us.

@@ -21,6 +21,12 @@ pub enum GitError {
         #[source]
         source: git2::Error,
     },
+    /// Nothing is where the repository was.
+    #[error("the repository is not at {} any more; if it was moved, type `taskd projects add` where it is now", path.display())]
+    Gone {
+        /// Its git directory, as it was known.
+        path: PathBuf,
+    },
     /// The repository has no commit yet.
     #[error("the repository at {} has no commit yet; make a first commit", path.display())]
     NoCommit {
@@ -170,6 +176,7 @@ impl GitError {
     pub fn code(&self) -> Code {
         match self {
             Self::NotARepository { .. } => Code::NotARepository,
+            Self::Gone { .. } => Code::RepositoryGone,
             Self::NoCommit { .. } => Code::RepositoryEmpty,
             Self::Format { .. } => Code::RepositoryFormat,
             Self::NoIdentity { .. } => Code::NoIdentity,

@@ -10,6 +10,7 @@
 //!   - landing: [`Repo::candidate`], [`Repo::merge_into`], [`Repo::publish`],
 //!     [`Repo::states`], [`Repo::stepped`], [`Repo::checked_out_at`], [`Repo::advance`] for a branch
 //!     and the person's checkouts of it; [`Repo::new_branch`] where a person asks for one;
+//!   - one that was moved: [`Repo::was_worked_in`], [`Repo::mend_links`];
 //!   - what may go: [`Repo::places`], [`Repo::proof`], [`Repo::retire`];
 //!   - a remote: [`Repo::fetch`], [`Repo::push`], [`Repo::remote_tip`], [`Repo::has_changes_of`];
 //!   - judging: [`Repo::changed`], [`Repo::with_files_of`];
@@ -38,6 +39,7 @@ mod include;
 mod kept;
 mod mend;
 mod merge;
+mod moved;
 mod moving;
 mod outside;
 mod overlay;
@@ -64,6 +66,7 @@ pub use history::{CommitLine, Diff, FileStat};
 pub use include::{Included, MAX_INCLUDED_BYTES, MAX_INCLUDED_FILES, Skipped};
 pub use kept::{Kept, KeptFor};
 pub use merge::{Candidate, Rebased};
+pub use moved::is_there;
 pub use moving::Advance;
 pub use outside::{Before, Mark, Trace};
 pub use overlay::Changed;

@@ -102,11 +102,20 @@ impl Repo {
         identity_in(&config, when)
     }
 
+    /// The git directory is where it was.
+    pub(crate) fn there(&self) -> Result<(), GitError> {
+        if self.git_dir.exists() {
+            return Ok(());
+        }
+        Err(GitError::Gone { path: self.git_dir.clone() })
+    }
+
     pub(crate) fn worktrees(&self) -> &Path {
         &self.worktrees
     }
 
     pub(crate) fn open(&self) -> Result<Repository, GitError> {
+        self.there()?;
         let none: [&Path; 0] = [];
         Repository::open_ext(&self.git_dir, RepositoryOpenFlags::NO_SEARCH, none)
             .map_err(git("opening the repository", self.git_dir.display()))

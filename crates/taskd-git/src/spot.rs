@@ -57,6 +57,7 @@ impl Repo {
     /// The place of the worktree of this name; nothing is created in the repository.
     pub(crate) fn spot(&self, name: &str, kind: Kind) -> Result<Spot, GitError> {
         check_name(name)?;
+        self.there()?;
         let root = self.worktrees();
         fs::create_dir_all(root).map_err(io("creating", root))?;
         let root = root.canonicalize().map_err(io("finding", root))?;

@@ -170,6 +170,15 @@ pub enum Event {
         /// Its checkout, for people.
         root: String,
     },
+    /// A repository is elsewhere: the same one, with its plans.
+    ProjectMoved {
+        /// Its number.
+        id: ProjectId,
+        /// Its git directory now.
+        git_dir: String,
+        /// Its checkout now, for people.
+        root: String,
+    },
     /// A repository is no longer served.
     ProjectForgotten {
         /// Its number.
@@ -619,6 +628,7 @@ kinds! {
     DiskChanged => "disk_changed",
     LimitsSet => "limits_set",
     ProjectAdded => "project_added",
+    ProjectMoved => "project_moved",
     ProjectForgotten => "project_forgotten",
     MainMoved => "main_moved",
     PlanSubmitted => "plan_submitted",

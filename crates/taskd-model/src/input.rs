@@ -15,6 +15,15 @@ pub enum Command {
         /// Its checkout, for people.
         root: String,
     },
+    /// Serve this repository where it is now, with its plans; says nothing new if it is there.
+    MoveProject {
+        /// Which.
+        id: ProjectId,
+        /// Its git directory now.
+        git_dir: String,
+        /// Its checkout now, for people.
+        root: String,
+    },
     /// No longer serve it; refused while a plan of it is open.
     ForgetProject(ProjectId),
     /// Take this plan; all of it or nothing.

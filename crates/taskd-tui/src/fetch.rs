@@ -22,7 +22,7 @@ pub(crate) async fn fetch(place: Place, query: &Query) -> Result<Found, ApiError
         Query::Talk(name) => {
             // What runs now may be over a moment later, so its lines are looked at first: then it is
             // in both rather than in neither, and whoever asked knows what ran.
-            let tail = client.show(ShowRequest { id: name.clone() }).await?.tail;
+            let tail = client.show(ShowRequest { id: name.clone(), at: None }).await?.tail;
             Ok(Found::Texts(texts(&client, name, LogKind::Agent).await?, tail))
         }
         Query::Tools(name) => {
@@ -36,7 +36,7 @@ pub(crate) async fn fetch(place: Place, query: &Query) -> Result<Found, ApiError
             Ok(Found::Diff(Box::new(client.diff(request).await?)))
         }
         Query::Task(name) => {
-            let task = client.show(ShowRequest { id: name.clone() }).await?;
+            let task = client.show(ShowRequest { id: name.clone(), at: None }).await?;
             Ok(Found::Task(Box::new(task), texts(&client, name, LogKind::Prompt).await?))
         }
         Query::States(name) => {

@@ -71,7 +71,7 @@ pub(crate) async fn ask<F: Faces>(State(page): State<Arc<Page<F>>>, request: Req
 async fn answered<F: Faces>(page: &Page<F>, it: Question) -> Result<Value, ApiError> {
     let answer = match it {
         Question::Show { id } => {
-            let request = v1::ShowRequest { id };
+            let request = v1::ShowRequest { id, at: None };
             Answer::Show(Box::new(page.client().await?.show(request).await?))
         }
         Question::Why { id } => Answer::Why(page.client().await?.why(v1::WhyRequest { id }).await?),
@@ -105,7 +105,7 @@ async fn texts<F: Faces>(page: &Page<F>, id: String, kind: Kind) -> Result<Value
     };
     let texts: Vec<Value> = texts.into_iter().map(text).collect();
     // What streams by of what runs; it is in no log yet.
-    let tail = page.client().await?.show(v1::ShowRequest { id }).await?.tail;
+    let tail = page.client().await?.show(v1::ShowRequest { id, at: None }).await?.tail;
     let tail: Vec<String> = tail.iter().map(|it| short(it)).collect();
     Ok(json!({ "texts": texts, "tail": tail, "tail_bytes": TAIL_BYTES }))
 }

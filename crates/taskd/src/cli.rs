@@ -119,7 +119,7 @@ async fn plan(here: &Here, command: PlanCommand) -> Done {
         PlanCommand::New(it) => submit::plan_new(here, it).await,
         PlanCommand::Submit(it) => submit::plan_submit(here, it).await,
         PlanCommand::Check(it) => submit::plan_check(here, it).await,
-        PlanCommand::Show { id } => look::show(here, &id).await,
+        PlanCommand::Show { id } => look::show(here, &id, None).await,
         PlanCommand::Ls(it) => look::plans(here, it).await,
     }
 }
@@ -128,6 +128,7 @@ async fn projects(here: &Here, command: ProjectsCommand) -> Done {
     match command {
         ProjectsCommand::Ls => look::projects(here).await,
         ProjectsCommand::Add { path } => look::project_add(here, path).await,
+        ProjectsCommand::Move { old, new } => look::project_move(here, old, new).await,
         ProjectsCommand::Trust { path } => look::project_trust(here, path).await,
         ProjectsCommand::Forget { path } => look::project_forget(here, path).await,
     }
@@ -148,7 +149,7 @@ async fn dispatch(here: &Here, command: Option<Command>) -> Done {
         Command::Run(it) => submit::run(here, it).await,
         Command::Plan(it) => plan(here, it).await,
         Command::Ls(it) => look::ls(here, it).await,
-        Command::Show { id } => look::show(here, &id).await,
+        Command::Show(it) => look::show(here, &it.id, it.at).await,
         Command::Why { id } => look::why(here, &id).await,
         Command::Logs(it) => stream::logs(here, it).await,
         Command::Diff(it) => look::diff(here, it).await,

@@ -43,8 +43,10 @@ use taskd_model::{Time, format_age_ms};
 /// Where and when something is shown.
 #[derive(Debug, Clone)]
 pub(crate) struct Scene {
-    /// Now.
+    /// Now, or the moment that is looked back at.
     pub(crate) now: Time,
+    /// It shows what was: no command follows from it.
+    pub(crate) is_past: bool,
     /// Columns there are; no limit when nobody looks.
     pub(crate) width: usize,
     /// Colours may be used.

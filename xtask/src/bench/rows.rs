@@ -368,6 +368,25 @@ pub(super) const GROUPS: &[Group] = &[
         ],
     },
     Group {
+        title: "Readers",
+        how: "With a thousand paused loops: 24 commands that only read, each twenty times as a whole \
+            process, and the command whose median is the worst; what fish asks at the Tab key, with \
+            an id half written; `taskd prompt`. With a hundred loops at work: most of the daemon's \
+            memory in ten seconds while a hundred watch everything with its noise, less the most \
+            while one does; and a note, from when the daemon has answered that it is durable until \
+            that one has it, alone and while another takes four items a second, which is about a \
+            kilobyte.",
+        rows: &[
+            row("reading.p50", "a reading command, median of all", "ms", None),
+            row("reading.slowest", "the slowest, its median", "ms", Some(Below(30.0))),
+            row("reading.complete", "completion, p99", "ms", Some(Below(100.0))),
+            row("reading.prompt", "`taskd prompt`, p99", "ms", Some(Below(10.0))),
+            row("watch.memory", "memory for a hundred that watch", "MB", Some(Below(50.0))),
+            row("watch.alone", "an event to who watches, p99", "ms", None),
+            row("watch.beside", "the same beside a slow one, p99", "ms", None),
+        ],
+    },
+    Group {
         title: "A repository of 50,000 files",
         how: "2,500 directories of 20 files of one to four kilobytes, written by `git fast-import`, so \
             packed; no daemon, the same calls it makes. Cold: a worktree made from nothing, beside \

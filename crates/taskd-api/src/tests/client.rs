@@ -21,7 +21,7 @@ async fn calls_are_answered_and_the_version_is_noted() {
 async fn an_error_arrives_as_it_was_raised() {
     let daemon = Fake::default().serve();
     let client = Client::connect(&daemon.socket).await.unwrap();
-    let error = client.show(v1::ShowRequest { id: "p9".to_owned() }).await.unwrap_err();
+    let error = client.show(v1::ShowRequest { id: "p9".to_owned(), at: None }).await.unwrap_err();
     let raised = ApiError::new(codes::NOT_FOUND, "there is no \"p9\"").hint("taskd ls");
     assert_eq!(error, raised);
     assert_eq!(error.exit, 5);

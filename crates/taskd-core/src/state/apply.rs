@@ -8,7 +8,7 @@ use taskd_model::{
     Suspicion, Time, Unit, Usage, Work, Worker,
 };
 
-use super::{Asked, Open, Project, State, WantedChange, bucket_of, landing::queue_op};
+use super::{Asked, Open, State, WantedChange, bucket_of, landing::queue_op};
 use crate::{
     decide,
     engine::{LoopEngine, Next, PassedWork, ToolSlot, ToolState, Turn},
@@ -87,6 +87,7 @@ impl State {
             Event::DiskChanged { disk } => self.set_disk(disk),
             Event::LimitsSet { limits } => self.set_limits(limits),
             Event::ProjectAdded { id, git_dir, .. } => self.add_project(*id, git_dir),
+            Event::ProjectMoved { id, git_dir, .. } => self.move_project(*id, git_dir),
             Event::ProjectForgotten { id } => self.forget_project(*id),
             Event::MainMoved { target, to, commits, rewritten, .. } => {
                 let project = record.project.expect("main belongs to a project");
@@ -153,6 +154,7 @@ impl State {
     /// Events of one loop that concern nobody else at once. Says whether it was one of them.
     fn apply_to_loop(&mut self, id: LoopId, record: &Record) -> bool {
         let since = (record.at, record.seq);
+        let fail = |it: &mut Self, why| it.end_loop(id, Status::Failed, why);
         match &record.event {
             Event::StatusChanged { from, to, reason } => {
                 self.has_status(id, (*from, *to), reason, since);
@@ -166,12 +168,8 @@ impl State {
                 self.engine_mut(id).defer(Some((*until, record.seq, why)));
             }
             Event::DeferralOver => self.engine_mut(id).defer(None),
-            Event::LimitReached { limit } => {
-                self.end_loop(id, Status::Failed, Reason::Limit(*limit));
-            }
-            Event::InternalError { message } => {
-                self.end_loop(id, Status::Failed, Reason::Internal(message.clone()));
-            }
+            Event::LimitReached { limit } => fail(self, Reason::Limit(*limit)),
+            Event::InternalError { message } => fail(self, Reason::Internal(message.clone())),
             Event::StopAsked => self.end_loop(id, Status::Stopped, Reason::Person),
             Event::Passed { checkpoint, evidence, .. } => {
                 self.pass(id, *checkpoint, *evidence, since);
@@ -201,6 +199,7 @@ impl State {
             | Event::DiskChanged { .. }
             | Event::LimitsSet { .. }
             | Event::ProjectAdded { .. }
+            | Event::ProjectMoved { .. }
             | Event::ProjectForgotten { .. }
             | Event::MainMoved { .. }
             | Event::PlanSubmitted { .. }
@@ -239,18 +238,6 @@ impl State {
     fn reject(&mut self, id: LoopId, note: Digest, since: (Time, Seq)) {
         self.engine_mut(id).add_note(note);
         self.send_back(id, since);
-    }
-
-    fn add_project(&mut self, id: ProjectId, git_dir: &str) {
-        let known = self.by_git_dir.insert(git_dir.to_owned(), id);
-        assert!(known.is_none(), "project {} added twice", id.0);
-        self.projects.insert(id, Project::new(git_dir.to_owned()));
-    }
-
-    /// Its number stays taken; only its repository may come back under a new one.
-    fn forget_project(&mut self, id: ProjectId) {
-        let git_dir = self.projects[&id].git_dir.clone();
-        self.by_git_dir.remove(&git_dir);
     }
 
     fn add_plan(&mut self, id: PlanId, head: &PlanHead, at: Time) {

@@ -182,7 +182,7 @@ impl Service {
     ) -> Result<Vec<(String, String, LoopId)>, ApiError> {
         let view = self.ctx().hub.view();
         if request.all {
-            let plans = in_scope(&view, &request.scope)?;
+            let plans = in_scope(self.ctx(), &view, &request.scope)?;
             let loops = plans.iter().flat_map(|plan| of_plan(&view, *plan, verb));
             return Ok(loops.map(|it| (it.name.clone(), it.name.clone(), it.id)).collect());
         }

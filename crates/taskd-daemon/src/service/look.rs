@@ -7,74 +7,60 @@ use std::{
 };
 
 use taskd_api::{ApiError, codes, v1};
-use taskd_git::Repo;
+use taskd_git::{Probe, Repo};
 use taskd_model::{
-    Actor, GateDoc, PlanDoc, SpecDoc, Target, Time, format_bytes, format_duration_ms,
+    Actor, GateDoc, LoopView, PlanDoc, PlanView, SpecDoc, Target, Time, View, format_bytes,
+    format_duration_ms,
 };
 
-use super::{Service, in_scope};
+use super::{Service, in_scope, unresolved};
 use crate::{
     config, daemon,
     disk::free_at,
-    models,
+    models, projects,
     runner::{Context, Trouble, chain, lock, worktree_name},
-    submit,
     trust::Wish,
     watcher,
 };
 
 impl Service {
-    pub(super) fn scoped_view(&self, scope: &str) -> Result<v1::View, ApiError> {
-        let view = self.ctx().hub.view();
-        if scope.is_empty() {
-            return Ok(v1::View::from(&*view));
-        }
-        let plans = in_scope(&view, scope)?;
-        let mut scoped = view.clone();
-        drop(view);
-        scoped.plans.retain(|id, _| plans.contains(id));
-        scoped.loops.retain(|id, _| plans.contains(&id.plan()));
-        let projects: Vec<_> = scoped.plans.values().map(|it| it.project).collect();
-        scoped.projects.retain(|id, _| projects.contains(id));
-        scoped.queue.retain(|id, _| projects.contains(id));
-        scoped.inbox.open.retain(|id, _| plans.contains(&id.plan()));
-        scoped.inbox.answered.retain(|it| plans.contains(&it.loop_id.plan()));
-        Ok(v1::View::from(&scoped))
+    pub(super) async fn do_view(&self, request: v1::GetViewRequest) -> Result<v1::View, ApiError> {
+        let scope = request.scope;
+        let ctx = Arc::clone(self.ctx());
+        self.seen(request.at, move |view| scoped(&ctx, view, &scope)).await
     }
 
-    pub(super) fn do_show(&self, id: &str) -> Result<v1::ShowResponse, ApiError> {
-        let (target, loops) = self.target(id)?;
-        let plan = match target {
-            Target::Plan(plan) => plan,
-            Target::Loop(one) => one.plan(),
-        };
-        let one = match target {
-            Target::Loop(one) => Some(one),
-            Target::Plan(_) => loops.first().copied().filter(|_| loops.len() == 1),
-        };
-        let (plan_view, loop_view, tail) = {
-            let view = self.ctx().hub.view();
-            let plan_view = view.plans[&plan].clone();
-            let loop_view = one.map(|it| view.loops[&it].clone());
-            let effects = loop_view.iter().flat_map(|it| it.effects.iter());
-            let tail: Vec<String> = effects.flat_map(|it| self.ctx().hub.tail(*it)).collect();
-            (plan_view, loop_view, tail)
-        };
-        let doc = self.ctx().doc(&plan_view.doc);
+    pub(super) async fn do_show(
+        &self,
+        request: v1::ShowRequest,
+    ) -> Result<v1::ShowResponse, ApiError> {
+        let is_past = request.at.is_some();
+        let id = request.id;
+        let shown = self.seen(request.at, move |view| Shown::of(view, &id)).await?;
+        let this = self.clone();
+        super::blocking(move || this.told_of(shown, is_past)).await
+    }
+
+    /// Texts and places of what is shown.
+    fn told_of(&self, shown: Shown, is_past: bool) -> Result<v1::ShowResponse, ApiError> {
+        let Shown { plan, one } = shown;
+        let effects = one.iter().filter(|_| !is_past).flat_map(|it| it.effects.iter());
+        let tail: Vec<String> = effects.flat_map(|it| self.ctx().hub.tail(*it)).collect();
+        let doc = self.ctx().doc(&plan.doc);
         let unreadable = |it: Trouble| it.within("the plan's document cannot be read");
         let doc: PlanDoc = doc.map_err(unreadable)?;
         let mut response = v1::ShowResponse {
-            name: plan.to_string(),
-            plan: plan.0,
+            name: plan.id.to_string(),
+            plan: plan.id.0,
             text: doc.context.clone(),
             gate: commands(&doc.gate),
             gate_origin: doc.gate.origin.clone(),
             tail,
             ..v1::ShowResponse::default()
         };
-        if let Some(it) = loop_view {
+        if let Some(it) = one {
             let spec: SpecDoc = self.ctx().doc(&it.doc).map_err(ApiError::from)?;
-            let (repo, _) = self.ctx().repo(plan_view.project).map_err(ApiError::from)?;
+            let (repo, _) = self.ctx().repo(plan.project).map_err(ApiError::from)?;
             let name = worktree_name(it.id, &spec.name);
             let worktree = repo.worktree_path(&name);
             response.name = it.name.clone();
@@ -84,7 +70,7 @@ impl Service {
             response.touches = spec.touches;
             response.worker = it.worker.to_string();
             response.r#ref = repo.own_ref(&format!("loops/{name}"));
-            if worktree.exists() {
+            if !is_past && worktree.exists() {
                 response.worktree = worktree.to_string_lossy().into_owned();
             }
             let notes = it.notes.iter().filter_map(|note| self.text(&note.text).ok());
@@ -115,13 +101,15 @@ impl Service {
         request: v1::ProjectsRequest,
     ) -> Result<v1::ProjectsResponse, ApiError> {
         let mut trusted = Vec::new();
+        let mut moved = None;
         match request.what {
             Some(v1::projects_request::What::Add(path)) => {
-                let probe = super::blocking(move || {
-                    taskd_git::probe(Path::new(&path)).map_err(|it| ApiError::of(it.code(), &it))
-                })
-                .await?;
-                submit::register(self.ctx(), actor, &probe).await?;
+                let probe = probed(path).await?;
+                moved = projects::register(self.ctx(), actor, &probe).await?.moved;
+            }
+            Some(v1::projects_request::What::Move(it)) => {
+                let probe = probed(it.to).await?;
+                moved = Some(projects::relink(self.ctx(), actor, &it.from, &probe).await?);
             }
             Some(v1::projects_request::What::Forget(path)) => {
                 let request = v1::ActRequest {
@@ -156,7 +144,8 @@ impl Service {
                 targets: v1::Project::from(it).targets,
             }
         });
-        Ok(v1::ProjectsResponse { projects: projects.collect(), trusted })
+        let (moved_from, resumed) = moved.map(|it| (it.from, it.resumed)).unwrap_or_default();
+        Ok(v1::ProjectsResponse { projects: projects.collect(), trusted, moved_from, resumed })
     }
 
     pub(super) async fn do_status(&self) -> Result<v1::StatusResponse, ApiError> {
@@ -301,6 +290,51 @@ impl Service {
         let row = row("clock", ahead < CLOCK_BEHIND_MS, &detail, "set the machine's clock");
         if ahead < CLOCK_BEHIND_MS { row } else { warned(row) }
     }
+}
+
+/// The view of the projects a scope names; an empty scope names all.
+fn scoped(ctx: &Context, view: &View, scope: &str) -> Result<v1::View, ApiError> {
+    if scope.is_empty() {
+        return Ok(v1::View::from(view));
+    }
+    let plans = in_scope(ctx, view, scope)?;
+    let mut scoped = view.clone();
+    scoped.plans.retain(|id, _| plans.contains(id));
+    scoped.loops.retain(|id, _| plans.contains(&id.plan()));
+    let projects: Vec<_> = scoped.plans.values().map(|it| it.project).collect();
+    scoped.projects.retain(|id, _| projects.contains(id));
+    scoped.queue.retain(|id, _| projects.contains(id));
+    scoped.inbox.open.retain(|id, _| plans.contains(&id.plan()));
+    scoped.inbox.answered.retain(|it| plans.contains(&it.loop_id.plan()));
+    Ok(v1::View::from(&scoped))
+}
+
+/// What an id means: a plan, and its loop if that is meant or the only one.
+struct Shown {
+    plan: PlanView,
+    one: Option<LoopView>,
+}
+
+impl Shown {
+    fn of(view: &View, id: &str) -> Result<Self, ApiError> {
+        let target = view.resolve(id).map_err(unresolved)?;
+        let (plan, one) = match target {
+            Target::Loop(one) => (one.plan(), Some(one)),
+            Target::Plan(plan) => {
+                let loops = view.loops_in(target);
+                (plan, loops.first().copied().filter(|_| loops.len() == 1))
+            }
+        };
+        let one = one.map(|it| view.loops[&it].clone());
+        Ok(Self { plan: view.plans[&plan].clone(), one })
+    }
+}
+
+/// What is known of the repository at a path.
+async fn probed(path: String) -> Result<Probe, ApiError> {
+    let probe =
+        move || taskd_git::probe(Path::new(&path)).map_err(|it| ApiError::of(it.code(), &it));
+    super::blocking(probe).await
 }
 
 /// Agrees to what the files of a project would have run, or to a part of that.

@@ -79,7 +79,7 @@ impl Service {
         let view = self.ctx().hub.view();
         let mut named: Vec<(String, LoopId)> = Vec::new();
         if request.all {
-            let plans = in_scope(&view, &request.scope)?;
+            let plans = in_scope(self.ctx(), &view, &request.scope)?;
             let held = view.loops.values().filter(|it| is_held(&view, it));
             let held = held.filter(|it| plans.contains(&it.id.plan()));
             named.extend(held.map(|it| (it.name.clone(), it.id)));

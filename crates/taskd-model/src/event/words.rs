@@ -69,7 +69,7 @@ impl fmt::Display for Event {
             Self::WorkUnparked => f.write_str("work goes on"),
             Self::DiskChanged { disk } => write!(f, "{disk}"),
             Self::LimitsSet { .. } => f.write_str("limits set"),
-            Self::ProjectAdded { id, root, .. } => write!(f, "project {} is {root}", id.0),
+            Self::ProjectAdded { .. } | Self::ProjectMoved { .. } => place(f, self),
             Self::ProjectForgotten { id } => write!(f, "project {} forgotten", id.0),
             Self::MainMoved { target, to, commits, rewritten, .. } => {
                 let how = if *rewritten { "rewritten" } else { "moved" };
@@ -132,6 +132,16 @@ impl fmt::Display for Event {
             Self::NotificationSent { .. } | Self::NotificationFailed { .. } => told(f, self),
             Self::QueueArranged { how } => write!(f, "{how} in the landing queue"),
         }
+    }
+}
+
+/// Where a project is.
+#[expect(clippy::wildcard_enum_match_arm, reason = "only events about places come here")]
+fn place(f: &mut fmt::Formatter<'_>, event: &Event) -> fmt::Result {
+    match event {
+        Event::ProjectAdded { id, root, .. } => write!(f, "project {} is {root}", id.0),
+        Event::ProjectMoved { id, root, .. } => write!(f, "project {} moved to {root}", id.0),
+        _ => Ok(()),
     }
 }
 

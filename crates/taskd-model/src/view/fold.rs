@@ -43,7 +43,8 @@ impl View {
             Event::WorkUnparked => self.parked = false,
             Event::DiskChanged { disk } => self.disk = disk.clone(),
             Event::LimitsSet { limits } => self.limits_set(limits),
-            Event::ProjectAdded { id, git_dir, root } => {
+            Event::ProjectAdded { id, git_dir, root }
+            | Event::ProjectMoved { id, git_dir, root } => {
                 let it = self.projects.entry(*id).or_default();
                 (it.git_dir, it.root, it.forgotten) = (git_dir.clone(), root.clone(), false);
             }
@@ -116,8 +117,7 @@ impl View {
         if matches!(record.event, Event::StatusChanged { .. } | Event::Superseded { .. }) {
             return self.stands(id, record);
         }
-        let at = record.at;
-        let Some(it) = self.loops.get_mut(&id) else { return };
+        let (Some(it), at) = (self.loops.get_mut(&id), record.at) else { return };
         match &record.event {
             Event::IterationStarted { n } => it.begin_iteration(*n, at),
             Event::ModelChanged { from, to, gives_up, .. } => {
@@ -159,6 +159,7 @@ impl View {
             | Event::DiskChanged { .. }
             | Event::LimitsSet { .. }
             | Event::ProjectAdded { .. }
+            | Event::ProjectMoved { .. }
             | Event::ProjectForgotten { .. }
             | Event::MainMoved { .. }
             | Event::PlanSubmitted { .. }

@@ -50,12 +50,12 @@ impl View {
     /// The line for `record`, told from the view *before* it: narrate first, then apply.
     #[must_use]
     pub fn narrate(&self, record: &Record) -> Option<Line> {
+        let itself = || Some(Line::new("", record.event.to_string()));
         match &record.event {
-            Event::DaemonStarted { .. } => Some(Line::new("", record.event.to_string())),
+            Event::DaemonStarted { .. } | Event::DiskChanged { .. } => itself(),
             Event::DaemonStopped => Some(Line::new("", "daemon stopped; the work is kept")),
             Event::WorkParked => Some(Line::new("", "parked: nothing new starts")),
             Event::WorkUnparked => Some(Line::new("", "work goes on")),
-            Event::DiskChanged { disk } => Some(Line::new("", disk.to_string())),
             event @ Event::MainMoved { .. } => main_line(event),
             Event::PlanReleased { plan, evidence: None, .. } => Some(released(*plan)),
             Event::PlanEnded { plan } => self.plan_ended(*plan),
@@ -72,7 +72,7 @@ impl View {
             Event::EffectEnded { effect, outcome } => {
                 self.effect_line(self.effects.get(effect)?, outcome)
             }
-            Event::NotificationFailed { .. } => Some(Line::new("", record.event.to_string())),
+            Event::NotificationFailed { .. } | Event::ProjectMoved { .. } => itself(),
             Event::QueueEntered { op } => self.entered_line(*op),
             Event::QueueLeft { op, end, .. } => self.queue_line(*op, end),
             Event::QueueArranged { how } => self.arranged_line(record, *how),
@@ -409,6 +409,7 @@ impl View {
             | Event::DiskChanged { .. }
             | Event::LimitsSet { .. }
             | Event::ProjectAdded { .. }
+            | Event::ProjectMoved { .. }
             | Event::ProjectForgotten { .. }
             | Event::MainMoved { .. }
             | Event::PlanSubmitted { .. }

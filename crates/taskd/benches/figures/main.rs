@@ -25,6 +25,7 @@ mod overlap;
 mod plans;
 mod projects;
 mod provider;
+mod readers;
 mod stats;
 mod turnaround;
 mod types;
@@ -89,6 +90,8 @@ const GROUPS: &[Group] = &[
     ("messages", messages::run),
     ("history", history::run),
     ("monitor", monitor::run),
+    ("reading", readers::commands),
+    ("watchers", readers::watchers),
 ];
 
 fn main() {

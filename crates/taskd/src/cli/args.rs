@@ -3,6 +3,8 @@
 mod amount;
 mod config;
 mod daemon;
+mod moment;
+mod projects;
 mod types;
 mod work;
 
@@ -11,14 +13,16 @@ use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use taskd_model::parse_duration_ms;
 
-use self::amount::parse_amount;
 pub(crate) use self::{
     amount::Amount,
     config::{ConfigCommand, FileArgs},
     daemon::{DaemonCommand, DaemonRunArgs, InstallArgs, StartArgs, StopArgs},
+    moment::When,
+    projects::ProjectsCommand,
     types::{RenderArgs, TypesCommand},
     work::{HowArgs, Land, PlanArgs, PlanNewArgs, RunArgs, WorkArgs},
 };
+use self::{amount::parse_amount, moment::parse_when};
 use super::{
     complete,
     history::{RewindArgs, SalvageCommand, UndoArgs},
@@ -71,11 +75,7 @@ pub(crate) enum Command {
     #[command(visible_alias = "list")]
     Ls(LsArgs),
     /// Show a loop or a plan
-    Show {
-        /// p7, p7.limiter, or what is unique of that
-        #[arg(add = complete::anything())]
-        id: String,
-    },
+    Show(ShowArgs),
     /// Say why something does not go on, or who wrote a line: taskd why src/main.rs:7
     Why {
         /// A loop or plan, or FILE:LINE
@@ -377,27 +377,6 @@ pub(crate) enum AgentsCommand {
     },
 }
 
-#[derive(Debug, Subcommand)]
-pub(crate) enum ProjectsCommand {
-    /// List repositories
-    Ls,
-    /// Add a repository
-    Add {
-        /// A path in it; the current directory otherwise
-        path: Option<OsString>,
-    },
-    /// Agree to the commands that a repository's .taskd/ has run; others ask again
-    Trust {
-        /// A path in it; the current directory otherwise
-        path: Option<OsString>,
-    },
-    /// Serve a repository no longer; nothing in it is touched, and nothing it has run is agreed to
-    Forget {
-        /// A path in it; the current directory otherwise
-        path: Option<OsString>,
-    },
-}
-
 #[derive(Debug, Args)]
 #[command(after_help = "Over stdio: claude mcp add taskd -- taskd mcp --allow steer")]
 pub(crate) struct McpArgs {
@@ -479,6 +458,19 @@ pub(crate) struct LsArgs {
     pub(crate) tree: bool,
     #[command(flatten)]
     pub(crate) scope: ScopeArgs,
+    /// As it was then: after event 57, 2h ago, at 14:30, at '2026-03-01 14:30'
+    #[arg(long, value_parser = parse_when, value_name = "SEQ|TIME")]
+    pub(crate) at: Option<When>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ShowArgs {
+    /// p7, p7.limiter, or what is unique of that
+    #[arg(add = complete::anything())]
+    pub(crate) id: String,
+    /// As it was then: after event 57, 2h ago, at 14:30, at '2026-03-01 14:30'
+    #[arg(long, value_parser = parse_when, value_name = "SEQ|TIME")]
+    pub(crate) at: Option<When>,
 }
 
 #[derive(Debug, Args)]

@@ -227,7 +227,7 @@ ls      seq, at, parked, disk: room (enough, low, full), free_bytes, shortage;
         plans[], loops[]: name, plan, title, group (needs_you, working, waiting, done), status, state, worker, iteration, iterations_max, behind, files, added, removed,
         cost_micros, uncounted, counted (by_call, by_report, by_time: its agent), waits_for[], since, last_sign, started, ended, landed,
         pull_request
-show    name, text, accept[], gate[], gate_origin, ref, worktree, worker, touches[], notes[],
+show    seq, at, name, text, accept[], gate[], gate_origin, ref, worktree, worker, touches[], notes[],
         warnings[], loops[]: as above, and base, iterations[], trouble: message, at, event, fault,
         context: tokens, window, turns_left_out, outputs_left_out, bytes_left_out,
         last_run: processes, judged, remarks[]: code, text

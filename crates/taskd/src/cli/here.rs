@@ -14,7 +14,7 @@ use taskd_model::{Time, Via, View};
 use taskd_tools::agents::Presets;
 
 use super::{
-    args::{Cli, ScopeArgs},
+    args::{Cli, ScopeArgs, When},
     daemon,
     failure::Failure,
     out::Out,
@@ -182,6 +182,30 @@ impl Here {
         Ok(view)
     }
 
+    /// The view of a scope as it was, and the scene of that moment.
+    pub(crate) async fn view_then(
+        &self,
+        client: &Client,
+        scope: &str,
+        when: When,
+    ) -> Result<(View, Scene), Failure> {
+        let scene = self.scene();
+        let moment = when.moment(scene.now, &scene.zone);
+        let view = client.view_at(scope, moment).await?;
+        self.skew(client);
+        let now = match moment.at {
+            Some(v1::moment::At::Time(time)) => Time(time),
+            Some(v1::moment::At::Seq(_)) | None => view.at,
+        };
+        Ok((view, Scene { now, is_past: true, ..scene }))
+    }
+
+    /// Says at the head of a picture that it shows what was.
+    pub(crate) fn as_of(&self, view: &View, then: &Scene) -> String {
+        let (at, age) = (then.stamp(then.now), self.scene().age(then.now));
+        format!("AS IT WAS at {at}, {age} ago, after event {}\n", view.seq)
+    }
+
     /// Where and when pictures are shown.
     pub(crate) fn scene(&self) -> Scene {
         scene(&self.out)
@@ -214,6 +238,7 @@ fn place(paths: &Paths) -> Result<Place, Failure> {
 pub(crate) fn scene(out: &Out) -> Scene {
     Scene {
         now: now(),
+        is_past: false,
         width: out.width(),
         colour: out.colour,
         zone: TimeZone::system(),

@@ -6,7 +6,7 @@ use taskd_api::{ApiError, handed_over, v1};
 use taskd_model::{LoopId, LoopView, PlanId, Target};
 
 use super::{
-    args::{DiffArgs, LsArgs, ModelsArgs, ScopeArgs},
+    args::{DiffArgs, LsArgs, ModelsArgs, ScopeArgs, When},
     failure::{Done, Failure},
     here::{Here, variable},
     utf8,
@@ -31,8 +31,10 @@ pub(crate) async fn overview(here: &Here) -> Done {
 /// `taskd ls`.
 pub(crate) async fn ls(here: &Here, args: LsArgs) -> Done {
     let client = here.client().await?;
-    let view = here.view(&client, args.scope).await?;
-    let scene = here.scene();
+    let (view, scene) = match args.at {
+        Some(when) => here.view_then(&client, &here.scope(args.scope)?, when).await?,
+        None => (here.view(&client, args.scope).await?, here.scene()),
+    };
     if here.out.json {
         here.out.object(&json::ls(&view, scene.now))?;
     } else if here.out.quiet {
@@ -42,6 +44,9 @@ pub(crate) async fn ls(here: &Here, args: LsArgs) -> Done {
     } else {
         let show = Show { all: args.all, everywhere: args.scope.all_projects };
         let draw = if args.tree { render::tree::tree } else { render::ls::ls };
+        if scene.is_past {
+            here.out.print(&here.as_of(&view, &scene))?;
+        }
         here.out.print(&draw(&view, &scene, show))?;
     }
     Ok(0)
@@ -60,19 +65,28 @@ pub(crate) async fn plans(here: &Here, args: ScopeArgs) -> Done {
 }
 
 /// `taskd show`.
-pub(crate) async fn show(here: &Here, id: &str) -> Done {
+pub(crate) async fn show(here: &Here, id: &str, at: Option<When>) -> Done {
     let client = here.client().await?;
-    let more = client.show(v1::ShowRequest { id: id.to_owned() }).await?;
-    let view = client.view("").await?;
+    let id = id.to_owned();
+    let (more, view, scene) = match at {
+        Some(when) => {
+            let (view, scene) = here.view_then(&client, "", when).await?;
+            let at = Some(v1::Moment { at: Some(v1::moment::At::Seq(view.seq.0)) });
+            (client.show(v1::ShowRequest { id: id.clone(), at }).await?, view, scene)
+        }
+        None => {
+            let more = client.show(v1::ShowRequest { id: id.clone(), at: None }).await?;
+            (more, client.view("").await?, here.scene())
+        }
+    };
     here.skew(&client);
-    let scene = here.scene();
     let plan = PlanId(more.plan);
     let one = match more.r#loop {
         Some(it) => Some(LoopId::try_from(it).map_err(ApiError::from)?),
         None => None,
     };
     // A plan with one spec is more than that spec, unless it came as one sentence.
-    let asked_for_plan = matches!(view.resolve(id), Ok(Target::Plan(_)));
+    let asked_for_plan = matches!(view.resolve(&id), Ok(Target::Plan(_)));
     let one = one.filter(|_| !asked_for_plan);
     if here.out.json {
         let loops: Vec<&LoopView> = match one {
@@ -81,6 +95,9 @@ pub(crate) async fn show(here: &Here, id: &str) -> Done {
         };
         here.out.object(&json::show(&view, &loops, &more, scene.now))?;
         return Ok(0);
+    }
+    if scene.is_past {
+        here.out.print(&here.as_of(&view, &scene))?;
     }
     here.out.print(&match one {
         Some(id) => render::show::one(&view, id, &more, &scene),
@@ -255,6 +272,14 @@ pub(crate) async fn project_add(here: &Here, path: Option<OsString>) -> Done {
     project_list(here, v1::projects_request::What::Add(path), Some("added")).await
 }
 
+/// `taskd projects move`.
+pub(crate) async fn project_move(here: &Here, old: OsString, new: Option<OsString>) -> Done {
+    let from = utf8(here.directory.join(old).into_os_string())?;
+    let to = utf8(absolute(here, new).into_os_string())?;
+    let what = v1::projects_request::What::Move(v1::MoveProject { from, to });
+    project_list(here, what, None).await
+}
+
 /// `taskd projects trust`.
 pub(crate) async fn project_trust(here: &Here, path: Option<OsString>) -> Done {
     let path = utf8(absolute(here, path).into_os_string())?;
@@ -283,8 +308,14 @@ async fn project_list(here: &Here, what: v1::projects_request::What, told: Optio
     let client = here.client().await?;
     let answer = client.projects(v1::ProjectsRequest { what: Some(what) }).await?;
     here.skew(&client);
-    if let Some(told) = told {
+    if !answer.moved_from.is_empty() {
+        let from = text::clean(&answer.moved_from);
+        here.out.remark(&format!("linked again with its plans: this repository was at {from}"));
+    } else if let Some(told) = told {
         here.out.remark(told);
+    }
+    if !answer.resumed.is_empty() {
+        here.out.remark(&format!("going on: {}", text::clean(&answer.resumed.join(", "))));
     }
     if here.out.json {
         answer.projects.iter().try_for_each(|it| here.out.object(&json::project(it)))?;

@@ -19,7 +19,7 @@ pub(crate) async fn open(here: &Here, id: &str) -> Done {
     let client = here.client().await?;
     let view = client.view("").await?;
     here.skew(&client);
-    let shown = client.show(v1::ShowRequest { id: id.to_owned() }).await?;
+    let shown = client.show(v1::ShowRequest { id: id.to_owned(), at: None }).await?;
     let one = shown.r#loop.map(LoopId::try_from).transpose().map_err(ApiError::from)?;
     let one = one.and_then(|it| view.loops.get(&it));
     let Some(one) = one else {

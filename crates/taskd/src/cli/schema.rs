@@ -106,6 +106,7 @@ const ANSWERS: &[(&str, &[&str])] = &[
     ("events", &["event"]),
     ("projects ls", &["project"]),
     ("projects add", &["project"]),
+    ("projects move", &["project"]),
     ("projects forget", &["project"]),
     ("projects trust", &["trust"]),
     ("help", &["schema"]),

@@ -7,7 +7,7 @@ use std::{
     fs::{self, File, OpenOptions},
     io::{self, Read as _, Seek as _, SeekFrom},
     net::SocketAddr,
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    os::unix::fs::OpenOptionsExt as _,
     path::Path,
     process::{ExitStatus, Stdio},
     time::Duration,
@@ -58,7 +58,7 @@ pub(crate) async fn start(here: &Here, how: &How) -> Result<Started, Failure> {
     if let Some((client, status)) = answering(here).await? {
         return Ok(Started { client, status, already: true, after_stop: false });
     }
-    make_private(&here.paths.state)?;
+    taskd_daemon::private::directory(&here.paths.state)?;
     let place = here.paths.state.join("start.lock");
     let turn = tokio::task::spawn_blocking(move || take_turn(&place)).await;
     let turn = turn.map_err(|it| Failure::failed(it.to_string(), ""))??;
@@ -94,14 +94,6 @@ fn take_turn(place: &Path) -> io::Result<File> {
     let file = options.create(true).truncate(false).write(true).mode(0o600).open(place)?;
     file.lock()?;
     Ok(file)
-}
-
-fn make_private(dir: &Path) -> Result<(), Failure> {
-    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
-    made.map_err(|it| {
-        let what = format!("cannot make {}: {it}", dir.display());
-        Failure::failed(what, "choose another place with TASKD_STATE_DIR")
-    })
 }
 
 fn spawn(here: &Here, how: &How, log: &Path) -> Result<Child, Failure> {

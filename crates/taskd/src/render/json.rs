@@ -186,15 +186,16 @@ pub(crate) fn show(view: &View, loops: &[&LoopView], more: &v1::ShowResponse, no
             object["last_run"] = json!(it.last_run);
         }
         if let Some(it) = &it.trouble {
-            let (message, at, event) = (&it.message, time(it.at), it.seq);
-            let fault = it.fault.as_deref();
+            let (said, at, event, fault) = (&it.message, time(it.at), it.seq, it.fault.as_deref());
             object["trouble"] =
-                json!({ "message": message, "at": at, "event": event, "fault": fault });
+                json!({ "message": said, "at": at, "event": event, "fault": fault });
         }
         object
     });
     json!({
         "schema_version": SCHEMA_VERSION,
+        "seq": view.seq,
+        "at": time(view.at),
         "name": more.name,
         "text": more.text,
         "accept": more.accept,

@@ -83,7 +83,9 @@ pub(crate) fn one(view: &View, id: LoopId, more: &v1::ShowResponse, scene: &Scen
     out.extend(task(&more.text));
     out.extend(iterations(it, scene));
     out.extend(remarks(it, more, scene));
-    out.push(next(it, more));
+    if !scene.is_past {
+        out.push(next(it, more));
+    }
     let lines = out.iter().flat_map(|it| it.split('\n'));
     let lines = lines.map(|it| scene.verdicts(&cut(it, scene.width)));
     lines.collect::<Vec<_>>().join("\n") + "\n"

@@ -23,7 +23,7 @@ const PROJECT: ProjectId = ProjectId(1);
 
 fn scene(width: usize) -> Scene {
     let home = "/h/me".to_owned();
-    Scene { now: Time(NOW), width, colour: false, zone: TimeZone::UTC, home }
+    Scene { now: Time(NOW), is_past: false, width, colour: false, zone: TimeZone::UTC, home }
 }
 
 fn ago(seconds: u64) -> Time {

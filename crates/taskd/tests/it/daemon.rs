@@ -8,6 +8,7 @@ mod lifecycle;
 mod logs;
 mod network;
 mod parked;
+mod past;
 mod places;
 mod python;
 mod refusal;

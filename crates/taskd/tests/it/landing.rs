@@ -22,6 +22,7 @@ mod places;
 mod pool;
 mod pr;
 mod queue;
+mod relinked;
 mod repos;
 mod stack;
 mod sync;

@@ -28,7 +28,7 @@ fn stored(world: &World, text: &str) -> Vec<PathBuf> {
 }
 
 /// A daemon that keeps nothing of what ended, once it has cut.
-fn cut(world: &World) -> String {
+pub(super) fn cut(world: &World) -> String {
     let mut command = world.command(&["daemon", "run"]);
     command.env("TASKD_GC__HISTORY", "0s");
     let daemon = Foreground::start(command);

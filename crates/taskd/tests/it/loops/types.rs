@@ -206,6 +206,20 @@ fn a_rendered_prompt_is_the_one_that_is_sent() {
     world.taskd(&["types", "render", "far", task, "--no-gate", "--agent", "true"]).fails(2);
 }
 
+/// What an agent does whose first iteration in the first plan waits at the door and fails its gate.
+fn twice(door: &Door) -> String {
+    format!(
+        "case $TASKD_LOOP in p1.*) if [ $TASKD_ITERATION = 1 ]; then {}; echo >bad.txt; exit; fi;; esac\n\
+         rm -f bad.txt; echo b >$TASKD_LOOP.txt\n",
+        door.sh()
+    )
+}
+
+/// A type whose prompt is a word and the number of the iteration.
+fn says(word: &str) -> String {
+    format!("extends: ralph\nprompt: '{word} {{{{ iteration }}}}'\n")
+}
+
 /// Proves TY-4: a plan reads the types as they are when it comes, and keeps them: an edit, be it
 /// nonsense, changes nothing for a loop that runs, also after `kill -9`, refuses the next plan of
 /// that type by file and line, hurts no other type, and once mended counts for the next plan; no
@@ -214,13 +228,7 @@ fn a_rendered_prompt_is_the_one_that_is_sent() {
 fn an_edit_counts_for_the_next_plan_and_what_runs_keeps_its_own() {
     let mut world = World::new();
     let door = Door::new(&world, "agent");
-    let body = format!(
-        "case $TASKD_LOOP in p1.*) if [ $TASKD_ITERATION = 1 ]; then {}; echo >bad.txt; exit; fi;; esac\n\
-         rm -f bad.txt; echo b >$TASKD_LOOP.txt\n",
-        door.sh()
-    );
-    let agent = listener(&world, &body);
-    let says = |word: &str| format!("extends: ralph\nprompt: '{word} {{{{ iteration }}}}'\n");
+    let agent = listener(&world, &twice(&door));
     let plan = |kind: &str| {
         format!(
             "---\nplan: {kind}\nagent: {agent}\ngate: sh test.sh\nland: never\ntype: {kind}\n---\n## spec a: A\n"
@@ -257,13 +265,7 @@ fn an_edit_counts_for_the_next_plan_and_what_runs_keeps_its_own() {
 fn an_edited_type_is_read_by_the_next_loop_and_a_deleted_one_is_gone() {
     let mut world = World::new();
     let door = Door::new(&world, "agent");
-    let body = format!(
-        "case $TASKD_LOOP in p1.*) if [ $TASKD_ITERATION = 1 ]; then {}; echo >bad.txt; exit; fi;; esac\n\
-         rm -f bad.txt; echo b >$TASKD_LOOP.txt\n",
-        door.sh()
-    );
-    let agent = listener(&world, &body);
-    let says = |word: &str| format!("extends: ralph\nprompt: '{word} {{{{ iteration }}}}'\n");
+    let agent = listener(&world, &twice(&door));
     let plan = |title: &str| {
         format!(
             "---\nplan: {title}\nagent: {agent}\ngate: sh test.sh\nland: never\ntype: mine\n---\n## spec a: A\n"

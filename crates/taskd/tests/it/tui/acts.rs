@@ -73,7 +73,7 @@ fn work_is_read_sent_back_and_landed() {
         view.loops.values().any(|it| it.iteration == 2 && it.approval_asked.is_some())
     });
     let notes = world.client();
-    let show = taskd_api::v1::ShowRequest { id: "p1.poem".to_owned() };
+    let show = taskd_api::v1::ShowRequest { id: "p1.poem".to_owned(), at: None };
     let show = world.runtime.block_on(notes.show(show)).expect("it is shown");
     assert_eq!(show.notes, ["the second line is missing"]);
     monitor.shows("iteration 2/");

@@ -42,16 +42,30 @@ fn until_whole(world: &World, monitor: &mut Monitor) {
     assert_eq!(shown(&text), log, "{text}");
 }
 
+/// Begins the poem of a loop that says this first, stops at the door that is given, and asks before it lands.
+fn begin(world: &World, first: &str, behind: &str) -> Door {
+    let door = Door::new(world, "agent");
+    let script = format!("{first}{}\n{behind}echo roses > poem.txt", door.sh());
+    world.submit(&plan(world, &script, "ask"));
+    door.reached();
+    door
+}
+
+/// Lets it go on, and waits until the screen shows that it asks.
+fn end(world: &World, door: &Door, monitor: &mut Monitor) {
+    door.open();
+    world
+        .until("it asks to land", |view| view.loops.values().any(|it| it.approval_asked.is_some()));
+    until_whole(world, monitor);
+}
+
 /// Proves T3.2b, AY-1.10: a monitor that is attached while a loop works shows what was before and what
 /// comes, each event of the loop once and in the order of the log, and what its agent says.
 #[test]
 fn a_look_from_the_middle_misses_and_repeats_nothing() {
     let mut world = World::new();
     world.start();
-    let door = Door::new(&world, "agent");
-    let script = format!("echo before\n{}\necho after\necho roses > poem.txt", door.sh());
-    world.submit(&plan(&world, &script, "ask"));
-    door.reached();
+    let door = begin(&world, "echo before\n", "echo after\n");
     let mut monitor = Monitor::attach(&world, 100, 100);
     monitor.shows("poem");
     monitor.keys("G\r");
@@ -61,10 +75,7 @@ fn a_look_from_the_middle_misses_and_repeats_nothing() {
     monitor.keys("\t\t\t\t");
     monitor.shows("[events]");
     until_whole(&world, &mut monitor);
-    door.open();
-    world
-        .until("it asks to land", |view| view.loops.values().any(|it| it.approval_asked.is_some()));
-    until_whole(&world, &mut monitor);
+    end(&world, &door, &mut monitor);
     monitor.keys("\t\t");
     monitor.shows("[talk]");
     let text = monitor.until("the rest", |it| it.contains("after"));
@@ -81,10 +92,7 @@ fn a_look_from_the_middle_misses_and_repeats_nothing() {
 fn a_daemon_that_was_killed_is_waited_for() {
     let mut world = World::new();
     world.start();
-    let door = Door::new(&world, "agent");
-    let script = format!("{}\necho roses > poem.txt", door.sh());
-    world.submit(&plan(&world, &script, "ask"));
-    door.reached();
+    let door = begin(&world, "", "");
     let mut monitor = Monitor::attach(&world, 100, 100);
     open_events(&mut monitor);
     until_whole(&world, &mut monitor);
@@ -94,10 +102,7 @@ fn a_daemon_that_was_killed_is_waited_for() {
     world.start();
     door.reached();
     monitor.until("no banner", |it| !it.contains("reconnecting"));
-    door.open();
-    world
-        .until("it asks to land", |view| view.loops.values().any(|it| it.approval_asked.is_some()));
-    until_whole(&world, &mut monitor);
+    end(&world, &door, &mut monitor);
     monitor.detach();
 }
 
@@ -107,10 +112,7 @@ fn a_daemon_that_was_killed_is_waited_for() {
 fn an_event_is_soon_on_the_screen_and_once() {
     let mut world = World::new();
     world.start();
-    let door = Door::new(&world, "agent");
-    let script = format!("{}\necho roses > poem.txt", door.sh());
-    world.submit(&plan(&world, &script, "ask"));
-    door.reached();
+    let door = begin(&world, "", "");
     let mut monitor = Monitor::attach(&world, 100, 60);
     open_events(&mut monitor);
     until_whole(&world, &mut monitor);

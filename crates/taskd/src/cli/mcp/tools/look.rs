@@ -59,7 +59,7 @@ struct IdArgs {
 pub(super) async fn get(fleet: &Fleet, args: Value) -> Found {
     let IdArgs { id } = read(args)?;
     let client = fleet.here.client().await?;
-    let more = client.show(v1::ShowRequest { id: id.clone() }).await?;
+    let more = client.show(v1::ShowRequest { id: id.clone(), at: None }).await?;
     let view = client.view("").await?;
     let asked_for_plan = matches!(view.resolve(&id), Ok(Target::Plan(_)));
     let one = match more.r#loop {

@@ -180,6 +180,9 @@ fn acting(judge: &mut Judge, world: &World, door: &Door) {
     world.git(&["clone", "-q", ".", other]);
     judge.well(world, &["projects", "add", other]);
     judge.well(world, &["projects", "trust", other]);
+    judge.well(world, &["ls", "--at", "1"]);
+    judge.ends(world, 5, &["projects", "move", "/nowhere", other]);
+    judge.ends(world, 1, &["projects", "move", other, other]);
     judge.well(world, &["projects", "forget", other]);
 }
 
