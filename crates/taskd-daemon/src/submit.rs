@@ -22,8 +22,9 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 use taskd_api::{ApiError, codes, v1};
 use taskd_git::{Probe, Repo, probe};
 use taskd_model::{
-    Actor, AgentDoc, ArtifactDoc, Command, Digest, DocumentHead, GateDoc, Input, LandPolicy, Oid,
-    PlanDoc, PlanHead, Priority, ProjectId, SpecDoc, SpecHead, Trace, TypeDoc, Worker, encode_doc,
+    Actor, AgentDoc, ArtifactDoc, Command, Digest, DocumentHead, GateDoc, Input, LandPolicy,
+    LoopLimits, Oid, PlanDoc, PlanHead, Priority, ProjectId, SpecDoc, SpecHead, Trace, TypeDoc,
+    Worker, encode_doc,
 };
 use taskd_tools::agents::Presets;
 
@@ -346,10 +347,7 @@ impl<'a> Look<'a> {
             let parts: Vec<&[u8]> = std::iter::once(gate_key.as_bytes().as_slice())
                 .chain(accept.iter().map(|it| it.as_bytes()))
                 .collect();
-            let conflict = plan.head.conflict.as_ref().map(|it| it.value).or(loop_type.conflict);
-            let mut limits = loop_type.limits.loop_limits(conflict, &config.run_limits());
-            let of_plan = plan.head.iterations.as_ref().map(|it| it.value);
-            limits.iterations = self.options.iterations.or(of_plan).unwrap_or(limits.iterations);
+            let limits = self.limits(&plan.head, &loop_type, config);
             let name = name_of(spec, &loop_type);
             let head = SpecHead {
                 name: name.clone(),
@@ -385,6 +383,15 @@ impl<'a> Look<'a> {
             specs.push((head, doc));
         }
         specs
+    }
+
+    /// The limits of a loop: flags, then the plan's, its type's, the configuration's.
+    fn limits(&self, head: &PlanKeys, loop_type: &TypeDoc, config: &Config) -> LoopLimits {
+        let conflict = head.conflict.as_ref().map(|it| it.value).or(loop_type.conflict);
+        let mut limits = loop_type.limits.loop_limits(conflict, &config.run_limits());
+        let of_plan = head.iterations.as_ref().map(|it| it.value);
+        limits.iterations = self.options.iterations.or(of_plan).unwrap_or(limits.iterations);
+        limits
     }
 
     fn finish(self, found: Found) -> Draft {
