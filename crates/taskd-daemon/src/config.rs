@@ -7,6 +7,8 @@ use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
 use taskd_model::{AgentDoc, Billing, GateSettings, LandMode, LandPolicy, Limits, LoopLimits};
 
+use crate::log::Room;
+
 mod error;
 mod keys;
 mod layers;
@@ -21,6 +23,7 @@ pub(crate) use keys::{KeyDoc, keys};
 #[cfg(test)]
 pub(crate) use load::load;
 pub(crate) use load::{FILE, LOCAL_FILE, PROJECT_FILE, PlacedText, Places, load_here};
+pub(crate) use value::Kind;
 
 use layers::{Setting, Settings};
 
@@ -158,8 +161,12 @@ pub(crate) struct Config {
     /// `[projects] trusted`: directories whose projects may run commands of their own unasked.
     /// Default: none.
     pub(crate) trusted: Vec<PathBuf>,
-    /// `[log] level`: `error`, `warn`, `info`, `debug` or `trace`. Default `info`.
+    /// `[log] level`: a level, or levels of targets. Default `info`.
     pub(crate) log_level: String,
+    /// `[log] format`: `json` is one object a line. Default `text`.
+    pub(crate) log_json: bool,
+    /// `[log] size` and `keep`: how much of it is kept. Default 10 MB, and five files beside it.
+    pub(crate) log_room: Room,
     settings: BTreeMap<&'static str, Setting>,
 }
 
@@ -287,6 +294,8 @@ impl Config {
             notify_command: from.text("notify.command"),
             trusted: directories(from, "projects.trusted"),
             log_level: from.text("log.level").unwrap_or_default(),
+            log_json: from.text("log.format").as_deref() == Some("json"),
+            log_room: Room { file_bytes: from.amount("log.size"), kept: from.count("log.keep") },
             settings: from.clone().into_map(),
         }
     }

@@ -89,7 +89,8 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     let models = models::load(&options.paths.config)
         .map_err(|it| ApiError::new(codes::CONFIG, format!("the configuration is wrong:\n{it}")))?;
     let level = options.log_level.as_deref().unwrap_or(&config.log_level);
-    let (secrets, levels) = log::init(level, options.detached.then(|| options.paths.log_file()));
+    let file = options.detached.then(|| (options.paths.log_file(), config.log_room));
+    let (secrets, levels) = log::init(level, config.log_json, file);
     // What the command line says stays so.
     let levels = if options.log_level.is_some() { Levels::default() } else { levels };
     private::directory(&options.paths.state)?;

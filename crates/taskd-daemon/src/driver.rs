@@ -18,7 +18,9 @@ use std::{
 
 use anyhow::anyhow;
 use taskd_core::{Coordinator, Decided, Rejected};
-use taskd_model::{EffectId, Event, Input, LoopId, Order, Record, Seq, Spread, Time};
+use taskd_model::{
+    EffectId, Event, Input, LoopId, Order, Owner, PlanId, Record, Seq, Spread, Time,
+};
 use taskd_store::Store;
 use tokio::sync::{mpsc, oneshot};
 use tracing::{debug, error, info};
@@ -32,6 +34,20 @@ use crate::{
 
 /// A loop with inputs waiting that has not turned for so long is not healthy, in milliseconds.
 const STUCK_MS: u64 = 5_000;
+
+/// The plan an event belongs to, if to one.
+#[expect(clippy::wildcard_enum_match_arm, reason = "few events are about a plan and no loop")]
+fn plan_of(record: &Record) -> Option<PlanId> {
+    record.loop_id.map(LoopId::plan).or(match &record.event {
+        Event::PlanSubmitted { plan, .. }
+        | Event::PlanReleased { plan, .. }
+        | Event::IntegrationMoved { plan, .. }
+        | Event::PlanEnded { plan }
+        | Event::EffectStarted { owner: Owner::Plan(plan), .. } => Some(*plan),
+        Event::SpecAdded { spec, .. } => Some(spec.plan),
+        _ => None,
+    })
+}
 
 /// What the log says of an event: not the words of a task, and a title may be one.
 #[expect(clippy::wildcard_enum_match_arm, reason = "named are those that hold a person's words")]
@@ -359,12 +375,8 @@ impl<W: Wanted> Driver<W> {
         while self.undurable.front().is_some_and(|it| it.upto <= head) {
             let it = self.undurable.pop_front().expect("just seen");
             self.n_undurable -= it.records.len();
-            for record in &it.records {
-                if !matches!(record.event, Event::EffectObserved { .. }) {
-                    info!(seq = record.seq.0, "{}", without_titles(record));
-                }
-            }
             self.hub.publish(&it.records);
+            self.log(&it.records);
             if !it.records.is_empty() && self.snapshot_due.is_none() {
                 self.snapshot_due = Some(Instant::now() + SNAPSHOT_AFTER);
             }
@@ -373,6 +385,23 @@ impl<W: Wanted> Driver<W> {
             }
             it.end.into_iter().for_each(|id| self.wanted.end(id));
             it.start.into_iter().for_each(|order| self.wanted.start(order));
+        }
+    }
+
+    /// Writes a line for each event, with what it belongs to.
+    fn log(&self, records: &[Record]) {
+        for record in records {
+            if matches!(record.event, Event::EffectObserved { .. }) {
+                continue;
+            }
+            let (plan, name, trace) = {
+                let view = self.hub.view();
+                let plan = plan_of(record).and_then(|it| view.plans.get(&it));
+                let name = record.loop_id.map(|it| view.loop_name(it));
+                let trace = plan.and_then(|it| it.trace).map(|it| it.name());
+                (plan.map(|it| it.id.to_string()), name, trace)
+            };
+            info!(seq = record.seq.0, plan, "loop" = name, trace, "{}", without_titles(record));
         }
     }
 

@@ -1,27 +1,29 @@
 //! The daemon's log: where its lines go, how long they are kept, and what they never hold.
 //!
-//! Lines go to stderr. Of a daemon that was started in the background that is a file, which is
+//! One event is one line, for people or as JSON. Lines go to stderr. Of a daemon that was started in the background that is a file, which is
 //! moved aside when it has grown; stderr is then the new file, so that the last words of a panic
 //! are where people look. Nobody else writes to it or cuts it.
+
+mod file;
+mod form;
 
 use std::{
     borrow::Cow,
     collections::BTreeSet,
-    fs::{self, File},
+    fs::File,
     io::{self, Write},
-    os::unix::fs::OpenOptionsExt as _,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Arc, Mutex},
 };
 
 use tracing_subscriber::EnvFilter;
 
+pub(crate) use self::file::Room;
+use self::{file::LogFile, form::Form};
 use crate::runner::lock;
 
-/// A file that has grown to this is moved aside.
-const MAX_BYTES: u64 = 10 << 20;
-/// Files that were moved aside and are kept.
-const KEPT: u32 = 5;
+/// How much there is to choose from, from little to all.
+const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
 /// A shorter secret would be found in words that are none.
 const MIN_SECRET_BYTES: usize = 8;
 
@@ -33,8 +35,11 @@ impl Secrets {
     /// These are secrets too, from now on.
     pub(crate) fn learn<'a>(&self, values: impl IntoIterator<Item = &'a String>) {
         let values = values.into_iter().map(|it| it.trim());
-        let long = values.filter(|it| MIN_SECRET_BYTES <= it.len()).map(str::to_owned);
-        lock(&self.0).extend(long);
+        let long = values.filter(|it| MIN_SECRET_BYTES <= it.len());
+        // As it is, and as it stands in JSON.
+        let written =
+            |it: &str| serde_json::Value::from(it).to_string().trim_matches('"').to_owned();
+        lock(&self.0).extend(long.flat_map(|it| [it.to_owned(), written(it)]));
     }
 
     /// A text without any of them.
@@ -71,18 +76,32 @@ impl Levels {
     }
 }
 
+/// A level, or several of targets: `info,taskd_git=debug`. A target stands for those below it too.
+pub(crate) fn is_level(text: &str) -> bool {
+    let is_word = |it: &str| LEVELS.contains(&it);
+    let is_target = |it: &str| {
+        !it.is_empty() && it.bytes().all(|it| it.is_ascii_alphanumeric() || b"_:".contains(&it))
+    };
+    text.split(',').all(|it| match it.trim().split_once('=') {
+        Some((target, level)) => is_target(target) && is_word(level),
+        None => is_word(it.trim()),
+    })
+}
+
 fn filter(level: &str) -> EnvFilter {
     EnvFilter::try_new(level).unwrap_or_else(|_| EnvFilter::new("info"))
 }
 
-/// Begins to log. `file` is what stderr is, where that is the daemon's own.
-pub(crate) fn init(level: &str, file: Option<PathBuf>) -> (Secrets, Levels) {
+/// Begins to log, as JSON or for people. `file` is what stderr is, where that is the daemon's own.
+pub(crate) fn init(level: &str, json: bool, file: Option<(PathBuf, Room)>) -> (Secrets, Levels) {
     let secrets = Secrets::default();
-    let lines = Lines { secrets: secrets.clone(), file: file.map(LogFile::new) };
+    let file = file.map(|(path, room)| LogFile::new(path, room));
+    let lines = Lines { secrets: secrets.clone(), file };
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter(level))
         .with_writer(Mutex::new(lines))
         .with_ansi(false)
+        .event_format(Form::new(json))
         .with_filter_reloading();
     let handle = subscriber.reload_handle();
     // A second daemon in one process (tests) keeps the first one's subscriber.
@@ -104,7 +123,7 @@ impl Write for Lines {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let clean = self.secrets.without(line);
         if let Some(file) = &mut self.file
-            && file.grows_by(clean.len(), MAX_BYTES)?
+            && file.grows_by(clean.len())?
         {
             // A log that cannot be moved aside goes on where it is.
             file.begin_anew().and_then(|it| become_stderr(&it)).ok();
@@ -125,47 +144,6 @@ fn become_stderr(file: &File) -> io::Result<()> {
     Ok(())
 }
 
-/// A log file and those that were moved aside: `daemon.log`, `daemon.log.1` and so on.
-struct LogFile {
-    path: PathBuf,
-    /// Its size, once that was looked up.
-    bytes: Option<u64>,
-}
-
-impl LogFile {
-    fn new(path: PathBuf) -> Self {
-        Self { path, bytes: None }
-    }
-
-    /// Counts what is about to be written; whether the file has had enough before.
-    fn grows_by(&mut self, bytes: usize, max_bytes: u64) -> io::Result<bool> {
-        let before = match self.bytes {
-            Some(known) => known,
-            None => fs::metadata(&self.path)?.len(),
-        };
-        self.bytes = Some(before + bytes as u64);
-        Ok(max_bytes <= before)
-    }
-
-    fn begin_anew(&mut self) -> io::Result<File> {
-        self.bytes = None;
-        for n in (1..KEPT).rev() {
-            let older = numbered(&self.path, n);
-            if older.exists() {
-                fs::rename(older, numbered(&self.path, n + 1))?;
-            }
-        }
-        fs::rename(&self.path, numbered(&self.path, 1))?;
-        File::options().create(true).append(true).mode(0o600).open(&self.path)
-    }
-}
-
-fn numbered(path: &Path, n: u32) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(format!(".{n}"));
-    name.into()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -184,25 +162,17 @@ mod tests {
         ]);
         assert_eq!(without("a sk-sentinel, token-sentinel."), "a [secret], [secret].");
         assert_eq!(without("short sk-"), "short sk-");
+        secrets.learn(&["a \"quoted\" one".to_owned()]);
+        assert_eq!(without(r#"{"m": "a \"quoted\" one"}"#), r#"{"m": "[secret]"}"#);
     }
 
     #[test]
-    fn a_file_that_has_grown_is_moved_aside() {
-        let dir = tempfile::tempdir().expect("a folder");
-        let path = dir.path().join("daemon.log");
-        let read = |it: &Path| fs::read_to_string(it).ok();
-        fs::write(&path, "0").expect("writable");
-        let mut file = LogFile::new(path.clone());
-        for n in 1..8_u8 {
-            // Each file has room for one more.
-            assert!(!file.grows_by(1, 2).expect("there"), "{n}");
-            assert!(file.grows_by(1, 2).expect("there"), "{n}");
-            let mut new = file.begin_anew().expect("moved");
-            write!(new, "{n}").expect("writable");
+    fn levels_are_words_and_targets() {
+        for right in ["info", "warn,taskd_git=debug", "taskd_daemon::driver=trace , error"] {
+            assert!(is_level(right), "{right}");
         }
-        assert_eq!(read(&path).as_deref(), Some("7"));
-        let kept: Vec<_> = (1..7).map(|n| read(&numbered(&path, n))).collect();
-        let text = |it: &str| Some(it.to_owned());
-        assert_eq!(kept, [text("6"), text("5"), text("4"), text("3"), text("2"), None]);
+        for wrong in ["", "loud", "info,", "taskd_git=loud", "=info", "a b=info", "[x]=info"] {
+            assert!(!is_level(wrong), "{wrong}");
+        }
     }
 }

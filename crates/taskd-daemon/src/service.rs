@@ -9,6 +9,7 @@ mod arrange;
 mod blame;
 mod branch;
 mod budget;
+mod checks;
 mod edits;
 mod gc;
 mod history;

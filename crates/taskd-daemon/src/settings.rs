@@ -33,6 +33,8 @@ pub struct Setting {
     pub doc: &'static str,
     /// A daemon that runs goes on with the value it began with.
     pub restart: bool,
+    /// Its value may hold words or places of a person's: a command, a text, a list of them.
+    pub words: bool,
 }
 
 /// One of the files that configuration is made of.
@@ -108,6 +110,7 @@ fn settings(config: &Config) -> Vec<Setting> {
         expected: it.doc.kind.expected(),
         doc: it.doc.doc,
         restart: it.doc.restart,
+        words: it.doc.kind.is_words(),
     };
     config.entries().map(setting).collect()
 }
@@ -115,6 +118,15 @@ fn settings(config: &Config) -> Vec<Setting> {
 /// Every key there is, with what it means.
 pub fn known_keys() -> impl Iterator<Item = (&'static str, &'static str)> {
     keys().iter().map(|it| (it.key, it.doc))
+}
+
+/// How much is logged, as `log.level` says it.
+///
+/// # Errors
+///
+/// It is none: what it must be.
+pub fn log_level(text: &str) -> Result<String, String> {
+    config::Kind::Levels.written(text).map(|_| text.to_owned())
 }
 
 /// What is wrong with a key's name: nothing if there is such a key.

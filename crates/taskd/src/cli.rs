@@ -6,10 +6,13 @@
 mod act;
 pub(crate) mod agents;
 mod args;
+mod choose;
 mod complete;
 mod config;
 mod daemon;
+mod debug;
 mod doctor;
+mod editor;
 mod failure;
 mod flakes;
 mod follow;
@@ -31,9 +34,11 @@ mod own;
 mod paths;
 mod prompt;
 mod schema;
+mod secrets;
 mod start;
 mod stream;
 mod submit;
+mod task;
 mod types;
 mod verify;
 mod wait;
@@ -57,7 +62,11 @@ pub(crate) fn main() -> ExitCode {
     complete::answer();
     let args = match Cli::try_parse() {
         Ok(args) => args,
-        Err(error) => return usage(&error).into(),
+        Err(error) => match choose::instead(&error) {
+            Ok(Some(args)) => args,
+            Ok(None) => return usage(&error).into(),
+            Err(failure) => return failure.report(wants_json()).into(),
+        },
     };
     let json = args.json;
     match run(args) {
@@ -66,11 +75,15 @@ pub(crate) fn main() -> ExitCode {
     }
 }
 
+/// As far as one can tell from a command line that cannot be read.
+fn wants_json() -> bool {
+    std::env::args_os().take_while(|it| it != "--").any(|it| it == "--json")
+}
+
 /// Help is an answer; everything else clap says is an error of usage.
 fn usage(error: &clap::Error) -> u8 {
     let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
-    let mut typed = std::env::args_os().take_while(|it| it != "--");
-    if !asked && typed.any(|it| it == "--json") {
+    if !asked && wants_json() {
         let text = error.render().to_string();
         // What is wrong stands before the first empty line, how it is used behind it.
         let what: Vec<&str> = text.lines().take_while(|it| !it.is_empty()).map(str::trim).collect();
@@ -192,6 +205,7 @@ async fn dispatch(here: &Here, command: Option<Command>) -> Done {
         Command::Web(it) => web::web(here, it).await,
         Command::Mcp(it) => mcp::mcp(here, it).await,
         Command::Doctor { fix, .. } => doctor::doctor(here, fix).await,
+        Command::Debug(it) => debug::dispatch(here, it).await,
         Command::Daemon(it) => daemon::dispatch(here, it).await,
         Command::Open { id } => open::open(here, &id).await,
         Command::Checkpoints { id } => history::checkpoints(here, id).await,

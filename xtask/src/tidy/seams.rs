@@ -27,6 +27,7 @@ const SEAMS: &[Seam] = &[
             "crates/taskd-daemon/src/daemon.rs",
             "crates/taskd-daemon/src/driver.rs",
             "crates/taskd-daemon/src/gateway/run.rs",
+            "crates/taskd-daemon/src/log/form.rs",
             "crates/taskd-daemon/src/metrics/life.rs",
             "crates/taskd-daemon/src/models/check.rs",
             "crates/taskd-daemon/src/otel/send.rs",
@@ -111,7 +112,7 @@ const SEAMS: &[Seam] = &[
         places: &[
             "crates/taskd-git/src/program.rs",
             "crates/taskd-tools/src/supervise/",
-            "crates/taskd/src/cli/config.rs",
+            "crates/taskd/src/cli/editor.rs",
             "crates/taskd/src/cli/install.rs",
             "crates/taskd/src/cli/open.rs",
             "crates/taskd/src/cli/own.rs",

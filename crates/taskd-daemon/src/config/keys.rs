@@ -81,7 +81,8 @@ const MODE: [&str; 3] = ["squash", "merge", "ff"];
 /// Values of `agent.billing`.
 const BILLING: [&str; 3] = ["login", "key", "either"];
 
-const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
+/// Values of `log.format`.
+const FORMAT: [&str; 2] = ["text", "json"];
 
 const SECOND: u64 = 1_000;
 const MINUTE: u64 = 60 * SECOND;
@@ -122,7 +123,7 @@ const MONEY: Kind = Kind::Money { min_micros: CENT, max_micros: 100_000 * DOLLAR
 
 use Scope::{Daemon, Tighten};
 
-static KEYS: [KeyDoc; 62] = [
+static KEYS: [KeyDoc; 65] = [
     by(Daemon, key("limits.loops", count(1, 1_000), "50", "Loops at work at once.")),
     by(
         Daemon,
@@ -437,5 +438,27 @@ static KEYS: [KeyDoc; 62] = [
             "Directories whose projects may run the commands their own files name, without asking.",
         ),
     ),
-    by(Daemon, key("log.level", Kind::Word(&LEVELS), "info", "What the daemon's log holds.")),
+    by(Daemon, key("log.level", Kind::Levels, "info", "What the daemon's log holds.")),
+    by(
+        Daemon,
+        at_start(key(
+            "log.format",
+            Kind::Word(&FORMAT),
+            "text",
+            "What its lines are: for people, or JSON, one object a line.",
+        )),
+    ),
+    by(
+        Daemon,
+        at_start(key(
+            "log.size",
+            Kind::Bytes,
+            "10MB",
+            "A file of it that has grown to this is moved aside; 0 is never.",
+        )),
+    ),
+    by(
+        Daemon,
+        at_start(key("log.keep", count(1, 1_000), "5", "Files of it that are kept beside it.")),
+    ),
 ];

@@ -141,7 +141,10 @@ fn every_key_can_be_set_and_is_seen() {
         [projects]
         trusted = ["/srv/src"]
         [log]
-        level = "debug"
+        level = "debug,taskd_git=trace"
+        format = "json"
+        size = "1MB"
+        keep = 9
     "#;
     let config = good(&sources(vec![person(text)]));
     let limits = config.limits();
@@ -184,7 +187,8 @@ fn every_key_can_be_set_and_is_seen() {
     assert_eq!(pem, (Some("cert.pem"), Some("key.pem")));
     assert_eq!((config.notify_command.as_deref(), limits.notify), (Some("tell"), true));
     assert_eq!(config.trusted, [PathBuf::from("/srv/src")]);
-    assert_eq!(config.log_level, "debug");
+    assert_eq!((config.log_level.as_str(), config.log_json), ("debug,taskd_git=trace", true));
+    assert_eq!(config.log_room, Room { file_bytes: 1 << 20, kept: 9 });
     let unset = |it: Entry<'_>| it.origin != Some("user.toml");
     let unset: Vec<_> = config.entries().filter(|it| unset(*it)).map(|it| it.doc.key).collect();
     assert_eq!(unset, ["work.agent"]);
@@ -385,7 +389,7 @@ fn every_key_refuses_every_other_type() {
     for doc in keys() {
         for value in ["1.5", "1979-05-27", "{}", "[[1]]", "-1", "true", "\"\\u0000\""] {
             let text = format!("{} = {value}", doc.key);
-            let allowed = doc.kind == value::Kind::Flag && value == "true";
+            let allowed = doc.kind == Kind::Flag && value == "true";
             let read = Config::resolve(&sources(vec![person(&text)]));
             assert_eq!(read.is_ok(), allowed, "{text}");
             let errors = read.err().unwrap_or_default();

@@ -8,6 +8,8 @@ use taskd_model::{
 };
 use toml::de::DeValue;
 
+use crate::log::is_level;
+
 /// Type and range of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -54,6 +56,8 @@ pub(crate) enum Kind {
     Name,
     /// `loop(n)` or `block`.
     Conflict,
+    /// A level of logging, or levels of targets.
+    Levels,
     /// A socket address of this machine alone; empty for none.
     Loopback,
     /// A socket address; empty for none.
@@ -126,6 +130,10 @@ impl Kind {
                     .to_owned()
             }
             Self::Conflict => "\"block\", or \"loop(n)\" with n from 1".to_owned(),
+            Self::Levels => {
+                "error, warn, info, debug or trace, also of targets, as \"warn,taskd_git=debug\""
+                    .to_owned()
+            }
             Self::Loopback => {
                 "a loopback address, as \"127.0.0.1:7777\" or \"[::1]:0\", or \"\" for none"
                     .to_owned()
@@ -133,6 +141,25 @@ impl Kind {
             Self::Address => {
                 "an address with its port, as \"0.0.0.0:7433\", or \"\" for none".to_owned()
             }
+        }
+    }
+
+    /// Its values may hold words or places of a person's.
+    pub(crate) fn is_words(self) -> bool {
+        match self {
+            Self::Line | Self::Command | Self::Commands | Self::Globs | Self::Directories => true,
+            Self::Count { .. }
+            | Self::Duration { .. }
+            | Self::Money { .. }
+            | Self::Tokens
+            | Self::Bytes
+            | Self::Flag
+            | Self::Word(_)
+            | Self::Name
+            | Self::Conflict
+            | Self::Levels
+            | Self::Loopback
+            | Self::Address => false,
         }
     }
 
@@ -175,6 +202,7 @@ impl Kind {
             | Self::Command
             | Self::Name
             | Self::Conflict
+            | Self::Levels
             | Self::Loopback
             | Self::Address => json!({ "type": "string", "examples": [self.expected()] }),
         }
@@ -206,6 +234,7 @@ impl Kind {
             | Self::Command
             | Self::Name
             | Self::Conflict
+            | Self::Levels
             | Self::Loopback
             | Self::Address => Raw::Text(text.to_owned()),
         }
@@ -260,6 +289,7 @@ impl Kind {
             Self::Command => command(text).map(Value::Text),
             Self::Name => name(word).map(Value::Text),
             Self::Conflict => conflict(word).map(Value::Conflict),
+            Self::Levels => is_level(word).then(|| Value::Text(word.to_owned())),
             Self::Loopback => address(word)
                 .filter(|it| it.is_none_or(|it| it.ip().is_loopback()))
                 .map(Value::Address),

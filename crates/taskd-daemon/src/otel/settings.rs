@@ -87,7 +87,7 @@ impl Settings {
     }
 
     /// The collector, for people: scheme, host and port.
-    pub(super) fn place(&self) -> String {
+    pub(crate) fn place(&self) -> String {
         let (scheme, rest) = self.url.split_once("://").unwrap_or(("", &self.url));
         let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
         format!("{scheme}://{}", host.rsplit('@').next().unwrap_or_default())

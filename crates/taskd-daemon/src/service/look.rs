@@ -207,6 +207,7 @@ impl Service {
             self.check_clock(),
             check_open_files(),
         ];
+        checks.extend(self.check_machine());
         for finding in &self.0.findings {
             checks.push(row("found on start", false, finding, "keep a copy of the state folder"));
         }
@@ -388,6 +389,9 @@ fn leads_to(name: &str) -> &'static str {
         }
         "clock" => "times in the log stand still until the clock has caught up",
         "open files" => "loops, clients and programs each need some; without one, work fails",
+        "processes" => "agents, tools and gates are programs; without room they cannot be started",
+        "watches" => "that a branch moved is found later, by looking",
+        "file system" => "what is in memory is gone when the machine goes down",
         "found on start" => "what is named was left out, or mended, when the daemon started",
         "remote" => "the target does not follow its remote",
         _ => "plans cannot be submitted from here",
@@ -395,11 +399,11 @@ fn leads_to(name: &str) -> &'static str {
 }
 
 /// It stops nothing, so it does not fail.
-fn warned(row: v1::CheckRow) -> v1::CheckRow {
+pub(super) fn warned(row: v1::CheckRow) -> v1::CheckRow {
     v1::CheckRow { state: v1::CheckState::Warning.into(), ..row }
 }
 
-fn row(name: &str, ok: bool, detail: &str, hint: &str) -> v1::CheckRow {
+pub(super) fn row(name: &str, ok: bool, detail: &str, hint: &str) -> v1::CheckRow {
     let state = if ok { v1::CheckState::Ok } else { v1::CheckState::Failed };
     let [hint, why] = if ok { ["", ""] } else { [hint, leads_to(name)] }.map(str::to_owned);
     v1::CheckRow {

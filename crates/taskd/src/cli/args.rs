@@ -16,7 +16,7 @@ use taskd_model::parse_duration_ms;
 pub(crate) use self::{
     amount::Amount,
     config::{ConfigCommand, FileArgs},
-    daemon::{DaemonCommand, DaemonRunArgs, InstallArgs, StartArgs, StopArgs},
+    daemon::{DaemonCommand, DaemonRunArgs, DebugCommand, InstallArgs, StartArgs, StopArgs},
     moment::When,
     projects::ProjectsCommand,
     types::{RenderArgs, TypesCommand},
@@ -185,6 +185,9 @@ pub(crate) enum Command {
         #[arg(long)]
         hermetic: bool,
     },
+    /// Gather what a report of a defect needs
+    #[command(hide = true, subcommand)]
+    Debug(DebugCommand),
     /// Start, stop or look at the daemon
     #[command(subcommand)]
     Daemon(DaemonCommand),

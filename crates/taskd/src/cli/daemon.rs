@@ -1,13 +1,10 @@
 //! `taskd daemon …`: being it, starting it, ending it, asking how it is.
 
-use std::{
-    collections::VecDeque,
-    fs::{self, File},
-    io::{BufRead as _, BufReader, Read as _},
-    os::unix::fs::MetadataExt as _,
-    path::Path,
-    time::Duration,
-};
+mod log;
+
+pub(crate) use self::log::last_lines;
+
+use std::time::Duration;
 
 use nix::{
     sys::signal::{Signal, kill},
@@ -24,7 +21,7 @@ use super::{
     install,
     start::{self, How, Started},
 };
-use crate::render::{self, json, text::clean_lines};
+use crate::render::{self, json};
 
 /// What running work gets to come to a safe point, unless somebody says.
 const GRACE_MS: u64 = 10_000;
@@ -35,9 +32,8 @@ const MARGIN: Duration = Duration::from_secs(10);
 /// A daemon that is well says at once how it is.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
-/// How often a process is looked for, and a log for more.
+/// How often a process is looked for.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
-const READ_EVERY: Duration = Duration::from_millis(200);
 
 /// `taskd daemon run`.
 pub(crate) fn run(here: &Here, args: &DaemonRunArgs) -> Done {
@@ -64,7 +60,7 @@ pub(crate) async fn dispatch(here: &Here, command: DaemonCommand) -> Done {
         DaemonCommand::Install(args) => install::install(here, args).await,
         DaemonCommand::Uninstall(args) => install::uninstall(here, &args),
         DaemonCommand::Upgrade(args) => install::upgrade(here, args).await,
-        DaemonCommand::Logs { follow, lines } => logs(here, follow, lines).await,
+        DaemonCommand::Logs { follow, lines } => log::logs(here, follow, lines).await,
     }
 }
 
@@ -240,46 +236,5 @@ impl Process {
             looks.tick().await;
         }
         true
-    }
-}
-
-async fn logs(here: &Here, follow: bool, lines: usize) -> Done {
-    let path = here.paths.log_file();
-    let file = File::open(&path).map_err(|it| {
-        Failure::failed(format!("cannot read {}: {it}", path.display()), "taskd daemon start")
-    })?;
-    let mut reader = BufReader::new(file);
-    let mut last = VecDeque::new();
-    let mut line = Vec::new();
-    while 0 < reader.read_until(b'\n', &mut line)? {
-        if lines <= last.len() {
-            last.pop_front();
-        }
-        last.push_back(std::mem::take(&mut line));
-    }
-    let text: Vec<u8> = last.into_iter().take(lines).flatten().collect();
-    here.out.print(&clean_lines(&String::from_utf8_lossy(&text)))?;
-    if follow { go_on(here, &path, reader).await } else { Ok(0) }
-}
-
-/// Prints what is added to a file, and to the one that takes its place, until somebody has seen
-/// enough.
-async fn go_on(here: &Here, path: &Path, mut reader: BufReader<File>) -> Done {
-    let mut ticks = tokio::time::interval(READ_EVERY);
-    loop {
-        tokio::select! {
-            _ = ticks.tick() => {}
-            _ = tokio::signal::ctrl_c() => return Ok(0),
-        }
-        let is_moved = fs::metadata(path)?.ino() != reader.get_ref().metadata()?.ino();
-        let mut more = Vec::new();
-        reader.read_to_end(&mut more)?;
-        if is_moved {
-            reader = BufReader::new(File::open(path)?);
-            reader.read_to_end(&mut more)?;
-        }
-        if !more.is_empty() {
-            here.out.print(&clean_lines(&String::from_utf8_lossy(&more)))?;
-        }
     }
 }

@@ -17,7 +17,7 @@ use super::{
 use crate::render::{self, doctor::Row};
 
 /// One thing that was looked at, and how it could be mended without harm to anything.
-struct Finding {
+pub(crate) struct Finding {
     row: v1::CheckRow,
     mend: Option<Mend>,
 }
@@ -37,7 +37,7 @@ impl Finding {
     }
 
     /// What is to be said of it. What cannot be mended after all stays as it was found.
-    fn told(self, fix: bool) -> Row {
+    pub(crate) fn told(self, fix: bool) -> Row {
         let Self { mut row, mend } = self;
         let Some(mend) = mend.filter(|_| fix) else {
             return Row { check: row, fixed: false };
@@ -62,12 +62,23 @@ pub(crate) async fn doctor(here: &Here, fix: bool) -> Done {
     if fix {
         here.only_here("taskd doctor --fix")?;
     }
+    let (findings, no_daemon) = look(here).await?;
+    let rows: Vec<Row> = findings.into_iter().map(|it| it.told(fix)).collect();
+    print(&here.out, &rows)?;
+    let failed = rows.iter().any(|it| it.check.state() == v1::CheckState::Failed);
+    Ok(no_daemon.unwrap_or(if failed { taskd_api::exit::FAILED } else { 0 }))
+}
+
+/// Everything that is looked at, and the exit code where no daemon answers.
+pub(crate) async fn look(here: &Here) -> Result<(Vec<Finding>, Option<u8>), Failure> {
     let (mut findings, no_daemon) = match here.client().await {
         Ok(client) => {
             let repository = here.repository().map(|it| it.as_os_str().to_owned());
             let repository = repository.map(utf8).transpose()?.unwrap_or_default();
+            let checks = client.doctor(v1::DoctorRequest { repository }).await?.checks;
+            // Its version comes with an answer.
             let mut rows = vec![version(&client)];
-            rows.extend(client.doctor(v1::DoctorRequest { repository }).await?.checks);
+            rows.extend(checks);
             rows.push(local::models(&client.providers().await?));
             (rows.into_iter().map(Finding::from).collect::<Vec<_>>(), None)
         }
@@ -83,10 +94,7 @@ pub(crate) async fn doctor(here: &Here, fix: bool) -> Done {
         findings.extend(local::findings(here, no_daemon.is_none())?);
         findings.extend(super::agents::checks(here).await?.into_iter().map(Finding::from));
     }
-    let rows: Vec<Row> = findings.into_iter().map(|it| it.told(fix)).collect();
-    print(&here.out, &rows)?;
-    let failed = rows.iter().any(|it| it.check.state() == v1::CheckState::Failed);
-    Ok(no_daemon.unwrap_or(if failed { taskd_api::exit::FAILED } else { 0 }))
+    Ok((findings, no_daemon))
 }
 
 /// `taskd doctor --hermetic`: nothing of the person's is looked at, so there is no [`Here`].

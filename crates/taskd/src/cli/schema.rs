@@ -18,7 +18,7 @@ macro_rules! schemas {
 }
 
 const SCHEMAS: &[(&str, &str)] = schemas! {
-    "act" "agents" "agents-test" "blame" "budget" "checkpoints" "costs" "daemon" "diff" "doctor"
+    "act" "agents" "agents-test" "blame" "budget" "bundle" "checkpoints" "costs" "daemon" "diff" "doctor"
     "error" "event" "flakes" "gc" "inbox" "install" "log" "ls" "metrics" "models" "models-check" "path"
     "paths" "plan" "project"
     "prompt" "queue" "receipt" "restore" "rewind" "salvage" "schema" "settings" "show" "submit" "trust" "types"
@@ -102,6 +102,7 @@ const ANSWERS: &[(&str, &[&str])] = &[
     ("salvage restore", &["restore"]),
     ("path", &["path"]),
     ("paths", &["paths"]),
+    ("debug bundle", &["bundle"]),
     ("gc", &["gc"]),
     ("events", &["event"]),
     ("projects ls", &["project"]),
@@ -126,7 +127,7 @@ const SILENT: &[(&str, &str)] = &[
     ("mcp", "it speaks MCP, which is JSON anyway"),
     ("daemon run", "it is the daemon; its log goes to stderr"),
     ("daemon stop", "its exit code says it"),
-    ("daemon logs", "it prints the log as it is"),
+    ("daemon logs", "it prints the log as it is, which may be JSON"),
 ];
 
 /// `taskd help schema`: which command answers with what.

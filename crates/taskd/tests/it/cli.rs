@@ -1,5 +1,6 @@
 //! Commands as a person types them: what they print, how they end, and what they make of nonsense.
 
+mod bundle;
 mod codes;
 mod completion;
 mod contract;
@@ -10,8 +11,9 @@ mod keys;
 mod nonsense;
 mod pages;
 mod pictures;
-mod settings;
+pub(crate) mod settings;
 mod shell;
+mod tasks;
 
 use serde_json::Value;
 

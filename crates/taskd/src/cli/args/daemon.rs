@@ -1,6 +1,6 @@
 //! How the daemon is started, ended and made a service.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Subcommand};
 use taskd_model::parse_duration_ms;
@@ -34,6 +34,15 @@ pub(crate) enum DaemonCommand {
     Upgrade(InstallArgs),
 }
 
+#[derive(Debug, Subcommand)]
+pub(crate) enum DebugCommand {
+    /// Write one text for a report: versions, doctor, status, log; no prompt, secret or source
+    Bundle {
+        /// Where to; otherwise taskd-bundle.txt. A file that is there is left as it is
+        file: Option<PathBuf>,
+    },
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct InstallArgs {
     /// With systemd: let it listen, and start the daemon when the first command asks
@@ -64,8 +73,8 @@ pub(crate) struct StartArgs {
 pub(crate) struct DaemonRunArgs {
     #[command(flatten)]
     pub(crate) start: StartArgs,
-    /// What is logged: info, debug, taskd_daemon=trace
-    #[arg(long)]
+    /// What is logged: info, debug, or "warn,taskd_git=trace"
+    #[arg(long, value_parser = taskd_daemon::settings::log_level)]
     pub(crate) log_level: Option<String>,
     /// Be the leader of a session of its own
     #[arg(long, hide = true)]

@@ -14,7 +14,7 @@ use std::{
 use anyhow::Context as _;
 use nix::{sys::signal::kill, unistd::Pid};
 use taskd_api::v1::{self, CheckState};
-use taskd_daemon::settings;
+use taskd_daemon::{settings, types};
 
 use super::{Failure, Finding, Here, check, well};
 use crate::cli::{here::variable, install, local_file};
@@ -31,6 +31,8 @@ pub(super) fn findings(here: &Here, answers: bool) -> Result<Vec<Finding>, Failu
         all.extend(dead_facts(here));
     }
     all.push(configuration(here));
+    all.push(loop_types(here));
+    all.extend(locks(here));
     all.extend(service()?);
     all.extend(local_is_shared(here));
     all.extend(variables());
@@ -161,6 +163,37 @@ fn configuration(here: &Here) -> Finding {
         }
     };
     row.into()
+}
+
+/// Loop types of the person and of the repository we are in.
+fn loop_types(here: &Here) -> Finding {
+    let found = types::look(&here.paths.config, here.repository(), &[]);
+    let row = match found.flaws.first() {
+        None => {
+            well("types", "loop types", &format!("{}, and nothing is wrong", found.types.len()))
+        }
+        Some(it) => {
+            let detail = format!("{}:{}:{}: {}", it.file, it.line, it.column, it.what);
+            let why = "a plan whose loops are of such a type is refused";
+            let state = CheckState::Failed;
+            check("types", "loop types", state, &detail, (why, "taskd types check"))
+        }
+    };
+    row.into()
+}
+
+/// Locks of git in the repository we are in.
+fn locks(here: &Here) -> Option<Finding> {
+    let git_dir = here.repository()?.join(".git");
+    let held: Vec<&str> =
+        ["index.lock", "HEAD.lock"].into_iter().filter(|it| git_dir.join(it).exists()).collect();
+    if held.is_empty() {
+        return Some(well("locks", "git's locks", "none in this repository").into());
+    }
+    let detail = format!("{} in {}", held.join(" and "), git_dir.display());
+    let why = "another git is at work there, or was killed; your checkout does not follow";
+    let hint = "if no git runs there, remove them";
+    Some(check("locks", "git's locks", CheckState::Warning, &detail, (why, hint)).into())
 }
 
 /// A service that starts another program than this.

@@ -105,8 +105,9 @@ fn what_is_safe_to_mend_is_mended() {
     let ran = world.taskd(&["doctor", "--json"]);
     assert_eq!(ran.code, 0, "{ran:?}");
     let well = rows(&ran);
-    for code in ["daemon", "store", "disk", "git", "clock", "open_files", "directories", "sandbox"]
-    {
+    let codes = "daemon store disk git clock open_files processes watches file_system leaving models \
+                 directories configuration types locks sandbox";
+    for code in codes.split(' ') {
         assert!(
             ["ok", "warning"].iter().any(|it| well[code]["state"] == *it),
             "{code}: {}",
@@ -135,4 +136,32 @@ fn what_is_in_use_is_left_alone() {
     assert_eq!(fs::read_to_string(own_file(&world)).expect("kept"), "[limits]\nloops = 0\n");
     let said = world.taskd(&["doctor", "--fix", "--hermetic"]).fails(2);
     assert!(said.contains("cannot be used with"), "{said}");
+}
+
+/// Proves S-6.4.2: the exit code tells the worst: 0 where there are warnings only, 1 for a loop type that
+/// is wrong, which is named with its place; a lock of git's in the repository is named, and left alone.
+#[test]
+fn the_exit_code_tells_the_worst() {
+    let mut world = World::new();
+    world.start();
+    let lock = world.repo.join(".git/index.lock");
+    fs::write(&lock, "").expect("ours");
+    let ran = world.taskd(&["doctor", "--fix", "--json"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let found = rows(&ran);
+    assert_eq!(found["locks"]["state"], "warning");
+    assert!(found["locks"]["detail"].as_str().expect("text").starts_with("index.lock in "));
+    assert!(found["daemon"]["detail"].as_str().expect("text").starts_with("taskd 0."), "{ran:?}");
+    assert!(lock.exists(), "it may be a git's that runs");
+    fs::remove_file(&lock).expect("ours");
+    world.write(".taskd/types/wrong.yaml", "extends: ralph\nprompt: '{{ spec.'\n");
+    let ran = world.taskd(&["doctor", "--json"]);
+    assert_eq!(ran.code, 1, "{ran:?}");
+    let found = rows(&ran);
+    assert_eq!(
+        (&found["locks"]["state"], &found["types"]["state"]),
+        (&"ok".into(), &"failed".into())
+    );
+    let detail = found["types"]["detail"].as_str().expect("text");
+    assert!(detail.starts_with(".taskd/types/wrong.yaml:2:"), "{detail}");
 }

@@ -4,7 +4,7 @@ use std::{fs, path::PathBuf};
 
 use crate::support::World;
 
-pub(super) fn own_file(world: &World) -> PathBuf {
+pub(crate) fn own_file(world: &World) -> PathBuf {
     let dir = world.dir.path().join("home/.config/taskd");
     fs::create_dir_all(&dir).expect("writable");
     dir.join("config.toml")

@@ -296,6 +296,8 @@ fn a_credential_reaches_its_agent_and_no_file() {
     assert_says_nothing_of(&left(&world, "daemon.log"), secret);
 }
 
+/// Proves S-6.4.1: with everything logged, no word of title, task, context, gate, model, tool or agent
+/// is in the log, and no secret of the environment.
 #[test]
 fn the_log_holds_no_word_of_the_task_and_no_secret() {
     let mut world = World::new();

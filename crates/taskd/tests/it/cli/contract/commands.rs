@@ -125,6 +125,7 @@ fn submitting(judge: &mut Judge, world: &World) {
     until_landed(world, "p3.one");
     judge.well(world, &["metrics", "--type", "ralph"]);
     judge.well(world, &["paths"]);
+    judge.well(world, &["debug", "bundle", "../bundle.txt"]);
     judge.well(world, &["flakes", "-A", "-a"]);
     judge.well(world, &["verify", "p3.one"]);
     judge.well(world, &["why", "p3.one.txt:1"]);
