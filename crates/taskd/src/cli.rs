@@ -6,11 +6,14 @@
 mod act;
 pub(crate) mod agents;
 mod args;
+mod choose;
 mod complete;
 mod config;
 mod daemon;
 mod debug;
 mod doctor;
+mod editor;
+mod export;
 mod failure;
 mod flakes;
 mod follow;
@@ -32,9 +35,11 @@ mod own;
 mod paths;
 mod prompt;
 mod schema;
+mod secrets;
 mod start;
 mod stream;
 mod submit;
+mod task;
 mod types;
 mod verify;
 mod wait;
@@ -58,7 +63,11 @@ pub(crate) fn main() -> ExitCode {
     complete::answer();
     let args = match Cli::try_parse() {
         Ok(args) => args,
-        Err(error) => return usage(&error).into(),
+        Err(error) => match choose::instead(&error) {
+            Ok(Some(args)) => args,
+            Ok(None) => return usage(&error).into(),
+            Err(failure) => return failure.report(wants_json()).into(),
+        },
     };
     let json = args.json;
     match run(args) {
@@ -67,11 +76,15 @@ pub(crate) fn main() -> ExitCode {
     }
 }
 
+/// As far as one can tell from a command line that cannot be read.
+fn wants_json() -> bool {
+    std::env::args_os().take_while(|it| it != "--").any(|it| it == "--json")
+}
+
 /// Help is an answer; everything else clap says is an error of usage.
 fn usage(error: &clap::Error) -> u8 {
     let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
-    let mut typed = std::env::args_os().take_while(|it| it != "--");
-    if !asked && typed.any(|it| it == "--json") {
+    if !asked && wants_json() {
         let text = error.render().to_string();
         // What is wrong stands before the first empty line, how it is used behind it.
         let what: Vec<&str> = text.lines().take_while(|it| !it.is_empty()).map(str::trim).collect();
@@ -154,6 +167,7 @@ async fn dispatch(here: &Here, command: Option<Command>) -> Done {
         Command::Why { id } => look::why(here, &id).await,
         Command::Logs(it) => stream::logs(here, it).await,
         Command::Diff(it) => look::diff(here, it).await,
+        Command::Export(it) => export::export(here, it).await,
         Command::Flakes(it) => flakes::flakes(here, it).await,
         Command::Verify(it) => verify::verify(here, it).await,
         Command::Steer { id, text, now } => act::steer(here, id, text.join(" "), now).await,

@@ -112,7 +112,7 @@ const SEAMS: &[Seam] = &[
         places: &[
             "crates/taskd-git/src/program.rs",
             "crates/taskd-tools/src/supervise/",
-            "crates/taskd/src/cli/config.rs",
+            "crates/taskd/src/cli/editor.rs",
             "crates/taskd/src/cli/install.rs",
             "crates/taskd/src/cli/open.rs",
             "crates/taskd/src/cli/own.rs",

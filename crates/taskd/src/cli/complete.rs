@@ -17,7 +17,7 @@ use taskd_model::{InboxItem, InboxKind, LoopView, View};
 use super::{
     args::{Cli, Shell},
     failure::{Done, Failure},
-    here::{Here, now},
+    here::{Here, now, variable},
 };
 use crate::render::{
     text::{clean, cut},
@@ -29,6 +29,9 @@ const VARIABLE: &str = "TASKD_COMPLETE";
 
 /// How long a daemon may take to say what there is. Who presses Tab waits for it.
 const PATIENCE: Duration = Duration::from_millis(80);
+
+/// The same where a person is asked to choose.
+const LONGER: Duration = Duration::from_secs(5);
 
 /// Most columns of what stands beside an id.
 const MAX_HELP: usize = 60;
@@ -169,7 +172,8 @@ fn look() -> Option<View> {
         let client = Client::connect(&paths.socket).await.ok()?;
         client.view("").await.ok()
     };
-    let answer = runtime.block_on(async { tokio::time::timeout(PATIENCE, asked).await });
+    let patience = if variable(VARIABLE).is_some() { PATIENCE } else { LONGER };
+    let answer = runtime.block_on(async { tokio::time::timeout(patience, asked).await });
     runtime.shutdown_background();
     answer.ok().flatten()
 }

@@ -7,7 +7,6 @@ use std::{
     fs,
     io::{IsTerminal as _, Write as _},
     path::Path,
-    process::Command,
 };
 
 use taskd_api::{ApiError, codes, v1};
@@ -15,6 +14,7 @@ use taskd_daemon::settings::{self, File, Setting, Whose};
 
 use super::{
     args::{ConfigCommand, FileArgs},
+    editor,
     failure::{Done, Failure},
     here::Here,
     local_file,
@@ -206,19 +206,7 @@ async fn edit(here: &Here, file: FileArgs) -> Done {
     if !copy.exists() {
         write(&copy, &read(&file.path)?)?;
     }
-    let editor = ["VISUAL", "EDITOR"].iter().find_map(std::env::var_os);
-    let editor = editor.unwrap_or_else(|| "vi".into());
-    #[expect(clippy::disallowed_methods, reason = "the person's own editor, on their terminal")]
-    let status = Command::new("sh")
-        .args(["-c", "exec $0 \"$1\""])
-        .arg(&editor)
-        .arg(&copy)
-        .status()
-        .map_err(|it| Failure::failed(format!("{}: {it}", editor.display()), "set EDITOR"))?;
-    if !status.success() {
-        let what = format!("{} ended with {status}; nothing is changed", editor.display());
-        return Err(Failure::failed(what, format!("rm {}", copy.display())));
-    }
+    editor::edit(&copy, "nothing is changed", &format!("rm {}", copy.display()))?;
     let text = read(&copy)?;
     if let Err(problems) =
         settings::view_with(&here.paths.config, here.repository(), &file.path, &text)

@@ -7,8 +7,6 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     env,
-    ffi::OsStr,
-    io::Read as _,
     path::Path,
 };
 
@@ -21,12 +19,10 @@ use super::{
     failure::{Done, Failure},
     follow,
     here::{Here, now, variable},
-    utf8,
+    secrets, task, utf8,
 };
 use crate::render::{json, submit as picture};
 
-/// Largest plan file that is sent, in bytes.
-const MAX_DOCUMENT_BYTES: u64 = 4 << 20;
 /// The loop type that turns a request into a plan.
 const PLAN_TYPE: &str = "plan";
 
@@ -41,12 +37,14 @@ pub(crate) async fn plan_new(here: &Here, mut args: PlanNewArgs) -> Done {
     sentence(here, args.request, args.work, None).await
 }
 
-/// What came as one sentence, or over stdin.
-async fn sentence(here: &Here, text: String, work: WorkArgs, session: Option<String>) -> Done {
-    let text = match text.as_str() {
-        "-" => read_stdin()?,
-        _ => text,
-    };
+/// What came as one sentence, over stdin, in a file, or from an editor.
+async fn sentence(
+    here: &Here,
+    typed: Option<String>,
+    work: WorkArgs,
+    session: Option<String>,
+) -> Done {
+    let text = task::task(here, typed, work.allow_secrets)?;
     let mut request = request(here, &work)?;
     request.options.get_or_insert_default().session = session;
     request.source = Some(v1::submit_request::Source::Request(text));
@@ -90,10 +88,13 @@ pub(super) fn plan_request(
     args: &PlanArgs,
 ) -> Result<(v1::SubmitRequest, String), Failure> {
     let (text, name) = if args.file == "-" {
-        (read_stdin()?, "stdin".to_owned())
+        (task::stdin()?, "stdin".to_owned())
     } else {
-        (read_file(here, &args.file)?, utf8(args.file.clone())?)
+        (task::file(here, &args.file, "taskd help plan-file")?, utf8(args.file.clone())?)
     };
+    if !args.work.allow_secrets {
+        secrets::refuse(&text, &name)?;
+    }
     let mut request = request(here, &args.work)?;
     request.source = Some(v1::submit_request::Source::Document(text));
     Ok((request, name))
@@ -109,6 +110,11 @@ pub(crate) async fn hand_in(
     key: Option<String>,
     check_only: bool,
 ) -> Result<v1::SubmitResponse, Failure> {
+    let (text, name) = match &source {
+        v1::submit_request::Source::Request(text) => (text, "the task"),
+        v1::submit_request::Source::Document(text) => (text, "the plan"),
+    };
+    secrets::refuse(text, name)?;
     let mut request = request(here, work)?;
     // Without a key of its own, a plan's content is the key.
     request.idempotency_key = match (&source, key) {
@@ -394,33 +400,6 @@ fn fresh_key() -> String {
     let (pid, now) = (std::process::id(), now().0);
     let parts = [&pid.to_le_bytes()[..], &now.to_le_bytes()[..], &nanos.to_le_bytes()[..]];
     Digest::of_parts(&parts).to_string()
-}
-
-fn read_stdin() -> Result<String, Failure> {
-    let mut text = String::new();
-    std::io::stdin().lock().take(MAX_DOCUMENT_BYTES + 1).read_to_string(&mut text)?;
-    fits(&text, "stdin")?;
-    Ok(text)
-}
-
-fn read_file(here: &Here, name: &OsStr) -> Result<String, Failure> {
-    let path = here.directory.join(name);
-    let cannot = |why: String| {
-        Failure::usage(format!("cannot read {}: {why}", path.display()), "taskd help plan-file")
-    };
-    let file = std::fs::File::open(&path).map_err(|it| cannot(it.to_string()))?;
-    let mut text = String::new();
-    let read = file.take(MAX_DOCUMENT_BYTES + 1).read_to_string(&mut text);
-    read.map_err(|it| cannot(it.to_string()))?;
-    fits(&text, &path.to_string_lossy())?;
-    Ok(text)
-}
-
-fn fits(text: &str, name: &str) -> Result<(), Failure> {
-    if text.len() as u64 <= MAX_DOCUMENT_BYTES {
-        return Ok(());
-    }
-    Err(Failure::usage(format!("{name} is longer than {MAX_DOCUMENT_BYTES} bytes"), ""))
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ mod completion;
 mod contract;
 mod doctor;
 mod ends;
+mod export;
 mod init;
 mod keys;
 mod nonsense;
@@ -13,6 +14,7 @@ mod pages;
 mod pictures;
 pub(crate) mod settings;
 mod shell;
+mod tasks;
 
 use serde_json::Value;
 

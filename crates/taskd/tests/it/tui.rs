@@ -3,6 +3,7 @@
 
 mod acts;
 mod live;
+mod markdown;
 mod screen;
 
 use std::{
@@ -41,7 +42,7 @@ pub(crate) struct Monitor {
 
 /// Both sides of a pseudo-terminal. No program that another test starts meanwhile has them open: it
 /// would hold the terminal open after the monitor is gone.
-fn terminal() -> (PtyMaster, OwnedFd) {
+pub(crate) fn terminal() -> (PtyMaster, OwnedFd) {
     let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
     let master = posix_openpt(flags).expect("a pseudo-terminal");
     grantpt(&master).expect("ours");

@@ -57,6 +57,9 @@ pub(crate) struct WorkArgs {
     /// Work although the gate is red on the untouched base
     #[arg(long)]
     pub(crate) base_red_ok: bool,
+    /// Hand it in although it holds what looks like a secret
+    #[arg(long)]
+    pub(crate) allow_secrets: bool,
     /// Do not follow it; print its name
     #[arg(short, long)]
     pub(crate) detach: bool,
@@ -66,8 +69,8 @@ pub(crate) struct WorkArgs {
 #[command(after_help = "Ends with what `taskd wait` would say (`taskd help exit`); on a terminal \
                         with 0 when it asks you to land. Ctrl-C detaches and ends with 0.")]
 pub(crate) struct RunArgs {
-    /// What to do; `-` reads it from stdin
-    pub(crate) task: String,
+    /// What to do; `-` reads it from stdin, @FILE from a file; without it your editor opens
+    pub(crate) task: Option<String>,
     /// Go on with a session you had with the agent in this repository
     #[arg(long, value_name = "SESSION", requires = "agent")]
     pub(crate) session: Option<String>,
@@ -77,8 +80,8 @@ pub(crate) struct RunArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct PlanNewArgs {
-    /// What is wanted; `-` reads it from stdin
-    pub(crate) request: String,
+    /// What is wanted; `-` reads it from stdin, @FILE from a file; without it your editor opens
+    pub(crate) request: Option<String>,
     #[command(flatten)]
     pub(crate) work: WorkArgs,
 }
