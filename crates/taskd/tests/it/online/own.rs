@@ -1,6 +1,5 @@
 //! A provider of one's own, and what a daemon connects to.
 #![expect(clippy::disallowed_methods, reason = "whether we may trace is tried with a real program")]
-#![expect(clippy::print_stdout, reason = "what was not run is said")]
 
 use std::{collections::BTreeSet, process::Command};
 
