@@ -41,6 +41,8 @@ pub enum Step {
 #[derive(Debug)]
 pub struct App {
     pub(crate) world: World,
+    /// Only signs of ASCII are drawn.
+    pub(crate) ascii: bool,
     pub(crate) place: Place,
     /// The screen under the focus.
     before: Place,
@@ -75,6 +77,7 @@ impl App {
     pub fn new(scope: impl Into<String>) -> Self {
         Self {
             world: World::new(scope.into()),
+            ascii: false,
             place: Place::default(),
             before: Place::default(),
             loops: Loops::default(),
@@ -101,6 +104,13 @@ impl App {
     #[must_use]
     pub fn colours(mut self, colour: bool) -> Self {
         self.world.theme = Theme { colour };
+        self
+    }
+
+    /// The same for a terminal that knows no other signs than those of ASCII.
+    #[must_use]
+    pub fn in_ascii(mut self, ascii: bool) -> Self {
+        self.ascii = ascii;
         self
     }
 

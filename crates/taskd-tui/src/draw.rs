@@ -13,6 +13,7 @@ use taskd_model::{Group, Room};
 
 use crate::{
     app::App,
+    ascii,
     keys::{self, Place},
     overlay::{Overlay, Palette, Pick},
     screens::{columns, one_line},
@@ -28,6 +29,13 @@ const NAMES: usize = 70;
 impl App {
     /// Draws everything.
     pub fn draw(&mut self, frame: &mut Frame<'_>) {
+        self.draw_all(frame);
+        if self.ascii {
+            ascii::spell(frame.buffer_mut());
+        }
+    }
+
+    fn draw_all(&mut self, frame: &mut Frame<'_>) {
         self.settle();
         let theme = self.world.theme;
         let area = frame.area();

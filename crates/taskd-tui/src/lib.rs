@@ -7,12 +7,14 @@
 
 mod act;
 mod app;
+mod ascii;
 mod draw;
 mod editor;
 mod fetch;
 mod hear;
 mod keys;
 mod log;
+mod markdown;
 mod overlay;
 mod pager;
 mod query;

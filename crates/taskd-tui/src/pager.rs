@@ -55,6 +55,35 @@ impl Kind {
     }
 }
 
+/// How a part of a line looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum How {
+    Strong,
+    Emphasis,
+    Code,
+    Link,
+}
+
+impl How {
+    fn on(self, style: Style, theme: Theme) -> Style {
+        match self {
+            Self::Strong => style.add_modifier(Modifier::BOLD),
+            Self::Emphasis => style.add_modifier(Modifier::ITALIC),
+            Self::Code => style.patch(theme.cyan()),
+            Self::Link => style.add_modifier(Modifier::UNDERLINED),
+        }
+    }
+}
+
+/// A part of a line that looks unlike the rest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Look {
+    /// Its first byte, and the one after its last.
+    pub(crate) from: usize,
+    pub(crate) to: usize,
+    pub(crate) how: How,
+}
+
 /// A line.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct TextLine {
@@ -64,6 +93,8 @@ pub(crate) struct TextLine {
     pub(crate) text: String,
     /// What it is.
     pub(crate) kind: Kind,
+    /// Parts that look unlike the rest.
+    pub(crate) looks: Vec<Look>,
     /// Where it is from.
     pub(crate) source: Source,
 }
@@ -176,9 +207,9 @@ impl Pager {
         self.lines.iter_mut().rev().take(few).find(|it| is_so(it))
     }
 
-    /// The last line, to be gone on with.
-    pub(crate) fn last(&mut self) -> Option<&mut TextLine> {
-        self.lines.back_mut()
+    /// Takes so many lines off the end.
+    pub(crate) fn drop_last(&mut self, lines: usize) {
+        self.lines.truncate(self.lines.len().saturating_sub(lines));
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -312,9 +343,14 @@ fn drawn(
     if found {
         style = style.add_modifier(Modifier::REVERSED);
     }
+    let mut at = 0;
     let parts = wrap(&line.text, room).into_iter().enumerate();
     parts
         .map(|(index, part)| {
+            // What a line is broken at are spaces.
+            at += line.text.get(at..).and_then(|it| it.find(&part)).unwrap_or(0);
+            let from = at;
+            at += part.len();
             let before = if mark == 0 {
                 String::new()
             } else if index == 0 {
@@ -322,7 +358,34 @@ fn drawn(
             } else {
                 " ".repeat(mark)
             };
-            Line::from(vec![Span::styled(before, theme.dim()), Span::styled(part, style)])
+            let mut spans = vec![Span::styled(before, theme.dim())];
+            spans.extend(looking(line, part, from, style, theme));
+            Line::from(spans)
         })
         .collect()
+}
+
+/// A part of a line that begins with this byte of it, in as many spans as it has looks.
+fn looking(
+    line: &TextLine,
+    part: String,
+    from: usize,
+    style: Style,
+    theme: Theme,
+) -> Vec<Span<'static>> {
+    if line.looks.is_empty() {
+        return vec![Span::styled(part, style)];
+    }
+    let to = from + part.len();
+    let ends = line.looks.iter().flat_map(|it| [it.from, it.to]);
+    let mut cuts: Vec<usize> = ends.filter(|it| (from..to).contains(it)).collect();
+    cuts.extend([from, to]);
+    cuts.sort_unstable();
+    cuts.dedup();
+    let span = |pair: &[usize]| {
+        let within = line.looks.iter().filter(|it| it.from <= pair[0] && pair[1] <= it.to);
+        let style = within.fold(style, |style, it| it.how.on(style, theme));
+        Some(Span::styled(part.get(pair[0] - from..pair[1] - from)?.to_owned(), style))
+    };
+    cuts.windows(2).filter_map(span).collect()
 }

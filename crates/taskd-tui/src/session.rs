@@ -48,12 +48,13 @@ const ANSWER: Duration = Duration::from_secs(10);
 const QUERIES: usize = 4;
 
 /// Shows the daemon of a place until somebody detaches. `scope` is the path of a project, or
-/// nothing for all; `colour` says whether colours may be used.
+/// nothing for all; `colour` says whether colours may be used, `ascii` that no sign but those of
+/// ASCII is.
 ///
 /// # Errors
 ///
 /// This is no terminal, no daemon answers at first, or it says that asking again is of no use.
-pub async fn run(place: Place, scope: String, colour: bool) -> anyhow::Result<()> {
+pub async fn run(place: Place, scope: String, colour: bool, ascii: bool) -> anyhow::Result<()> {
     if !(io::stdin().is_terminal() && io::stdout().is_terminal()) {
         bail!("the monitor needs a terminal; without one: taskd ls, taskd logs -f");
     }
@@ -62,7 +63,7 @@ pub async fn run(place: Place, scope: String, colour: bool) -> anyhow::Result<()
     let signals = [SignalKind::terminate(), SignalKind::hangup()].map(signal);
     let [end, hangup] = signals;
     let mut session = Session {
-        app: App::new(scope).colours(colour),
+        app: App::new(scope).colours(colour).in_ascii(ascii),
         place,
         items: Box::pin(items.fuse()),
         answer: None,

@@ -13,6 +13,7 @@ mod daemon;
 mod debug;
 mod doctor;
 mod editor;
+mod export;
 mod failure;
 mod flakes;
 mod follow;
@@ -166,6 +167,7 @@ async fn dispatch(here: &Here, command: Option<Command>) -> Done {
         Command::Why { id } => look::why(here, &id).await,
         Command::Logs(it) => stream::logs(here, it).await,
         Command::Diff(it) => look::diff(here, it).await,
+        Command::Export(it) => export::export(here, it).await,
         Command::Flakes(it) => flakes::flakes(here, it).await,
         Command::Verify(it) => verify::verify(here, it).await,
         Command::Steer { id, text, now } => act::steer(here, id, text.join(" "), now).await,

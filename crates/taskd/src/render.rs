@@ -12,6 +12,7 @@ pub(crate) mod costs;
 pub(crate) mod daemon;
 mod depth;
 pub(crate) mod doctor;
+pub(crate) mod export;
 pub(crate) mod flakes;
 pub(crate) mod gc;
 pub(crate) mod history;

@@ -16,6 +16,7 @@ use super::{columns, events::Events, fetched::Fetched, one_line, rule, talk::Tal
 use crate::{
     keys::Move,
     log::Entry,
+    markdown::lines_of_markdown,
     pager::{Kind, Pager, TextLine, lines_of},
     query::{Found, Output, Query},
     text::{clean, width},
@@ -201,7 +202,7 @@ impl Focus {
     /// The text of the open tab.
     pub(crate) fn pager(&mut self) -> &mut Pager {
         match self.tab {
-            Tab::Talk => &mut self.talk.pager,
+            Tab::Talk => self.talk.pager(),
             Tab::Tools => &mut self.tools.pager,
             Tab::Gate => &mut self.gate.pager,
             Tab::Diff => &mut self.diff.pager,
@@ -366,7 +367,7 @@ fn patch(found: &Found) -> Vec<TextLine> {
 fn task(found: &Found) -> Vec<TextLine> {
     let Found::Task(it, sent) = found else { return Vec::new() };
     let ShowResponse { text, accept, gate, gate_origin, worker, worktree, .. } = &**it;
-    let mut lines = lines_of(text, |_| Kind::Plain);
+    let mut lines = lines_of_markdown(text);
     let mut fact = |label: &str, text: &str| {
         if !text.is_empty() {
             lines.push(TextLine { mark: label.to_owned(), ..TextLine::new(text, Kind::Plain) });

@@ -10,21 +10,35 @@ use taskd_model::{Delta, EffectId, LoopView, Time, format_clock_ms};
 use super::fetched::Due;
 use crate::{
     log::{Entry, Log, RECENT},
-    pager::{CHARS, Kind, Pager, Source, TextLine, lines_of},
+    markdown::{Markdown, lines_of_markdown},
+    pager::{Kind, Pager, Source, TextLine, lines_of},
     query::Output,
-    text::clean,
 };
 
 /// See the module.
 #[derive(Debug, Default)]
 pub(crate) struct Talk {
-    pub(crate) pager: Pager,
+    pager: Pager,
     pub(crate) due: Due,
     /// What ran when it was asked for.
     ran: BTreeSet<u64>,
-    /// The last line is an unfinished one of this effect.
-    open: Option<u64>,
+    /// The last lines are of a text that streams by.
+    stream: Option<Stream>,
 }
+
+/// A text that streams by.
+#[derive(Debug, Default)]
+struct Stream {
+    effect: u64,
+    page: Markdown,
+    /// What came since the last picture.
+    unread: String,
+    /// The last lines of the pager that may still change.
+    unfinished: usize,
+}
+
+/// Bytes that are read at the latest, whether somebody looks or not.
+const UNREAD_BYTES: usize = 64 << 10;
 
 impl Talk {
     /// What is known already: what streamed by of what runs, and what happened since.
@@ -57,8 +71,8 @@ impl Talk {
         };
         let detail = if entry.detail.is_empty() { "" } else { "  " };
         let text = format!("{}{detail}{}", entry.text, entry.detail);
-        let line = TextLine { mark, text, kind: entry.kind(), source };
-        self.open = None;
+        let line = TextLine { mark, text, kind: entry.kind(), source, ..TextLine::default() };
+        self.end_stream();
         // What an agent does streams by first, and is a fact once it is durable.
         let same = |it: &TextLine| matches!(it.source, Source::Noise(_)) && it.text == line.text;
         match self.pager.recent(RECENT, same).filter(|_| entry.within && entry.seq.is_some()) {
@@ -71,38 +85,50 @@ impl Talk {
     pub(crate) fn noise(&mut self, effect: EffectId, delta: &Delta) {
         let effect = effect.0.0;
         match delta {
-            Delta::Text(text) => self.stream(effect, text),
+            Delta::Text(text) => {
+                if self.stream.as_ref().is_none_or(|it| it.effect != effect) {
+                    self.end_stream();
+                    self.stream = Some(Stream { effect, ..Stream::default() });
+                }
+                if let Some(it) = &mut self.stream {
+                    it.unread.push_str(text);
+                    if UNREAD_BYTES <= it.unread.len() {
+                        self.read();
+                    }
+                }
+            }
             Delta::Line(text) => {
-                self.open = None;
-                self.stream(effect, text);
-                self.open = None;
+                self.end_stream();
+                for line in lines_of(text, |_| Kind::Dim) {
+                    self.pager.push(TextLine { source: Source::Noise(effect), ..line });
+                }
             }
         }
     }
 
-    fn stream(&mut self, effect: u64, text: &str) {
-        for (index, part) in text.split('\n').enumerate() {
-            if index > 0 {
-                self.open = None;
-            }
-            let mut part = part.strip_suffix('\r').unwrap_or(part);
-            while !part.is_empty() {
-                if self.open != Some(effect) {
-                    let source = Source::Noise(effect);
-                    self.pager.push(TextLine { source, kind: Kind::Dim, ..TextLine::default() });
-                    self.open = Some(effect);
-                }
-                let Some(last) = self.pager.last() else { return };
-                let room = CHARS.saturating_sub(last.text.chars().count());
-                let end = part.char_indices().nth(room).map_or(part.len(), |(at, _)| at);
-                let (now, later) = part.split_at(end);
-                last.text.push_str(&clean(now));
-                part = later;
-                if !part.is_empty() {
-                    self.open = None;
-                }
-            }
+    /// What is read on the screen, with all that streamed by.
+    pub(crate) fn pager(&mut self) -> &mut Pager {
+        self.read();
+        &mut self.pager
+    }
+
+    /// Makes lines of what streamed by: once for each picture, however many pieces it came in.
+    fn read(&mut self) {
+        let Some(it) = self.stream.as_mut().filter(|it| !it.unread.is_empty()) else { return };
+        self.pager.drop_last(it.unfinished);
+        it.page.push(&std::mem::take(&mut it.unread));
+        let (whole, rest) = (it.page.take(), it.page.rest());
+        it.unfinished = rest.len();
+        for line in whole.into_iter().chain(rest) {
+            let kind = if line.kind == Kind::Plain { Kind::Dim } else { line.kind };
+            self.pager.push(TextLine { kind, source: Source::Noise(it.effect), ..line });
         }
+    }
+
+    /// What comes now does not go on with what streamed by.
+    fn end_stream(&mut self) {
+        self.read();
+        self.stream = None;
     }
 
     /// What was said before, and the last lines of what runs.
@@ -113,8 +139,9 @@ impl Talk {
         let mut past = Vec::new();
         for it in outputs {
             past.push(TextLine::new(&format!("── {}", it.heading), Kind::Heading));
-            past.extend(lines_of(&it.text, |_| Kind::Plain));
+            past.extend(lines_of_markdown(&it.text));
         }
+        self.end_stream();
         let mut live = self.pager.take();
         live.retain(|it| match it.source {
             Source::Noise(effect) => !whole.contains(&effect),

@@ -100,6 +100,28 @@ fn one_loop_in_focus() {
     assert!(story.screen(80, 24).contains(">   docs"));
 }
 
+/// Proves S-5.2.5: what streams by is Markdown too, a fence that is open is code, and each line
+/// stands there once however it came; in ASCII every sign has one that takes its place.
+#[test]
+fn markdown_streams_by() {
+    let mut story = Story::busy();
+    story.keys("jjj");
+    story.key(KeyCode::Enter);
+    for piece in ["# Li", "mits\n\n- **fir", "st**, a buc", "ket\n\n``", "`\nlet n = 1;\n\nlet m"] {
+        story.noise("p8.docs", 80, Delta::Text(piece.to_owned()));
+        story.screen(80, 16);
+    }
+    let screen = story.screen(80, 16);
+    let shown = screen.lines().skip_while(|it| it.trim() != "Limits").take(7);
+    let shown: Vec<&str> = shown.map(str::trim).collect();
+    let wanted = ["Limits", "", "- first, a bucket", "", "let n = 1;", "", "let m"];
+    assert_eq!(shown, wanted, "{screen}");
+    let app = std::mem::replace(&mut story.app, App::new(""));
+    story.app = app.in_ascii(true);
+    let screen = story.screen(80, 16);
+    assert!(screen.is_ascii() && screen.contains("-- p8.docs  Rate") && screen.contains("Limits"));
+}
+
 #[test]
 fn what_an_agent_does_is_noise_first_and_a_fact_once_it_is_durable() {
     for focus in [false, true] {

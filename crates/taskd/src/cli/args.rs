@@ -25,6 +25,7 @@ pub(crate) use self::{
 use self::{amount::parse_amount, moment::parse_when};
 use super::{
     complete,
+    export::ExportArgs,
     history::{RewindArgs, SalvageCommand, UndoArgs},
     init::InitArgs,
     prompt::PromptArgs,
@@ -86,6 +87,9 @@ pub(crate) enum Command {
     Logs(LogsArgs),
     /// Print the work of a loop as a patch
     Diff(DiffArgs),
+    /// Print the whole story of a loop or a plan, to be kept or read elsewhere
+    #[command(hide = true)]
+    Export(ExportArgs),
     /// Prove again what landed: records, tree and gate; 0 if it holds, 1 if not
     #[command(hide = true)]
     Verify(VerifyArgs),
@@ -170,7 +174,7 @@ pub(crate) enum Command {
     #[command(hide = true)]
     Metrics(MetricsArgs),
     /// Watch everything, full screen
-    Tui(ScopeArgs),
+    Tui(TuiArgs),
     /// Watch everything and answer in a browser: prints an address that opens once
     Web(WebArgs),
     /// Be an MCP server, so that an interactive agent can drive the fleet; read-only by itself
@@ -474,6 +478,15 @@ pub(crate) struct ShowArgs {
     /// As it was then: after event 57, 2h ago, at 14:30, at '2026-03-01 14:30'
     #[arg(long, value_parser = parse_when, value_name = "SEQ|TIME")]
     pub(crate) at: Option<When>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TuiArgs {
+    #[command(flatten)]
+    pub(crate) scope: ScopeArgs,
+    /// Draw with signs of ASCII only; so it is anyway where the locale is not UTF-8
+    #[arg(long)]
+    pub(crate) ascii: bool,
 }
 
 #[derive(Debug, Args)]

@@ -251,8 +251,31 @@ pub(crate) fn variable(name: &str) -> Option<String> {
     env::var(name).ok()
 }
 
+/// Whether texts of the terminal are UTF-8, as the locale says; a machine that says nothing has one
+/// that is.
+pub(crate) fn is_utf8(variable: impl Fn(&str) -> Option<String>) -> bool {
+    let named = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().filter_map(variable);
+    let locale = named.map(|it| it.to_lowercase()).find(|it| !it.is_empty());
+    locale.is_none_or(|it| it.contains("utf-8") || it.contains("utf8"))
+}
+
 /// The time.
 pub(crate) fn now() -> Time {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Time(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_locale_says_whether_there_is_more_than_ascii() {
+        let utf8 = |set: &[(&str, &str)]| {
+            is_utf8(|name| set.iter().find(|it| it.0 == name).map(|it| it.1.to_owned()))
+        };
+        assert!(utf8(&[]) && utf8(&[("LANG", "C.UTF-8")]) && utf8(&[("LANG", "de_DE.utf8")]));
+        assert!(!utf8(&[("LANG", "C")]) && !utf8(&[("LC_ALL", "POSIX"), ("LANG", "C.UTF-8")]));
+        assert!(utf8(&[("LC_ALL", ""), ("LC_CTYPE", "en_US.UTF-8"), ("LANG", "C")]));
+    }
 }

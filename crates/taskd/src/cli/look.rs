@@ -6,9 +6,9 @@ use taskd_api::{ApiError, handed_over, v1};
 use taskd_model::{LoopId, LoopView, PlanId, Target};
 
 use super::{
-    args::{DiffArgs, LsArgs, ModelsArgs, ScopeArgs, When},
+    args::{DiffArgs, LsArgs, ModelsArgs, ScopeArgs, TuiArgs, When},
     failure::{Done, Failure},
-    here::{Here, variable},
+    here::{Here, is_utf8, variable},
     utf8,
 };
 use crate::render::{self, json, ls::Show, text};
@@ -251,13 +251,14 @@ pub(crate) async fn queue(here: &Here) -> Done {
 }
 
 /// `taskd tui`.
-pub(crate) async fn tui(here: &Here, args: ScopeArgs) -> Done {
+pub(crate) async fn tui(here: &Here, args: TuiArgs) -> Done {
     if !here.out.can_ask {
         return Err(Failure::usage("the monitor needs a terminal", "taskd ls"));
     }
     let client = here.client().await?;
-    let scope = here.scope(args)?;
-    taskd_tui::run(client.place().clone(), scope, here.out.colour).await?;
+    let scope = here.scope(args.scope)?;
+    let ascii = args.ascii || !is_utf8(variable);
+    taskd_tui::run(client.place().clone(), scope, here.out.colour, ascii).await?;
     Ok(0)
 }
 

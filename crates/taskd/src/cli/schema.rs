@@ -21,7 +21,7 @@ const SCHEMAS: &[(&str, &str)] = schemas! {
     "act" "agents" "agents-test" "blame" "budget" "bundle" "checkpoints" "costs" "daemon" "diff" "doctor"
     "error" "event" "flakes" "gc" "inbox" "install" "log" "ls" "metrics" "models" "models-check" "path"
     "paths" "plan" "project"
-    "prompt" "queue" "receipt" "restore" "rewind" "salvage" "schema" "settings" "show" "submit" "trust" "types"
+    "prompt" "queue" "receipt" "restore" "rewind" "salvage" "schema" "settings" "show" "submit" "text" "trust" "types"
     "undo" "verify"
     "wait" "why"
 };
@@ -49,6 +49,7 @@ const ANSWERS: &[(&str, &[&str])] = &[
     ("flakes", &["flakes"]),
     ("logs", &["log", "event"]),
     ("diff", &["diff"]),
+    ("export", &["event", "text"]),
     ("steer", &["act"]),
     ("inbox", &["inbox"]),
     ("answer", &["act"]),

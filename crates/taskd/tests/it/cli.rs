@@ -6,6 +6,7 @@ mod completion;
 mod contract;
 mod doctor;
 mod ends;
+mod export;
 mod init;
 mod keys;
 mod nonsense;

@@ -3,6 +3,7 @@
 
 mod acts;
 mod live;
+mod markdown;
 mod screen;
 
 use std::{

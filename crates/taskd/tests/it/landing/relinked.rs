@@ -4,7 +4,7 @@ use std::{fs, path::PathBuf};
 
 use taskd_model::{Event, Status};
 
-use super::{agent, git_in, plan, until_landed, worktree};
+use super::{agent, git_in, plan, until_landed, until_ready, worktree};
 use crate::support::{Door, World, bash};
 
 /// Moves the repository, and goes there.
@@ -41,7 +41,10 @@ fn a_moved_repository_is_linked_again_with_its_loops() {
     let head = format!("agent: {run}\nland: on-gate");
     world.submit(&plan(&head, &[("one", "")]));
     door.reached();
-    let place = worktree(&world, "p1.one");
+    let other = agent(&world, "other.sh", "echo x > $TASKD_LOOP.txt");
+    world.submit(&plan(&format!("agent: {other}\nland: ask"), &[("rests", "")]));
+    until_ready(&world, "p2.rests");
+    let (place, rests) = (worktree(&world, "p1.one"), worktree(&world, "p2.rests"));
     let (old, new) = moved(&mut world, "moved");
     let told = world.taskd(&["ls"]).fails(1);
     assert!(told.contains(&format!("this repository was at {}", old.display())), "{told}");
@@ -58,12 +61,14 @@ fn a_moved_repository_is_linked_again_with_its_loops() {
     let said = format!("this repository was at {}", old.display());
     assert!(added.err.contains(&said) && added.err.contains("going on: p1.one"), "{added:?}");
     assert_eq!(roots(&world), std::slice::from_ref(&new));
-    assert_eq!(
-        git_in(&world, &place, &["rev-parse", "--git-common-dir"]),
-        new.join(".git").display().to_string()
-    );
+    let common = new.join(".git").display().to_string();
+    assert_eq!(git_in(&world, &place, &["rev-parse", "--git-common-dir"]), common);
+    // Nobody works there, and git finds its repository all the same.
+    assert_eq!(git_in(&world, &rests, &["rev-parse", "--git-common-dir"]), common);
     until_landed(&world, "p1.one");
     assert!(world.has("main:p1.one.txt"));
+    world.taskd(&["land", "p2"]).ok();
+    until_landed(&world, "p2.rests");
     assert_eq!(worktree(&world, "p1.one"), place, "it went on where it was");
     world.taskd(&["ls", "-a"]).ok();
 
@@ -74,8 +79,8 @@ fn a_moved_repository_is_linked_again_with_its_loops() {
     let submitted = world.taskd(&["plan", "submit", &file]);
     let text = format!("{}{}", submitted.out, submitted.err);
     assert!(text.contains(&format!("this repository was at {}", old.display())), "{text}");
-    until_landed(&world, "p2.two");
-    assert!(world.has("main:p2.two.txt"));
+    until_landed(&world, "p3.two");
+    assert!(world.has("main:p3.two.txt"));
     world.taskd(&["undo", "p1.one"]).ok();
     world.until("the revert", |it| it.loops.values().any(|it| it.undone.is_some()));
     let linked = world.dir.path().join("linked");

@@ -128,6 +128,7 @@ fn submitting(judge: &mut Judge, world: &World) {
     judge.well(world, &["debug", "bundle", "../bundle.txt"]);
     judge.well(world, &["flakes", "-A", "-a"]);
     judge.well(world, &["verify", "p3.one"]);
+    judge.well(world, &["export", "p3"]);
     judge.well(world, &["why", "p3.one.txt:1"]);
     judge.ends(world, 1, &["verify", "--recorded", "main~1"]);
     judge.well(world, &["undo", "p3.one", "--dry-run"]);
