@@ -156,8 +156,7 @@ pub struct SpecDoc {
     /// A session of a person with the agent, which its first iteration goes on with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<String>,
-    /// The variable that paid for its agent when it was submitted. A run without it is none of this
-    /// plan's.
+    /// The variable that paid for its agent when it was submitted; a run without it is refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paid_by: Option<String>,
     /// The same of the agent that is its second reader.
@@ -308,8 +307,7 @@ pub struct TypeDoc {
     /// What shall pay for an external agent, where it says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub billing: Option<Billing>,
-    /// Each run of an external agent goes on with its last session, if it can; otherwise it begins
-    /// with a fresh context.
+    /// Each run of an external agent goes on with its last session, if it can.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub resume: bool,
     /// What `--set` may give.
