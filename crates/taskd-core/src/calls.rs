@@ -263,7 +263,7 @@ impl Coordinator {
         let budget = Amount { micros: limit(Unit::Micros), tokens: limit(Unit::Tokens) };
         let (by, until) = (closed.by, closed.until);
         let wait = CallWait::Day { of, budget, spent: account.spent, by, until };
-        let bucket = engine.called().cloned().unwrap_or_else(|| engine.worker.to_string());
+        let bucket = engine.at_work().to_string();
         WantedCall { bucket, wait, place: None }
     }
 

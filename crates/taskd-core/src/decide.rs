@@ -231,7 +231,10 @@ fn admit_agent(state: &State, now: Time) -> Option<Step> {
     let Next::Agent { prompt } = engine.next else { unreachable!("indexed as a waiting agent") };
     Some(match money::spent_up(state, id, now) {
         Some(of) => money::out_of(id, of, now),
-        None => start(id, Work::Agent { prompt, cap_micros: money::money_left(state, id, now) }),
+        None => {
+            let cap_micros = money::money_left(state, id, now);
+            start(id, Work::Agent { prompt, cap_micros, reader: engine.agent_that_reads() })
+        }
     })
 }
 

@@ -1,13 +1,14 @@
 //! A second reader: who looks at work whose gate is green, before that goes anywhere.
 //!
-//! It is a call of the loop's own, through a bucket of its own: composed, admitted and paid for like
-//! any other, so nothing here waits, retries or counts money. What it finds belongs to the tree it
-//! read: the same tree is not read twice, and the same findings on it three times are no progress.
+//! It is a call of the loop's own, through a bucket of its own, or a run of an agent: composed, admitted
+//! and paid for like any other, so nothing here waits, retries or counts money. What it finds belongs
+//! to the tree it read: the same tree is not read twice, and the same findings on it three times are
+//! no progress. An agent reads beside the work; should it have written there, the files go back.
 
 use serde::{Deserialize, Serialize};
 use taskd_model::{
     Actor, Change, Digest, Event, Evidence, Found, LoopId, Oid, Outcome, ReviewHead, Seq, SpecHead,
-    Time, Verdict,
+    Time, Verdict, Worker,
 };
 
 use crate::{
@@ -50,12 +51,33 @@ impl LoopEngine {
         self.reader.as_ref().is_some_and(|it| it.now.is_some())
     }
 
+    /// Who works for it now: what works on its spec, or its second reader.
+    pub(crate) fn at_work(&self) -> &Worker {
+        match &self.reader {
+            Some(Reader { head, now: Some(_), .. }) => &head.by,
+            Some(Reader { now: None, .. }) | None => &self.worker,
+        }
+    }
+
     /// The model it calls now, if it calls one: its own, or its second reader's.
     pub(crate) fn called(&self) -> Option<&String> {
-        match &self.reader {
-            Some(Reader { head, now: Some(_), .. }) => Some(&head.model),
-            Some(Reader { now: None, .. }) | None => self.model(),
+        match self.at_work() {
+            Worker::Model(name) => Some(name),
+            Worker::Agent(_) => None,
         }
+    }
+
+    /// The agent it runs now, if it runs one: its own, or its second reader's.
+    pub(crate) fn run(&self) -> Option<&String> {
+        match self.at_work() {
+            Worker::Agent(name) => Some(name),
+            Worker::Model(_) => None,
+        }
+    }
+
+    /// The agent that reads its work now, if one does.
+    pub(crate) fn agent_that_reads(&self) -> Option<String> {
+        self.run().filter(|_| self.is_read()).cloned()
     }
 
     /// A gate of it ended: what is green is read next, unless that very tree was.

@@ -324,9 +324,9 @@ impl State {
         &self.index
     }
 
-    /// The recess of the agent that works for a loop, if it has one.
+    /// The recess of the agent that works for a loop now, if it has one.
     pub(crate) fn recess(&self, engine: &LoopEngine) -> Option<&Recess> {
-        self.recesses.get(engine.agent()?)
+        self.recesses.get(engine.run()?)
     }
 
     /// When the next recess is over; nothing if nobody waits for that.

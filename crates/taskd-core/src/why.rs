@@ -152,7 +152,7 @@ impl Coordinator {
         match self.state().index().want(id) {
             Want::Agent => match self.state().recess(engine).map(Recess::until) {
                 Some(until) => {
-                    let text = format!("{name} waits for the usage window of {}", engine.worker);
+                    let text = format!("{name} waits for the usage window of {}", engine.at_work());
                     row(text, (self.state().now() < until).then_some(until))
                 }
                 None => row(format!("{name} waits for an agent slot"), None),

@@ -63,6 +63,7 @@ use tokio::{
 use tracing::error;
 
 pub(crate) use self::{
+    agent::speaks_acp,
     call::{Asked, composed, instructions_at},
     fault::is_blind,
     gate::{Ran, environment_digest, gate_commands, gate_timeout},

@@ -22,8 +22,9 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 use taskd_api::{ApiError, codes, v1};
 use taskd_git::{Probe, Repo, probe};
 use taskd_model::{
-    Actor, AgentDoc, ArtifactDoc, Command, Digest, DocumentHead, GateDoc, Input, LandPolicy, Oid,
-    PlanDoc, PlanHead, Priority, ProjectId, SpecDoc, SpecHead, Trace, TypeDoc, Worker, encode_doc,
+    Actor, AgentDoc, ArtifactDoc, Command, Digest, DocumentHead, GateDoc, Input, LandPolicy,
+    LoopLimits, Oid, PlanDoc, PlanHead, Priority, ProjectId, SpecDoc, SpecHead, Trace, TypeDoc,
+    Worker, encode_doc,
 };
 use taskd_tools::agents::Presets;
 
@@ -331,7 +332,7 @@ impl<'a> Look<'a> {
             self.problems.extend(agents::without_servers(&self.agents, &agent, &loop_type));
             let Some(fallback) = self.fallback(&agent, &loop_type) else { continue };
             let Some(left_out) = self.left_out(&agent, &fallback, &loop_type) else { continue };
-            let Some(review) = self.review(&loop_type) else { continue };
+            let Some(review) = self.review(&loop_type, config) else { continue };
             let inputs = match loop_type::bind_inputs(&loop_type, &self.options.inputs) {
                 Ok(inputs) => inputs,
                 Err(errors) => {
@@ -339,15 +340,14 @@ impl<'a> Look<'a> {
                     continue;
                 }
             };
-            let paid_by = self.paid_by(&agent, &loop_type, config);
+            let paid_by = self.paid_by(&agent.worker(), &loop_type, config);
+            let reader_paid_by =
+                review.as_ref().and_then(|it| self.paid_by(&it.by, &loop_type, config));
             let accept: Vec<String> = spec.accept.iter().map(|it| it.value.clone()).collect();
             let parts: Vec<&[u8]> = std::iter::once(gate_key.as_bytes().as_slice())
                 .chain(accept.iter().map(|it| it.as_bytes()))
                 .collect();
-            let conflict = plan.head.conflict.as_ref().map(|it| it.value).or(loop_type.conflict);
-            let mut limits = loop_type.limits.loop_limits(conflict, &config.run_limits());
-            let of_plan = plan.head.iterations.as_ref().map(|it| it.value);
-            limits.iterations = self.options.iterations.or(of_plan).unwrap_or(limits.iterations);
+            let limits = self.limits(&plan.head, &loop_type, config);
             let name = name_of(spec, &loop_type);
             let head = SpecHead {
                 name: name.clone(),
@@ -378,10 +378,20 @@ impl<'a> Look<'a> {
                 agent,
                 session: self.options.session.clone(),
                 paid_by,
+                reader_paid_by,
             };
             specs.push((head, doc));
         }
         specs
+    }
+
+    /// The limits of a loop: flags, then the plan's, its type's, the configuration's.
+    fn limits(&self, head: &PlanKeys, loop_type: &TypeDoc, config: &Config) -> LoopLimits {
+        let conflict = head.conflict.as_ref().map(|it| it.value).or(loop_type.conflict);
+        let mut limits = loop_type.limits.loop_limits(conflict, &config.run_limits());
+        let of_plan = head.iterations.as_ref().map(|it| it.value);
+        limits.iterations = self.options.iterations.or(of_plan).unwrap_or(limits.iterations);
+        limits
     }
 
     fn finish(self, found: Found) -> Draft {

@@ -9,7 +9,7 @@ use std::{fs, io, path::Path};
 
 use taskd_api::v1;
 use taskd_git::Repo;
-use taskd_model::{AgentDoc, Digest, TypeDoc};
+use taskd_model::{AgentDoc, Digest, TypeDoc, Worker};
 use taskd_tools::agents::{Found, Presets, Source};
 
 use crate::{
@@ -103,10 +103,15 @@ fn of_type(doc: &TypeDoc, agents: &Presets) -> Vec<Wish> {
         _ => None,
     };
     let agent = agent.map(|it| Wish::new(place("agent"), it));
+    let reader = doc.review.iter().filter_map(|it| match &it.by {
+        Worker::Agent(run) if agents.get(run).is_none() => Some(run.clone()),
+        Worker::Agent(_) | Worker::Model(_) => None,
+    });
+    let reader = reader.map(|it| Wish::new(place("review"), it));
     let servers = doc.mcp.iter();
     let servers =
         servers.map(|(name, it)| Wish::new(place(&format!("mcp.{name}")), it.command.join(" ")));
-    gate.chain(setup).chain(agent).chain(servers).collect()
+    gate.chain(setup).chain(agent).chain(reader).chain(servers).collect()
 }
 
 /// What a preset of the project runs; nothing for one that is not the project's.

@@ -153,7 +153,7 @@ impl Repo {
     /// Puts the worktree's `.git` back if it is something else now, which is moved beside the
     /// worktree. Without it nothing of the worktree could be saved.
     pub fn mend(&self, name: &str) -> Result<Option<Trace>, GitError> {
-        let spot = self.spot(name, Kind::Work)?;
+        let spot = self.spot_of_any(name)?;
         if !spot.claimed()? || !spot.dir.is_dir() {
             return Ok(None);
         }
@@ -182,7 +182,7 @@ impl Repo {
         before: &Before,
         mark: &Mark,
     ) -> Result<Vec<Trace>, GitError> {
-        let spot = self.spot(name, Kind::Work)?;
+        let spot = self.spot_of_any(name)?;
         spot.existing()?;
         self.clear_ref_locks(name)?;
         let repo = self.open()?;
@@ -192,6 +192,15 @@ impl Repo {
         self.refs_since(&repo, name, before, mark, &mut traces)?;
         self.settings_since(&spot, before, &mut traces)?;
         Ok(traces)
+    }
+
+    /// The worktree of this name: a loop's, or a checkout of ours.
+    fn spot_of_any(&self, name: &str) -> Result<Spot, GitError> {
+        let spot = self.spot(name, Kind::Work)?;
+        match spot.claimed() {
+            Err(GitError::NotOurs { .. }) => self.spot(name, Kind::Scratch),
+            Ok(_) | Err(_) => Ok(spot),
+        }
     }
 
     /// Keeps the commits made in the worktree, and detaches its HEAD at `base` again.

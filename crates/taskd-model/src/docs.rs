@@ -156,10 +156,12 @@ pub struct SpecDoc {
     /// A session of a person with the agent, which its first iteration goes on with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<String>,
-    /// The variable that paid for its agent when it was submitted. A run without it is none of this
-    /// plan's.
+    /// The variable that paid for its agent when it was submitted; a run without it is refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paid_by: Option<String>,
+    /// The same of the agent that is its second reader.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reader_paid_by: Option<String>,
 }
 
 /// What a document says of everything it names.
@@ -305,8 +307,7 @@ pub struct TypeDoc {
     /// What shall pay for an external agent, where it says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub billing: Option<Billing>,
-    /// Each run of an external agent goes on with its last session, if it can; otherwise it begins
-    /// with a fresh context.
+    /// Each run of an external agent goes on with its last session, if it can.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub resume: bool,
     /// What `--set` may give.
@@ -331,8 +332,9 @@ pub struct TypeDoc {
 /// A second reader of a loop's work, before that goes anywhere.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReviewDoc {
-    /// The model that reads, as people write it.
-    pub model: String,
+    /// The model or the agent that reads, as people write it.
+    #[serde(flatten)]
+    pub by: Worker,
     /// What it shall look for.
     pub prompt: String,
     /// What it finds goes into the next iteration, as what a gate finds.

@@ -113,6 +113,10 @@ pub enum Work {
         prompt: Digest,
         /// Remaining budget in micro-dollars.
         cap_micros: u64,
+        /// The loop's second reader, where it is that one that runs: in a checkout of its own, and
+        /// nothing that it writes is kept.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reader: Option<String>,
     },
     /// Pass one call of an agent on to its provider.
     Relay(Relay),

@@ -283,7 +283,7 @@ impl Ledger {
                 self.agents += 1;
                 check(self.agents <= self.limits.agents, || format!("{id}: too many agents"))?;
                 let Owner::Loop(of) = owner else { return Err(format!("{owner} runs an agent")) };
-                let until = self.recesses.get(&self.loops[&of].model).copied();
+                let until = self.recesses.get(self.loops[&of].may_run(work)?).copied();
                 check(until.is_none_or(|it| it <= at), || format!("{id}: its agent refused"))?;
             }
             Work::CheckBase { .. }
@@ -394,7 +394,8 @@ impl Ledger {
             && let Some(Failure::NotBefore(ms)) = outcome.failure()
         {
             let until = record.at.plus_ms(ms);
-            let known = self.recesses.entry(self.loops[&of].model.clone()).or_default();
+            let known =
+                self.recesses.entry(self.loops[&of].run_by(&open.work).to_owned()).or_default();
             *known = until.max(*known);
         }
         match (outcome, &open.work) {

@@ -56,6 +56,11 @@ pub(crate) fn of(world: &mut World, id: EffectId) -> Outcome {
 
 /// It was told to end, or gave up, and has ended.
 pub(crate) fn cancelled(world: &mut World, id: EffectId) -> Outcome {
+    let job = &world.running[&id];
+    if let Work::Agent { reader: Some(_), .. } = &job.order.work {
+        // What it wrote is undone with its end.
+        return Outcome::Cancelled { usage: part(job.usage), checkpoint: None };
+    }
     spoil(world, id);
     let job = &world.running[&id];
     let usage = part(job.usage);
@@ -127,20 +132,11 @@ fn done(world: &mut World, id: EffectId) -> Outcome {
             let subject = order.subject.as_ref().expect("a loop's work");
             Outcome::Saved { checkpoint: world.save(subject.id, subject.base) }
         }
-        Work::Agent { .. } => {
-            let subject = order.subject.as_ref().expect("a loop's work");
-            world.scribble(subject.id);
-            let checkpoint = world.save(subject.id, subject.base);
-            let exit = i32::from(world.rng.chance(12));
-            let usage = world.rng.chance(70).then_some(usage);
-            let summary = "it went away".to_owned();
-            let mut run =
-                AgentRun { processes: 2, judged: world.rng.chance(50), ..AgentRun::default() };
-            if world.rng.chance(4) {
-                run.remark(Code::AgentMovedRefs, "it moved a branch");
-            }
-            Outcome::AgentDone { exit, summary, usage, checkpoint, log: blob, run: Box::new(run) }
+        Work::Agent { reader: Some(_), .. } => {
+            let (calls, found) = (Vec::new(), found(&order, id));
+            Outcome::Replied { reply: blob, calls, usage, by: None, found }
         }
+        Work::Agent { .. } => agent_done(world, &order, usage, blob),
         Work::Gate => gate(world, id),
         Work::Decompose { .. } => {
             let gate = world.ledger.plans[&order.plan].gate;
@@ -154,6 +150,20 @@ fn done(world: &mut World, id: EffectId) -> Outcome {
         Work::GateCandidate { op, commit, with, .. } => gate_candidate(world, *op, *commit, with),
         Work::Publish { op, commit, expected } => publish(world, id, *op, *commit, *expected),
     }
+}
+
+fn agent_done(world: &mut World, order: &Order, usage: Usage, blob: Digest) -> Outcome {
+    let subject = order.subject.as_ref().expect("a loop's work");
+    world.scribble(subject.id);
+    let checkpoint = world.save(subject.id, subject.base);
+    let exit = i32::from(world.rng.chance(12));
+    let usage = world.rng.chance(70).then_some(usage);
+    let summary = "it went away".to_owned();
+    let mut run = AgentRun { processes: 2, judged: world.rng.chance(50), ..AgentRun::default() };
+    if world.rng.chance(4) {
+        run.remark(Code::AgentMovedRefs, "it moved a branch");
+    }
+    Outcome::AgentDone { exit, summary, usage, checkpoint, log: blob, run: Box::new(run) }
 }
 
 fn prepare(world: &mut World, id: EffectId, base: Oid, mode: PrepareMode) -> Outcome {

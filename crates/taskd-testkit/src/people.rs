@@ -657,5 +657,9 @@ impl World {
 /// Some work has a second reader, whose word may count.
 fn review_of(at: u16) -> Option<ReviewHead> {
     let blocks = at.is_multiple_of(2);
-    (at % 3 == 1).then(|| ReviewHead { model: "slow".to_owned(), blocks })
+    let by = match at % 5 {
+        0 => Worker::Agent("codex".to_owned()),
+        _ => Worker::Model("slow".to_owned()),
+    };
+    (at % 3 == 1).then_some(ReviewHead { by, blocks })
 }

@@ -110,6 +110,11 @@ impl World {
                 }
                 facts.push(Observation::UsageSoFar(part(job.usage)));
             }
+            Work::Agent { reader: Some(_), .. } => {
+                job.usage = self.usage();
+                facts.push(Observation::UsageSoFar(part(job.usage)));
+                self.ask_for_calls(job, &mut facts);
+            }
             Work::Agent { .. } => {
                 job.usage = self.usage();
                 facts.push(Observation::Session(format!("session {}", self.rng.below(100))));

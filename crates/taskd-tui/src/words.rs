@@ -126,7 +126,7 @@ fn needs_you(it: &LoopView) -> String {
 }
 
 fn working(it: &LoopView, now: Time) -> String {
-    let worker = it.worker.called();
+    let worker = it.at_work().called();
     let silent = now.ms_since(it.last_sign) >= SILENT_MS;
     match &it.doing {
         Doing::Preparing => "making its worktree".to_owned(),

@@ -7,8 +7,13 @@ use crate::v1;
 
 impl From<&model::ReviewView> for v1::Review {
     fn from(it: &model::ReviewView) -> Self {
+        let (model, agent) = match &it.head.by {
+            model::Worker::Model(name) => (name.clone(), String::new()),
+            model::Worker::Agent(name) => (String::new(), name.clone()),
+        };
         let mut wire = Self {
-            model: it.head.model.clone(),
+            model,
+            agent,
             blocks: it.head.blocks,
             asked: it.asked,
             iteration: it.iteration,
@@ -34,7 +39,10 @@ impl TryFrom<v1::Review> for model::ReviewView {
             }
             None => None,
         };
-        let head = model::ReviewHead { model: it.model, blocks: it.blocks };
+        let agent = !it.agent.is_empty();
+        let by =
+            if agent { model::Worker::Agent(it.agent) } else { model::Worker::Model(it.model) };
+        let head = model::ReviewHead { by, blocks: it.blocks };
         Ok(Self { head, asked: it.asked, found, iteration: it.iteration })
     }
 }

@@ -222,7 +222,7 @@ fn trouble() -> Trouble {
 }
 
 fn review() -> ReviewView {
-    let head = ReviewHead { model: "a/b".to_owned(), blocks: true };
+    let head = ReviewHead { by: Worker::Agent("codex".to_owned()), blocks: true };
     let found = Found { count: 2, summary: "2 findings".to_owned(), log: digest(9) };
     ReviewView { head, asked: true, found: Some(found), iteration: 3 }
 }

@@ -305,7 +305,7 @@ impl State {
             }
             Work::Agent { .. } => {
                 self.agents += 1;
-                if let Some(recess) = self.recess_mut(owner) {
+                if let Some(recess) = self.recess_mut(owner, work) {
                     recess.started();
                 }
             }

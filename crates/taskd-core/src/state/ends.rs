@@ -55,7 +55,7 @@ impl State {
             }
             Work::Agent { .. } => {
                 self.agents -= 1;
-                self.end_run(id, open.owner, outcome);
+                self.end_run(id, open, outcome);
             }
             Work::CheckBase { .. }
             | Work::AcceptBefore
@@ -72,14 +72,20 @@ impl State {
         }
     }
 
-    pub(super) fn recess_mut(&mut self, owner: Owner) -> Option<&mut Recess> {
-        let agent = self.loops.get(&loop_of(owner)?)?.agent()?;
-        self.recesses.get_mut(agent)
+    /// The agent that work of this owner runs, if it runs one.
+    fn run_by<'a>(&'a self, owner: Owner, work: &'a Work) -> Option<&'a String> {
+        let Work::Agent { reader, .. } = work else { return None };
+        reader.as_ref().or_else(|| self.loops.get(&loop_of(owner)?)?.agent())
+    }
+
+    pub(super) fn recess_mut(&mut self, owner: Owner, work: &Work) -> Option<&mut Recess> {
+        let agent = self.run_by(owner, work)?.clone();
+        self.recesses.get_mut(&agent)
     }
 
     /// A run of an agent ended. One that was refused closes the agent for every loop; one that was
     /// not, after that, lets two go where one went.
-    fn end_run(&mut self, id: EffectId, owner: Owner, outcome: &Outcome) {
+    fn end_run(&mut self, id: EffectId, open: &Open, outcome: &Outcome) {
         let now = self.now;
         let wait_ms = match outcome.failure() {
             Some(Failure::NotBefore(ms)) => Some(Some(ms)),
@@ -94,17 +100,12 @@ impl State {
             )
             | None => None,
         };
-        if let Some(recess) = self.recess_mut(owner) {
+        if let Some(recess) = self.recess_mut(open.owner, &open.work) {
             recess.ended();
         }
-        let Some(name) = loop_of(owner).and_then(|it| self.loops[&it].agent().cloned()) else {
-            return;
-        };
+        let Some(name) = self.run_by(open.owner, &open.work).cloned() else { return };
         if let Some(wait_ms) = wait_ms {
-            let runs = |open: &&Open| {
-                let of_it = loop_of(open.owner).and_then(|it| self.loops[&it].agent());
-                matches!(open.work, Work::Agent { .. }) && of_it == Some(&name)
-            };
+            let runs = |open: &&Open| self.run_by(open.owner, &open.work) == Some(&name);
             let running = u32::try_from(self.effects.values().filter(runs).count());
             let fresh = Recess::new(running.unwrap_or(u32::MAX));
             let recess = self.recesses.entry(name).or_insert(fresh);
@@ -115,7 +116,7 @@ impl State {
                 self.note_call_wait(id);
                 self.touch_loop(id);
             }
-        } else if matches!(outcome, Outcome::AgentDone { .. })
+        } else if matches!(outcome, Outcome::AgentDone { .. } | Outcome::Replied { .. })
             && let Some(recess) = self.recesses.get_mut(&name)
             && recess.worked(&self.limits, now)
         {
@@ -371,7 +372,7 @@ impl LoopEngine {
                 let worst = Amount { micros: *worst_micros, tokens: *worst_tokens };
                 self.composed(*request, *tokens, worst, since);
             }
-            (Work::Call { .. }, Outcome::Replied { reply, found, .. }) if self.is_read() => {
+            (_, Outcome::Replied { reply, found, .. }) if self.is_read() => {
                 self.was_read(*reply, found.as_deref());
             }
             (Work::Call { .. }, Outcome::Replied { reply, calls, .. }) => {
@@ -425,9 +426,9 @@ impl LoopEngine {
 
     /// A prompt or a request is rendered.
     fn composed(&mut self, request: Digest, tokens: u64, worst: Amount, since: (Time, Seq)) {
-        let next = match self.worker {
-            Worker::Agent(_) if !self.is_read() => Next::Agent { prompt: request },
-            Worker::Model(_) | Worker::Agent(_) => Next::Call { request, tokens, worst },
+        let next = match self.at_work() {
+            Worker::Agent(_) => Next::Agent { prompt: request },
+            Worker::Model(_) => Next::Call { request, tokens, worst },
         };
         self.set_next(next, since);
     }
@@ -498,7 +499,7 @@ impl LoopEngine {
                 patience.attempts <= self.attempts || patience.ms <= now.ms_since(since)
             }
         };
-        if matches!(work, Work::Agent { .. }) {
+        if matches!(work, Work::Agent { reader: None, .. }) {
             // Perhaps it could not go on with it.
             self.session = None;
         }
@@ -509,6 +510,7 @@ impl LoopEngine {
                     self.undo_files();
                 }
             }
+            Work::Agent { reader: Some(_), .. } => self.undo_files(),
             Work::Agent { .. } => self.prepare = Some(PrepareMode::Keep(self.checkpoint)),
             Work::Rebase { .. } => self.rebase_undone(),
             Work::CheckBase { .. }

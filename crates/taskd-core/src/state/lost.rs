@@ -85,10 +85,14 @@ impl LoopEngine {
                     self.undo_files();
                 }
             }
-            Work::Agent { .. } => {
+            Work::Agent { reader, .. } => {
                 self.restarts += 1;
                 self.relays.clear();
-                self.prepare = Some(PrepareMode::Keep(self.checkpoint));
+                if reader.is_some() {
+                    self.undo_files();
+                } else {
+                    self.prepare = Some(PrepareMode::Keep(self.checkpoint));
+                }
             }
             Work::Gate | Work::AcceptBefore => {
                 self.prepare = Some(PrepareMode::Keep(self.checkpoint));

@@ -164,7 +164,7 @@ impl State {
         let waits = match engine.next {
             Next::Call { .. } => true,
             Next::Agent { .. } => {
-                let refused = engine.agent().is_some_and(|it| self.recesses.contains_key(it));
+                let refused = engine.run().is_some_and(|it| self.recesses.contains_key(it));
                 refused || self.closed_for(id).is_some()
             }
             Next::Accept

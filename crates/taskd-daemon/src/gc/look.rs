@@ -188,7 +188,8 @@ impl Sweep<'_> {
         if place.name.starts_with("spare-") {
             return self.spare(place, item);
         }
-        let n = place.name.strip_prefix("gate-").and_then(|it| it.parse().ok());
+        let n = ["gate-", "review-"].iter().find_map(|it| place.name.strip_prefix(it));
+        let n = n.and_then(|it| it.parse().ok());
         let Some(_alone) = n.and_then(|n| self.ctx.reserve_scratch(self.project, n)) else {
             let ours = n.is_some() || place.name == "check";
             item.reason = if ours { "in use" } else { "made for something else" }.to_owned();

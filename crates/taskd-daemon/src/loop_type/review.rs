@@ -1,6 +1,6 @@
 //! `review`: a second reader of work whose gate is green.
 
-use taskd_model::ReviewDoc;
+use taskd_model::{ReviewDoc, Worker};
 
 use crate::plan_file::head;
 use crate::problem::Problems;
@@ -28,23 +28,28 @@ pub(super) fn read(node: &Node, problems: &mut Problems) -> Written {
         return Written::None;
     }
     let keys = problems.keys(node, "`review`", &KEYS, &MEANT);
-    if let Some((at, _)) = keys.get("agent") {
-        let hint = "name a `model`: PROVIDER/NAME";
-        problems.add_hint(*at, "a second reader that is an agent is not in this version", hint);
-        return Written::None;
-    }
-    let Some(model) = head::text(&keys, "model", problems) else {
-        problems.add_hint(
-            node.at,
-            "`review` names no `model`",
-            "write `review: {model: PROVIDER/NAME, prompt: ...}`, or `review: false` for none",
-        );
-        return Written::None;
+    let model = head::text(&keys, "model", problems).map(|it| Worker::Model(it.value));
+    let agent = head::text(&keys, "agent", problems).map(|it| Worker::Agent(it.value));
+    let by = match (model, agent) {
+        (Some(by), None) | (None, Some(by)) => by,
+        (Some(_), Some(_)) => {
+            let hint = "a second reader is one or the other";
+            problems.add_hint(node.at, "`review` names a `model` and an `agent`", hint);
+            return Written::None;
+        }
+        (None, None) => {
+            problems.add_hint(
+                node.at,
+                "`review` names no `model` and no `agent`",
+                "write `review: {model: PROVIDER/NAME, prompt: ...}`, or `review: false` for none",
+            );
+            return Written::None;
+        }
     };
     let prompt = head::text(&keys, "prompt", problems).map(|it| it.value);
     let blocks = keys.get("blocks").and_then(|(_, it)| problems.flag(it, "blocks"));
     Written::By(ReviewDoc {
-        model: model.value,
+        by,
         prompt: prompt.unwrap_or_else(|| PROMPT.to_owned()),
         blocks: blocks.unwrap_or(false),
     })

@@ -71,18 +71,18 @@ prompt: |
     assert!(doc.system.is_some());
 
     let review = doc.review.as_ref().unwrap();
-    assert_eq!((review.model.as_str(), review.blocks), ("openai/gpt-5", true));
+    assert_eq!((review.by.to_string().as_str(), review.blocks), ("openai/gpt-5", true));
     assert_eq!(review.prompt, "Find what the tests do not check.");
 }
 
 /// A second reader is inherited, replaced or taken away as a whole; what it cannot be is said.
 #[test]
-fn a_second_reader_is_a_model() {
+fn a_second_reader_is_a_model_or_an_agent() {
     let own = "extends: ralph\nreview: {model: a/b}\n";
     let types = good(&[
         ("own.yaml", own),
         ("child.yaml", "extends: own\n"),
-        ("other.yaml", "extends: own\nreview: {model: c/d, blocks: true, prompt: Look.}\n"),
+        ("other.yaml", "extends: own\nreview: {agent: codex, blocks: true, prompt: Look.}\n"),
         ("none.yaml", "extends: own\nreview: false\n"),
     ]);
     let review = |name: &str| types.get(name).unwrap().review.clone();
@@ -90,11 +90,12 @@ fn a_second_reader_is_a_model() {
     assert!(!own.blocks && !own.prompt.is_empty());
     assert_eq!(child, Some(own));
     let other = review("other").unwrap();
-    assert_eq!((other.model.as_str(), other.blocks, other.prompt.as_str()), ("c/d", true, "Look."));
+    let codex = taskd_model::Worker::Agent("codex".to_owned());
+    assert_eq!((&other.by, other.blocks, other.prompt.as_str()), (&codex, true, "Look."));
     assert_eq!(review("none"), None);
     for (bad, says) in [
-        ("review: {agent: codex}", "x.yaml:2:10: a second reader that is an agent is not in"),
-        ("review: {prompt: Look}", "x.yaml:2:9: `review` names no `model`"),
+        ("review: {model: a/b, agent: codex}", "x.yaml:2:9: `review` names a `model` and an"),
+        ("review: {prompt: Look}", "x.yaml:2:9: `review` names no `model` and no `agent`"),
         ("review: {model: a/b, block: true}", "unknown key `block` in `review`; write `blocks`"),
         ("review: {model: a/b, blocks: maybe}", "`blocks`"),
         (

@@ -40,6 +40,7 @@ impl Stage {
                 agent,
                 session: None,
                 paid_by: None,
+                reader_paid_by: None,
             },
             gate: GateDoc { run: vec!["cargo test".into()], ..GateDoc::default() },
             last: None,

@@ -11,23 +11,25 @@ mod outside;
 mod payer;
 mod program;
 mod ran;
+mod reads;
 mod signs;
 
 use std::{
     path::{Path, PathBuf},
-    sync::{Arc, OnceLock, atomic::Ordering, mpsc},
+    sync::{Arc, Mutex, OnceLock, atomic::Ordering, mpsc},
     time::Duration,
 };
 
-use taskd_model::{AgentDoc, AgentRun, Code, Delta, Digest, Observation, Oid, Outcome};
+use taskd_model::{AgentDoc, AgentRun, Code, Delta, Digest, Observation, Oid, Outcome, Work};
 use taskd_tools::{
     agents::{AgentFact, Format, Invocation, Preset, PromptChannel, StreamParser, Through},
-    supervise::{How, Ladder, Stdin, Stream},
+    supervise::{Finished, How, Ladder, Stdin, Stream},
 };
 
 use tokio::sync::watch;
 use tracing::warn;
 
+pub(crate) use self::reads::speaks_acp;
 use self::{
     heard::Heard,
     payer::Payer,
@@ -36,7 +38,7 @@ use self::{
     signs::{Cut, Limits, Signs},
 };
 use super::{
-    Job, Trouble,
+    Job, Trouble, lock,
     programs::{Command, ending},
 };
 use crate::{gateway::Registered, trust};
@@ -51,6 +53,9 @@ const FACTS: usize = 1_024;
 impl Job {
     /// Runs the agent once.
     pub(super) async fn agent(&self, prompt: &Digest) -> Outcome {
+        if self.reader().is_some() {
+            return self.reads_as_agent(prompt).await;
+        }
         let mut heard = Heard::default();
         match self.run_agent(prompt, &mut heard).await {
             Ok(outcome) => outcome,
@@ -66,27 +71,50 @@ impl Job {
         let text = String::from_utf8_lossy(&self.ctx.blob(prompt)?).into_owned();
         let file = PromptFile::write(&self.ctx.paths.run_dir(), self.order.effect.0.0, &text)?;
         let (payer, secret) = self.payer(&preset)?;
-        let mut calls = self.calls(&preset, payer.variable()).await?;
+        let calls = self.calls(&preset, payer.variable()).await?;
         heard.by_call = calls.is_some();
         let paid = (payer.variable().zip(secret), calls.as_ref());
-        let mut command = self.agent_command(&preset, &text, &file.0, paid)?;
+        let seat = self.seat()?;
+        let mut command = self.agent_command(&preset, &text, &file.0, &seat, paid)?;
         let _servers = self.tell_of_servers(&preset, &mut command)?;
-        let outside = self.look_outside(self.order.effect.0.0).await?;
+        let outside = self.look_outside(&seat, self.order.effect.0.0).await?;
         command.env.extend(self.git_env(&outside));
         let place = Place::of(&preset, &command);
+        let before = self.subject()?.checkpoint;
+        let over = self.hear_out(command, (&preset, &payer), calls, heard).await?;
+        let Over { finished, cut, signs, checkpoint, .. } = over;
+        let mut about = AgentRun::default();
+        self.mend(&seat, &mut about).await?;
+        let saved = self.checkpoint(checkpoint).await?.commit;
+        self.tidy_up(&seat, outside, &mut about).await?;
+        let log = self.ctx.put_blob(finished.output.text().into())?;
+        let ran = Ran { preset, payer, place, finished, cut, saved, before, log, about };
+        self.ran(ran, &signs, heard).await
+    }
+
+    /// Runs the program to its end and hears what it says. Its tree is saved meanwhile, where that is
+    /// the loop's.
+    async fn hear_out(
+        &self,
+        mut command: Command,
+        (preset, payer): (&Preset, &Payer),
+        mut calls: Option<Registered>,
+        heard: &mut Heard,
+    ) -> Result<Over, Trouble> {
         let limits = self.limits(&mut command, calls.as_ref())?;
         let (facts, mut told) = mpsc::sync_channel(FACTS);
         let (say, said) = watch::channel(0);
         let signs = Arc::new(Signs::new());
-        let on_output = self.listen(&preset, (facts, say), (payer.clone(), Arc::clone(&signs)));
+        let parser = Arc::new(Mutex::new(StreamParser::new(preset.clone())));
+        let signs_and_parser = (Arc::clone(&signs), Arc::clone(&parser));
+        let on_output = self.listen(preset, (facts, say), payer.clone(), signs_and_parser);
         let (cut, why) = (OnceLock::new(), Arc::clone(&signs));
         let run = self.run_until(command, on_output, async |supervisor| {
             let why = why.cut(supervisor, said, &limits).await;
             cut.get_or_init(|| why).ladder()
         });
         tokio::pin!(run);
-        let before = self.subject()?.checkpoint;
-        let mut checkpoint = before;
+        let mut checkpoint = self.subject()?.checkpoint;
         let mut ticks = tokio::time::interval(CHECKPOINT_EVERY);
         ticks.reset();
         let finished = loop {
@@ -97,20 +125,27 @@ impl Job {
                 }
                 _ = ticks.tick() => {
                     self.report(&mut told, heard).await;
-                    checkpoint = self.save(checkpoint).await;
+                    if self.reader().is_none() {
+                        checkpoint = self.save(checkpoint).await;
+                    }
                 }
             }
         };
         drop(calls);
         self.report(&mut told, heard).await;
-        let mut about = AgentRun::default();
-        self.mend(&mut about).await?;
-        let saved = self.checkpoint(checkpoint).await?.commit;
-        self.tidy_up(outside, &mut about).await?;
-        let log = self.ctx.put_blob(finished.output.text().into())?;
         let cut = cut.get().copied().filter(|_| finished.how == How::Ended);
-        let ran = Ran { preset, payer, place, finished, cut, saved, before, log, about };
-        self.ran(ran, &signs, heard).await
+        Ok(Over { finished, cut, signs, parser, checkpoint })
+    }
+
+    /// The second reader that runs, if it is not the loop's own agent.
+    fn reader(&self) -> Option<&str> {
+        if let Work::Agent { reader, .. } = &self.order.work { reader.as_deref() } else { None }
+    }
+
+    /// Where the loop's own agent works.
+    fn seat(&self) -> Result<Seat, Trouble> {
+        let (name, base) = (self.worktree_name()?, self.subject()?.base);
+        Ok(Seat { name, dir: self.worktree()?, base })
     }
 
     /// What a run that is over comes to.
@@ -201,10 +236,7 @@ impl Job {
     /// The shell says that there is no such program, or that it is none. That is no iteration that
     /// failed: the next one would end the same way.
     fn cannot_be_run(&self, code: i32, output: &str) -> Trouble {
-        let run = match self.spec_doc().map(|it| it.agent) {
-            Ok(AgentDoc::Agent { run }) => run,
-            Ok(AgentDoc::Model { .. }) | Err(_) => String::new(),
-        };
+        let run = self.program().unwrap_or_default();
         let name = {
             let view = self.ctx.hub.view();
             self.name(&view)
@@ -219,18 +251,25 @@ impl Job {
     }
 
     fn preset(&self) -> Result<Preset, Trouble> {
+        let run = self.program()?;
+        let (repo, root) = self.ctx.repo(self.order.project)?;
+        let agents = self.ctx.agents(Some(&root));
+        let wish = agents.get(&run).and_then(trust::of_preset);
+        let open = self.ctx.untrusted(&root, repo.git_dir(), wish.into_iter().collect());
+        // It was agreed to when the plan came, and is another one now.
+        if let Some(it) = open.first() {
+            return Err(trust::refused(it));
+        }
+        agents.resolve(&run).map_err(|it| Trouble::of(Code::AgentPreset, &it))
+    }
+
+    /// The preset or the command line that runs.
+    fn program(&self) -> Result<String, Trouble> {
+        if let Some(reader) = self.reader() {
+            return Ok(reader.to_owned());
+        }
         match self.spec_doc()?.agent {
-            AgentDoc::Agent { run } => {
-                let (repo, root) = self.ctx.repo(self.order.project)?;
-                let agents = self.ctx.agents(Some(&root));
-                let wish = agents.get(&run).and_then(trust::of_preset);
-                let open = self.ctx.untrusted(&root, repo.git_dir(), wish.into_iter().collect());
-                // It was agreed to when the plan came, and is another one now.
-                if let Some(it) = open.first() {
-                    return Err(trust::refused(it));
-                }
-                agents.resolve(&run).map_err(|it| Trouble::of(Code::AgentPreset, &it))
-            }
+            AgentDoc::Agent { run } => Ok(run),
             AgentDoc::Model { name } => {
                 let what = format!("{name} is a model, not an agent program");
                 Err(Trouble::new(Code::Internal, what))
@@ -241,6 +280,9 @@ impl Job {
     /// The session this run goes on with: the last one, if its loop type asks for that; otherwise, in
     /// the first iteration, the one a person handed over.
     fn session(&self) -> Result<Option<String>, Trouble> {
+        if self.reader().is_some() {
+            return Ok(None);
+        }
         let (spec, subject) = (self.spec_doc()?, self.subject()?);
         let last = subject.session.clone().filter(|_| spec.loop_type.resume);
         Ok(last.or_else(|| spec.session.filter(|_| subject.iteration <= 1)))
@@ -251,6 +293,7 @@ impl Job {
         preset: &Preset,
         prompt: &str,
         file: &Path,
+        seat: &Seat,
         (paid, calls): (Option<(&str, String)>, Option<&Registered>),
     ) -> Result<Command, Trouble> {
         let session = self.session()?;
@@ -260,7 +303,7 @@ impl Job {
         let invocation = Invocation { prompt_path: file, prompt, session, through };
         let argv = preset.argv(&invocation).map_err(|it| Trouble::of(Code::AgentPrompt, &it))?;
         let plan = self.plan_doc()?;
-        let cwd = self.worktree()?;
+        let cwd = seat.dir.clone();
         let mut env = self.env(&plan, &cwd)?;
         env.extend(preset.set.iter().map(|(name, value)| (name.into(), value.into())));
         if let (Some(through), Some(gateway)) = (through, &preset.gateway) {
@@ -286,12 +329,12 @@ impl Job {
         &self,
         preset: &Preset,
         (facts, said): (mpsc::SyncSender<AgentFact>, watch::Sender<u64>),
-        (payer, signs): (Payer, Arc<Signs>),
+        payer: Payer,
+        (signs, parser): (Arc<Signs>, Arc<Mutex<StreamParser>>),
     ) -> impl FnMut(Stream, &[u8]) + Send + 'static {
         let noise = self.noise();
         let mut as_lines = self.lines_as_noise();
         let prose = preset.format == Format::Text;
-        let mut parser = StreamParser::new(preset.clone());
         let mut is_over = false;
         move |stream, bytes| {
             signs.printed();
@@ -301,6 +344,7 @@ impl Job {
             if stream == Stream::Stderr {
                 return;
             }
+            let mut parser = lock(&parser);
             let found = parser.feed(bytes);
             signs.lines.store(parser.lines(), Ordering::Relaxed);
             for fact in found {
@@ -339,7 +383,7 @@ impl Job {
                 | AgentFact::Result { .. }) => heard.take(fact),
             }
         }
-        if let Some(session) = session {
+        if let Some(session) = session.filter(|_| self.reader().is_none()) {
             self.observe(Observation::Session(session.chars().take(200).collect())).await;
         }
         if let Some(now) = heard.usage
@@ -358,6 +402,24 @@ impl Job {
         }
         Some(saved.commit)
     }
+}
+
+/// Where a run works: a worktree, and the commit its HEAD is at.
+struct Seat {
+    name: String,
+    dir: PathBuf,
+    base: Oid,
+}
+
+/// A program that has ended, and what was heard and seen of it.
+struct Over {
+    finished: Finished,
+    /// Why it was ended, if it did not end by itself.
+    cut: Option<Cut>,
+    signs: Arc<Signs>,
+    parser: Arc<Mutex<StreamParser>>,
+    /// The tree of the loop as last saved.
+    checkpoint: Option<Oid>,
 }
 
 /// The next call that the agent gave up while it waited.

@@ -26,14 +26,14 @@ const GATE_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 const MAX_SCRATCH: u32 = 64;
 
 /// A scratch checkout in use; free again when dropped.
-struct Scratch<'a> {
+pub(super) struct Scratch<'a> {
     ctx: &'a Context,
     project: taskd_model::ProjectId,
-    n: u32,
+    pub(super) n: u32,
 }
 
 impl<'a> Scratch<'a> {
-    fn take(ctx: &'a Context, project: taskd_model::ProjectId) -> Result<Self, Trouble> {
+    pub(super) fn take(ctx: &'a Context, project: taskd_model::ProjectId) -> Result<Self, Trouble> {
         let mut used = lock(&ctx.scratch);
         let n = (0..MAX_SCRATCH)
             .find(|n| !used.contains(&(project, *n)))

@@ -160,14 +160,16 @@ impl Context {
     /// The names of all places that are in use.
     fn alive(&self) -> BTreeSet<String> {
         let scratch = lock(&self.scratch).clone();
-        let gates = scratch.iter().map(|(project, n)| format!("{}-gate-{n}", project.0));
+        let checkouts = ["gate", "review"].into_iter().flat_map(|of| {
+            scratch.iter().map(move |(project, n)| format!("{}-{of}-{n}", project.0))
+        });
         let view = self.hub.view();
         let loops = view.loops.values().filter(|it| !it.status.is_over()).filter_map(|it| {
             let project = view.plans.get(&it.id.plan())?.project;
             Some(format!("{}-{}", project.0, worktree_name(it.id, &it.spec)))
         });
         let tearing = lock(&self.tearing).clone();
-        gates.chain(loops).chain(tearing).collect()
+        checkouts.chain(loops).chain(tearing).collect()
     }
 }
 

@@ -6,7 +6,10 @@ use taskd_api::v1;
 use taskd_model::{AgentDoc, Billing, TypeDoc};
 use taskd_tools::agents::{Format, Invocation, Preset, Presets, Source};
 
-use crate::{models, runner::Context};
+use crate::{
+    models,
+    runner::{Context, speaks_acp},
+};
 
 /// Why an agent cannot be started, and what to do about it; `None` if it perhaps can.
 pub(super) fn trouble(
@@ -49,6 +52,13 @@ pub(super) fn no_session(
     let run = Invocation { prompt_path, prompt, session: Some(session), through: None };
     let why = found.preset.argv(&run).err()?;
     Some((why.to_string(), "name it as the agent does".to_owned()))
+}
+
+/// Why an agent cannot be a second reader; `None` if it perhaps can.
+pub(super) fn no_reader(agents: &Presets, run: &str) -> Option<(String, String)> {
+    let acp = agents.get(run).is_some_and(|it| it.preset.format == Format::Acp);
+    let hint = "name another agent, or a `model`: PROVIDER/NAME".to_owned();
+    acp.then(|| (speaks_acp(run), hint))
 }
 
 /// One word that is no program, and nearly the name of a preset.

@@ -2,7 +2,7 @@
 //! each command is told.
 
 use taskd_api::v1;
-use taskd_model::{AgentDoc, GateDoc, LandPolicy, SpecDoc, SpecHead};
+use taskd_model::{AgentDoc, GateDoc, LandPolicy, SpecDoc, SpecHead, Worker};
 
 use super::{Look, base::Base};
 use crate::{
@@ -68,7 +68,11 @@ impl Look<'_> {
             AgentDoc::Agent { run } => self.agents.get(run),
             AgentDoc::Model { .. } => None,
         });
-        wishes.extend(presets.filter_map(trust::of_preset));
+        let readers = specs.iter().filter_map(|(head, _)| match &head.review.as_ref()?.by {
+            Worker::Agent(run) => self.agents.get(run),
+            Worker::Model(_) => None,
+        });
+        wishes.extend(presets.chain(readers).filter_map(trust::of_preset));
         wishes
     }
 

@@ -1,7 +1,7 @@
 //! Who works on a spec, who instead of them, and how they are asked to.
 
 use taskd_api::v1;
-use taskd_model::{AgentDoc, Param, ReviewHead, TypeDoc, Unsupported};
+use taskd_model::{AgentDoc, Param, ReviewDoc, ReviewHead, TypeDoc, Unsupported, Worker};
 
 use super::{Look, agents};
 use crate::{
@@ -77,14 +77,26 @@ impl Look<'_> {
     }
 
     /// The second reader, who must be callable now as well; nothing inside where the type has none.
-    pub(super) fn review(&mut self, loop_type: &TypeDoc) -> Option<Option<ReviewHead>> {
-        let Some(review) = &loop_type.review else { return Some(None) };
-        let trouble = models::trouble(self.ctx, &review.model, &self.request.credentials);
+    pub(super) fn review(
+        &mut self,
+        loop_type: &TypeDoc,
+        config: &Config,
+    ) -> Option<Option<ReviewHead>> {
+        let Some(ReviewDoc { by, blocks, .. }) = &loop_type.review else { return Some(None) };
+        let trouble = match by {
+            Worker::Model(name) => models::trouble(self.ctx, name, &self.request.credentials),
+            Worker::Agent(run) => {
+                let declared = (config.agent_billing, loop_type.billing);
+                agents::no_reader(&self.agents, run).or_else(|| {
+                    agents::trouble(self.ctx, &self.agents, run, declared, &self.request)
+                })
+            }
+        };
         if let Some((what, hint)) = trouble {
-            self.problem(format!("{}: review by {}: {what}", loop_type.origin, review.model), hint);
+            self.problem(format!("{}: review by {by}: {what}", loop_type.origin), hint);
             return None;
         }
-        Some(Some(ReviewHead { model: review.model.clone(), blocks: review.blocks }))
+        Some(Some(ReviewHead { by: by.clone(), blocks: *blocks }))
     }
 
     /// What the loop type asks of a worker, or of one that may take its place, and it does not take:
@@ -129,11 +141,11 @@ impl Look<'_> {
     /// The variable that pays for an agent, if one does: nothing else may after a restart.
     pub(super) fn paid_by(
         &self,
-        agent: &AgentDoc,
+        worker: &Worker,
         loop_type: &TypeDoc,
         config: &Config,
     ) -> Option<String> {
-        let AgentDoc::Agent { run } = agent else { return None };
+        let Worker::Agent(run) = worker else { return None };
         let declared = config.agent_billing.or(loop_type.billing);
         models::paid_by(self.ctx, &self.agents, run, declared, &self.request.credentials)
     }

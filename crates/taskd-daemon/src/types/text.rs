@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use taskd_model::{
     AgentDoc, ArtifactDoc, Billing, GateSettings, InputDoc, InputKind, InputValue, McpDoc,
-    OnConflict, ReviewDoc, TypeDoc, TypeLimits, Unsupported, format_duration_ms, format_micros,
-    parse_duration_ms, parse_micros,
+    OnConflict, ReviewDoc, TypeDoc, TypeLimits, Unsupported, Worker, format_duration_ms,
+    format_micros, parse_duration_ms, parse_micros,
 };
 
 /// The definition as YAML. Comments, and what came from which file, are not in it.
@@ -122,8 +122,10 @@ fn artifact(it: &ArtifactDoc) -> String {
 }
 
 fn review(it: &ReviewDoc) -> String {
-    let ReviewDoc { model, prompt, blocks } = it;
-    format!("{{model: {}, prompt: {}, blocks: {blocks}}}", quoted(model), quoted(prompt))
+    let ReviewDoc { by, prompt, blocks } = it;
+    let kind = if matches!(by, Worker::Agent(_)) { "agent" } else { "model" };
+    let (by, prompt) = (quoted(&by.to_string()), quoted(prompt));
+    format!("{{{kind}: {by}, prompt: {prompt}, blocks: {blocks}}}")
 }
 
 fn inputs(doc: &TypeDoc) -> Vec<String> {
@@ -241,6 +243,9 @@ inputs: {module: {required: true}, n: {type: integer, default: -3}, deep: {type:
     fn what_is_written_down_is_read_as_the_same() {
         let doc = read(ALL);
         same(&doc, read(&written(&doc)));
+        let by_agent = read(&ALL.replace("review: {model: a/b", "review: {agent: sh x.sh"));
+        assert_ne!(by_agent.review, doc.review);
+        same(&by_agent, read(&written(&by_agent)));
         for name in ["ralph", "plan", "spec", "phase"] {
             let it = read(&format!("extends: {name}\n"));
             same(&it, read(&written(&it)));

@@ -152,6 +152,9 @@ catalogue! {
     AgentFailedEarly "agent_failed_early" Transient Retries Unavailable 4
         "The agent ended with an error within half a minute and had changed nothing"
         "nothing at first; after three in a row mend what it says, then `taskd resume ID`"
+    ReviewFailed "review_failed" Transient Retries Unavailable 4
+        "The agent that is the second reader ended without saying what it finds"
+        "nothing at first; after three in a row mend what it says, then `taskd resume ID`"
     AgentProtocol "agent_protocol" Transient Retries Unavailable 4
         "The agent does not speak the protocol its preset says it speaks"
         "nothing at first; after three in a row look at what is named and at the agent's preset"

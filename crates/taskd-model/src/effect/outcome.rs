@@ -39,7 +39,7 @@ pub enum Outcome {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         context: Option<ContextUse>,
     },
-    /// The model replied.
+    /// The model replied, or the agent that is a second reader.
     Replied {
         /// The reply, as a blob.
         reply: Digest,

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Digest;
+use crate::{Digest, Worker};
 
 /// Longest line about what was found, in characters.
 pub const MAX_FOUND_CHARS: usize = 160;
@@ -10,8 +10,9 @@ pub const MAX_FOUND_CHARS: usize = 160;
 /// Who reads a loop's work before it may go anywhere, and what follows from that.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReviewHead {
-    /// The model that is called; the name is also its rate bucket.
-    pub model: String,
+    /// The model that is called, or the agent program that is run.
+    #[serde(flatten)]
+    pub by: Worker,
     /// What it finds goes into the next iteration; otherwise it is shown, and that is all.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub blocks: bool,

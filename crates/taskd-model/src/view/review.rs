@@ -38,19 +38,28 @@ impl LoopView {
     pub(super) fn paid_to(&self, kind: &EffectKind) -> String {
         match (kind, self.reader()) {
             (EffectKind::Relay(model) | EffectKind::Answer(model), _) => model.clone(),
-            (EffectKind::Call, Some(model)) => model.to_owned(),
+            (EffectKind::Call | EffectKind::Agent, Some(reader)) => reader.to_string(),
             (_, _) => self.worker.to_string(),
         }
     }
 
     /// Who reads its work now, if somebody does.
-    pub(super) fn reader(&self) -> Option<&str> {
-        self.review.as_ref().filter(|it| it.asked).map(|it| it.head.model.as_str())
+    pub(super) fn reader(&self) -> Option<&Worker> {
+        self.review.as_ref().filter(|it| it.asked).map(|it| &it.head.by)
+    }
+
+    /// Who works for it now: what works on its spec, or its second reader.
+    #[must_use]
+    pub fn at_work(&self) -> &Worker {
+        self.reader().unwrap_or(&self.worker)
     }
 
     /// What it waits for when its prompt is rendered.
     pub(super) fn queued(&self) -> Doing {
-        let agent = matches!(self.worker, Worker::Agent(_)) && self.reader().is_none();
-        if agent { Doing::QueuedForAgent } else { Doing::QueuedForModel }
+        if matches!(self.at_work(), Worker::Agent(_)) {
+            Doing::QueuedForAgent
+        } else {
+            Doing::QueuedForModel
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Second readers, judged by the log alone: who is asked, about what, and what follows from it.
 
-use taskd_model::{Found, Oid, Outcome, ReviewHead, Verdict, Work};
+use taskd_model::{Found, Oid, Outcome, ReviewHead, Verdict, Work, Worker};
 
 use super::{LoopRow, Tally, check};
 
@@ -33,7 +33,10 @@ impl LoopRow {
                 let passes = green && *markers == 0 && 0 < change.files;
                 self.read.asked = self.reader().and(Some(*tree)).filter(|_| passes);
             }
-            (Work::Call { .. }, Outcome::Replied { found: Some(found), .. }) => {
+            (
+                Work::Call { .. } | Work::Agent { .. },
+                Outcome::Replied { found: Some(found), .. },
+            ) => {
                 tally.read += 1;
                 self.read.known = self.read.asked.map(|tree| (tree, found.as_ref().clone()));
             }
@@ -41,14 +44,31 @@ impl LoopRow {
         }
     }
 
-    /// The model that it may call now.
+    /// The model that it may call now, or the agent that it may run.
     pub(super) fn may_call(&self) -> Result<&str, String> {
         let (Some(tree), Some(reader)) = (self.read.asked, self.reader()) else {
             return Ok(&self.model);
         };
         let known = self.read.known.as_ref().is_some_and(|it| it.0 == tree);
         check(!known, || "the same tree is read twice".to_owned())?;
-        Ok(&reader.model)
+        match &reader.by {
+            Worker::Model(name) | Worker::Agent(name) => Ok(name),
+        }
+    }
+
+    /// The agent that this work runs, if it is whose turn it is.
+    pub(super) fn may_run<'a>(&'a self, work: &'a Work) -> Result<&'a str, String> {
+        let (agent, wanted) = (self.run_by(work), self.may_call()?);
+        check(wanted == agent, || format!("{agent} runs, not {wanted}"))?;
+        Ok(agent)
+    }
+
+    /// The agent that this work runs.
+    pub(super) fn run_by<'a>(&'a self, work: &'a Work) -> &'a str {
+        match work {
+            Work::Agent { reader: Some(name), .. } => name,
+            _ => &self.model,
+        }
     }
 
     /// An iteration of it ended: what is read ends as was found.

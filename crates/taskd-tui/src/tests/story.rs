@@ -53,7 +53,7 @@ impl Story {
         it.land(at(8, 0));
         it.of(at(8, 2), Event::IterationStarted { n: 1 });
         let (prompt, cap_micros) = (digest("prompt"), 1);
-        let agent = it.start(at(8, 2), Work::Agent { prompt, cap_micros });
+        let agent = it.start(at(8, 2), Work::Agent { prompt, cap_micros, reader: None });
         it.agent = agent;
         it.after(30);
         let fact = Observation::Activity("edit limits.md".to_owned());
@@ -128,7 +128,8 @@ impl Story {
     /// One iteration of an agent, and what the gate said.
     fn attempt(&mut self, id: LoopId, n: u32, green: bool) {
         self.of(id, Event::IterationStarted { n });
-        let agent = self.start(id, Work::Agent { prompt: digest("prompt"), cap_micros: 1 });
+        let agent =
+            self.start(id, Work::Agent { prompt: digest("prompt"), cap_micros: 1, reader: None });
         self.after(200);
         let usage = Some(Usage { micros: 420_000, ..Usage::default() });
         let (checkpoint, log, run) = (oid(40), digest("agent"), Box::default());

@@ -190,7 +190,7 @@ impl Source {
 
     fn agent(&mut self, at: usize) -> Sent {
         let id = self.loops[at].0;
-        let work = Work::Agent { prompt: Digest::of(b"prompt"), cap_micros: 1 };
+        let work = Work::Agent { prompt: Digest::of(b"prompt"), cap_micros: 1, reader: None };
         let sent = self.event(id, Event::EffectStarted { owner: Owner::Loop(id), work });
         self.loops[at].2 = EffectId(Seq(self.seq));
         sent

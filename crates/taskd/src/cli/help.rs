@@ -232,7 +232,8 @@ show    seq, at, name, text, accept[], gate[], gate_origin, ref, worktree, worke
         context: tokens, window, turns_left_out, outputs_left_out, bytes_left_out,
         last_run: processes, judged, remarks[]: code, text
         suspicion: text, paths[], files, before, now: run, skipped (of tests)
-        review: model, blocks, asked; once it found any or none: iteration, findings, summary, log
+        review: model or agent, blocks, asked; once it found any or none: iteration, findings, summary,
+        log
 fault   code, provider, model, status, type, body, attempt (from 1), elapsed_ms, causes[]: what a
         failed call or step leaves in its event too
 why     chain[]: subject, sentence, until, since, seq, details[], evidence, evidence_at, fault;

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use taskd_api::v1;
 use taskd_model::{
     Depth, Disk, DocumentView, Fault, Format, GateView, LoopView, PlanView, ReviewView, Status,
-    Suspicion, Time, View, WaitVerdict,
+    Suspicion, Time, View, WaitVerdict, Worker,
 };
 
 use super::words;
@@ -213,11 +213,11 @@ pub(crate) fn show(view: &View, loops: &[&LoopView], more: &v1::ShowResponse, no
 
 /// A second reader, and what it found last.
 fn review(it: &ReviewView) -> Value {
-    let mut object = json!({
-        "model": it.head.model,
-        "blocks": it.head.blocks,
-        "asked": it.asked,
-    });
+    let mut object = json!({ "blocks": it.head.blocks, "asked": it.asked });
+    match &it.head.by {
+        Worker::Model(name) => object["model"] = name.as_str().into(),
+        Worker::Agent(name) => object["agent"] = name.as_str().into(),
+    }
     if let Some(found) = &it.found {
         object["iteration"] = it.iteration.into();
         object["findings"] = found.count.into();

@@ -57,7 +57,7 @@ pub(crate) fn one(view: &View, id: LoopId, more: &v1::ShowResponse, scene: &Scen
     }
     if let Some(review) = &it.review {
         let who = if review.head.blocks { ", blocks" } else { "" };
-        let who = format!("by {}{who}", clean(&review.head.model));
+        let who = format!("by {}{who}", clean(&review.head.by.to_string()));
         out.push(pair("review", &clean(&review.line()), &who));
     }
     if let Some(instead_of) = &it.instead_of {

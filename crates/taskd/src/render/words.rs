@@ -25,7 +25,7 @@ pub(crate) fn worker(it: &Worker) -> String {
 
 /// What a loop is doing.
 pub(crate) fn doing(view: &View, it: &LoopView, now: Time) -> String {
-    let who = worker(&it.worker);
+    let who = worker(it.at_work());
     match &it.doing {
         Doing::NotStarted => waits_for(view, it),
         Doing::Preparing => "making its worktree".to_owned(),

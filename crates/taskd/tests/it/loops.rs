@@ -13,6 +13,7 @@ mod outcomes;
 mod progress;
 mod prompts;
 mod queries;
+mod readers;
 mod recovery;
 mod refusals;
 mod retry;

@@ -5,6 +5,7 @@ mod exact;
 mod fallback;
 mod faults;
 mod garbage;
+mod own;
 mod sent;
 mod silence;
 mod streams;

@@ -107,8 +107,9 @@ impl Job {
         let (payer, secret) = self.payer(preset)?;
         let secret = payer.variable().zip(secret);
         self.tell(Observation::Counted(preset.depth(false).0)).await;
-        let mut command = self.agent_command(preset, "", Path::new(""), (secret, None))?;
-        let outside = self.look_outside(0).await?;
+        let seat = self.seat()?;
+        let mut command = self.agent_command(preset, "", Path::new(""), &seat, (secret, None))?;
+        let outside = self.look_outside(&seat, 0).await?;
         command.env.extend(self.git_env(&outside));
         let idle = command.idle.take().unwrap_or(Duration::MAX);
         let process = self.process(command, preset.long_lived).await?;
@@ -138,9 +139,9 @@ impl Job {
         end.used(talk.cost.1).into_iter().for_each(|it| heard.take(it));
         let Talk { log, text, checkpoint, .. } = talk;
         let mut about = AgentRun::default();
-        self.mend(&mut about).await?;
+        self.mend(&seat, &mut about).await?;
         let saved = self.checkpoint(checkpoint).await?.commit;
-        self.tidy_up(outside, &mut about).await?;
+        self.tidy_up(&seat, outside, &mut about).await?;
         let untouched = saved == before.unwrap_or(self.subject()?.base);
         if !self.is_wanted() {
             let usage = heard.usage.unwrap_or_default();

@@ -19,7 +19,9 @@ impl Job {
         let key = paid_with.is_some() && paid_with == preset.credential.as_deref();
         let (depth, _) = preset.depth(key);
         let gateway = preset.gateway.as_ref().filter(|_| depth == Depth::ByCall);
-        self.tell(Observation::Counted(depth)).await;
+        if self.reader().is_none() {
+            self.tell(Observation::Counted(depth)).await;
+        }
         let Some(gateway) = gateway else { return Ok(None) };
         let provider = self.ctx.models.catalog().provider(&gateway.provider);
         let takes = provider.and_then(|it| it.key_variable.as_deref());

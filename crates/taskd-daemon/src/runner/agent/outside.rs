@@ -8,7 +8,10 @@ use taskd_git::{Before, GitError, Mark, Trace};
 use taskd_model::{AgentRun, Code, Oid};
 use tracing::warn;
 
-use super::super::{Job, Trouble};
+use super::{
+    super::{Job, Trouble},
+    Seat,
+};
 
 /// Names in one remark.
 const MAX_NAMES: usize = 5;
@@ -23,9 +26,9 @@ pub(super) struct Outside {
 impl Job {
     /// Looks at the repository before a run begins. What its program does is known by `number`: that
     /// of its effect, or 0 for one that lives for several runs of its worktree.
-    pub(super) async fn look_outside(&self, number: u64) -> Result<Outside, Trouble> {
+    pub(super) async fn look_outside(&self, seat: &Seat, number: u64) -> Result<Outside, Trouble> {
         let (repo, _) = self.ctx.repo(self.order.project)?;
-        let mark = repo.mark(&self.worktree_name()?, number);
+        let mark = repo.mark(&seat.name, number);
         let before = self.blocking(move || Ok(repo.before()?)).await?;
         Ok(Outside { before, mark })
     }
@@ -47,9 +50,9 @@ impl Job {
     }
 
     /// Makes the worktree one that can be saved.
-    pub(super) async fn mend(&self, run: &mut AgentRun) -> Result<(), Trouble> {
+    pub(super) async fn mend(&self, seat: &Seat, run: &mut AgentRun) -> Result<(), Trouble> {
         let (repo, root) = self.ctx.repo(self.order.project)?;
-        let name = self.worktree_name()?;
+        let name = seat.name.clone();
         let mended = self.blocking(move || Ok(repo.mend(&name)?)).await?;
         self.told(mended.as_slice(), &root, run);
         Ok(())
@@ -59,11 +62,12 @@ impl Job {
     /// not be looked at is told too.
     pub(super) async fn tidy_up(
         &self,
+        seat: &Seat,
         outside: Outside,
         run: &mut AgentRun,
     ) -> Result<(), Trouble> {
         let (repo, root) = self.ctx.repo(self.order.project)?;
-        let (name, base) = (self.worktree_name()?, self.subject()?.base);
+        let (name, base) = (seat.name.clone(), seat.base);
         let Outside { before, mark } = outside;
         // Two ends at once would meet at the stash's lock.
         let _alone = self.ctx.tidying.lock().await;

@@ -31,7 +31,9 @@ impl Job {
             return Err(Trouble::new(Code::CredentialMissing, no_key(preset)));
         }
         // What paid when it was submitted pays now, unless somebody has declared something else.
-        let before = self.spec_doc()?.paid_by.filter(|_| declared.is_none());
+        let spec = self.spec_doc()?;
+        let before = if self.reader().is_some() { spec.reader_paid_by } else { spec.paid_by };
+        let before = before.filter(|_| declared.is_none());
         if let Some(name) = before.filter(|it| variable.as_ref() != Some(it)) {
             let what = format!(
                 "the agent {} was paid by {name}, which the daemon has no more: `export {name}=...` \

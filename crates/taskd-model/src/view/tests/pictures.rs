@@ -12,7 +12,8 @@ fn run() -> Story {
     let ready = it.start(me, prepare);
     it.end(ready, Outcome::Prepared { salvaged: None });
     it.of(id, Event::IterationStarted { n: 1 });
-    let agent = it.start(me, Work::Agent { prompt: digest("p"), cap_micros: 5_000_000 });
+    let agent =
+        it.start(me, Work::Agent { prompt: digest("p"), cap_micros: 5_000_000, reader: None });
     let fact = Observation::Activity("edited src/limit.rs +88".to_owned());
     it.of(id, Event::EffectObserved { effect: agent, index: 0, fact });
     let fact = Observation::UsageSoFar(cost(100_000));
@@ -20,7 +21,8 @@ fn run() -> Story {
     it.after(200).end(agent, agent_done(0, Some(cost(410_000))));
     it.gate(id, red("2 of 219: limit::refill, limit::two_keys"), change(2, 88, 3));
     it.of(id, Event::IterationStarted { n: 2 });
-    let agent = it.start(me, Work::Agent { prompt: digest("p"), cap_micros: 4_000_000 });
+    let agent =
+        it.start(me, Work::Agent { prompt: digest("p"), cap_micros: 4_000_000, reader: None });
     it.after(180).end(agent, agent_done(0, Some(cost(430_000))));
     let moved = Event::MainMoved {
         target: "main".to_owned(),
@@ -150,7 +152,7 @@ fn ls_says_what_each_loop_does() {
         },
     );
     assert_eq!((&it.it(0).doing, it.it(0).group()), (&Doing::QueuedForAgent, Group::Waiting));
-    let agent = it.start(me, Work::Agent { prompt: digest("r"), cap_micros: 1 });
+    let agent = it.start(me, Work::Agent { prompt: digest("r"), cap_micros: 1, reader: None });
     let fact = Observation::Activity("cargo test -p api".to_owned());
     it.of(id(0), Event::EffectObserved { effect: agent, index: 0, fact });
     assert_eq!(it.it(0).doing, Doing::Agent(Some("cargo test -p api".to_owned())));
@@ -170,7 +172,10 @@ fn ls_says_what_each_loop_does() {
 fn a_wait_for_a_time_shows_until_when() {
     let mut it = Story::with_single(LandPolicy::Ask);
     it.release(1);
-    let agent = it.start(Owner::Loop(id(0)), Work::Agent { prompt: digest("r"), cap_micros: 1 });
+    let agent = it.start(
+        Owner::Loop(id(0)),
+        Work::Agent { prompt: digest("r"), cap_micros: 1, reader: None },
+    );
     let seq = it.end(agent, agent_done(1, None));
     let until = Time(9_999_999);
     it.of(id(0), Event::Deferred { until, why: "claude 5-hour window".to_owned() });

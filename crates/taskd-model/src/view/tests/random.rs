@@ -92,7 +92,7 @@ fn event(kind: u8, n: u8, m: u8, seq: u64) -> (Option<LoopId>, Event) {
         Work::Gate,
         some_call(),
         Work::Tool { index: 0, name: "read".to_owned(), args: digest("a"), reads: true },
-        Work::Agent { prompt: digest("r"), cap_micros: 9 },
+        Work::Agent { prompt: digest("r"), cap_micros: 9, reader: None },
         Work::Rebase { onto: oid(m) },
         Work::Prepare { base: oid(m), mode: PrepareMode::Fresh },
         Work::Publish { op, commit: oid(m), expected: oid(n) },

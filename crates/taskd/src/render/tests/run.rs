@@ -50,7 +50,8 @@ fn report(green: bool, summary: &str, tests: u32) -> GateReport {
 fn iteration(it: &mut Story, n: u32, says: &str, report: GateReport, change: Change) {
     let (id, me) = (id(7, 0), Owner::Loop(id(7, 0)));
     it.of(id, Event::IterationStarted { n });
-    let agent = it.start(me, Work::Agent { prompt: digest("p"), cap_micros: 5_000_000 });
+    let agent =
+        it.start(me, Work::Agent { prompt: digest("p"), cap_micros: 5_000_000, reader: None });
     let fact = Observation::Activity(says.to_owned());
     it.after(151).of(id, Event::EffectObserved { effect: agent, index: 0, fact });
     let outcome = Outcome::AgentDone {

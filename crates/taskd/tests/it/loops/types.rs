@@ -337,6 +337,7 @@ fn definitions() -> Vec<(Value, bool)> {
         with("system", json!("be kind")),
         with("review", json!({ "model": "a/b", "prompt": "Look.", "blocks": true })),
         with("review", json!({ "model": "a/b" })),
+        with("review", json!({ "agent": "codex", "blocks": false })),
         with("review", json!(false)),
         with("artifact", json!({ "format": "spec", "sections": ["Summary"], "children": "ralph" })),
         with(
@@ -367,7 +368,7 @@ fn definitions() -> Vec<(Value, bool)> {
         with("artifact", json!({ "format": "plan", "children": "A B" })),
         with("artifact", json!({ "format": "plan", "repairs": 21 })),
         with("extends", json!("A B")),
-        with("review", json!({ "agent": "codex" })),
+        with("review", json!({ "agent": "codex", "model": "a/b" })),
         with("review", json!({ "prompt": "Look." })),
         with("review", json!(true)),
     ];
