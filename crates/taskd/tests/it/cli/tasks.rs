@@ -104,7 +104,16 @@ fn a_run_is_followed_in_lines_or_quiet() {
     world.start();
     let agent =
         agent(&world, "agent.sh", "printf '\\033[31mred\\033[0m\\r\\007\\n'; echo x > b.txt");
-    let args = ["run", "write b.txt", "--agent", &agent, "--gate", "sh test.sh", "--land", "never"];
+    let args = [
+        "run",
+        "write \u{1b}[31mb.txt\u{7}",
+        "--agent",
+        &agent,
+        "--gate",
+        "sh test.sh",
+        "--land",
+        "never",
+    ];
     let ran = world.taskd(&args);
     assert_eq!(ran.code, 0, "{ran:?}");
     for text in [&ran.out, &ran.err] {
