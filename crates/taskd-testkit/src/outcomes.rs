@@ -20,7 +20,9 @@ pub(crate) const MAX_CALL_TOKENS: u64 = 11_000;
 pub(crate) fn of(world: &mut World, id: EffectId) -> Outcome {
     let job = &world.running[&id];
     let usage = job.usage;
-    if job.ending && world.rng.chance(70) {
+    // A second reader that is told to end says nothing any more.
+    let reads = matches!(job.order.work, Work::Agent { reader: Some(_), .. });
+    if job.ending && (reads || world.rng.chance(70)) {
         return cancelled(world, id);
     }
     let quiet = world.is_quiet();

@@ -657,7 +657,7 @@ impl World {
 /// Some work has a second reader, whose word may count.
 fn review_of(at: u16) -> Option<ReviewHead> {
     let blocks = at.is_multiple_of(2);
-    let by = match at % 5 {
+    let by = match at % 2 {
         0 => Worker::Agent("codex".to_owned()),
         _ => Worker::Model("slow".to_owned()),
     };
