@@ -403,12 +403,7 @@ pub(super) const GROUPS: &[Group] = &[
             row("trees.checkpoint.file", "a checkpoint after a file tool", "ms", Some(Below(30.0))),
             row("trees.checkpoint.run", "a checkpoint after a command", "ms", None),
             row("trees.status", "`git status`", "ms", None),
-            because(
-                row("trees.checkpoint.run.beside", "ours by git's", "×", Some(Below(1.0))),
-                "besides what `git status` does, the objects of what changed are written, and a commit \
-                 and its ref: that alone is a checkpoint after a file tool. It is off the critical \
-                 path: the next call of the model does not wait for it.",
-            ),
+            row("trees.checkpoint.run.beside", "ours by git's", "×", Some(Below(1.0))),
             row("trees.rebase", "50 loops rebased", "s", Some(Below(10.0))),
         ],
     },
