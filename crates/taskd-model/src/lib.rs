@@ -67,6 +67,6 @@ pub use view::{
     EffectKind, EffectView, GateView, Group, ITERATION_ROWS, Inbox, InboxItem, InboxKind,
     Integration, IterationRow, Landed, Ledger, Line, LoopView, NOTES, Note, PassedView, PlanState,
     PlanView, ProjectView, QuestionView, QueueEntry, QueuePhase, ResolveError, ReviewView, Spans,
-    Target, TargetView, Totals, Trouble, View, WaitVerdict, inbox_number, may_spend, nears,
-    spent_of,
+    Target, TargetView, Totals, Trouble, View, WaitVerdict, format_readings, inbox_number,
+    may_spend, nears, spent_of,
 };

@@ -40,6 +40,7 @@ pub use parts::{
 };
 pub use question::QuestionView;
 pub use resolve::{ResolveError, Target};
+pub use review::format_readings;
 pub use verdict::{Group, WaitVerdict};
 
 /// Rows of iterations kept from the start of a loop, and again from its end.

@@ -17,6 +17,8 @@ impl From<&model::ReviewView> for v1::Review {
             blocks: it.head.blocks,
             asked: it.asked,
             iteration: it.iteration,
+            readings: it.readings,
+            objections: it.objections,
             ..Self::default()
         };
         if let Some(found) = &it.found {
@@ -43,6 +45,7 @@ impl TryFrom<v1::Review> for model::ReviewView {
         let by =
             if agent { model::Worker::Agent(it.agent) } else { model::Worker::Model(it.model) };
         let head = model::ReviewHead { by, blocks: it.blocks };
-        Ok(Self { head, asked: it.asked, found, iteration: it.iteration })
+        let v1::Review { asked, iteration, readings, objections, .. } = it;
+        Ok(Self { head, asked, found, iteration, readings, objections })
     }
 }

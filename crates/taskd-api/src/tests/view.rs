@@ -224,7 +224,8 @@ fn trouble() -> Trouble {
 fn review() -> ReviewView {
     let head = ReviewHead { by: Worker::Agent("codex".to_owned()), blocks: true };
     let found = Found { count: 2, summary: "2 findings".to_owned(), log: digest(9) };
-    ReviewView { head, asked: true, found: Some(found), iteration: 3 }
+    let (iteration, readings, objections) = (3, 2, 1);
+    ReviewView { head, asked: true, found: Some(found), iteration, readings, objections }
 }
 
 fn a_loop(n: u16, status: Status, doing: Doing, reason: Option<Reason>) -> LoopView {

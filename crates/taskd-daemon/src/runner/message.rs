@@ -21,6 +21,8 @@ pub(crate) const PLAN_TRAILER: &str = "Taskd-Plan";
 pub(crate) const LOOP_TRAILER: &str = "Taskd-Loop";
 /// Name of the trailer with the gate's commands.
 pub(crate) const GATE_TRAILER: &str = "Taskd-Gate";
+/// Name of the trailer with who read the work before it passed, how often, and what was found last.
+const REVIEW_TRAILER: &str = "Taskd-Review";
 /// Name of the trailer with the evidence.
 const EVIDENCE_TRAILER: &str = "Taskd-Evidence";
 
@@ -43,6 +45,8 @@ pub(super) struct Message<'a> {
     /// The gate's commands, in order.
     pub(super) gate: &'a [String],
     pub(super) proof: Option<Proof>,
+    /// What its second reader said, if it has one.
+    pub(super) review: Option<String>,
 }
 
 /// How the work was verified before it was brought to its target.
@@ -79,13 +83,18 @@ impl Message<'_> {
         } else {
             said
         };
-        lines.extend(wrapped("What: ", &what, MAX_WHAT_LINES));
+        // A reader's line takes the place of one of these.
+        let most = MAX_WHAT_LINES - usize::from(self.review.is_some());
+        lines.extend(wrapped("What: ", &what, most));
         lines.extend(wrapped("Why: ", &prose(self.why), MAX_WHY_LINES));
         lines.extend(wrapped("Verified: ", &self.verified(), 1));
         lines.push(String::new());
         lines.push(format!("{PLAN_TRAILER}: {}", one_line(self.plan)));
         lines.push(format!("{LOOP_TRAILER}: {}", self.loop_name));
         lines.push(format!("{GATE_TRAILER}: {}", write_gate(self.gate)));
+        if let Some(review) = &self.review {
+            lines.push(format!("{REVIEW_TRAILER}: {}", one_line(review)));
+        }
         if let Some(Proof { gate, tree, log }) = &self.proof {
             lines.push(format!("{EVIDENCE_TRAILER}: gate={gate} tree={tree} log={log}"));
         }
@@ -209,6 +218,10 @@ mod tests {
     use super::*;
 
     fn message(said: &str, gate: &[String]) -> String {
+        reviewed(said, gate, None)
+    }
+
+    fn reviewed(said: &str, gate: &[String], review: Option<&str>) -> String {
         let verified =
             Verified { summary: "34 tests".to_owned(), ms: 12_000, iteration: 2, red_before: 0 };
         let log = Digest::of(b"log");
@@ -223,6 +236,7 @@ mod tests {
             loop_name: "p7.limiter",
             gate,
             proof: Some(Proof { gate: taskd_model::gate_digest(gate), tree, log }),
+            review: review.map(str::to_owned),
         }
         .text()
     }
@@ -246,6 +260,10 @@ mod tests {
     fn a_message_has_at_most_fifteen_lines() {
         let long = "Signed-off-by: x\n\n# Head\nword\n".repeat(900) + &"x".repeat(500);
         let gate: Vec<String> = (0..9).map(|n| format!("run {n}\nmore")).collect();
+        let read = reviewed(&long, &gate, Some("codex, 2 readings:\nno findings"));
+        assert!(read.lines().count() <= 15, "{read}");
+        assert!(read.contains("\nTaskd-Review: codex, 2 readings: no findings\n"), "{read}");
+        assert!(proof_of(&read).is_some(), "{read}");
         let text = message(&long, &gate);
         assert!(text.lines().count() <= 15, "{text}");
         assert!(!text.contains("Signed-off"), "{text}");

@@ -1,7 +1,7 @@
 //! What a loop's commit says is put together from its documents, its last gate and its agent's last
 //! word. How it is worded is in `message`.
 
-use taskd_model::{Event, LoopId, Outcome, Part, Reply};
+use taskd_model::{Event, LoopId, Outcome, Part, Reply, ReviewView, format_readings};
 
 use super::{
     Job, Trouble,
@@ -9,20 +9,24 @@ use super::{
     message::{Message, Proof, Verified},
 };
 
+/// Most characters of a second reader's name: a command line may be long.
+const MAX_READER_CHARS: usize = 60;
+
 impl Job {
     /// One clean commit for a spec: what was done, why, how it was verified, where it comes from.
     pub(super) fn message(&self) -> Result<String, Trouble> {
         let id = self.subject()?.id;
         let spec = self.spec_doc()?;
         let plan = self.plan_doc()?;
-        let (name, change, iteration, gate) = {
+        let (name, change, iteration, gate, review) = {
             let view = self.ctx.hub.view();
             let it = view.loops.get(&id);
             let passed = it.and_then(|it| it.passed.as_ref());
             let change = passed.map(|it| it.change).unwrap_or_default();
             let seq = passed.map(|it| it.evidence);
             let gate = it.and_then(|it| it.gate.clone()).filter(|it| Some(it.seq) == seq);
-            (self.name(&view), change, it.map_or(0, |it| it.iteration), gate)
+            let review = it.and_then(|it| said_by_reader(it.review.as_ref()?));
+            (self.name(&view), change, it.map_or(0, |it| it.iteration), gate, review)
         };
         let title = spec.title.lines().next().unwrap_or_default();
         let subject = if title.starts_with(&format!("{}:", spec.name)) || plan.title == title {
@@ -49,6 +53,7 @@ impl Job {
             loop_name: &name,
             gate: &gate_commands(&plan.gate, &spec.accept),
             proof: proof.map(|(it, log)| Proof { gate: it.gate, tree: it.tree, log }),
+            review,
         }
         .text())
     }
@@ -70,6 +75,15 @@ impl Job {
             None => said,
         })
     }
+}
+
+/// Who read the work, how often, and what was found last: `codex, 2 readings, 1 with findings: no
+/// findings`. Nothing before it was read.
+fn said_by_reader(it: &ReviewView) -> Option<String> {
+    let found = it.found.as_ref()?;
+    let by: String = it.head.by.to_string().chars().take(MAX_READER_CHARS).collect();
+    let readings = format_readings(it.readings.into(), it.objections.into());
+    Some(format!("{by}, {readings}: {}", found.summary))
 }
 
 /// What a reply says of the work: the summary it calls `finish` with, or else its text.

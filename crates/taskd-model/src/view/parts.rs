@@ -381,6 +381,12 @@ pub struct ReviewView {
     pub found: Option<Found>,
     /// In which iteration that was; 0 before.
     pub iteration: u32,
+    /// How often it has read and answered.
+    #[serde(default)]
+    pub readings: u32,
+    /// How many of those found something.
+    #[serde(default)]
+    pub objections: u32,
 }
 
 /// How full a model's context is.

@@ -5,7 +5,7 @@ use crate::{Found, ReviewHead, Worker};
 
 impl ReviewView {
     pub(super) fn new(head: ReviewHead) -> Self {
-        Self { head, asked: false, found: None, iteration: 0 }
+        Self { head, asked: false, found: None, iteration: 0, readings: 0, objections: 0 }
     }
 
     /// `2 findings: the port is never checked`.
@@ -16,6 +16,16 @@ impl ReviewView {
             (None, false) => "not read yet".to_owned(),
             (Some(it), false) => format!("{}, iteration {}", it.summary, self.iteration),
         }
+    }
+}
+
+/// `3 readings, 1 with findings`.
+#[must_use]
+pub fn format_readings(readings: u64, objections: u64) -> String {
+    let times = if readings == 1 { "1 reading".to_owned() } else { format!("{readings} readings") };
+    match objections {
+        0 => times,
+        n => format!("{times}, {n} with findings"),
     }
 }
 
@@ -31,6 +41,8 @@ impl LoopView {
     pub(super) fn was_read(&mut self, found: Option<&Found>) {
         if let (Some(it), Some(found)) = (&mut self.review, found) {
             (it.asked, it.found, it.iteration) = (false, Some(found.clone()), self.iteration);
+            it.readings = it.readings.saturating_add(1);
+            it.objections = it.objections.saturating_add(u32::from(0 < found.count));
         }
     }
 

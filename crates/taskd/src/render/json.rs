@@ -223,6 +223,8 @@ fn review(it: &ReviewView) -> Value {
         object["findings"] = found.count.into();
         object["summary"] = found.summary.as_str().into();
         object["log"] = found.log.to_string().into();
+        object["readings"] = it.readings.into();
+        object["objections"] = it.objections.into();
     }
     object
 }

@@ -5,6 +5,7 @@
 use serde_json::Value;
 use taskd_model::{
     LoopId, LoopView, PlanView, Purse, Spans, Time, Usage, View, format_duration_ms, format_micros,
+    format_readings,
 };
 
 use super::{
@@ -34,6 +35,8 @@ pub(crate) struct Receipt {
     rebases: u64,
     /// Gates that said both red and green of one tree.
     flaked: u64,
+    /// How often second readers read, and how many of those times they found something.
+    readings: (u64, u64),
     iterations: u64,
     landed: Vec<String>,
 }
@@ -53,6 +56,10 @@ impl Receipt {
             it.failed_calls += u64::from(row.failed_calls);
             it.rebases += u64::from(row.rebases);
             it.flaked += u64::from(row.flaked);
+            if let Some(review) = &row.review {
+                it.readings.0 += u64::from(review.readings);
+                it.readings.1 += u64::from(review.objections);
+            }
             it.iterations += u64::from(row.iteration);
             it.landed.extend(row.landed.iter().map(|it| it.commit.to_string()));
         }
@@ -73,6 +80,7 @@ impl Receipt {
             failed_calls: 0,
             rebases: 0,
             flaked: 0,
+            readings: (0, 0),
             iterations: 0,
             landed: Vec::new(),
         }
@@ -91,6 +99,7 @@ impl Receipt {
             failed_calls: 0,
             rebases: 0,
             flaked: 0,
+            readings: (0, 0),
             iterations: 0,
             landed: Vec::new(),
         }
@@ -121,6 +130,9 @@ impl Receipt {
         out.push(work("rebases", &self.rebases.to_string()));
         if 0 < self.flaked {
             out.push(work("flaky gates", &format!("{}: taskd flakes", self.flaked)));
+        }
+        if 0 < self.readings.0 {
+            out.push(work("second readers", &format_readings(self.readings.0, self.readings.1)));
         }
         out.extend(self.landings(scene));
         out.iter().map(|it| cut(it, scene.width)).collect::<Vec<_>>().join("\n") + "\n"
@@ -169,6 +181,8 @@ impl Receipt {
         object["failed_calls"] = self.failed_calls.into();
         object["rebases"] = self.rebases.into();
         object["flaky_gates"] = self.flaked.into();
+        object["readings"] = self.readings.0.into();
+        object["objections"] = self.readings.1.into();
         object["wall_ms"] = self.wall_ms.into();
         object["iterations"] = self.iterations.into();
         object["landed"] = self.landed.clone().into();

@@ -145,7 +145,7 @@ landed                  1 commit: 9c1e2ab
 ");
     let json = receipt(&it.view, Purse::Loop(id(8, 0))).json();
     insta::assert_snapshot!(json, @r#"
-{"budget_micros":5000000,"cache_read":3400000,"cache_write":80000,"call_ms":180000,"calls":2,"class_micros":{"cache_read":1020000,"cache_write":300000,"input":36000,"other":1,"output":60000},"cost_micros":1416001,"estimated":0,"failed_calls":1,"flaky_gates":0,"gate_ms":39000,"input":12000,"iterations":1,"landed":["9c1e2ab000000000000000000000000000000000"],"name":"p8.limiter","output":4000,"person_ms":1800000,"queue_ms":720000,"rebases":0,"schema_version":1,"title":"Token bucket","uncounted":false,"unpriced":0,"wall_ms":2800000}
+{"budget_micros":5000000,"cache_read":3400000,"cache_write":80000,"call_ms":180000,"calls":2,"class_micros":{"cache_read":1020000,"cache_write":300000,"input":36000,"other":1,"output":60000},"cost_micros":1416001,"estimated":0,"failed_calls":1,"flaky_gates":0,"gate_ms":39000,"input":12000,"iterations":1,"landed":["9c1e2ab000000000000000000000000000000000"],"name":"p8.limiter","objections":0,"output":4000,"person_ms":1800000,"queue_ms":720000,"readings":0,"rebases":0,"schema_version":1,"title":"Token bucket","uncounted":false,"unpriced":0,"wall_ms":2800000}
 "#);
 }
 

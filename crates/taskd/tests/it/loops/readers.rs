@@ -30,7 +30,7 @@ fn is_read(record: &Record) -> bool {
 
 /// Proves TY-8: an agent that is a second reader is told the task and the change, and runs in a
 /// checkout of exactly the work; what it finds goes into the next iteration, and what finds nothing
-/// lands. Whatever it writes is thrown away: in its checkout, in the loop's own worktree, by commits.
+/// lands, and commit and receipt say that it was read. Whatever it writes is thrown away: in its checkout, in the loop's own worktree, by commits.
 #[test]
 fn what_an_agent_finds_is_mended_and_what_it_writes_is_thrown_away() {
     let mut world = World::new();
@@ -78,6 +78,13 @@ fn what_an_agent_finds_is_mended_and_what_it_writes_is_thrown_away() {
     assert_eq!(world.git(&["ls-tree", "--name-only", "main"]), "a.txt\nb.txt\ntest.sh");
     assert_eq!(world.git(&["show", "main:b.txt"]), "port 2");
 
+    let message = world.git(&["log", "-1", "--format=%B", "main"]);
+    let line = message.lines().find(|it| it.starts_with("Taskd-Review: ")).expect("a trailer");
+    assert!(line.ends_with(", 2 readings, 1 with findings: no findings"), "{message}");
+    world.taskd(&["verify", "p1.a"]).ok();
+    let receipt: Value = json(&world, &["costs", "p1", "--json"]);
+    assert_eq!((&receipt["readings"], &receipt["objections"]), (&2.into(), &1.into()));
+    assert_says(&world.taskd(&["costs", "p1"]).ok(), "2 readings, 1 with findings");
     let shown: Value = json(&world, &["show", "p1.a", "--json"]);
     let review = &shown["loops"][0]["review"];
     assert_eq!((&review["agent"], &review["findings"]), (&reader.as_str().into(), &0.into()));
