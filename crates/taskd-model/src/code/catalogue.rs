@@ -277,7 +277,7 @@ catalogue! {
         "run `git init` there, or name another path"
     RepositoryGone "repository_gone" UserFixable Asks FailedPrecondition 1
         "A repository is not where it was"
-        "`taskd projects add` in its new place links it, and resumes what waits for that; or put it back, then `taskd resume ID`"
+        "`taskd projects add` in its new place; or put it back, then `taskd resume ID`"
     RepositoryEmpty "repository_empty" UserFixable Refuses FailedPrecondition 1
         "The repository has no commit yet"
         "make a first commit"
