@@ -92,8 +92,9 @@ impl Hub {
         self.noise.subscribe()
     }
 
-    pub(crate) fn followers(&self) -> usize {
-        self.events.receiver_count()
+    /// Clients that follow: nobody else listens to the noise.
+    pub(crate) fn watchers(&self) -> usize {
+        self.noise.receiver_count()
     }
 
     /// Passes noise on and keeps its tail.

@@ -226,7 +226,7 @@ fn of_daemon(sheet: &mut Sheet, ctx: &Context) {
     let (_, undurable, inputs) = ctx.handle.health();
     sheet.one("taskd_events_undurable", undurable);
     sheet.one("taskd_inputs_waiting", inputs as u64);
-    sheet.one("taskd_watchers", ctx.hub.followers() as u64);
+    sheet.one("taskd_watchers", ctx.hub.watchers() as u64);
     sheet.spread("taskd_log_commit_seconds", &[], &ctx.handle.commits());
     each(sheet, "taskd_call_first_byte_seconds", &ctx.life.first_bytes());
     for (method, it) in ctx.life.api() {

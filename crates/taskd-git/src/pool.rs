@@ -94,7 +94,8 @@ impl Repo {
             spot.set(FILLING)?;
             spare.unset("taskd-ready")?;
             let moved = fs::rename(spare.index(), spot.index());
-            moved.map_err(io("taking the index of", &spare.dir))?;
+            // Without it the files are looked at.
+            gone(moved).map_err(io("taking the index of", &spare.dir))?;
             // Without this file a directory is whose metadata stands beside it.
             for dir in [&spare.dir, &spot.dir] {
                 let link = dir.join(".git");

@@ -189,7 +189,7 @@ impl Service {
             totals: wire.totals,
             projects: u32::try_from(view.projects.len()).unwrap_or(u32::MAX),
             effects: u32::try_from(view.effects.len()).unwrap_or(u32::MAX),
-            watchers: u32::try_from(ctx.hub.followers()).unwrap_or(u32::MAX),
+            watchers: u32::try_from(ctx.hub.watchers()).unwrap_or(u32::MAX),
             sockets,
             store_path: db.to_string_lossy().into_owned(),
             store_bytes,

@@ -213,6 +213,8 @@ fn health_and_metrics_are_served_on_loopback_alone() {
     assert_eq!(get(&http, "/healthz"), (200, "ok\n".to_owned()));
     assert_eq!(get(&http, "/readyz"), (200, "ready\n".to_owned()));
     assert_eq!(get(&http, "/nothing").0, 404);
+    let nobody = metric(&get(&http, "/metrics").1, "taskd_watchers");
+    assert_eq!(nobody, 0, "what the daemon follows itself is no client");
     world.submit(&held(&world, &door));
     door.reached();
     let view = world.until("the agent to be seen", |it| it.effects.len() == 1);
