@@ -103,7 +103,10 @@ fn forget(world: &World, whole: bool) -> usize {
     let spares = inside(world.state().join("worktrees/1"))
         .filter(|it| it.file_name().is_some_and(|it| it.to_string_lossy().starts_with("spare-")))
         .filter(|_| whole);
-    let spares = spares.map(|it| fs::remove_dir_all(it).expect("ours")).count();
+    // Moved away first: one that a loop takes meanwhile, or that is being made, is gone whole or not.
+    let away = world.dir.path().join("forgotten");
+    let spares = spares.filter(|it| fs::rename(it, &away).is_ok());
+    let spares = spares.map(|_| fs::remove_dir_all(&away).expect("nobody writes there")).count();
     let files = inside(world.repo.join(".git/worktrees"))
         .flat_map(|it| ["taskd-index", "taskd-index-tree"].map(|name| it.join(name)))
         .chain(inside(world.state().join("snapshots")))
@@ -130,15 +133,18 @@ fn what_is_kept_to_be_quick_may_be_deleted() {
     door.open();
     until_landed(&world, "p2.two");
     assert_eq!(world.git(&["show", "--format=", "--name-only", "main"]), "p2.two.txt");
+    // The next loop has them made again, also one that was forgotten while it was being made.
+    world.submit(&plan(&format!("agent: {quick}\nland: on-gate"), &[("four", "")]));
+    until_landed(&world, "p4.four");
     until_spare(&world, 0);
     world.kill();
     assert!(0 < forget(&world, false), "there was something");
     world.start();
-    for name in ["p1.one", "p2.two", "p3.three"] {
+    for name in ["p1.one", "p2.two", "p3.three", "p4.four"] {
         assert!(world.row(name).landed.is_some(), "{name} is known");
     }
-    world.submit(&plan(&format!("agent: {quick}\nland: on-gate"), &[("four", "")]));
-    until_landed(&world, "p4.four");
+    world.submit(&plan(&format!("agent: {quick}\nland: on-gate"), &[("five", "")]));
+    until_landed(&world, "p5.five");
     let failed = |it: &Record| {
         matches!(&it.event, Event::EffectEnded { outcome: Outcome::Failed { .. }, .. })
     };
