@@ -47,7 +47,9 @@ fn an_item_is_answered_by_keys_and_by_a_click() {
     assert_eq!(outline, "solid", "the focus is seen");
     browser.keys(&["Enter"]);
     browser.until("location.hash === '#/loop/p1.keys'");
-    browser.shows("ready to land, +1 -0, gate green");
+    // The list says the same words, and its keys are others.
+    let state = "document.querySelector('.head .state').innerText";
+    browser.until(&format!("{state}.includes('ready to land, +1 -0, gate green')"));
     browser.keys(&["a"]);
     browser.shows("Land p1.keys?");
     browser.keys(&["Enter"]);

@@ -8,6 +8,14 @@ use crate::{
     support::{Door, World},
 };
 
+/// Waits until a stop is seen, and its answer too: until then no other key is sent on.
+#[track_caller]
+fn stopped(monitor: &mut Monitor) {
+    monitor.until("stopped", |it| {
+        it.contains("stopped; its work is kept") && it.contains("p1.poem: stops; its work is kept")
+    });
+}
+
 /// Proves T3.2d: pause, resume and stop from the keyboard change the running engine, and what is typed
 /// for it is told to it; stop asks first, and who did it, and from where, is in the log.
 #[test]
@@ -43,7 +51,7 @@ fn keys_pause_resume_and_stop_what_runs() {
     monitor.shows("Stop p1.poem?");
     monitor.keys("y");
     world.until_status("p1.poem", &[Status::Stopped]);
-    monitor.shows("stopped; its work is kept");
+    stopped(&mut monitor);
     let log = world.events();
     let asked = log.iter().find(|it| matches!(it.event, Event::StopAsked)).expect("it was asked");
     assert!(matches!(asked.actor, Actor::Person { via: Some(Via::Tui), .. }), "{asked:?}");
@@ -76,7 +84,7 @@ fn work_is_read_sent_back_and_landed() {
     let show = taskd_api::v1::ShowRequest { id: "p1.poem".to_owned(), at: None };
     let show = world.runtime.block_on(notes.show(show)).expect("it is shown");
     assert_eq!(show.notes, ["the second line is missing"]);
-    monitor.shows("iteration 2/");
+    monitor.until("asked again", |it| it.contains("iteration 2/") && it.contains("ready to land"));
     monitor.keys("ay");
     world.until_status("p1.poem", &[Status::Complete]);
     assert_eq!(world.git(&["show", "main:poem.txt"]), "roses\nroses");
@@ -102,10 +110,12 @@ fn a_loop_goes_back_and_is_tried_again() {
     world.until("it asks again", |view| {
         view.loops.values().any(|it| it.approval_asked.is_some() && it.iteration >= 1)
     });
-    monitor.shows("ready to land");
+    monitor.until("back, and asked again", |it| {
+        it.contains("p1.poem: back at state") && it.contains("ready to land")
+    });
     monitor.keys("sy");
     world.until_status("p1.poem", &[Status::Stopped]);
-    monitor.shows("stopped; its work is kept");
+    stopped(&mut monitor);
     monitor.keys("R");
     world.until_event("it is tried again", |it| matches!(it.event, Event::Retried { .. }));
     monitor.detach();
