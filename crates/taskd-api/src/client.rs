@@ -333,6 +333,41 @@ impl<T> Items<T> {
     }
 }
 
+/// One text of a log: what an effect said, or what was sent for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Output {
+    /// Which effect; 0 if the daemon does not say.
+    pub effect: u64,
+    /// `iteration 2, gate`.
+    pub heading: String,
+    /// What it says; what is no UTF-8 is replaced.
+    pub text: String,
+}
+
+impl Items<v1::LogChunk> {
+    /// All texts of a log, each whole.
+    ///
+    /// # Errors
+    ///
+    /// The connection broke, or the daemon gave up.
+    pub async fn outputs(mut self) -> Result<Vec<Output>, ApiError> {
+        // Bytes until a text is whole: a chunk may end within a character.
+        let mut found: Vec<(u64, String, Vec<u8>)> = Vec::new();
+        while let Some(chunk) = self.next().await? {
+            match found.last_mut() {
+                Some((_, _, bytes)) if chunk.heading.is_empty() => bytes.extend(chunk.data),
+                Some(_) | None => found.push((chunk.effect, chunk.heading, chunk.data)),
+            }
+        }
+        let output = |(effect, heading, bytes): (u64, String, Vec<u8>)| Output {
+            effect,
+            heading,
+            text: String::from_utf8_lossy(&bytes).into_owned(),
+        };
+        Ok(found.into_iter().map(output).collect())
+    }
+}
+
 impl v1::Event {
     /// The event itself; `None` for a kind that a newer daemon knows and this build does not.
     ///

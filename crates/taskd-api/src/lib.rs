@@ -14,7 +14,8 @@ mod tests;
 mod watch;
 
 pub use client::{
-    Client, IDEMPOTENCY_HEADER, Items, TRACE_HEADER, VERSION_HEADER, VIA_HEADER, handed_over,
+    Client, IDEMPOTENCY_HEADER, Items, Output, TRACE_HEADER, VERSION_HEADER, VIA_HEADER,
+    handed_over,
 };
 pub use convert::WireError;
 pub use error::{ApiError, ERROR_TRAILER, codes, exit};

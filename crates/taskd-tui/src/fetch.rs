@@ -3,14 +3,14 @@
 //! Bounded: of a text only its end is taken.
 
 use taskd_api::{
-    ApiError, Client, Place,
+    ApiError, Client, Output, Place,
     v1::{
         CheckpointsRequest, DiffRequest, EventsRequest, LogKind, LogsRequest, QueueRequest,
         ShowRequest,
     },
 };
 
-use crate::query::{Found, Output, Query};
+use crate::query::{Found, Query};
 
 /// Bytes of a text, its last ones.
 const TAIL_BYTES: u64 = 256 << 10;
@@ -55,20 +55,7 @@ async fn texts(client: &Client, name: &str, kind: LogKind) -> Result<Vec<Output>
         tail_bytes: TAIL_BYTES,
         ..LogsRequest::default()
     };
-    let mut chunks = client.logs(request).await?;
-    let mut outputs: Vec<(u64, String, Vec<u8>)> = Vec::new();
-    while let Some(chunk) = chunks.next().await? {
-        match outputs.last_mut() {
-            Some((_, _, bytes)) if chunk.heading.is_empty() => bytes.extend(chunk.data),
-            Some(_) | None => outputs.push((chunk.effect, chunk.heading, chunk.data)),
-        }
-    }
-    let output = |(effect, heading, bytes): (u64, String, Vec<u8>)| Output {
-        effect,
-        heading,
-        text: String::from_utf8_lossy(&bytes).into_owned(),
-    };
-    Ok(outputs.into_iter().map(output).collect())
+    client.logs(request).await?.outputs().await
 }
 
 async fn events(client: &Client, name: &str, from: u64, upto: u64) -> Result<Found, ApiError> {

@@ -31,5 +31,5 @@ mod world;
 pub use act::{Act, What};
 pub use app::{App, Step};
 pub use log::{LINES_PER_LOG, LOGS};
-pub use query::{Found, Output, Query};
+pub use query::{Found, Query};
 pub use session::run;

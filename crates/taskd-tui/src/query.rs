@@ -2,7 +2,10 @@
 //!
 //! Questions change nothing, so one that is lost with its connection is asked again.
 
-use taskd_api::v1::{CheckpointsResponse, DiffResponse, QueueResponse, ShowResponse};
+use taskd_api::{
+    Output,
+    v1::{CheckpointsResponse, DiffResponse, QueueResponse, ShowResponse},
+};
 use taskd_model::Record;
 
 /// A question.
@@ -48,15 +51,4 @@ pub enum Found {
     States(CheckpointsResponse),
     /// Queues.
     Queue(QueueResponse),
-}
-
-/// The output of one effect.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Output {
-    /// Which; 0 if the daemon does not say.
-    pub effect: u64,
-    /// `iteration 2, gate`.
-    pub heading: String,
-    /// What it said.
-    pub text: String,
 }

@@ -14,7 +14,7 @@ use axum::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 use taskd_api::{
-    ApiError, Items,
+    ApiError, Items, Output,
     v1::{self, LogKind},
 };
 
@@ -90,20 +90,12 @@ async fn answered<F: Faces>(page: &Page<F>, it: Question) -> Result<Value, ApiEr
 
 /// Logs of one kind, each with its heading, in lines that can be shown.
 async fn texts<F: Faces>(page: &Page<F>, id: String, kind: Kind) -> Result<Value, ApiError> {
-    let mut chunks = logs(page, id.clone(), kind, TAIL_BYTES).await?;
-    let mut texts: Vec<(String, u64, Vec<u8>)> = Vec::new();
-    while let Some(chunk) = chunks.next().await? {
-        match texts.last_mut() {
-            Some((_, _, bytes)) if chunk.heading.is_empty() => bytes.extend(chunk.data),
-            Some(_) | None => texts.push((chunk.heading, chunk.effect, chunk.data)),
-        }
-    }
-    let text = |(heading, effect, bytes): (String, u64, Vec<u8>)| {
-        let text = String::from_utf8_lossy(&bytes);
-        let lines: Vec<String> = text.lines().map(short).collect();
-        json!({ "heading": heading, "effect": effect, "lines": lines })
+    let outputs = logs(page, id.clone(), kind, TAIL_BYTES).await?.outputs().await?;
+    let text = |it: Output| {
+        let lines: Vec<String> = it.text.lines().map(short).collect();
+        json!({ "heading": it.heading, "effect": it.effect, "lines": lines })
     };
-    let texts: Vec<Value> = texts.into_iter().map(text).collect();
+    let texts: Vec<Value> = outputs.into_iter().map(text).collect();
     // What streams by of what runs; it is in no log yet.
     let tail = page.client().await?.show(v1::ShowRequest { id, at: None }).await?.tail;
     let tail: Vec<String> = tail.iter().map(|it| short(it)).collect();

@@ -153,7 +153,7 @@ async fn queue(here: &Here, command: Option<QueueCommand>) -> Done {
         None => look::queue(here).await,
         Some(QueueCommand::Hold(it)) => act::verb(here, Verb::Hold, it).await,
         Some(QueueCommand::Release(it)) => act::verb(here, Verb::Release, it).await,
-        Some(QueueCommand::Move { id, before, .. }) => act::turn(here, id, before).await,
+        Some(QueueCommand::Move { id, before, dry, .. }) => act::turn(here, id, before, dry).await,
     }
 }
 
@@ -170,16 +170,18 @@ async fn dispatch(here: &Here, command: Option<Command>) -> Done {
         Command::Export(it) => export::export(here, it).await,
         Command::Flakes(it) => flakes::flakes(here, it).await,
         Command::Verify(it) => verify::verify(here, it).await,
-        Command::Steer { id, text, now } => act::steer(here, id, text.join(" "), now).await,
+        Command::Steer { id, text, now, dry } => {
+            act::steer(here, id, text.join(" "), now, dry).await
+        }
         Command::Inbox(it) => inbox::inbox(here, it).await,
-        Command::Answer { question, answer } => {
-            act::text(here, Verb::Answer, vec![question], answer.join(" ")).await
+        Command::Answer { question, answer, dry } => {
+            act::text(here, Verb::Answer, vec![question], answer.join(" "), dry).await
         }
         Command::Approve(it) | Command::Land(it) => act::verb(here, Verb::Land, it).await,
-        Command::Reject(it) => act::text(here, Verb::Reject, it.ids, it.message).await,
+        Command::Reject(it) => act::text(here, Verb::Reject, it.ids, it.message, it.dry).await,
         Command::Sync(it) => act::sync(here, it).await,
-        Command::Branch { id, name } => {
-            act::text(here, Verb::Branch, vec![id], name.unwrap_or_default()).await
+        Command::Branch { id, name, dry } => {
+            act::text(here, Verb::Branch, vec![id], name.unwrap_or_default(), dry).await
         }
         Command::Pause(it) => act::verb(here, Verb::Pause, it).await,
         Command::Resume(it) => act::verb(here, Verb::Resume, it).await,
@@ -189,7 +191,9 @@ async fn dispatch(here: &Here, command: Option<Command>) -> Done {
         Command::Budget(BudgetCommand::Show { ids, scope }) => {
             money::budgets(here, &ids, scope).await
         }
-        Command::Budget(BudgetCommand::Set { id, amount }) => act::budget(here, id, amount).await,
+        Command::Budget(BudgetCommand::Set { id, amount, dry }) => {
+            act::budget(here, id, amount, dry).await
+        }
         Command::Agents(AgentsCommand::Ls) => agents::ls(here).await,
         Command::Agents(AgentsCommand::Show { name }) => agents::show(here, &name).await,
         Command::Agents(AgentsCommand::Test { name }) => agents::test(here, &name).await,
@@ -197,9 +201,9 @@ async fn dispatch(here: &Here, command: Option<Command>) -> Done {
         Command::Init(it) => init::init(here, &it).await,
         Command::Config { command } => config::dispatch(here, command).await,
         Command::Models(ModelsArgs {
-            command: Some(ModelsCommand::Reset { names, refusals }),
+            command: Some(ModelsCommand::Reset { names, refusals, dry }),
             ..
-        }) => act::reset(here, names, refusals).await,
+        }) => act::reset(here, names, refusals, dry).await,
         Command::Models(it) => look::models(here, it).await,
         Command::Queue(QueueArgs { command }) => queue(here, command).await,
         Command::Metrics(it) => metrics::metrics(here, it).await,

@@ -22,6 +22,13 @@ impl Service {
             let what = "`unchanged_since` is for what is done to loops by their names";
             return Err(ApiError::new(codes::INVALID, what));
         }
+        let undivided = matches!(verb, v1::Verb::Park | v1::Verb::Unpark | v1::Verb::Forget);
+        if request.dry_run && undivided {
+            return Err(ApiError::new(
+                codes::INVALID,
+                "`dry_run` says nothing of what is done to all",
+            ));
+        }
         let credentials = std::mem::take(&mut request.credentials);
         if !request.dry_run {
             self.ctx().take_credentials(credentials);
@@ -238,7 +245,7 @@ impl Service {
                 id: id.clone(),
                 name: it.name.clone(),
                 done: done && !request.dry_run,
-                message: message.to_owned(),
+                message: would(done && request.dry_run, message.to_owned()),
                 error: None,
             });
         }
@@ -286,6 +293,11 @@ impl Service {
         }
         Ok(response)
     }
+}
+
+/// What is told of something that was done; of a dry run that it would be so.
+pub(super) fn would(dry_run: bool, message: String) -> String {
+    if dry_run { format!("would be: {message}") } else { message }
 }
 
 /// Whether a reset changes anything, and what is told about it.

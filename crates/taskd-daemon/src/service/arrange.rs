@@ -3,7 +3,7 @@
 use taskd_api::{ApiError, codes, v1};
 use taskd_model::{Actor, Command, LoopId, ProjectId, Target};
 
-use super::{Service, unresolved};
+use super::{Service, act::would, unresolved};
 
 impl Service {
     /// Holds or releases the landing queues of a scope.
@@ -69,10 +69,11 @@ impl Service {
             Some((_, other)) => format!("its turn comes before that of {other}"),
             None => "its turn comes next".to_owned(),
         };
+        let message = would(request.dry_run, message);
         let command = Command::MoveQueue { id: one, before: before.map(|it| it.0) };
-        let seq = self.command(actor, command).await?;
-        let (id, error) = (id.clone(), None);
-        let row = v1::ActResult { id, name, done: true, message, error };
+        let seq = if request.dry_run { 0 } else { self.command(actor, command).await? };
+        let (id, done, error) = (id.clone(), !request.dry_run, None);
+        let row = v1::ActResult { id, name, done, message, error };
         Ok(v1::ActResponse { results: vec![row], seq })
     }
 

@@ -17,15 +17,25 @@ impl Service {
             return Err(ApiError::new(codes::INVALID, "one loop makes one branch").hint("taskd ls"));
         };
         let one = self.one_loop(id)?;
-        let (this, text) = (self.clone(), request.text.clone());
-        let (name, message) = blocking(move || this.make_branch(one, &text)).await?;
-        let result =
-            v1::ActResult { id: id.clone(), name, done: true, message, ..v1::ActResult::default() };
+        let (this, text, dry_run) = (self.clone(), request.text.clone(), request.dry_run);
+        let (name, message) = blocking(move || this.make_branch(one, &text, dry_run)).await?;
+        let result = v1::ActResult {
+            id: id.clone(),
+            name,
+            done: !dry_run,
+            message,
+            ..v1::ActResult::default()
+        };
         Ok(v1::ActResponse { results: vec![result], seq: self.ctx().hub.head().0 })
     }
 
     /// Makes the branch; says what the loop is called, and where the branch is.
-    fn make_branch(&self, id: LoopId, asked: &str) -> Result<(String, String), ApiError> {
+    fn make_branch(
+        &self,
+        id: LoopId,
+        asked: &str,
+        dry_run: bool,
+    ) -> Result<(String, String), ApiError> {
         let (it, project) = {
             let view = self.ctx().hub.view();
             (view.loops[&id].clone(), view.plans[&id.plan()].project)
@@ -53,6 +63,9 @@ impl Service {
                 }
             }
         };
+        if dry_run {
+            return Ok((it.name, format!("would make branch {branch} at its work")));
+        }
         let log = format!("taskd: branch {}", it.name);
         repo.new_branch(&branch, at, &log).map_err(wrong)?;
         Ok((it.name, format!("branch {branch} at {}", at.short())))

@@ -6,7 +6,7 @@ use std::path::Path;
 use taskd_api::{ApiError, codes, v1};
 use taskd_model::{Actor, Command, Purse, Target, Unit, may_spend};
 
-use super::{Service, unresolved};
+use super::{Service, act::would, unresolved};
 use crate::runner::chain;
 
 /// The word for everything this daemon does.
@@ -45,7 +45,7 @@ impl Service {
                 id: id.clone(),
                 name,
                 done: !request.dry_run,
-                message: told.join(", "),
+                message: would(request.dry_run, told.join(", ")),
                 error: None,
             });
         }

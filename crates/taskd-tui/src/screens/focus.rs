@@ -9,7 +9,10 @@ use ratatui::{
     text::{Line, Span},
     widgets::Paragraph,
 };
-use taskd_api::v1::{DiffResponse, ShowResponse};
+use taskd_api::{
+    Output,
+    v1::{DiffResponse, ShowResponse},
+};
 use taskd_model::{Delta, EffectId, LoopId, LoopView, Record};
 
 use super::{columns, events::Events, fetched::Fetched, one_line, rule, talk::Talk};
@@ -18,7 +21,7 @@ use crate::{
     log::Entry,
     markdown::lines_of_markdown,
     pager::{Kind, Pager, TextLine, lines_of},
-    query::{Found, Output, Query},
+    query::{Found, Query},
     text::{clean, width},
     words,
     world::World,

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 
+use taskd_api::Output;
 use taskd_model::{Delta, EffectId, LoopView, Time, format_clock_ms};
 
 use super::fetched::Due;
@@ -12,7 +13,6 @@ use crate::{
     log::{Entry, Log, RECENT},
     markdown::{Markdown, lines_of_markdown},
     pager::{Kind, Pager, Source, TextLine, lines_of},
-    query::Output,
 };
 
 /// See the module.

@@ -4,7 +4,7 @@ use crossterm::event::{
     Event as Input, KeyCode, KeyModifiers, MouseButton, MouseEvent, MouseEventKind,
 };
 use taskd_api::{
-    ApiError, Watched, codes,
+    ApiError, Output, Watched, codes,
     v1::{
         BucketRow, Checkpoint, CheckpointsResponse, DiffResponse, LandingEntry, LandingRow,
         QueueResponse, ShowResponse, Verb,
@@ -13,7 +13,7 @@ use taskd_api::{
 use taskd_model::{Delta, Event, Observation, Record, Seq, View, Work};
 
 use super::story::{Story, at};
-use crate::{Act, App, Found, Output, Query, Step, What};
+use crate::{Act, App, Found, Query, Step, What};
 
 fn click(story: &mut Story, column: u16, row: u16) -> Step {
     let kind = MouseEventKind::Down(MouseButton::Left);

@@ -3,7 +3,7 @@
 use taskd_api::{ApiError, codes, v1};
 
 use super::{
-    args::{Amount, RetryArgs, ScopeArgs, SyncArgs, VerbArgs},
+    args::{Amount, DryArgs, RetryArgs, ScopeArgs, SyncArgs, VerbArgs},
     failure::Done,
     here::Here,
 };
@@ -16,28 +16,41 @@ pub(crate) async fn verb(here: &Here, verb: v1::Verb, args: VerbArgs) -> Done {
         scope: if args.all { here.scope(args.scope)? } else { String::new() },
         ids: args.ids,
         all: args.all,
-        dry_run: args.dry_run,
+        dry_run: args.dry.dry_run,
         ..v1::ActRequest::default()
     };
     act(here, request).await
 }
 
 /// A verb that says something.
-pub(crate) async fn text(here: &Here, verb: v1::Verb, ids: Vec<String>, text: String) -> Done {
-    act(here, v1::ActRequest { verb: verb.into(), ids, text, ..v1::ActRequest::default() }).await
+pub(crate) async fn text(
+    here: &Here,
+    verb: v1::Verb,
+    ids: Vec<String>,
+    text: String,
+    DryArgs { dry_run }: DryArgs,
+) -> Done {
+    let verb = verb.into();
+    act(here, v1::ActRequest { verb, ids, text, dry_run, ..v1::ActRequest::default() }).await
 }
 
 /// Once more, with fresh limits.
 pub(crate) async fn retry(here: &Here, args: RetryArgs) -> Done {
-    let RetryArgs { ids, from_step: from, message: text, dry_run } = args;
+    let RetryArgs { ids, from_step: from, message: text, dry: DryArgs { dry_run } } = args;
     let verb = v1::Verb::Retry.into();
     act(here, v1::ActRequest { verb, ids, from, text, dry_run, ..v1::ActRequest::default() }).await
 }
 
 /// A word to a loop, or to all of a plan; at once if `now`.
-pub(crate) async fn steer(here: &Here, id: String, text: String, now: bool) -> Done {
-    let verb = v1::Verb::Note.into();
-    act(here, v1::ActRequest { verb, ids: vec![id], text, now, ..v1::ActRequest::default() }).await
+pub(crate) async fn steer(
+    here: &Here,
+    id: String,
+    text: String,
+    now: bool,
+    DryArgs { dry_run }: DryArgs,
+) -> Done {
+    let (verb, ids) = (v1::Verb::Note.into(), vec![id]);
+    act(here, v1::ActRequest { verb, ids, text, now, dry_run, ..v1::ActRequest::default() }).await
 }
 
 /// What checkouts hold.
@@ -54,11 +67,12 @@ pub(crate) async fn sync(here: &Here, args: SyncArgs) -> Done {
 }
 
 /// What may be spent, in all or each day.
-pub(crate) async fn budget(here: &Here, id: String, amount: Amount) -> Done {
+pub(crate) async fn budget(here: &Here, id: String, amount: Amount, dry: DryArgs) -> Done {
     let mut request = v1::ActRequest {
         verb: v1::Verb::Budget.into(),
         scope: here.scope(ScopeArgs::default())?,
         ids: vec![id],
+        dry_run: dry.dry_run,
         ..v1::ActRequest::default()
     };
     match amount {
@@ -70,15 +84,16 @@ pub(crate) async fn budget(here: &Here, id: String, amount: Amount) -> Done {
 }
 
 /// Models are well again.
-pub(crate) async fn reset(here: &Here, ids: Vec<String>, refusals: bool) -> Done {
-    let verb = v1::Verb::Reset.into();
-    act(here, v1::ActRequest { verb, ids, refusals, ..v1::ActRequest::default() }).await
+pub(crate) async fn reset(here: &Here, ids: Vec<String>, refusals: bool, dry: DryArgs) -> Done {
+    let (verb, dry_run) = (v1::Verb::Reset.into(), dry.dry_run);
+    act(here, v1::ActRequest { verb, ids, refusals, dry_run, ..v1::ActRequest::default() }).await
 }
 
 /// Another turn in the landing queue: before that of another loop, or the first.
-pub(crate) async fn turn(here: &Here, id: String, before: Option<String>) -> Done {
+pub(crate) async fn turn(here: &Here, id: String, before: Option<String>, dry: DryArgs) -> Done {
     let (verb, before) = (v1::Verb::Move.into(), before.unwrap_or_default());
-    act(here, v1::ActRequest { verb, ids: vec![id], before, ..v1::ActRequest::default() }).await
+    let (ids, dry_run) = (vec![id], dry.dry_run);
+    act(here, v1::ActRequest { verb, ids, before, dry_run, ..v1::ActRequest::default() }).await
 }
 
 async fn act(here: &Here, mut request: v1::ActRequest) -> Done {

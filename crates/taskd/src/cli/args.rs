@@ -107,6 +107,8 @@ pub(crate) enum Command {
         /// End the turn under way, so that it is told at once
         #[arg(long)]
         now: bool,
+        #[command(flatten)]
+        dry: DryArgs,
     },
     /// List everything that waits for you, and what answers it
     Inbox(InboxArgs),
@@ -118,6 +120,8 @@ pub(crate) enum Command {
         /// The number of the answer, or words
         #[arg(required = true)]
         answer: Vec<String>,
+        #[command(flatten)]
+        dry: DryArgs,
     },
     /// Say yes to what asks: lands passed work; i57 answers that item, if nobody was first
     #[command(mut_arg("ids", |it| it.add(complete::passed())))]
@@ -138,6 +142,8 @@ pub(crate) enum Command {
         id: String,
         /// What to call it; otherwise taskd/ID. An existing branch is never moved
         name: Option<String>,
+        #[command(flatten)]
+        dry: DryArgs,
     },
     /// Pause at the next safe point
     Pause(VerbArgs),
@@ -308,6 +314,8 @@ pub(crate) enum ModelsCommand {
         /// End a silence after refusals too
         #[arg(long)]
         refusals: bool,
+        #[command(flatten)]
+        dry: DryArgs,
     },
 }
 
@@ -346,6 +354,8 @@ pub(crate) enum QueueCommand {
         /// Its turn comes before that of this loop
         #[arg(long, value_name = "ID2")]
         before: Option<String>,
+        #[command(flatten)]
+        dry: DryArgs,
     },
 }
 
@@ -365,6 +375,8 @@ pub(crate) enum BudgetCommand {
         /// Money, tokens or `none`, with what is spent already; less stops the next call
         #[arg(value_parser = parse_amount, value_name = "$9|2Mtok|none")]
         amount: Amount,
+        #[command(flatten)]
+        dry: DryArgs,
     },
 }
 
@@ -628,6 +640,13 @@ pub(crate) struct VerbArgs {
     pub(crate) all: bool,
     #[command(flatten)]
     pub(crate) scope: ScopeArgs,
+    #[command(flatten)]
+    pub(crate) dry: DryArgs,
+}
+
+/// Of commands that change something.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct DryArgs {
     /// Say what would happen, and do nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
@@ -644,9 +663,8 @@ pub(crate) struct RetryArgs {
     /// What to do otherwise: the next prompt says it
     #[arg(short, long, default_value = "")]
     pub(crate) message: String,
-    /// Say what would happen, and do nothing
-    #[arg(long)]
-    pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) dry: DryArgs,
 }
 
 #[derive(Debug, Args)]
@@ -669,6 +687,8 @@ pub(crate) struct RejectArgs {
     /// What is wrong: the next prompt says it
     #[arg(short, long)]
     pub(crate) message: String,
+    #[command(flatten)]
+    pub(crate) dry: DryArgs,
 }
 
 #[derive(Debug, Args)]

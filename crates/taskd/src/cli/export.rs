@@ -99,7 +99,7 @@ async fn texts(
         match read(client, request(v1::LogKind::Prompt, iteration, 1)).await {
             Ok(found) => {
                 for it in found {
-                    said.entry(it.effect).or_default().push(it);
+                    said.entry(it.output.effect).or_default().push(it);
                 }
             }
             Err(error) if error.code == codes::NOT_FOUND => {}
@@ -107,27 +107,13 @@ async fn texts(
         }
     }
     for it in read(client, request(v1::LogKind::Unspecified, 0, 0)).await? {
-        said.entry(it.effect).or_default().push(it);
+        said.entry(it.output.effect).or_default().push(it);
     }
     Ok(())
 }
 
 async fn read(client: &Client, request: v1::LogsRequest) -> Result<Vec<Said>, taskd_api::ApiError> {
     let (name, kind) = (request.id.clone(), request.kind());
-    let mut chunks = client.logs(request).await?;
-    let mut found: Vec<(u64, String, Vec<u8>)> = Vec::new();
-    while let Some(chunk) = chunks.next().await? {
-        match found.last_mut() {
-            Some((_, _, bytes)) if chunk.heading.is_empty() => bytes.extend(chunk.data),
-            Some(_) | None => found.push((chunk.effect, chunk.heading, chunk.data)),
-        }
-    }
-    let said = |(effect, heading, bytes): (u64, String, Vec<u8>)| Said {
-        name: name.clone(),
-        effect,
-        heading,
-        is_prompt: kind == v1::LogKind::Prompt,
-        text: String::from_utf8_lossy(&bytes).into_owned(),
-    };
-    Ok(found.into_iter().map(said).collect())
+    let said = |output| Said { name: name.clone(), output, is_prompt: kind == v1::LogKind::Prompt };
+    Ok(client.logs(request).await?.outputs().await?.into_iter().map(said).collect())
 }

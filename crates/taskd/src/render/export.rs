@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
+use taskd_api::Output;
 use taskd_model::{Event, LoopView, Record, View, format_clock_ms, format_duration_ms};
 
 use super::{Scene, json::SCHEMA_VERSION, words};
@@ -25,12 +26,8 @@ pub(crate) struct Story<'a> {
 pub(crate) struct Said {
     /// The loop's name.
     pub(crate) name: String,
-    /// The event it began with.
-    pub(crate) effect: u64,
-    /// `iteration 2, gate`.
-    pub(crate) heading: String,
+    pub(crate) output: Output,
     pub(crate) is_prompt: bool,
-    pub(crate) text: String,
 }
 
 impl Story<'_> {
@@ -56,10 +53,10 @@ pub(crate) fn lines(story: &Story<'_>) -> Vec<Value> {
             json!({
                 "schema_version": SCHEMA_VERSION,
                 "loop": it.name,
-                "effect": it.effect,
-                "heading": it.heading,
+                "effect": it.output.effect,
+                "heading": it.output.heading,
                 "sent": it.is_prompt,
-                "text": it.text,
+                "text": it.output.text,
             })
         }));
     }
@@ -104,11 +101,12 @@ pub(crate) fn markdown(view: &View, story: &Story<'_>, scene: &Scene) -> String 
 
 /// A text, folded up; what was cut off is said.
 fn text(it: &Said) -> String {
-    let from = it.text.len().saturating_sub(if it.is_prompt { usize::MAX } else { OUTPUT_BYTES });
-    let from = (from..=it.text.len()).find(|at| it.text.is_char_boundary(*at)).unwrap_or(0);
+    let text = &it.output.text;
+    let from = text.len().saturating_sub(if it.is_prompt { usize::MAX } else { OUTPUT_BYTES });
+    let from = (from..=text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(0);
     let cut = if from == 0 { String::new() } else { format!(", its last {OUTPUT_BYTES} bytes") };
-    let fence = fence(&it.text);
-    let (name, heading, body) = (&it.name, &it.heading, it.text[from..].trim_end());
+    let fence = fence(text);
+    let (name, heading, body) = (&it.name, &it.output.heading, text[from..].trim_end());
     let sent = if it.is_prompt { "sent, " } else { "" };
     format!(
         "\n<details><summary>{name}, {sent}{heading}{cut}</summary>\n\n{fence}\n{body}\n{fence}\n\n</details>\n"

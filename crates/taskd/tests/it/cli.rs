@@ -5,6 +5,7 @@ mod codes;
 mod completion;
 mod contract;
 mod doctor;
+mod dry;
 mod ends;
 mod export;
 mod init;

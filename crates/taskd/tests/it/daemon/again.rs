@@ -23,20 +23,29 @@ fn steer(text: &str, key: Option<&str>) -> Request<v1::ActRequest> {
     request
 }
 
-/// Proves API-4: under one key a loop is told once, whoever asks at the same time; without one each
-/// time.
-#[test]
-fn what_is_asked_again_under_its_key_is_done_once() {
+/// A loop at work, held; and its plan.
+fn at_work() -> (World, Door, String) {
     let mut world = World::new();
     let door = Door::new(&world, "a");
     let text = held(&world, &door);
     world.start();
     world.submit(&text);
     door.reached();
-    let told = || {
-        let notes = |it: &&taskd_model::Record| matches!(it.event, Event::NoteAdded { .. });
-        world.events().iter().filter(notes).count()
-    };
+    (world, door, text)
+}
+
+/// How often a loop was told something.
+fn notes(world: &World) -> usize {
+    let is_note = |it: &&taskd_model::Record| matches!(it.event, Event::NoteAdded { .. });
+    world.events().iter().filter(is_note).count()
+}
+
+/// Proves API-4: under one key a loop is told once, whoever asks at the same time; without one each
+/// time.
+#[test]
+fn what_is_asked_again_under_its_key_is_done_once() {
+    let (world, door, text) = at_work();
+    let told = || notes(&world);
     let client = v1::taskd_client::TaskdClient::new(channel(&world));
     let ask = |text: &'static str, key: Option<&'static str>| {
         let mut client = client.clone();
@@ -120,16 +129,8 @@ fn what_has_changed_since_it_was_seen_is_not_done() {
 /// too; another one under the same key is refused.
 #[test]
 fn a_command_is_done_once_under_its_key() {
-    let mut world = World::new();
-    let door = Door::new(&world, "a");
-    let text = held(&world, &door);
-    world.start();
-    world.submit(&text);
-    door.reached();
-    let told = || {
-        let notes = |it: &&taskd_model::Record| matches!(it.event, Event::NoteAdded { .. });
-        world.events().iter().filter(notes).count()
-    };
+    let (world, door, _) = at_work();
+    let told = || notes(&world);
     let steer =
         |text: &str, key: &str| world.taskd(&["--idempotency-key", key, "steer", "p1", text]);
     assert_eq!(steer("hurry", "k1").ok(), steer("hurry", "k1").ok());
