@@ -1,5 +1,6 @@
 //! What may be typed.
 
+mod act;
 mod amount;
 mod config;
 mod daemon;
@@ -14,6 +15,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use taskd_model::parse_duration_ms;
 
 pub(crate) use self::{
+    act::{DryArgs, RejectArgs, RetryArgs, SyncArgs, VerbArgs},
     amount::Amount,
     config::{ConfigCommand, FileArgs},
     daemon::{DaemonCommand, DaemonRunArgs, DebugCommand, InstallArgs, StartArgs, StopArgs},
@@ -628,67 +630,6 @@ pub(crate) struct DiffArgs {
     /// The same
     #[arg(long)]
     pub(crate) to: Option<String>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct VerbArgs {
-    /// Loops or plans
-    #[arg(required_unless_present = "all", add = complete::alive())]
-    pub(crate) ids: Vec<String>,
-    /// All of this project it applies to
-    #[arg(long, conflicts_with = "ids")]
-    pub(crate) all: bool,
-    #[command(flatten)]
-    pub(crate) scope: ScopeArgs,
-    #[command(flatten)]
-    pub(crate) dry: DryArgs,
-}
-
-/// Of commands that change something.
-#[derive(Debug, Clone, Copy, Args)]
-pub(crate) struct DryArgs {
-    /// Say what would happen, and do nothing
-    #[arg(long)]
-    pub(crate) dry_run: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct RetryArgs {
-    /// Loops or plans
-    #[arg(required = true, add = complete::anything())]
-    pub(crate) ids: Vec<String>,
-    /// Where: `iteration` on the work as it is, `gate`, `base`, i2, or a number of `taskd checkpoints`
-    #[arg(long, visible_alias = "from", value_name = "WHERE", default_value = "iteration")]
-    pub(crate) from_step: String,
-    /// What to do otherwise: the next prompt says it
-    #[arg(short, long, default_value = "")]
-    pub(crate) message: String,
-    #[command(flatten)]
-    pub(crate) dry: DryArgs,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct SyncArgs {
-    /// Loops or plans; otherwise everything a checkout of this project holds
-    #[arg(add = complete::passed())]
-    pub(crate) ids: Vec<String>,
-    #[command(flatten)]
-    pub(crate) scope: ScopeArgs,
-    /// Say what would land and what is in the way, and do nothing
-    #[arg(long)]
-    pub(crate) dry_run: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct RejectArgs {
-    /// Loops
-    #[arg(required = true, add = complete::passed())]
-    pub(crate) ids: Vec<String>,
-    /// What is wrong: the next prompt says it
-    #[arg(short, long)]
-    pub(crate) message: String,
-    #[command(flatten)]
-    pub(crate) dry: DryArgs,
 }
 
 #[derive(Debug, Args)]
