@@ -28,6 +28,10 @@ const WRITE: &str = "--write";
 /// The group that the git crate's own program measures.
 const TREES: &str = "trees";
 
+/// The group that a test of the page measures, in a real browser.
+const PAGE: &str = "page";
+const PAGE_TEST: &str = "page::seen::a_thousand_loops_are_soon_there";
+
 /// Values of each figure, in the order of the runs.
 type Figures = BTreeMap<String, Vec<f64>>;
 
@@ -42,7 +46,8 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     if args.is_empty() {
         store_alone(&mut figures)?;
     }
-    let groups: Vec<_> = args.iter().filter(|it| *it != TINY && *it != TREES).collect();
+    let elsewhere = [TINY, TREES, PAGE];
+    let groups: Vec<_> = args.iter().filter(|it| !elsewhere.contains(&it.as_str())).collect();
     let whole = args.iter().all(|it| it == TINY);
     let size = args.iter().find(|it| *it == TINY);
     let measure = |[package, bench]: [&str; 2], groups: &[&String], figures: &mut Figures| {
@@ -56,6 +61,11 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     }
     if whole || args.iter().any(|it| it == TREES) {
         measure(["taskd-git", "trees"], &[], &mut figures)?;
+    }
+    if whole || args.iter().any(|it| it == PAGE) {
+        let mut command = process::cargo(&["test", "--release", "--locked", "-p", "taskd"]);
+        command.args(["--test", "it", "--", PAGE_TEST, "--exact", "--nocapture"]);
+        process::succeed_reading(&mut command, |line| read(line, &mut figures))?;
     }
     derive(&mut figures);
     let text = report(&machine, &figures);

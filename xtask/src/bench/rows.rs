@@ -387,6 +387,17 @@ pub(super) const GROUPS: &[Group] = &[
         ],
     },
     Group {
+        title: "The page",
+        how: "Chromium without a window beside a daemon with a thousand loops, 999 of which wait, as a \
+            test of the page does it: from a reload until its loops are shown and it takes keys, \
+            looked at every ten milliseconds; and what the page's thread and the program that \
+            serves it computed until then.",
+        rows: &[
+            row("page.usable", "from a reload until it can be used", "ms", Some(Below(1_000.0))),
+            row("page.computed", "computed for that", "ms", None),
+        ],
+    },
+    Group {
         title: "A repository of 50,000 files",
         how: "2,500 directories of 20 files of one to four kilobytes, written by `git fast-import`, so \
             packed; no daemon, the same calls it makes. Cold: a worktree made from nothing, beside \
