@@ -38,6 +38,9 @@ pub const TRACE_HEADER: &str = "traceparent";
 /// How long a daemon may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// What may be on its way to us at once: the view of a thousand loops, without a wait in between.
+const WINDOW_BYTES: u32 = 1 << 20;
+
 /// Largest message: a view grows with the number of plans.
 const MAX_MESSAGE_BYTES: usize = 64 << 20;
 
@@ -77,8 +80,11 @@ impl Client {
         let place = place.into();
         let fail = |why: &str| ApiError::unreachable(&format!("{place}: {why}"));
         let endpoint = Endpoint::from_shared(place.uri().map_err(|it| fail(&it))?);
-        let mut endpoint =
-            endpoint.map_err(|it| fail(&innermost(&it)))?.connect_timeout(CONNECT_TIMEOUT);
+        let mut endpoint = endpoint
+            .map_err(|it| fail(&innermost(&it)))?
+            .connect_timeout(CONNECT_TIMEOUT)
+            .initial_stream_window_size(WINDOW_BYTES)
+            .initial_connection_window_size(WINDOW_BYTES);
         if let Some(tls) = place.tls() {
             endpoint = endpoint.tls_config(tls).map_err(|it| fail(&innermost(&it)))?;
         }

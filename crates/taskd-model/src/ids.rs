@@ -4,6 +4,7 @@
 
 use std::{fmt, str::FromStr};
 
+use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Position of an event in its shard's log, from 1, without gaps.
@@ -174,7 +175,7 @@ impl Digest {
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        fmt::Display::fmt(&HEXLOWER.encode_display(&self.0), f)
     }
 }
 
@@ -188,15 +189,7 @@ impl FromStr for Digest {
     type Err = ParseIdError;
 
     fn from_str(text: &str) -> Result<Self, ParseIdError> {
-        let fail = || bad(text, "64 hexadecimal digits");
-        if text.len() != 64 || !text.is_ascii() {
-            return Err(fail());
-        }
-        let mut bytes = [0; 32];
-        for (n, byte) in bytes.iter_mut().enumerate() {
-            *byte = u8::from_str_radix(&text[2 * n..2 * n + 2], 16).map_err(|_| fail())?;
-        }
-        Ok(Self(bytes))
+        of_hex(text).map(Self).ok_or_else(|| bad(text, "64 hexadecimal digits"))
     }
 }
 
@@ -226,7 +219,7 @@ impl Oid {
 
 impl fmt::Display for Oid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        fmt::Display::fmt(&HEXLOWER.encode_display(&self.0), f)
     }
 }
 
@@ -240,16 +233,16 @@ impl FromStr for Oid {
     type Err = ParseIdError;
 
     fn from_str(text: &str) -> Result<Self, ParseIdError> {
-        let fail = || bad(text, "40 hexadecimal digits");
-        if text.len() != 40 || !text.is_ascii() {
-            return Err(fail());
-        }
-        let mut bytes = [0; 20];
-        for (n, byte) in bytes.iter_mut().enumerate() {
-            *byte = u8::from_str_radix(&text[2 * n..2 * n + 2], 16).map_err(|_| fail())?;
-        }
-        Ok(Self(bytes))
+        of_hex(text).map(Self).ok_or_else(|| bad(text, "40 hexadecimal digits"))
     }
+}
+
+/// So many bytes, each as two hexadecimal digits of either case.
+fn of_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let mut bytes = [0; N];
+    let whole = text.len() == 2 * N;
+    let read = whole.then(|| HEXLOWER_PERMISSIVE.decode_mut(text.as_bytes(), &mut bytes))?;
+    read.ok().map(|_| bytes)
 }
 
 /// Serialises a type as the text it displays.

@@ -1,7 +1,7 @@
 //! Questions about loops and about the daemon itself.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -298,16 +298,16 @@ fn scoped(ctx: &Context, view: &View, scope: &str) -> Result<v1::View, ApiError>
     if scope.is_empty() {
         return Ok(v1::View::from(view));
     }
-    let plans = in_scope(ctx, view, scope)?;
-    let mut scoped = view.clone();
-    scoped.plans.retain(|id, _| plans.contains(id));
-    scoped.loops.retain(|id, _| plans.contains(&id.plan()));
-    let projects: Vec<_> = scoped.plans.values().map(|it| it.project).collect();
-    scoped.projects.retain(|id, _| projects.contains(id));
-    scoped.queue.retain(|id, _| projects.contains(id));
-    scoped.inbox.open.retain(|id, _| plans.contains(&id.plan()));
-    scoped.inbox.answered.retain(|it| plans.contains(&it.loop_id.plan()));
-    Ok(v1::View::from(&scoped))
+    let plans: BTreeSet<u32> = in_scope(ctx, view, scope)?.iter().map(|it| it.0).collect();
+    let mut told = v1::View::from(view);
+    let of = |id: &Option<v1::LoopId>| id.as_ref().is_some_and(|it| plans.contains(&it.plan));
+    told.plans.retain(|it| plans.contains(&it.id));
+    told.loops.retain(|it| of(&it.id));
+    let projects: BTreeSet<u32> = told.plans.iter().map(|it| it.project).collect();
+    told.projects.retain(|id, _| projects.contains(id));
+    told.queue.retain(|it| projects.contains(&it.project));
+    told.inbox.retain(|it| of(&it.r#loop));
+    Ok(told)
 }
 
 /// What an id means: a plan, and its loop if that is meant or the only one.

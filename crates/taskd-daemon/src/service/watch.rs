@@ -33,6 +33,11 @@ impl Interest {
         self.loops.is_empty() && self.plans.is_empty()
     }
 
+    /// Whether what a loop does concerns it.
+    fn has_loop(&self, id: LoopId) -> bool {
+        self.is_everything() || self.loops.contains(&id) || self.plans.contains(&id.plan())
+    }
+
     #[expect(clippy::wildcard_enum_match_arm, reason = "named are those of one plan alone")]
     /// Whether an event concerns it; what concerns the whole daemon concerns everybody.
     fn wants(&self, record: &Record) -> bool {
@@ -40,7 +45,7 @@ impl Interest {
             return true;
         }
         if let Some(id) = record.loop_id {
-            return self.loops.contains(&id) || self.plans.contains(&id.plan());
+            return self.has_loop(id);
         }
         match &record.event {
             Event::PlanSubmitted { plan, .. }
@@ -58,8 +63,7 @@ impl Interest {
     }
 
     fn wants_noise(&self, noise: &Noise) -> bool {
-        let known = |id: LoopId| self.loops.contains(&id) || self.plans.contains(&id.plan());
-        self.is_everything() || noise.loop_id.is_some_and(known)
+        self.is_everything() || noise.loop_id.is_some_and(|it| self.has_loop(it))
     }
 }
 
@@ -132,8 +136,12 @@ impl Service {
                 for row in rows {
                     from = Seq(row.seq.0 + 1);
                     let kind = request.kinds.is_empty() || request.kinds.contains(&row.kind);
+                    // Most of a long log is not even read.
+                    if !kind || row.loop_id.is_some_and(|it| !interest.has_loop(it)) {
+                        continue;
+                    }
                     let Ok(record) = Record::decode(&row.json) else { continue };
-                    if sent < max && kind && interest.wants(&record) {
+                    if sent < max && interest.wants(&record) {
                         sent += 1;
                         let event = v1::Event { seq: row.seq.0, json: row.json };
                         if items.blocking_send(Ok(event)).is_err() {

@@ -40,7 +40,7 @@ const COMMANDS: &[&[&str]] = &[
     &["checkpoints", "p1.s7"],
     &["salvage", "ls"],
     &["paths"],
-    &["path", "p1.s7"],
+    &["events", "p1.s7"],
     &["prompt"],
 ];
 

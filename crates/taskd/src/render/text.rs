@@ -35,7 +35,9 @@ pub(crate) fn clean_lines(text: &str) -> String {
 
 /// Columns the text takes.
 pub(crate) fn width(text: &str) -> usize {
-    text.chars().map(columns).sum()
+    // Most text is, and a list of a thousand loops asks often.
+    let is_plain = text.bytes().all(|it| matches!(it, b' '..=b'~'));
+    if is_plain { text.len() } else { text.chars().map(columns).sum() }
 }
 
 /// The text in at most so many columns.
