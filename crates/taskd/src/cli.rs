@@ -157,6 +157,13 @@ async fn queue(here: &Here, command: Option<QueueCommand>) -> Done {
     }
 }
 
+async fn budget(here: &Here, command: BudgetCommand) -> Done {
+    match command {
+        BudgetCommand::Show { ids, scope } => money::budgets(here, &ids, scope).await,
+        BudgetCommand::Set { id, amount, dry } => act::budget(here, id, amount, dry).await,
+    }
+}
+
 async fn dispatch(here: &Here, command: Option<Command>) -> Done {
     let Some(command) = command else { return look::overview(here).await };
     match command {
@@ -170,30 +177,23 @@ async fn dispatch(here: &Here, command: Option<Command>) -> Done {
         Command::Export(it) => export::export(here, it).await,
         Command::Flakes(it) => flakes::flakes(here, it).await,
         Command::Verify(it) => verify::verify(here, it).await,
-        Command::Steer { id, text, now, dry } => {
-            act::steer(here, id, text.join(" "), now, dry).await
-        }
+        Command::Steer(it) => act::steer(here, it).await,
         Command::Inbox(it) => inbox::inbox(here, it).await,
-        Command::Answer { question, answer, dry } => {
-            act::text(here, Verb::Answer, vec![question], answer.join(" "), dry).await
+        Command::Answer(it) => {
+            act::text(here, Verb::Answer, vec![it.question], it.answer.join(" "), it.dry).await
         }
         Command::Approve(it) | Command::Land(it) => act::verb(here, Verb::Land, it).await,
         Command::Reject(it) => act::text(here, Verb::Reject, it.ids, it.message, it.dry).await,
         Command::Sync(it) => act::sync(here, it).await,
-        Command::Branch { id, name, dry } => {
-            act::text(here, Verb::Branch, vec![id], name.unwrap_or_default(), dry).await
+        Command::Branch(it) => {
+            act::text(here, Verb::Branch, vec![it.id], it.name.unwrap_or_default(), it.dry).await
         }
         Command::Pause(it) => act::verb(here, Verb::Pause, it).await,
         Command::Resume(it) => act::verb(here, Verb::Resume, it).await,
         Command::Stop(it) => act::verb(here, Verb::Stop, it).await,
         Command::Wait(it) => wait::wait(here, it).await,
         Command::Costs(it) => money::costs(here, it).await,
-        Command::Budget(BudgetCommand::Show { ids, scope }) => {
-            money::budgets(here, &ids, scope).await
-        }
-        Command::Budget(BudgetCommand::Set { id, amount, dry }) => {
-            act::budget(here, id, amount, dry).await
-        }
+        Command::Budget(it) => budget(here, it).await,
         Command::Agents(AgentsCommand::Ls) => agents::ls(here).await,
         Command::Agents(AgentsCommand::Show { name }) => agents::show(here, &name).await,
         Command::Agents(AgentsCommand::Test { name }) => agents::test(here, &name).await,

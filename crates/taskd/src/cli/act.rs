@@ -3,7 +3,7 @@
 use taskd_api::{ApiError, codes, v1};
 
 use super::{
-    args::{Amount, DryArgs, RetryArgs, ScopeArgs, SyncArgs, VerbArgs},
+    args::{Amount, DryArgs, RetryArgs, ScopeArgs, SteerArgs, SyncArgs, VerbArgs},
     failure::Done,
     here::Here,
 };
@@ -42,14 +42,9 @@ pub(crate) async fn retry(here: &Here, args: RetryArgs) -> Done {
 }
 
 /// A word to a loop, or to all of a plan; at once if `now`.
-pub(crate) async fn steer(
-    here: &Here,
-    id: String,
-    text: String,
-    now: bool,
-    DryArgs { dry_run }: DryArgs,
-) -> Done {
-    let (verb, ids) = (v1::Verb::Note.into(), vec![id]);
+pub(crate) async fn steer(here: &Here, args: SteerArgs) -> Done {
+    let SteerArgs { id, text, now, dry: DryArgs { dry_run } } = args;
+    let (verb, ids, text) = (v1::Verb::Note.into(), vec![id], text.join(" "));
     act(here, v1::ActRequest { verb, ids, text, now, dry_run, ..v1::ActRequest::default() }).await
 }
 

@@ -15,7 +15,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use taskd_model::parse_duration_ms;
 
 pub(crate) use self::{
-    act::{DryArgs, RejectArgs, RetryArgs, SyncArgs, VerbArgs},
+    act::{AnswerArgs, BranchArgs, DryArgs, RejectArgs, RetryArgs, SteerArgs, SyncArgs, VerbArgs},
     amount::Amount,
     config::{ConfigCommand, FileArgs},
     daemon::{DaemonCommand, DaemonRunArgs, DebugCommand, InstallArgs, StartArgs, StopArgs},
@@ -99,32 +99,11 @@ pub(crate) enum Command {
     #[command(hide = true)]
     Flakes(FlakesArgs),
     /// Tell a loop something: its next prompt says it
-    Steer {
-        /// A loop or plan
-        #[arg(add = complete::alive())]
-        id: String,
-        /// What to tell it
-        #[arg(required = true)]
-        text: Vec<String>,
-        /// End the turn under way, so that it is told at once
-        #[arg(long)]
-        now: bool,
-        #[command(flatten)]
-        dry: DryArgs,
-    },
+    Steer(SteerArgs),
     /// List everything that waits for you, and what answers it
     Inbox(InboxArgs),
     /// Answer an agent that asks whether it may do something, or a loop that asks anything
-    Answer {
-        /// Its number, as `taskd inbox` says: i57, or 57
-        #[arg(add = complete::questions())]
-        question: String,
-        /// The number of the answer, or words
-        #[arg(required = true)]
-        answer: Vec<String>,
-        #[command(flatten)]
-        dry: DryArgs,
-    },
+    Answer(AnswerArgs),
     /// Say yes to what asks: lands passed work; i57 answers that item, if nobody was first
     #[command(mut_arg("ids", |it| it.add(complete::passed())))]
     Approve(VerbArgs),
@@ -138,15 +117,7 @@ pub(crate) enum Command {
     Sync(SyncArgs),
     /// Make a branch of a loop's work, as one clean commit
     #[command(hide = true)]
-    Branch {
-        /// A loop
-        #[arg(add = complete::anything())]
-        id: String,
-        /// What to call it; otherwise taskd/ID. An existing branch is never moved
-        name: Option<String>,
-        #[command(flatten)]
-        dry: DryArgs,
-    },
+    Branch(BranchArgs),
     /// Pause at the next safe point
     Pause(VerbArgs),
     /// Go on: after a pause, a question, or a stop of the daemon (--all)

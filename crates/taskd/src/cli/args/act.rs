@@ -65,3 +65,41 @@ pub(crate) struct RejectArgs {
     #[command(flatten)]
     pub(crate) dry: DryArgs,
 }
+
+#[derive(Debug, Args)]
+pub(crate) struct SteerArgs {
+    /// A loop or plan
+    #[arg(add = complete::alive())]
+    pub(crate) id: String,
+    /// What to tell it
+    #[arg(required = true)]
+    pub(crate) text: Vec<String>,
+    /// End the turn under way, so that it is told at once
+    #[arg(long)]
+    pub(crate) now: bool,
+    #[command(flatten)]
+    pub(crate) dry: DryArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AnswerArgs {
+    /// Its number, as `taskd inbox` says: i57, or 57
+    #[arg(add = complete::questions())]
+    pub(crate) question: String,
+    /// The number of the answer, or words
+    #[arg(required = true)]
+    pub(crate) answer: Vec<String>,
+    #[command(flatten)]
+    pub(crate) dry: DryArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BranchArgs {
+    /// A loop
+    #[arg(add = complete::anything())]
+    pub(crate) id: String,
+    /// What to call it; otherwise taskd/ID. An existing branch is never moved
+    pub(crate) name: Option<String>,
+    #[command(flatten)]
+    pub(crate) dry: DryArgs,
+}
